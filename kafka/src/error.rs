@@ -1,0 +1,288 @@
+//! Everything that can go wrong between us and a broker, as values. Knows nothing of what the caller does about it.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::types::{Address, TopicPartition};
+
+/// The result of a call into the client.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a request to a broker failed.
+#[derive(Debug)]
+pub enum Error {
+    /// The host name did not resolve.
+    Resolve {
+        /// Who was looked up.
+        address: Address,
+        /// The resolver's answer.
+        source: io::Error,
+    },
+    /// No connection could be made.
+    Connect {
+        /// Who was called.
+        address: Address,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The connection broke, or the broker closed it, while a request was under way.
+    Disconnected {
+        /// The peer.
+        address: Address,
+        /// What was asked.
+        request: &'static str,
+        /// What the socket said.
+        source: io::Error,
+    },
+    /// No answer before the deadline.
+    TimedOut {
+        /// The peer.
+        address: Address,
+        /// What was asked.
+        request: &'static str,
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// The peer's bytes are not the protocol.
+    Malformed {
+        /// The peer.
+        address: Address,
+        /// What was asked.
+        request: &'static str,
+        /// What is wrong, and where.
+        detail: String,
+    },
+    /// The peer announced a response larger than the limit; nothing was allocated for it.
+    ResponseTooLarge {
+        /// The peer.
+        address: Address,
+        /// What was asked.
+        request: &'static str,
+        /// Announced size in bytes.
+        bytes: u64,
+        /// The limit in bytes.
+        limit_bytes: u64,
+    },
+    /// No version of a request that both sides speak.
+    UnsupportedVersion {
+        /// The peer.
+        address: Address,
+        /// The request.
+        request: &'static str,
+        /// What we speak.
+        ours: (i16, i16),
+        /// What the broker speaks, if it knows the request at all.
+        theirs: Option<(i16, i16)>,
+    },
+    /// The broker understood and refused.
+    Broker {
+        /// The peer.
+        address: Address,
+        /// What was asked.
+        request: &'static str,
+        /// The protocol's error code.
+        code: ErrorCode,
+        /// The partition, group or topic it is about, as text; empty if the whole request was refused.
+        subject: String,
+    },
+    /// A record batch of one partition cannot be read: its bytes are damaged or of a kind that we do not know.
+    CorruptBatch {
+        /// Where it lies.
+        partition: TopicPartition,
+        /// Base offset of the batch, or the asked offset if not even that could be read.
+        offset: i64,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A fetch of a single partition, or one decompressed batch, exceeds the receive limit.
+    BatchTooLarge {
+        /// Where it lies.
+        partition: TopicPartition,
+        /// Base offset of the batch, or the asked offset.
+        offset: i64,
+        /// The limit in bytes.
+        limit_bytes: u64,
+    },
+    /// The background thread of a connection could not be started.
+    Thread(io::Error),
+    /// A setting of the builder makes no sense.
+    Config(String),
+    /// As many attempts failed in a row as the retry policy allows.
+    RetriesExhausted {
+        /// How many.
+        attempts: u32,
+        /// The last failure.
+        source: Box<Error>,
+    },
+}
+
+impl Error {
+    /// Whether waiting and asking again, here or at another broker, can help without anybody doing something.
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            Self::Resolve { .. }
+            | Self::Connect { .. }
+            | Self::Disconnected { .. }
+            | Self::TimedOut { .. }
+            | Self::Malformed { .. }
+            | Self::ResponseTooLarge { .. }
+            | Self::CorruptBatch { .. } => true,
+            Self::Broker { code, .. } => code.is_retriable(),
+            Self::UnsupportedVersion { .. }
+            | Self::BatchTooLarge { .. }
+            | Self::Thread(_)
+            | Self::Config(_)
+            | Self::RetriesExhausted { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve { address, .. } => write!(f, "cannot resolve the broker's name '{}'", address.host),
+            Self::Connect { address, .. } => write!(f, "cannot connect to broker {address}"),
+            Self::Disconnected { address, request, .. } => {
+                write!(f, "connection to broker {address} broke during {request}")
+            }
+            Self::TimedOut { address, request, waited } => {
+                write!(f, "broker {address} did not answer {request} within {} ms", waited.as_millis())
+            }
+            Self::Malformed { address, request, detail } => {
+                write!(f, "broker {address} answered {request} with bytes that are not Kafka's protocol: {detail}")
+            }
+            Self::ResponseTooLarge { address, request, bytes, limit_bytes } => write!(
+                f,
+                "broker {address} announced a response to {request} of {bytes} bytes, more than the limit of {limit_bytes}"
+            ),
+            Self::UnsupportedVersion { address, request, ours, theirs } => {
+                write!(
+                    f,
+                    "broker {address} and this client share no version of {request}: ours {}-{}, ",
+                    ours.0, ours.1
+                )?;
+                match theirs {
+                    Some((low, high)) => write!(f, "the broker's {low}-{high}"),
+                    None => write!(f, "the broker has none"),
+                }
+            }
+            Self::Broker { address, request, code, subject } => {
+                write!(f, "broker {address} refused {request}")?;
+                if !subject.is_empty() {
+                    write!(f, " for {subject}")?;
+                }
+                write!(f, ": {code}")
+            }
+            Self::CorruptBatch { partition, offset, detail } => {
+                write!(f, "record batch at offset {offset} of {partition} cannot be read: {detail}")
+            }
+            Self::BatchTooLarge { partition, offset, limit_bytes } => {
+                write!(
+                    f,
+                    "record batch at offset {offset} of {partition} is larger than the limit of {limit_bytes} bytes"
+                )
+            }
+            Self::Thread(_) => write!(f, "cannot start a thread for a broker connection"),
+            Self::Config(detail) => write!(f, "{detail}"),
+            Self::RetriesExhausted { attempts, .. } => write!(f, "gave up after {attempts} failed attempts in a row"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Resolve { source, .. } | Self::Connect { source, .. } | Self::Disconnected { source, .. } => {
+                Some(source)
+            }
+            Self::Thread(source) => Some(source),
+            Self::RetriesExhausted { source, .. } => Some(source),
+            Self::TimedOut { .. }
+            | Self::Malformed { .. }
+            | Self::ResponseTooLarge { .. }
+            | Self::UnsupportedVersion { .. }
+            | Self::Broker { .. }
+            | Self::CorruptBatch { .. }
+            | Self::BatchTooLarge { .. }
+            | Self::Config(_) => None,
+        }
+    }
+}
+
+/// An error code of the protocol, other than 0 (no error); see the
+/// [table of codes](https://kafka.apache.org/protocol#protocol_error_codes).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ErrorCode(pub i16);
+
+macro_rules! error_codes {
+    ($($name:ident = $code:literal, $retriable:literal;)*) => {
+        impl ErrorCode {
+            $(#[allow(missing_docs)] pub const $name: Self = Self($code);)*
+
+            /// The code's name in the protocol's table; `None` for one that this client has no use for.
+            pub fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($code => Some(stringify!($name)),)*
+                    _ => None,
+                }
+            }
+
+            /// As in the protocol's table; an unknown code is taken as not retriable.
+            pub fn is_retriable(self) -> bool {
+                match self.0 {
+                    $($code => $retriable,)*
+                    _ => false,
+                }
+            }
+        }
+    };
+}
+
+error_codes! {
+    UNKNOWN_SERVER_ERROR = -1, true;
+    OFFSET_OUT_OF_RANGE = 1, false;
+    CORRUPT_MESSAGE = 2, true;
+    UNKNOWN_TOPIC_OR_PARTITION = 3, true;
+    LEADER_NOT_AVAILABLE = 5, true;
+    NOT_LEADER_OR_FOLLOWER = 6, true;
+    REQUEST_TIMED_OUT = 7, true;
+    REPLICA_NOT_AVAILABLE = 9, true;
+    OFFSET_METADATA_TOO_LARGE = 12, false;
+    NETWORK_EXCEPTION = 13, true;
+    COORDINATOR_LOAD_IN_PROGRESS = 14, true;
+    COORDINATOR_NOT_AVAILABLE = 15, true;
+    NOT_COORDINATOR = 16, true;
+    INVALID_TOPIC_EXCEPTION = 17, false;
+    ILLEGAL_GENERATION = 22, false;
+    INVALID_GROUP_ID = 24, false;
+    UNKNOWN_MEMBER_ID = 25, false;
+    REBALANCE_IN_PROGRESS = 27, true;
+    TOPIC_AUTHORIZATION_FAILED = 29, false;
+    GROUP_AUTHORIZATION_FAILED = 30, false;
+    CLUSTER_AUTHORIZATION_FAILED = 31, false;
+    UNSUPPORTED_VERSION = 35, false;
+    KAFKA_STORAGE_ERROR = 56, true;
+    FENCED_LEADER_EPOCH = 74, true;
+    UNKNOWN_LEADER_EPOCH = 75, true;
+    OFFSET_NOT_AVAILABLE = 78, true;
+    UNSTABLE_OFFSET_COMMIT = 88, true;
+    THROTTLING_QUOTA_EXCEEDED = 89, true;
+    UNKNOWN_TOPIC_ID = 100, true;
+    INCONSISTENT_TOPIC_ID = 103, true;
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => write!(f, "{name} ({})", self.0),
+            None => write!(f, "error code {}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,7 @@
+//! A blocking Kafka consumer client. Knows nothing of events or SQLite.
+
+mod error;
+mod types;
+
+pub use error::{Error, ErrorCode, Result};
+pub use types::{Address, CommittedOffset, Header, IsolationLevel, Record, TopicId, TopicPartition};

@@ -1,0 +1,1 @@
+//! Reads enterprise events from Apache Kafka and keeps them in SQLite, each exactly once.

@@ -1,0 +1,3 @@
+//! The program: parses its arguments, runs one command, prints one error chain.
+
+fn main() {}
