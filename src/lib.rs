@@ -1,1 +1,3 @@
 //! Reads enterprise events from Apache Kafka and keeps them in SQLite, each exactly once.
+
+pub mod entity;
