@@ -1,12 +1,36 @@
 //! What a message is: turns the bytes of one record into an [`Event`] or a [`Rejection`], without any I/O.
 //! Must not know Kafka, SQLite or the clock.
+//!
+//! Which type an object is of ("set" means: there, and not null):
+//!
+//! | `stage` | `status` | `event_id` begins with | it is |
+//! |---|---|---|---|
+//! | set | not set | anything, or is missing | an opportunity |
+//! | not set | set | anything, or is missing | a project |
+//! | set | set | `opp_` | an opportunity; `status` goes to `extra` |
+//! | set | set | `proj_` | a project; `stage` goes to `extra` |
+//! | not set | not set | `opp_`, `proj_` | an opportunity or a project, whose `stage` or `status` is missing: `invalid_field` |
+//! | set | set | anything else, or is missing or not a string | `unknown_type` |
+//! | not set | not set | anything else, or is missing or not a string | `unknown_type` |
+//!
+//! A field is set whatever its value is: `"stage": 5` makes an opportunity with an invalid field. Of several `event_id`s
+//! the first one decides, and the type then refuses the second. A field of the other type (a null one too) is a field
+//! that this type does not know, and goes to `extra` as it was sent.
+//!
+//! What is JSON is decided by the grammar of [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259) alone. So `1e400` and the
+//! lone surrogate `"\ud800"` are JSON: kept as sent where nobody reads them, invalid in a field that has a meaning.
 
+mod fields;
 mod metadata;
 mod opportunity;
 mod project;
+mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
+use fields::Fields;
 pub use metadata::MetaData;
 pub use opportunity::Opportunity;
 pub use project::Project;
@@ -64,4 +88,81 @@ pub struct Rejection {
     pub reason: Reason,
     /// What exactly is wrong, for a person; never the whole payload.
     pub error: String,
+}
+
+impl Rejection {
+    fn new(reason: Reason, error: impl Into<String>) -> Self {
+        Self { reason, error: error.into() }
+    }
+}
+
+/// Reads the value of one record.
+///
+/// Memory is bounded by the value: the list of its fields takes at most some ten times its size (an object of nothing
+/// but `"":0`), an ordinary event less than 1 KiB; nesting costs none.
+pub fn decode(value: Option<&[u8]>) -> Result<Event<'_>, Rejection> {
+    let bytes = match value {
+        None => return Err(Rejection::new(Reason::Empty, "no value (a tombstone)")),
+        Some([]) => return Err(Rejection::new(Reason::Empty, "a value of zero bytes")),
+        Some(bytes) => bytes,
+    };
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Rejection::new(Reason::NotJson, format!("not UTF-8 from byte {} on", error.valid_up_to())))?;
+    let fields = Fields::parse(text)?;
+    match Kind::of(&fields)? {
+        Kind::Opportunity => Opportunity::read(fields).map(Event::Opportunity),
+        Kind::Project => Project::read(fields).map(Event::Project),
+    }
+}
+
+/// An event type, before its fields are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Opportunity,
+    Project,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::Opportunity, Self::Project];
+
+    /// The field that only this type has.
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Opportunity => Opportunity::MARK,
+            Self::Project => Project::MARK,
+        }
+    }
+
+    /// What an `event_id` of this type begins with.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Opportunity => Opportunity::PREFIX,
+            Self::Project => Project::PREFIX,
+        }
+    }
+
+    /// See the table at the head of this module.
+    fn of(fields: &Fields<'_>) -> Result<Self, Rejection> {
+        let mut marked = Self::ALL.into_iter().filter(|kind| fields.is_set(kind.mark()));
+        let first = marked.next();
+        if let Some(only) = first
+            && marked.next().is_none()
+        {
+            return Ok(only);
+        }
+        let event_id = fields.first("event_id");
+        if let Some(Ok(id)) = event_id.map(rules::text)
+            && let Some(kind) = Self::ALL.into_iter().find(|kind| id.starts_with(kind.prefix()))
+        {
+            return Ok(kind);
+        }
+        let how_many = if first.is_some() { "more than one" } else { "none" };
+        let marks = Self::ALL.map(Self::mark).join(", ");
+        let prefixes = Self::ALL.map(Self::prefix).join(", ");
+        let id = match event_id {
+            None => "missing".to_owned(),
+            Some(json) => format!("{}, which begins with none of {prefixes}", rules::quote(json)),
+        };
+        Err(Rejection::new(Reason::UnknownType, format!("{how_many} of {marks} is set, and event_id is {id}")))
+    }
 }

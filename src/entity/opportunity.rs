@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::MetaData;
+use super::fields::Fields;
+use super::{MetaData, Rejection, rules};
 
 /// One state of a sales opportunity.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,4 +28,27 @@ pub struct Opportunity<'a> {
     pub meta_data: Option<MetaData<'a>>,
     /// JSON object of the fields that this type does not know, as sent; `None` if there are none.
     pub extra: Option<String>,
+}
+
+impl<'a> Opportunity<'a> {
+    /// The field that only this type has.
+    pub(super) const MARK: &'static str = "stage";
+    /// What an `event_id` of this type begins with.
+    pub(super) const PREFIX: &'static str = "opp_";
+
+    /// Takes what it knows; what is left is extra.
+    pub(super) fn read(mut fields: Fields<'a>) -> Result<Self, Rejection> {
+        Ok(Self {
+            event_id: fields.required("event_id")?,
+            name: fields.required("name")?,
+            stage: fields.required(Self::MARK)?,
+            amount: fields.optional("amount", rules::number)?,
+            probability: fields.optional("probability", rules::percent)?,
+            expected_close_date: fields.optional("expected_close_date", rules::date)?,
+            account_id: fields.optional("account_id", rules::text)?,
+            owner_id: fields.optional("owner_id", rules::text)?,
+            meta_data: fields.optional("meta_data", MetaData::read)?,
+            extra: fields.into_extra(),
+        })
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::MetaData;
+use super::fields::Fields;
+use super::{MetaData, Rejection, rules};
 
 /// One state of a project.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,4 +28,27 @@ pub struct Project<'a> {
     pub meta_data: Option<MetaData<'a>>,
     /// JSON object of the fields that this type does not know, as sent; `None` if there are none.
     pub extra: Option<String>,
+}
+
+impl<'a> Project<'a> {
+    /// The field that only this type has.
+    pub(super) const MARK: &'static str = "status";
+    /// What an `event_id` of this type begins with.
+    pub(super) const PREFIX: &'static str = "proj_";
+
+    /// Takes what it knows; what is left is extra.
+    pub(super) fn read(mut fields: Fields<'a>) -> Result<Self, Rejection> {
+        Ok(Self {
+            event_id: fields.required("event_id")?,
+            name: fields.required("name")?,
+            status: fields.required(Self::MARK)?,
+            start_date: fields.optional("start_date", rules::date)?,
+            end_date: fields.optional("end_date", rules::date)?,
+            budget: fields.optional("budget", rules::number)?,
+            account_id: fields.optional("account_id", rules::text)?,
+            owner_id: fields.optional("owner_id", rules::text)?,
+            meta_data: fields.optional("meta_data", MetaData::read)?,
+            extra: fields.into_extra(),
+        })
+    }
 }
