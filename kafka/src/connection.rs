@@ -1,0 +1,271 @@
+//! One TCP connection to one broker: frames requests and responses, chooses versions, and holds every wait and every size
+//! within bounds. Knows nothing of leaders, coordinators or retries.
+//!
+//! A connection whose request failed on the wire is closed and stays so: what the peer would send next could not be told
+//! from the answer that is missing.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::error::{Error, Result};
+use crate::protocol::{self, ApiVersionsRequest, Failure, Request};
+use crate::types::Address;
+
+/// A response is received in steps that double from here, so that its memory grows with the bytes that have come, not with
+/// those announced.
+const RECEIVE_STEP_BYTES: usize = 64 * 1024;
+
+/// How to speak to a broker, and for how long.
+#[derive(Debug, Clone)]
+pub struct ConnectionSettings {
+    /// The name that the broker logs and applies quotas by.
+    pub client_id: String,
+    /// How long a connection may take from the name's look-up to the broker's first answer. The look-up itself keeps to
+    /// the time limits of the system's resolver.
+    pub connect_timeout: Duration,
+    /// How long a broker may take to answer, its intended wait (for new records) not counted.
+    pub request_timeout: Duration,
+    /// Hard limit of one response, in bytes.
+    pub receive_bytes_max: u32,
+}
+
+/// A connection that is ready for requests.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    address: Address,
+    settings: ConnectionSettings,
+    stream: Arc<TcpStream>,
+    versions: HashMap<i16, (i16, i16)>,
+    correlation_id: i32,
+}
+
+/// Closes a connection from another thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Closer(Arc<TcpStream>);
+
+impl Closer {
+    /// A call that waits for an answer returns at once with an error, and so does every later one.
+    pub(crate) fn close(&self) {
+        shut_down(&self.0);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // A closer may hold the socket open for longer.
+        shut_down(&self.stream);
+    }
+}
+
+fn shut_down(stream: &TcpStream) {
+    if let Err(error) = stream.shutdown(Shutdown::Both) {
+        log::trace!("a socket was already closed: {error}");
+    }
+}
+
+impl Connection {
+    /// Resolves the name, tries every address of it, and asks the broker what it speaks; all before one deadline.
+    pub(crate) fn open(address: &Address, settings: &ConnectionSettings) -> Result<Self> {
+        let deadline = Deadline::after(settings.connect_timeout);
+        let stream = connect(address, &deadline)?;
+        let mut connection = Self {
+            address: address.clone(),
+            settings: settings.clone(),
+            stream: Arc::new(stream),
+            versions: HashMap::new(),
+            correlation_id: 0,
+        };
+        connection.negotiate(&deadline)?;
+        Ok(connection)
+    }
+
+    /// The broker's address, as it was given.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// What closes this connection from another thread.
+    pub(crate) fn closer(&self) -> Closer {
+        Closer(Arc::clone(&self.stream))
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(crate) fn call<R: Request>(&mut self, request: &R) -> Result<R::Response> {
+        let version = self.version_for(request)?;
+        let deadline = Deadline::after(self.settings.request_timeout.saturating_add(request.wait()));
+        self.exchange(request, version, &deadline)
+    }
+
+    fn negotiate(&mut self, deadline: &Deadline) -> Result<()> {
+        let request = ApiVersionsRequest;
+        let (lowest, highest) = ApiVersionsRequest::VERSIONS;
+        let mut answer = self.exchange(&request, highest, deadline)?;
+        if answer.unsupported {
+            let theirs = answer.ranges.get(&ApiVersionsRequest::KEY).copied();
+            let version = theirs.map_or(lowest, |(_, theirs)| theirs.clamp(lowest, highest));
+            answer = self.exchange(&request, version, deadline)?;
+            if answer.unsupported {
+                return Err(self.unsupported(&request, theirs));
+            }
+        }
+        self.versions = answer.ranges;
+        Ok(())
+    }
+
+    fn version_for<R: Request>(&self, request: &R) -> Result<i16> {
+        let theirs = self.versions.get(&R::KEY).copied();
+        let shared = theirs.map(|(low, high)| (low.max(R::VERSIONS.0), high.min(request.version_max())));
+        match shared {
+            Some((low, high)) if low <= high => Ok(high),
+            _ => Err(self.unsupported(request, theirs)),
+        }
+    }
+
+    fn unsupported<R: Request>(&self, request: &R, theirs: Option<(i16, i16)>) -> Error {
+        Error::UnsupportedVersion {
+            address: self.address.clone(),
+            request: R::NAME,
+            ours: (R::VERSIONS.0, request.version_max()),
+            theirs,
+        }
+    }
+
+    fn exchange<R: Request>(&mut self, request: &R, version: i16, deadline: &Deadline) -> Result<R::Response> {
+        self.correlation_id = self.correlation_id.wrapping_add(1);
+        let bytes = protocol::encode_request(request, version, self.correlation_id, &self.settings.client_id)
+            .map_err(|unencodable| Error::Config(format!("{} cannot be sent: {}", R::NAME, unencodable.0)))?;
+        let answer = self.transfer::<R>(&bytes, deadline).and_then(|response| {
+            let decoded = protocol::decode_response(request, version, self.correlation_id, response);
+            decoded.map_err(|failure| self.failure::<R>(failure))
+        });
+        match &answer {
+            Ok(_) | Err(Error::Broker { .. }) => {}
+            Err(_) => shut_down(&self.stream),
+        }
+        answer
+    }
+
+    fn transfer<R: Request>(&self, request: &[u8], deadline: &Deadline) -> Result<Bytes> {
+        let mut socket = Timed { stream: &self.stream, deadline };
+        let mut length = [0; 4];
+        socket
+            .write_all(request)
+            .and_then(|()| socket.read_exact(&mut length))
+            .map_err(|source| self.broken::<R>(source, deadline))?;
+        let announced = i32::from_be_bytes(length);
+        let Ok(length) = u32::try_from(announced) else {
+            let detail = format!("a response of {announced} bytes is announced");
+            return Err(self.failure::<R>(protocol::Malformed(detail).into()));
+        };
+        if length > self.settings.receive_bytes_max {
+            return Err(Error::ResponseTooLarge {
+                address: self.address.clone(),
+                request: R::NAME,
+                bytes: length.into(),
+                limit_bytes: self.settings.receive_bytes_max.into(),
+            });
+        }
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        receive(&mut socket, length).map(Bytes::from).map_err(|source| self.broken::<R>(source, deadline))
+    }
+
+    fn broken<R: Request>(&self, source: io::Error, deadline: &Deadline) -> Error {
+        let address = self.address.clone();
+        match source.kind() {
+            // What the system calls an elapsed socket time-out differs.
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                Error::TimedOut { address, request: R::NAME, waited: deadline.wait }
+            }
+            _ => Error::Disconnected { address, request: R::NAME, source },
+        }
+    }
+
+    fn failure<R: Request>(&self, failure: Failure) -> Error {
+        let (address, request) = (self.address.clone(), R::NAME);
+        match failure {
+            Failure::Malformed(malformed) => Error::Malformed { address, request, detail: malformed.0 },
+            Failure::Refused { code, subject } => Error::Broker { address, request, code, subject },
+        }
+    }
+}
+
+/// The one place where the stream to a broker is made.
+fn connect(address: &Address, deadline: &Deadline) -> Result<TcpStream> {
+    let resolve_error = |source| Error::Resolve { address: address.clone(), source };
+    let resolved: Vec<SocketAddr> =
+        (address.host.as_str(), address.port).to_socket_addrs().map_err(resolve_error)?.collect();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no addresses");
+    for (tried, socket_address) in resolved.iter().enumerate() {
+        // One address that does not answer must not use up the time of the others.
+        let shares = u32::try_from(resolved.len() - tried).unwrap_or(u32::MAX);
+        let attempt = deadline.left().and_then(|left| TcpStream::connect_timeout(socket_address, left / shares));
+        match attempt.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(Error::Connect { address: address.clone(), source: last })
+}
+
+/// Reads exactly `length` bytes.
+fn receive(from: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while bytes.len() < length {
+        let step = (length - bytes.len()).min(bytes.len().max(RECEIVE_STEP_BYTES));
+        bytes.reserve_exact(step);
+        let step_bytes = u64::try_from(step).unwrap_or(u64::MAX);
+        if from.by_ref().take(step_bytes).read_to_end(&mut bytes)? < step {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(bytes)
+}
+
+/// A point in time that a whole exchange must keep to, however many reads and writes it takes.
+struct Deadline {
+    wait: Duration,
+    start: Instant,
+}
+
+impl Deadline {
+    fn after(wait: Duration) -> Self {
+        Self { wait, start: Instant::now() }
+    }
+
+    /// Never zero, which sockets take for "no time-out".
+    fn left(&self) -> io::Result<Duration> {
+        match self.wait.saturating_sub(self.start.elapsed()) {
+            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
+            left => Ok(left),
+        }
+    }
+}
+
+/// A socket whose reads and writes end at a deadline.
+struct Timed<'a> {
+    stream: &'a TcpStream,
+    deadline: &'a Deadline,
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.deadline.left()?))?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.deadline.left()?))?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}

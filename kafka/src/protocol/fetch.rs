@@ -1,0 +1,202 @@
+//! Fetch: record batches of some partitions from one broker, without a fetch session: each request says everything.
+//! Does not look into the batches.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::{self, ApiKey, BrokerId, fetch_request};
+
+use super::{
+    Asked, Failure, Malformed, Reader, Request, Unencodable, by_topic, encode_message, isolation_level, milliseconds,
+    text, topic_name,
+};
+use crate::error::ErrorCode;
+use crate::types::{IsolationLevel, TopicId, TopicPartition};
+
+/// The last version that names topics; the next ones have their ids instead
+/// ([KIP-516](https://cwiki.apache.org/confluence/display/KAFKA/KIP-516)).
+const VERSION_MAX_BY_NAME: i16 = 12;
+/// The version that says "this request belongs to no session and shall start none"
+/// ([KIP-227](https://cwiki.apache.org/confluence/display/KAFKA/KIP-227)).
+const SESSION_EPOCH_NONE: i32 = -1;
+
+/// Asks one broker for records.
+#[derive(Debug, Clone)]
+pub(crate) struct FetchRequest {
+    pub(crate) isolation: IsolationLevel,
+    /// How long the broker may wait for `min_bytes` to come together.
+    pub(crate) max_wait: Duration,
+    pub(crate) min_bytes: i32,
+    /// Soft limit over all partitions: the first batch comes whole even if it is larger
+    /// ([KIP-74](https://cwiki.apache.org/confluence/display/KAFKA/KIP-74)).
+    pub(crate) max_bytes: i32,
+    /// Where we stand, to be shown to a replica nearby
+    /// ([KIP-392](https://cwiki.apache.org/confluence/display/KAFKA/KIP-392)).
+    pub(crate) rack: Option<String>,
+    /// The broker fills the response in this order (topic by topic).
+    pub(crate) partitions: Vec<FetchPartition>,
+}
+
+/// What is wanted of one partition.
+#[derive(Debug, Clone)]
+pub(crate) struct FetchPartition {
+    pub(crate) partition: TopicPartition,
+    pub(crate) topic_id: Option<TopicId>,
+    /// The first offset that is wanted.
+    pub(crate) position: i64,
+    /// The leader's epoch as far as we know: a leader of another epoch refuses.
+    pub(crate) leader_epoch: Option<i32>,
+    /// Soft limit, like that of the whole request.
+    pub(crate) max_bytes: i32,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FetchResponse {
+    /// How long the broker asks us to stay away
+    /// ([KIP-219](https://cwiki.apache.org/confluence/display/KAFKA/KIP-219)).
+    pub(crate) throttle: Duration,
+    /// Only partitions that were asked for, each at most once.
+    pub(crate) partitions: Vec<FetchedPartition>,
+}
+
+/// What came of one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FetchedPartition {
+    pub(crate) partition: TopicPartition,
+    pub(crate) error: Option<ErrorCode>,
+    /// -1 if the broker does not say; so are the next two.
+    pub(crate) high_watermark: i64,
+    pub(crate) last_stable_offset: i64,
+    pub(crate) log_start_offset: i64,
+    /// Another broker that we should rather ask; there are no records then.
+    pub(crate) preferred_read_replica: Option<i32>,
+    /// The aborted transactions in the records' range of offsets; only under read_committed.
+    pub(crate) aborted: Vec<AbortedTransaction>,
+    /// Record batches, the last one perhaps cut short. They share the response's memory.
+    pub(crate) records: Bytes,
+}
+
+/// Where a transaction begins that ends with an abort marker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AbortedTransaction {
+    pub(crate) producer_id: i64,
+    pub(crate) first_offset: i64,
+}
+
+impl Request for FetchRequest {
+    const NAME: &'static str = "Fetch";
+    const KEY: i16 = ApiKey::Fetch as i16;
+    /// From 4 on with the isolation level and record batches of format 2.
+    const VERSIONS: (i16, i16) = (4, 17);
+    const FLEXIBLE_SINCE: i16 = 12;
+    type Response = FetchResponse;
+
+    fn version_max(&self) -> i16 {
+        if self.partitions.iter().all(|partition| partition.topic_id.is_some()) {
+            Self::VERSIONS.1
+        } else {
+            VERSION_MAX_BY_NAME
+        }
+    }
+
+    fn encode(&self, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
+        let partitions = self.partitions.iter().map(|wanted| {
+            let item = fetch_request::FetchPartition::default()
+                .with_partition(wanted.partition.partition)
+                .with_current_leader_epoch(wanted.leader_epoch.unwrap_or(-1))
+                .with_fetch_offset(wanted.position)
+                .with_log_start_offset(-1)
+                .with_partition_max_bytes(wanted.max_bytes);
+            (&wanted.partition, (wanted.topic_id, item))
+        });
+        let mut topics = Vec::new();
+        for (name, partitions) in by_topic(partitions) {
+            let mut topic = fetch_request::FetchTopic::default().with_topic(topic_name(name));
+            if let Some((Some(id), _)) = partitions.first() {
+                topic.topic_id = id.0.to_vec().try_into().map_err(Unencodable::new)?;
+            }
+            topics.push(topic.with_partitions(partitions.into_iter().map(|(_, item)| item).collect()));
+        }
+        let message = messages::FetchRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_max_wait_ms(milliseconds(self.max_wait))
+            .with_min_bytes(self.min_bytes)
+            .with_max_bytes(self.max_bytes)
+            .with_isolation_level(isolation_level(self.isolation))
+            .with_session_epoch(SESSION_EPOCH_NONE)
+            .with_topics(topics)
+            .with_rack_id(text(self.rack.as_deref().unwrap_or_default()));
+        encode_message(&message, version, to)
+    }
+
+    fn decode(&self, version: i16, from: &mut Reader) -> Result<FetchResponse, Failure> {
+        let throttle = Duration::from_millis(u64::try_from(from.i32()?).unwrap_or(0));
+        if version >= 7 {
+            let error = from.error_code()?;
+            from.i32()?; // session id
+            if let Some(code) = error {
+                // The rest is empty, and it does not matter.
+                from.skip(from.remaining())?;
+                return Err(Failure::Refused { code, subject: String::new() });
+            }
+        }
+        let mut asked = Asked::new(self.partitions.iter().map(|wanted| &wanted.partition));
+        let names = self.names();
+        let topics = from.array(3, |from| {
+            let topic = if version > VERSION_MAX_BY_NAME { topic_by_id(&names, from)? } else { from.string()?.into() };
+            let partitions = from.array(26, |from| partition(version, from, &topic, &mut asked))?;
+            from.skip_tagged_fields()?;
+            Ok(partitions)
+        })?;
+        from.skip_tagged_fields()?;
+        Ok(FetchResponse { throttle, partitions: topics.into_iter().flatten().collect() })
+    }
+
+    fn wait(&self) -> Duration {
+        self.max_wait
+    }
+}
+
+impl FetchRequest {
+    fn names(&self) -> HashMap<TopicId, Arc<str>> {
+        let named = |wanted: &FetchPartition| Some((wanted.topic_id?, Arc::clone(&wanted.partition.topic)));
+        self.partitions.iter().filter_map(named).collect()
+    }
+}
+
+fn topic_by_id(names: &HashMap<TopicId, Arc<str>>, from: &mut Reader) -> Result<Arc<str>, Malformed> {
+    let id = from.topic_id()?;
+    match id.and_then(|id| names.get(&id)) {
+        Some(name) => Ok(Arc::clone(name)),
+        None => Err(from.malformed(&format!("an answer about topic id {id:?}, which was not asked"))),
+    }
+}
+
+fn partition(version: i16, from: &mut Reader, topic: &str, asked: &mut Asked) -> Result<FetchedPartition, Malformed> {
+    let partition = asked.answer(topic, from.i32()?)?;
+    let error = from.error_code()?;
+    let high_watermark = from.i64()?;
+    let last_stable_offset = from.i64()?;
+    let log_start_offset = if version >= 5 { from.i64()? } else { -1 };
+    let aborted = from.array(16, |from| {
+        let transaction = AbortedTransaction { producer_id: from.i64()?, first_offset: from.i64()? };
+        from.skip_tagged_fields()?;
+        Ok(transaction)
+    })?;
+    let preferred_read_replica = if version >= 11 { from.optional_i32()? } else { None };
+    let records = from.nullable_bytes()?.unwrap_or_default();
+    from.skip_tagged_fields()?;
+    Ok(FetchedPartition {
+        partition,
+        error,
+        high_watermark,
+        last_stable_offset,
+        log_start_offset,
+        preferred_read_replica,
+        aborted,
+        records,
+    })
+}

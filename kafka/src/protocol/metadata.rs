@@ -1,0 +1,147 @@
+//! Metadata: the brokers of the cluster, and the partitions of topics with their leaders. Never creates a topic by asking
+//! for it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{self, ApiKey};
+
+use super::{Failure, Malformed, Reader, Request, Unencodable, address, encode_message, topic_name};
+use crate::error::ErrorCode;
+use crate::types::{Address, TopicId};
+
+/// Asks about some topics; with none, only about the brokers.
+#[derive(Debug, Clone)]
+pub(crate) struct MetadataRequest {
+    pub(crate) topics: Vec<Arc<str>>,
+}
+
+/// What one broker knows of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata {
+    /// The cluster's id, if the broker says.
+    pub cluster_id: Option<String>,
+    /// The brokers that are up.
+    pub brokers: Vec<BrokerInfo>,
+    /// Exactly the topics that were asked about, each once.
+    pub topics: Vec<TopicMetadata>,
+}
+
+/// A broker of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerInfo {
+    /// Its number.
+    pub id: i32,
+    /// Where clients reach it: its advertised listener.
+    pub address: Address,
+    /// Where it stands, if the cluster is set up so.
+    pub rack: Option<String>,
+}
+
+/// A topic, or why nothing is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicMetadata {
+    /// As it was asked for.
+    pub name: Arc<str>,
+    /// Its id, from brokers since 2.8.
+    pub id: Option<TopicId>,
+    /// Why there are no partitions, such as [`ErrorCode::UNKNOWN_TOPIC_OR_PARTITION`].
+    pub error: Option<ErrorCode>,
+    /// In the order of the response.
+    pub partitions: Vec<PartitionMetadata>,
+}
+
+/// A partition of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionMetadata {
+    /// Its number, from 0.
+    pub partition: i32,
+    /// The broker to read it from, if it has a leader now.
+    pub leader: Option<i32>,
+    /// How often the leader has changed, from brokers since 2.1.
+    pub leader_epoch: Option<i32>,
+    /// Such as [`ErrorCode::LEADER_NOT_AVAILABLE`].
+    pub error: Option<ErrorCode>,
+}
+
+impl Request for MetadataRequest {
+    const NAME: &'static str = "Metadata";
+    const KEY: i16 = ApiKey::Metadata as i16;
+    /// From 4 on a client can say that asking must not create the topic.
+    const VERSIONS: (i16, i16) = (4, 13);
+    const FLEXIBLE_SINCE: i16 = 9;
+    type Response = Metadata;
+
+    fn encode(&self, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
+        let topics = self.topics.iter().map(|name| MetadataRequestTopic::default().with_name(Some(topic_name(name))));
+        let message = messages::MetadataRequest::default()
+            .with_topics(Some(topics.collect()))
+            .with_allow_auto_topic_creation(false);
+        encode_message(&message, version, to)
+    }
+
+    fn decode(&self, version: i16, from: &mut Reader) -> Result<Metadata, Failure> {
+        from.i32()?; // throttle time: the broker itself holds back the next answer
+        let brokers = from.array(9, broker)?;
+        let cluster_id = from.nullable_string()?;
+        from.i32()?; // controller
+        let mut asked: HashSet<&Arc<str>> = self.topics.iter().collect();
+        let topics = from.array(5, |from| topic(version, from, &mut asked))?;
+        if (8..=10).contains(&version) {
+            from.i32()?; // authorized operations
+        }
+        let error = if version >= 13 { from.error_code()? } else { None };
+        from.skip_tagged_fields()?;
+        if let Some(code) = error {
+            return Err(Failure::Refused { code, subject: String::new() });
+        }
+        match asked.into_iter().next() {
+            None => Ok(Metadata { cluster_id, brokers, topics }),
+            Some(topic) => Err(Malformed(format!("no answer about topic {topic}")).into()),
+        }
+    }
+}
+
+fn broker(from: &mut Reader) -> Result<BrokerInfo, Malformed> {
+    let id = from.i32()?;
+    let address = address(from.string()?, from.i32()?)?;
+    let rack = from.nullable_string()?;
+    from.skip_tagged_fields()?;
+    Ok(BrokerInfo { id, address, rack })
+}
+
+fn topic(version: i16, from: &mut Reader, asked: &mut HashSet<&Arc<str>>) -> Result<TopicMetadata, Malformed> {
+    let error = from.error_code()?;
+    let name = from.string()?;
+    let Some(name) = asked.take(&Arc::from(name.as_str())).cloned() else {
+        return Err(from.malformed(&format!("an answer about topic '{name}', which was not asked")));
+    };
+    let id = if version >= 10 { from.topic_id()? } else { None };
+    from.i8()?; // internal topic or not
+    let partitions = from.array(18, |from| partition(version, from))?;
+    if version >= 8 {
+        from.i32()?; // authorized operations
+    }
+    from.skip_tagged_fields()?;
+    let distinct: HashSet<i32> = partitions.iter().map(|partition| partition.partition).collect();
+    if distinct.len() < partitions.len() {
+        return Err(from.malformed(&format!("a partition of topic '{name}' is described twice")));
+    }
+    Ok(TopicMetadata { name, id, error, partitions })
+}
+
+fn partition(version: i16, from: &mut Reader) -> Result<PartitionMetadata, Malformed> {
+    let error = from.error_code()?;
+    let partition = from.i32()?;
+    let leader = from.optional_i32()?;
+    let leader_epoch = if version >= 7 { from.optional_i32()? } else { None };
+    from.skip_array(4)?; // replicas
+    from.skip_array(4)?; // in-sync replicas
+    if version >= 5 {
+        from.skip_array(4)?; // offline replicas
+    }
+    from.skip_tagged_fields()?;
+    Ok(PartitionMetadata { partition, leader, leader_epoch, error })
+}
