@@ -1,4 +1,4 @@
-//! ApiVersions: which requests, and which versions of them, a broker speaks
+//! `ApiVersions`: which requests, and which versions of them, a broker speaks
 //! ([KIP-511](https://cwiki.apache.org/confluence/display/KAFKA/KIP-511)). Does not choose a version.
 
 use std::collections::HashMap;

@@ -73,7 +73,7 @@ pub(crate) struct FetchedPartition {
     pub(crate) log_start_offset: i64,
     /// Another broker that we should rather ask; there are no records then.
     pub(crate) preferred_read_replica: Option<i32>,
-    /// The aborted transactions in the records' range of offsets; only under read_committed.
+    /// The aborted transactions in the records' range of offsets; only under `read_committed`.
     pub(crate) aborted: Vec<AbortedTransaction>,
     /// Record batches, the last one perhaps cut short. They share the response's memory.
     pub(crate) records: Bytes,

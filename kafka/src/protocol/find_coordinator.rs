@@ -1,4 +1,4 @@
-//! FindCoordinator: which broker keeps a group's offsets and members.
+//! `FindCoordinator`: which broker keeps a group's offsets and members.
 
 use bytes::BytesMut;
 use kafka_protocol::messages::{self, ApiKey};

@@ -1,4 +1,4 @@
-//! ListOffsets: where a partition's log starts and ends. Asked of the partition's leader.
+//! `ListOffsets`: where a partition's log starts and ends. Asked of the partition's leader.
 
 use bytes::BytesMut;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -13,7 +13,7 @@ use crate::types::{IsolationLevel, TopicPartition};
 pub(crate) enum OffsetSpec {
     /// The first offset that is kept.
     Earliest,
-    /// Where the next record will stand: the high watermark, or the last stable offset under read_committed.
+    /// Where the next record will stand: the high watermark, or the last stable offset under `read_committed`.
     Latest,
 }
 

@@ -1,4 +1,4 @@
-//! OffsetCommit: what a group has read, told to the group's coordinator.
+//! `OffsetCommit`: what a group has read, told to the group's coordinator.
 
 use bytes::BytesMut;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};

@@ -1,4 +1,4 @@
-//! OffsetFetch: what a group has committed. Asked of the group's coordinator.
+//! `OffsetFetch`: what a group has committed. Asked of the group's coordinator.
 
 use bytes::BytesMut;
 use kafka_protocol::messages::offset_fetch_request::{
