@@ -34,6 +34,26 @@ pub struct ConnectionSettings {
     pub receive_bytes_max: u32,
 }
 
+impl ConnectionSettings {
+    /// Longest time to connect: Kafka's own clients take the same (`socket.connection.setup.timeout.ms`).
+    pub const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+    /// Longest time for an answer: Kafka's own clients take the same (`request.timeout.ms`).
+    pub const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+    /// Largest response, in bytes: as brokers limit requests (`socket.request.max.bytes`).
+    pub const RECEIVE_BYTES_MAX_DEFAULT: u32 = 100 * 1024 * 1024;
+}
+
+impl Default for ConnectionSettings {
+    fn default() -> Self {
+        Self {
+            client_id: String::new(),
+            connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
+            request_timeout: Self::REQUEST_TIMEOUT_DEFAULT,
+            receive_bytes_max: Self::RECEIVE_BYTES_MAX_DEFAULT,
+        }
+    }
+}
+
 /// A connection that is ready for requests.
 #[derive(Debug)]
 pub(crate) struct Connection {

@@ -86,6 +86,13 @@ pub enum Error {
         /// The partition, group or topic it is about, as text; empty if the whole request was refused.
         subject: String,
     },
+    /// The cluster has the topic not (yet), or does not let us see it.
+    Topic {
+        /// Its name.
+        topic: String,
+        /// Why not.
+        code: ErrorCode,
+    },
     /// A record batch of one partition cannot be read: its bytes are damaged or of a kind that we do not know.
     CorruptBatch {
         /// Where it lies.
@@ -128,7 +135,7 @@ impl Error {
             | Self::Malformed { .. }
             | Self::ResponseTooLarge { .. }
             | Self::CorruptBatch { .. } => true,
-            Self::Broker { code, .. } => code.is_retriable(),
+            Self::Broker { code, .. } | Self::Topic { code, .. } => code.is_retriable(),
             Self::UnsupportedVersion { .. }
             | Self::BatchTooLarge { .. }
             | Self::Thread(_)
@@ -174,6 +181,10 @@ impl fmt::Display for Error {
                 }
                 write!(f, ": {code}")
             }
+            Self::Topic { topic, code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION } => {
+                write!(f, "topic '{topic}' does not exist; waiting for it, as this client never creates one")
+            }
+            Self::Topic { topic, code } => write!(f, "topic '{topic}' cannot be read: {code}"),
             Self::CorruptBatch { partition, offset, detail } => {
                 write!(f, "record batch at offset {offset} of {partition} cannot be read: {detail}")
             }
@@ -203,6 +214,7 @@ impl std::error::Error for Error {
             | Self::ResponseTooLarge { .. }
             | Self::UnsupportedVersion { .. }
             | Self::Broker { .. }
+            | Self::Topic { .. }
             | Self::CorruptBatch { .. }
             | Self::BatchTooLarge { .. }
             | Self::Config(_) => None,

@@ -1,14 +1,21 @@
-//! A blocking Kafka consumer client. Knows nothing of events or `SQLite`.
+//! A blocking Kafka consumer client. Knows nothing of events or SQLite.
 
 mod backoff;
+mod client;
 mod connection;
+mod consumer;
 mod error;
 mod protocol;
 mod record_batch;
 mod types;
+mod worker;
 
 pub use backoff::{Backoff, RetryPolicy};
+pub use client::{Client, LogOffsets};
 pub use connection::ConnectionSettings;
+pub use consumer::{
+    Assignment, Builder, Consumer, Event, FETCH_BYTES_MAX_DEFAULT, OutOfRange, PartitionRecords, Retrying, Start, Waker,
+};
 pub use error::{Error, ErrorCode, Result};
 pub use protocol::{BrokerInfo, Metadata, PartitionMetadata, TopicMetadata};
 pub use types::{Address, CommittedOffset, Header, IsolationLevel, Record, TopicId, TopicPartition};

@@ -1,0 +1,281 @@
+//! Asks a cluster questions, one at a time, and waits for the answers: metadata, log offsets, group offsets. Finds the broker that
+//! each question is for. Never tries again by itself; knows nothing of assignments or positions.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::connection::{Connection, ConnectionSettings};
+use crate::error::{Error, ErrorCode, Result};
+use crate::protocol::{
+    BrokerInfo, FetchPartition, FetchRequest, FindCoordinatorRequest, ListOffsetsRequest, Metadata, MetadataRequest,
+    OffsetCommitRequest, OffsetFetchRequest, OffsetSpec, Request,
+};
+use crate::record_batch::PartitionReader;
+use crate::types::{Address, CommittedOffset, IsolationLevel, TopicId, TopicPartition};
+
+/// First offset of a partition's log, and its end for an isolation level; or why the leader does not say.
+pub type LogOffsets = Result<(i64, i64)>;
+
+/// A blocking client for questions about a cluster. Connections are made when needed and kept.
+pub struct Client {
+    bootstrap: Vec<Address>,
+    settings: ConnectionSettings,
+    connections: HashMap<Address, Connection>,
+    brokers: Vec<BrokerInfo>,
+    partitions: HashMap<TopicPartition, Place>,
+    /// The group that was asked for last, and who coordinates it.
+    coordinator: Option<(String, Address)>,
+}
+
+/// Where a partition is, as metadata said last.
+#[derive(Clone, Debug)]
+struct Place {
+    topic_id: Option<TopicId>,
+    leader: Option<Address>,
+    leader_epoch: Option<i32>,
+}
+
+impl Client {
+    /// A client that finds its cluster through any of these brokers; none is called yet.
+    pub fn new(bootstrap: Vec<Address>, settings: ConnectionSettings) -> Self {
+        Self {
+            bootstrap,
+            settings,
+            connections: HashMap::new(),
+            brokers: Vec::new(),
+            partitions: HashMap::new(),
+            coordinator: None,
+        }
+    }
+
+    /// The cluster, as the first broker that answers knows it.
+    pub fn metadata(&mut self, topics: Vec<Arc<str>>) -> Result<Metadata> {
+        let request = MetadataRequest { topics };
+        let known = self.brokers.iter().map(|broker| broker.address.clone());
+        let addresses: Vec<Address> = self.bootstrap.iter().cloned().chain(known).collect();
+        let mut failure = Error::Config("no bootstrap server is named".to_owned());
+        for address in addresses {
+            match self.call(&address, &request) {
+                Ok(metadata) => {
+                    self.remember(&metadata);
+                    return Ok(metadata);
+                }
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    /// Start and end of each partition's log, asked at its leader. `Err` only if not even metadata can be had.
+    pub fn log_offsets(
+        &mut self,
+        partitions: &[TopicPartition],
+        isolation: IsolationLevel,
+    ) -> Result<Vec<(TopicPartition, LogOffsets)>> {
+        self.locate(partitions)?;
+        let mut by_leader: BTreeMap<Address, Vec<TopicPartition>> = BTreeMap::new();
+        let mut found = Vec::with_capacity(partitions.len());
+        for at in partitions {
+            match self.partitions.get(at).and_then(|place| place.leader.clone()) {
+                Some(leader) => by_leader.entry(leader).or_default().push(at.clone()),
+                None => found.push((at.clone(), Err(leaderless(at)))),
+            }
+        }
+        for (leader, partitions) in by_leader {
+            match self.log_offsets_at(&leader, &partitions, isolation) {
+                Ok(offsets) => found.extend(offsets),
+                Err(error) => {
+                    self.forget(&partitions);
+                    let first = partitions.into_iter().next();
+                    found.extend(first.map(|at| (at, Err(error))));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// What a group has committed, for each partition where it has committed something.
+    pub fn committed(
+        &mut self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, CommittedOffset>> {
+        let request = OffsetFetchRequest { group: group.to_owned(), partitions: partitions.to_vec() };
+        let (coordinator, answer) = self.call_coordinator(group, &request)?;
+        let mut committed = BTreeMap::new();
+        for (at, result) in answer {
+            match result {
+                Ok(Some(offset)) => drop(committed.insert(at, offset)),
+                Ok(None) => {}
+                Err(code) => return Err(self.refused(&coordinator, "OffsetFetch", code, &at)),
+            }
+        }
+        Ok(committed)
+    }
+
+    /// Commits offsets for a group that has no members; for each partition, why it was refused, if it was.
+    pub fn commit(
+        &mut self,
+        group: &str,
+        offsets: Vec<(TopicPartition, CommittedOffset)>,
+    ) -> Result<Vec<(TopicPartition, Option<Error>)>> {
+        let request = OffsetCommitRequest { group: group.to_owned(), offsets };
+        let (coordinator, answer) = self.call_coordinator(group, &request)?;
+        let mut outcomes = Vec::with_capacity(answer.len());
+        for (at, refusal) in answer {
+            let refusal = refusal.map(|code| self.refused(&coordinator, "OffsetCommit", code, &at));
+            outcomes.push((at, refusal));
+        }
+        Ok(outcomes)
+    }
+
+    /// Time of the first visible record at or after an offset, in milliseconds since 1970. `None` if there is none in what one fetch of one
+    /// batch brings, or if the record has no time.
+    pub fn timestamp_at(&mut self, at: &TopicPartition, offset: i64, isolation: IsolationLevel) -> Result<Option<i64>> {
+        self.locate(std::slice::from_ref(at))?;
+        let place = self.partitions.get(at).cloned();
+        let Some((place, leader)) = place.and_then(|place| place.leader.clone().map(|leader| (place, leader))) else {
+            return Err(leaderless(at));
+        };
+        let request = FetchRequest {
+            isolation,
+            max_wait: Duration::ZERO,
+            min_bytes: 0,
+            // A first batch comes whole, however small the limit (KIP-74).
+            max_bytes: 1,
+            rack: None,
+            partitions: vec![FetchPartition {
+                partition: at.clone(),
+                topic_id: place.topic_id,
+                position: offset,
+                leader_epoch: place.leader_epoch,
+                max_bytes: 1,
+            }],
+        };
+        let response = self.call(&leader, &request)?;
+        let Some(fetched) = response.partitions.into_iter().next() else { return Ok(None) };
+        if let Some(code) = fetched.error {
+            return Err(self.refused(&leader, "Fetch", code, at));
+        }
+        let limit_bytes = self.settings.receive_bytes_max;
+        let mut reader =
+            PartitionReader::new(at.clone(), fetched.records, offset, isolation, fetched.aborted, limit_bytes);
+        let mut records = Vec::new();
+        reader.read(1, &mut records)?;
+        Ok(records.first().and_then(|record| record.timestamp_ms))
+    }
+
+    fn log_offsets_at(
+        &mut self,
+        leader: &Address,
+        partitions: &[TopicPartition],
+        isolation: IsolationLevel,
+    ) -> Result<Vec<(TopicPartition, LogOffsets)>> {
+        let asked: Vec<(TopicPartition, Option<i32>)> = partitions
+            .iter()
+            .map(|at| (at.clone(), self.partitions.get(at).and_then(|place| place.leader_epoch)))
+            .collect();
+        let mut ask = |which| {
+            let request = ListOffsetsRequest { isolation, which, partitions: asked.clone() };
+            let listed = self.call(leader, &request)?;
+            Ok::<_, Error>(
+                listed.into_iter().map(|listed| (listed.partition, listed.result)).collect::<HashMap<_, _>>(),
+            )
+        };
+        let starts = ask(OffsetSpec::Earliest)?;
+        let ends = ask(OffsetSpec::Latest)?;
+        let mut found = Vec::with_capacity(partitions.len());
+        for at in partitions {
+            let (Some(start), Some(end)) = (starts.get(at), ends.get(at)) else { continue };
+            let offsets = match (*start, *end) {
+                (Ok(start), Ok(end)) => Ok((start, end)),
+                (Err(code), _) | (_, Err(code)) => Err(self.refused(leader, "ListOffsets", code, at)),
+            };
+            found.push((at.clone(), offsets));
+        }
+        Ok(found)
+    }
+
+    /// Makes sure that the leaders of partitions are known, as far as there are any.
+    fn locate(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        let is_known = |at| self.partitions.get(at).is_some_and(|place| place.leader.is_some());
+        let mut topics: Vec<Arc<str>> =
+            partitions.iter().filter(|at| !is_known(at)).map(|at| Arc::clone(&at.topic)).collect();
+        topics.dedup();
+        if topics.is_empty() { Ok(()) } else { self.metadata(topics).map(drop) }
+    }
+
+    fn remember(&mut self, metadata: &Metadata) {
+        self.brokers.clone_from(&metadata.brokers);
+        for topic in &metadata.topics {
+            self.partitions.retain(|at, _| at.topic != topic.name);
+            for partition in &topic.partitions {
+                let leader = metadata.brokers.iter().find(|broker| Some(broker.id) == partition.leader);
+                let place = Place {
+                    topic_id: topic.id,
+                    leader: leader.map(|broker| broker.address.clone()),
+                    leader_epoch: partition.leader_epoch,
+                };
+                self.partitions.insert(TopicPartition::new(Arc::clone(&topic.name), partition.partition), place);
+            }
+        }
+    }
+
+    fn forget(&mut self, partitions: &[TopicPartition]) {
+        for at in partitions {
+            self.partitions.remove(at);
+        }
+    }
+
+    /// An answer that may say that we asked the wrong broker: who is right is asked again next time.
+    fn refused(&mut self, address: &Address, request: &'static str, code: ErrorCode, at: &TopicPartition) -> Error {
+        self.forget(std::slice::from_ref(at));
+        if code.is_retriable() {
+            self.coordinator = None;
+        }
+        Error::Broker { address: address.clone(), request, code, subject: at.to_string() }
+    }
+
+    fn call_coordinator<R: Request>(&mut self, group: &str, request: &R) -> Result<(Address, R::Response)> {
+        let known = self.coordinator.take().filter(|(of, _)| of == group);
+        let address = match known {
+            Some((_, address)) => address,
+            None => self.find_coordinator(group)?,
+        };
+        let answer = self.call(&address, request)?;
+        self.coordinator = Some((group.to_owned(), address.clone()));
+        Ok((address, answer))
+    }
+
+    fn find_coordinator(&mut self, group: &str) -> Result<Address> {
+        let request = FindCoordinatorRequest { group: group.to_owned() };
+        let known = self.brokers.iter().map(|broker| broker.address.clone());
+        let addresses: Vec<Address> = known.chain(self.bootstrap.iter().cloned()).collect();
+        let mut failure = Error::Config("no bootstrap server is named".to_owned());
+        for address in addresses {
+            match self.call(&address, &request) {
+                Ok(coordinator) => return Ok(coordinator.address),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    /// One question to one broker, over the connection that there is, or a new one.
+    fn call<R: Request>(&mut self, address: &Address, request: &R) -> Result<R::Response> {
+        let mut connection = match self.connections.remove(address) {
+            Some(connection) => connection,
+            None => Connection::open(address, &self.settings)?,
+        };
+        let answer = connection.call(request);
+        if answer.is_ok() || matches!(answer, Err(Error::Broker { .. })) {
+            self.connections.insert(address.clone(), connection);
+        }
+        answer
+    }
+}
+
+fn leaderless(at: &TopicPartition) -> Error {
+    Error::Topic { topic: at.topic.to_string(), code: ErrorCode::LEADER_NOT_AVAILABLE }
+}

@@ -1,0 +1,214 @@
+//! From metadata to partitions that are assigned: which there are, who leads them, what is known of their positions.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::broker::Broker;
+use super::control::Facts;
+use super::partition::{Partition, Phase};
+use super::pause::Pause;
+use super::{Answer, Assignment, Consumer, Event, OutOfRange, Start};
+use crate::error::{Error, ErrorCode, Result};
+use crate::protocol::{BrokerInfo, Metadata, TopicMetadata};
+use crate::types::{TopicId, TopicPartition};
+
+impl Consumer {
+    pub(super) fn ask_metadata(&mut self, now: Instant) -> Result<bool> {
+        self.metadata_due = now + self.config.metadata_age_max;
+        let topics = self.config.topics.clone();
+        self.ask(move |control| Answer::Metadata(control.metadata(topics)))
+    }
+
+    pub(super) fn take_metadata(&mut self, metadata: Metadata, now: Instant) -> Result<()> {
+        if let Some(cluster_id) = &metadata.cluster_id
+            && **cluster_id != *self.cluster_id
+        {
+            self.cluster_id = Arc::from(cluster_id.as_str());
+        }
+        for broker in metadata.brokers {
+            self.take_broker(broker)?;
+        }
+        for topic in metadata.topics {
+            self.take_topic(&topic, now)?;
+        }
+        Ok(())
+    }
+
+    /// A broker that moved to another address gets a new connection; the answer of the old one will be ignored.
+    fn take_broker(&mut self, info: BrokerInfo) -> Result<()> {
+        if self.brokers.get(&info.id).is_some_and(|broker| broker.address == info.address) {
+            return Ok(());
+        }
+        self.broker_serial += 1;
+        let connection = self.config.connection.clone();
+        let broker = Broker::new(info.id, info.address, self.broker_serial, connection, self.config.retry)?;
+        self.brokers.insert(info.id, broker);
+        Ok(())
+    }
+
+    fn take_topic(&mut self, topic: &TopicMetadata, now: Instant) -> Result<()> {
+        if let Some(code) = topic.error {
+            return self.topic_refused(topic, code, now);
+        }
+        self.topics_refused.remove(&topic.name);
+        self.drop_recreated(&topic.name, topic.id);
+        self.topics_seen.insert(Arc::clone(&topic.name));
+        for metadata in &topic.partitions {
+            let at = TopicPartition::new(Arc::clone(&topic.name), metadata.partition);
+            let retry = self.config.retry;
+            let partition = self.partitions.entry(at).or_insert_with(|| Partition::new(retry));
+            partition.topic_id = topic.id;
+            partition.leader = metadata.leader;
+            partition.leader_epoch = metadata.leader_epoch;
+        }
+        Ok(())
+    }
+
+    /// A topic that is missing is waited for. If it was there before, its partitions stay: only another id proves that it was
+    /// deleted.
+    fn topic_refused(&mut self, topic: &TopicMetadata, code: ErrorCode, now: Instant) -> Result<()> {
+        for (_, partition) in self.partitions.iter_mut().filter(|(at, _)| at.topic == topic.name) {
+            partition.leader = None;
+        }
+        let retry = self.config.retry;
+        let pause = self.topics_refused.entry(Arc::clone(&topic.name)).or_insert_with(|| Pause::new(retry));
+        if pause.is_over(now) {
+            let failed = pause.failed(Error::Topic { topic: topic.name.to_string(), code }, now);
+            let again = pause.until();
+            self.metadata_due = again.map_or(self.metadata_due, |again| again.min(self.metadata_due));
+            self.tell_retrying(failed)?;
+        }
+        Ok(())
+    }
+
+    /// A topic with another id than before was deleted and made again: nothing that we know of it holds.
+    fn drop_recreated(&mut self, topic: &str, id: Option<TopicId>) {
+        let lost: Vec<TopicPartition> = self
+            .partitions
+            .iter()
+            .filter(|(at, partition)| *at.topic == *topic && partition.topic_id.is_some() && partition.topic_id != id)
+            .map(|(at, _)| at.clone())
+            .collect();
+        if !lost.is_empty() {
+            self.release(&lost);
+            self.events.push_back(Ok(Event::Lost(lost)));
+        }
+    }
+
+    /// Asks what is known of the partitions that have a leader and are new.
+    pub(super) fn ask_facts(&mut self, now: Instant) -> Result<bool> {
+        let asked = self.in_phase(Phase::New, now);
+        if asked.is_empty() {
+            return Ok(false);
+        }
+        let group = self.config.group.clone();
+        self.ask(move |control| Answer::Facts(control.facts(&group, &asked)))
+    }
+
+    /// Asks what the leaders hold of the partitions whose position they refused.
+    pub(super) fn ask_log_offsets(&mut self, now: Instant) -> Result<bool> {
+        let asked = self.in_phase(Phase::OutOfRange, now);
+        if asked.is_empty() {
+            return Ok(false);
+        }
+        self.ask(move |control| Answer::LogOffsets(control.log_offsets(&asked)))
+    }
+
+    fn in_phase(&self, phase: Phase, now: Instant) -> Vec<TopicPartition> {
+        self.partitions
+            .iter()
+            .filter(|(_, partition)| {
+                partition.phase == phase && partition.leader.is_some() && partition.pause.is_over(now)
+            })
+            .map(|(at, _)| at.clone())
+            .collect()
+    }
+
+    /// Tells the user of new partitions, with what was learnt of them.
+    pub(super) fn announce(&mut self, facts: Vec<Facts>, now: Instant) -> Result<()> {
+        let mut assignments = Vec::with_capacity(facts.len());
+        for Facts { partition: at, committed, log } in facts {
+            let (log_start_offset, end_offset) = match log {
+                Ok(offsets) => offsets,
+                Err(error) => {
+                    self.partition_failed(&at, error, now)?;
+                    continue;
+                }
+            };
+            let Some(partition) = self.partitions.get_mut(&at) else { continue };
+            if partition.phase != Phase::New {
+                continue;
+            }
+            partition.pause.succeeded();
+            partition.phase = Phase::Assigned;
+            partition.committed_seen.clone_from(&committed);
+            assignments.push(Assignment {
+                topic_id: partition.topic_id,
+                leader_epoch: partition.leader_epoch,
+                partition: at,
+                committed,
+                log_start_offset,
+                end_offset,
+                cluster_id: Arc::clone(&self.cluster_id),
+            });
+        }
+        if !assignments.is_empty() {
+            self.events.push_back(Ok(Event::Assigned(assignments)));
+        }
+        Ok(())
+    }
+
+    /// The leader's own word on a refused position: outside its log, or an error of the moment.
+    pub(super) fn confirm_out_of_range(&mut self, facts: Vec<Facts>, now: Instant) -> Result<()> {
+        for Facts { partition: at, log, .. } in facts {
+            let (log_start_offset, end_offset) = match log {
+                Ok(offsets) => offsets,
+                Err(error) => {
+                    self.partition_failed(&at, error, now)?;
+                    continue;
+                }
+            };
+            let Some(partition) = self.partitions.get_mut(&at) else { continue };
+            if partition.phase != Phase::OutOfRange {
+                continue;
+            }
+            if (log_start_offset..=end_offset).contains(&partition.position) {
+                partition.phase = Phase::Reading;
+                continue;
+            }
+            partition.pause.succeeded();
+            partition.phase = Phase::Assigned;
+            self.events.push_back(Ok(Event::OutOfRange(OutOfRange {
+                topic_id: partition.topic_id,
+                leader_epoch: partition.leader_epoch,
+                position: partition.position,
+                partition: at,
+                log_start_offset,
+                end_offset,
+            })));
+        }
+        Ok(())
+    }
+
+    /// Says where assigned partitions are read from. Each is claimed first, by a commit of that offset with `metadata`, and read
+    /// once that has been accepted. If somebody else commits in between, the partition is lost and assigned again.
+    pub fn start(&mut self, starts: Vec<Start>, metadata: &str) {
+        for start in starts {
+            let Some(partition) = self.partitions.get_mut(&start.partition) else { continue };
+            if partition.phase != Phase::Assigned {
+                continue;
+            }
+            partition.phase = Phase::Claiming;
+            partition.seek(start.offset);
+            self.commit_later(start, metadata);
+        }
+    }
+
+    /// Forgets partitions that the user has finished with.
+    pub fn release(&mut self, partitions: &[TopicPartition]) {
+        for at in partitions {
+            self.partitions.remove(at);
+            self.commits_pending.remove(at);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The settings of a consumer, each with its default, and their check.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Consumer;
+use crate::backoff::RetryPolicy;
+use crate::connection::ConnectionSettings;
+use crate::error::{Error, Result};
+use crate::types::{Address, IsolationLevel};
+
+/// Soft target of one fetch, in bytes.
+pub const FETCH_BYTES_MAX_DEFAULT: u32 = 16 * 1024 * 1024;
+/// How long a broker may hold a fetch while there is nothing to send; Kafka's own consumer takes the same (`fetch.max.wait.ms`).
+const FETCH_WAIT: Duration = Duration::from_millis(500);
+/// How often the cluster is asked for new partitions and topic ids. Kafka's own consumer asks every 5 minutes; one small request
+/// in 10 s costs nothing either and finds a new partition before anybody wonders.
+const METADATA_AGE_MAX_DEFAULT: Duration = Duration::from_secs(10);
+
+/// Makes a [`Consumer`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    pub(super) hosts: Vec<Address>,
+    pub(super) topics: Vec<Arc<str>>,
+    pub(super) group: String,
+    pub(super) isolation: IsolationLevel,
+    pub(super) rack: Option<String>,
+    pub(super) fetch_bytes_max: u32,
+    pub(super) fetch_wait: Duration,
+    pub(super) metadata_age_max: Duration,
+    pub(super) retry: RetryPolicy,
+    pub(super) connection: ConnectionSettings,
+}
+
+impl Builder {
+    pub(super) fn new(hosts: Vec<Address>) -> Self {
+        Self {
+            hosts,
+            topics: Vec::new(),
+            group: String::new(),
+            isolation: IsolationLevel::default(),
+            rack: None,
+            fetch_bytes_max: FETCH_BYTES_MAX_DEFAULT,
+            fetch_wait: FETCH_WAIT,
+            metadata_age_max: METADATA_AGE_MAX_DEFAULT,
+            retry: RetryPolicy::default(),
+            connection: ConnectionSettings::default(),
+        }
+    }
+
+    /// Adds a topic to read. One that does not exist is waited for, and never created by asking.
+    #[must_use]
+    pub fn with_topic(mut self, topic: impl Into<Arc<str>>) -> Self {
+        let topic = topic.into();
+        if !self.topics.contains(&topic) {
+            self.topics.push(topic);
+        }
+        self
+    }
+
+    /// The consumer group whose offsets are read and committed.
+    #[must_use]
+    pub fn with_group(mut self, group: impl Into<String>) -> Self {
+        self.group = group.into();
+        self
+    }
+
+    /// The name that brokers see in their request logs and quotas.
+    #[must_use]
+    pub fn with_client_id(mut self, client_id: impl Into<String>) -> Self {
+        self.connection.client_id = client_id.into();
+        self
+    }
+
+    /// Which records are seen; default `read_committed`.
+    #[must_use]
+    pub fn with_isolation_level(mut self, isolation: IsolationLevel) -> Self {
+        self.isolation = isolation;
+        self
+    }
+
+    /// Fetch from a replica in this rack, if there is one
+    /// ([KIP-392](https://cwiki.apache.org/confluence/display/KAFKA/KIP-392%3A+Allow+consumers+to+fetch+from+closest+replica)).
+    #[must_use]
+    pub fn with_rack(mut self, rack: Option<String>) -> Self {
+        self.rack = rack;
+        self
+    }
+
+    /// Soft target of one fetch in bytes: a larger first batch still comes whole
+    /// ([KIP-74](https://cwiki.apache.org/confluence/display/KAFKA/KIP-74%3A+Add+Fetch+Response+Size+Limit+in+Bytes)).
+    #[must_use]
+    pub fn with_fetch_max_bytes(mut self, bytes: NonZeroU32) -> Self {
+        self.fetch_bytes_max = bytes.get();
+        self
+    }
+
+    /// Hard limit of one response and of one decompressed batch, in bytes.
+    #[must_use]
+    pub fn with_receive_max_bytes(mut self, bytes: NonZeroU32) -> Self {
+        self.connection.receive_bytes_max = bytes.get();
+        self
+    }
+
+    /// How long a broker may take for an answer, beyond what a fetch may be held on purpose.
+    #[must_use]
+    pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
+        self.connection.request_timeout = timeout;
+        self
+    }
+
+    /// How often the cluster is asked for new partitions and changed topics.
+    #[must_use]
+    pub fn with_metadata_max_age(mut self, age: Duration) -> Self {
+        self.metadata_age_max = age;
+        self
+    }
+
+    /// When to try again after a failure, and when to give up.
+    #[must_use]
+    pub fn with_retry_policy(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Checks the settings and starts the consumer; no broker is called before the first
+    /// [`poll`](Consumer::poll).
+    pub fn create(self) -> Result<Consumer> {
+        let wrong = |what: &str| Err(Error::Config(what.to_owned()));
+        if self.hosts.is_empty() {
+            return wrong("no bootstrap server is named");
+        }
+        if self.topics.is_empty() {
+            return wrong("no topic is named");
+        }
+        if self.group.is_empty() {
+            return wrong("no consumer group is named");
+        }
+        if self.fetch_bytes_max > self.connection.receive_bytes_max {
+            return wrong("the soft limit of a fetch is above the hard limit of a response");
+        }
+        Consumer::new(self)
+    }
+}

@@ -1,0 +1,133 @@
+//! Committing group offsets without holding up the next batch, and noticing when somebody else has set them.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::control::CommitOutcome;
+use super::partition::Phase;
+use super::{Answer, Consumer, Event, Start};
+use crate::error::{Error, Result};
+use crate::types::{CommittedOffset, TopicPartition};
+
+/// One offset to commit.
+#[derive(Clone, Debug)]
+pub(super) struct Commit {
+    pub(super) offset: CommittedOffset,
+    /// What the group may have instead of an earlier commit of ours (told by its metadata) without anybody having meddled.
+    pub(super) committed_seen: Option<CommittedOffset>,
+}
+
+impl Consumer {
+    /// Commits positions, each the next offset to read, with a text that marks them as ours. Does not wait: the newest position of
+    /// a partition replaces one that is not under way yet.
+    ///
+    /// Before each commit the group's offset is read: one that carries another text was set by somebody else on purpose.
+    /// It is not overwritten; the partition is [lost](Event::Lost) and [assigned](Event::Assigned) again.
+    pub fn commit(&mut self, positions: Vec<Start>, metadata: &str) {
+        for position in positions {
+            if self.partitions.get(&position.partition).is_some_and(|partition| partition.phase == Phase::Reading) {
+                self.commit_later(position, metadata);
+            }
+        }
+    }
+
+    /// Waits until everything that was given to [`commit`](Self::commit) has been accepted, at most for `timeout`, and says whether it
+    /// has. A failure is returned at once, not tried again: this is for the end, when the next start will commit anyway.
+    pub fn flush(&mut self, timeout: Duration) -> Result<bool> {
+        let deadline = Instant::now() + timeout;
+        self.commit_pause.cut_short();
+        while self.commits_under_way || !self.commits_pending.is_empty() {
+            let now = Instant::now();
+            if now >= deadline {
+                return Ok(false);
+            }
+            self.give_control_work(now)?;
+            if let Ok(answer) = self.answers.recv_timeout(deadline - now) {
+                self.handle(answer)?;
+            }
+            // What else happens meanwhile is of no use any more: this is the end.
+            for event in std::mem::take(&mut self.events) {
+                match event? {
+                    Event::Retrying(retrying) if self.commit_pause.until().is_some() => return Err(retrying.error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    pub(super) fn commit_later(&mut self, position: Start, metadata: &str) {
+        let committed_seen =
+            self.partitions.get(&position.partition).and_then(|partition| partition.committed_seen.clone());
+        let metadata = metadata.to_owned();
+        let offset = CommittedOffset { offset: position.offset, leader_epoch: position.leader_epoch, metadata };
+        self.commits_pending.insert(position.partition, Commit { offset, committed_seen });
+    }
+
+    pub(super) fn ask_commit(&mut self) -> Result<bool> {
+        if self.commits_pending.is_empty() {
+            return Ok(false);
+        }
+        let commits = std::mem::take(&mut self.commits_pending);
+        let group = self.config.group.clone();
+        self.commits_under_way = true;
+        self.ask(move |control| {
+            let result = control.commit(&group, &commits);
+            Answer::Committed { commits, result }
+        })
+    }
+
+    /// Puts back what could not be committed, unless a newer position waits already.
+    pub(super) fn commit_again(&mut self, commits: BTreeMap<TopicPartition, Commit>) {
+        for (at, commit) in commits {
+            if self.partitions.contains_key(&at) {
+                self.commits_pending.entry(at).or_insert(commit);
+            }
+        }
+    }
+
+    pub(super) fn take_outcomes(
+        &mut self,
+        mut commits: BTreeMap<TopicPartition, Commit>,
+        outcomes: Vec<(TopicPartition, CommitOutcome)>,
+        now: Instant,
+    ) -> Result<()> {
+        let mut foreign = Vec::new();
+        let mut refused = None;
+        for (at, outcome) in outcomes {
+            let Some(partition) = self.partitions.get_mut(&at) else { continue };
+            match outcome {
+                CommitOutcome::Committed => {
+                    commits.remove(&at);
+                    partition.committed_seen = None;
+                    if partition.phase == Phase::Claiming {
+                        partition.phase = Phase::Reading;
+                    }
+                }
+                CommitOutcome::Foreign => {
+                    commits.remove(&at);
+                    self.commits_pending.remove(&at);
+                    partition.phase = Phase::New;
+                    partition.drop_fetched();
+                    foreign.push(at);
+                }
+                CommitOutcome::Refused(error) => refused = Some(error),
+            }
+        }
+        self.commit_again(commits);
+        if !foreign.is_empty() {
+            self.events.push_back(Ok(Event::Lost(foreign)));
+        }
+        if let Some(error) = refused {
+            return self.commit_failed(error, now);
+        }
+        self.commit_pause.succeeded();
+        Ok(())
+    }
+
+    /// A commit failed, for all of its partitions or for some: they wait.
+    pub(super) fn commit_failed(&mut self, error: Error, now: Instant) -> Result<()> {
+        let failed = self.commit_pause.failed(error, now);
+        self.tell_retrying(failed)
+    }
+}

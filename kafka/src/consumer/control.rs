@@ -1,0 +1,87 @@
+//! What the consumer asks the cluster besides records: metadata, log offsets, group offsets. Blocking; runs on the control
+//! thread. Decides nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::builder::Builder;
+use super::commits::Commit;
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::protocol::Metadata;
+use crate::types::{CommittedOffset, IsolationLevel, TopicPartition};
+
+/// What is known of a partition's position.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) partition: TopicPartition,
+    /// What the group has committed; `None` also where it was not asked.
+    pub(super) committed: Option<CommittedOffset>,
+    /// First offset, and end for the isolation level, as the leader says.
+    pub(super) log: Result<(i64, i64)>,
+}
+
+/// What came of one commit.
+#[derive(Debug)]
+pub(super) enum CommitOutcome {
+    /// The group has it.
+    Committed,
+    /// Somebody else has set the group's offset; it was left as it is.
+    Foreign,
+    /// The coordinator refused this partition.
+    Refused(Error),
+}
+
+/// The resource of the control thread.
+pub(super) struct Control {
+    client: Client,
+    isolation: IsolationLevel,
+}
+
+impl Control {
+    pub(super) fn new(config: &Builder) -> Self {
+        Self { client: Client::new(config.hosts.clone(), config.connection.clone()), isolation: config.isolation }
+    }
+
+    pub(super) fn metadata(&mut self, topics: Vec<Arc<str>>) -> Result<Metadata> {
+        self.client.metadata(topics)
+    }
+
+    pub(super) fn facts(&mut self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Facts>> {
+        let mut committed = self.client.committed(group, partitions)?;
+        let mut facts = self.log_offsets(partitions)?;
+        for fact in &mut facts {
+            fact.committed = committed.remove(&fact.partition);
+        }
+        Ok(facts)
+    }
+
+    pub(super) fn log_offsets(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Facts>> {
+        let offsets = self.client.log_offsets(partitions, self.isolation)?;
+        Ok(offsets.into_iter().map(|(partition, log)| Facts { partition, committed: None, log }).collect())
+    }
+
+    /// Commits, but leaves alone what neither we committed (told by the metadata) nor was there when we began.
+    pub(super) fn commit(
+        &mut self,
+        group: &str,
+        commits: &BTreeMap<TopicPartition, Commit>,
+    ) -> Result<Vec<(TopicPartition, CommitOutcome)>> {
+        let partitions: Vec<TopicPartition> = commits.keys().cloned().collect();
+        let committed = self.client.committed(group, &partitions)?;
+        let is_foreign = |at: &TopicPartition, commit: &Commit| {
+            committed.get(at).is_some_and(|found| {
+                found.metadata != commit.offset.metadata && commit.committed_seen.as_ref() != Some(found)
+            })
+        };
+        let (foreign, ours): (Vec<_>, Vec<_>) = commits.iter().partition(|(at, commit)| is_foreign(at, commit));
+        let mut outcomes: Vec<_> = foreign.into_iter().map(|(at, _)| (at.clone(), CommitOutcome::Foreign)).collect();
+        if !ours.is_empty() {
+            let offsets = ours.into_iter().map(|(at, commit)| (at.clone(), commit.offset.clone())).collect();
+            for (at, refused) in self.client.commit(group, offsets)? {
+                outcomes.push((at, refused.map_or(CommitOutcome::Committed, CommitOutcome::Refused)));
+            }
+        }
+        Ok(outcomes)
+    }
+}

@@ -1,0 +1,105 @@
+//! What a consumer tells its user: values, one at a time, in the order that they happened.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::types::{CommittedOffset, Record, TopicId, TopicPartition};
+
+/// One thing that happened. The user handles it before asking for the next one.
+#[derive(Debug)]
+pub enum Event {
+    /// Records, at most as many as were asked for, from one partition or several.
+    Records(Vec<PartitionRecords>),
+    /// Partitions to read. Each is read from nowhere until [`Consumer::start`](super::Consumer::start) says from where.
+    /// A partition that we have already can be assigned again: what is known of its position is no longer true.
+    Assigned(Vec<Assignment>),
+    /// Partitions that another member will get: finish with them, commit, then
+    /// [`release`](super::Consumer::release) them. No more of their records come.
+    Revoked(Vec<TopicPartition>),
+    /// Partitions that are no longer ours, whatever we do: nothing of theirs is committed any more.
+    Lost(Vec<TopicPartition>),
+    /// The position lies outside what the partition's leader has, as the leader itself confirms. Answer with
+    /// [`Consumer::start`](super::Consumer::start), or end.
+    OutOfRange(OutOfRange),
+    /// Something failed that waiting may cure; the consumer will try again by itself.
+    Retrying(Retrying),
+    /// Nothing happened for as long as was asked, or a [`Waker`](super::Waker) ended the wait.
+    Idle,
+}
+
+/// Records of one partition that follow each other. Offsets may have holes: compaction, control records, aborted
+/// transactions.
+#[derive(Debug)]
+pub struct PartitionRecords {
+    /// Where they come from.
+    pub partition: TopicPartition,
+    /// Epoch of the leader that wrote the last of them.
+    pub leader_epoch: Option<i32>,
+    /// Position before: the next offset to read, as it was.
+    pub from_offset: i64,
+    /// Position after: greater than `from_offset`, also where no record is visible.
+    pub next_offset: i64,
+    /// End of the log for this consumer's isolation level, as the fetch that brought them saw it.
+    pub end_offset: i64,
+    /// The visible records between the two.
+    pub records: Vec<Record>,
+}
+
+/// A partition to read, and all there is to know to choose where to start.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    /// Which one.
+    pub partition: TopicPartition,
+    /// The topic's id; `None` from brokers that have none.
+    pub topic_id: Option<TopicId>,
+    /// Epoch of its leader.
+    pub leader_epoch: Option<i32>,
+    /// What the group has committed for it.
+    pub committed: Option<CommittedOffset>,
+    /// First offset that the leader still has.
+    pub log_start_offset: i64,
+    /// End for this consumer's isolation level: high watermark, or last stable offset under `read_committed`.
+    pub end_offset: i64,
+    /// Id of the cluster.
+    pub cluster_id: Arc<str>,
+}
+
+/// A position that the leader does not have.
+#[derive(Clone, Debug)]
+pub struct OutOfRange {
+    /// Which partition.
+    pub partition: TopicPartition,
+    /// The topic's id; `None` from brokers that have none.
+    pub topic_id: Option<TopicId>,
+    /// Epoch of the leader that says so.
+    pub leader_epoch: Option<i32>,
+    /// The next offset that we wanted to read.
+    pub position: i64,
+    /// First offset that the leader has.
+    pub log_start_offset: i64,
+    /// One past the last offset that the leader gives to this consumer.
+    pub end_offset: i64,
+}
+
+/// A failure that is being ridden out.
+#[derive(Debug)]
+pub struct Retrying {
+    /// What failed.
+    pub error: Error,
+    /// How many times in a row, from 1.
+    pub attempt: u32,
+    /// How long until the next try.
+    pub wait: Duration,
+}
+
+/// Where to read a partition from.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Which partition.
+    pub partition: TopicPartition,
+    /// The next offset to read.
+    pub offset: i64,
+    /// Epoch of the leader that the record before it came from, if known.
+    pub leader_epoch: Option<i32>,
+}

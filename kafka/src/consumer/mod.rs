@@ -1,0 +1,272 @@
+//! The consumer: takes part in reading topics and says what happened, one event at a time.
+//!
+//! All network I/O is done by threads that own their connections: one for each broker that is fetched from, one for everything
+//! else (`control`). The consumer itself runs on its user's thread, never blocks but in [`Consumer::poll`] and
+//! [`Consumer::flush`], and decides everything. Knows nothing of what records mean or where they are kept.
+
+mod assignment;
+mod broker;
+mod builder;
+mod commits;
+mod control;
+mod event;
+mod fetching;
+mod partition;
+mod pause;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+pub use builder::{Builder, FETCH_BYTES_MAX_DEFAULT};
+pub use event::{Assignment, Event, OutOfRange, PartitionRecords, Retrying, Start};
+
+use broker::Broker;
+use commits::Commit;
+use control::{CommitOutcome, Control, Facts};
+use partition::{Partition, Phase};
+use pause::Pause;
+
+use crate::error::{Error, Result};
+use crate::protocol::{FetchRequest, FetchResponse, Metadata};
+use crate::types::{Address, TopicPartition};
+use crate::worker::Worker;
+
+/// What the threads, and wakers, send to the consumer.
+enum Answer {
+    /// A waker was called.
+    Wake,
+    /// The cluster as it is now.
+    Metadata(Result<Metadata>),
+    /// What is known of partitions of [`Phase::New`].
+    Facts(Result<Vec<Facts>>),
+    /// What the leaders hold of partitions of [`Phase::OutOfRange`].
+    LogOffsets(Result<Vec<Facts>>),
+    /// What came of a commit.
+    Committed { commits: BTreeMap<TopicPartition, Commit>, result: Result<Vec<(TopicPartition, CommitOutcome)>> },
+    /// A fetch has ended.
+    Fetched { broker: i32, serial: u64, request: FetchRequest, result: Result<FetchResponse> },
+}
+
+/// Reads topics. See [`Event`] for what it tells, and the module for how it works.
+pub struct Consumer {
+    config: Builder,
+    answers: Receiver<Answer>,
+    answers_to: Sender<Answer>,
+    events: VecDeque<Result<Event>>,
+
+    control: Worker<Control>,
+    /// The control thread does one thing at a time, so that a commit never queues behind what became useless meanwhile.
+    control_under_way: bool,
+    metadata_pause: Pause,
+    facts_pause: Pause,
+    commit_pause: Pause,
+
+    cluster_id: Arc<str>,
+    metadata_due: Instant,
+    /// Topics that metadata has shown, with all their partitions.
+    topics_seen: BTreeSet<Arc<str>>,
+    /// Topics that metadata has refused, and when that is worth another word.
+    topics_refused: BTreeMap<Arc<str>, Pause>,
+    partitions: BTreeMap<TopicPartition, Partition>,
+    brokers: BTreeMap<i32, Broker>,
+    broker_serial: u64,
+    /// Where the last fetch and the last batch of records began, so that every partition has its turn.
+    fetch_turn: usize,
+    read_turn: usize,
+
+    /// Commits that wait for the control thread.
+    commits_pending: BTreeMap<TopicPartition, Commit>,
+    /// Partitions whose commit the control thread is at.
+    commits_under_way: bool,
+}
+
+impl Consumer {
+    /// Starts to describe a consumer that finds its cluster through any of these brokers.
+    pub fn from_hosts(hosts: Vec<Address>) -> Builder {
+        Builder::new(hosts)
+    }
+
+    fn new(config: Builder) -> Result<Self> {
+        let (answers_to, answers) = channel();
+        Ok(Self {
+            control: Worker::spawn("kafka-control", Control::new(&config))?,
+            control_under_way: false,
+            metadata_pause: Pause::new(config.retry),
+            facts_pause: Pause::new(config.retry),
+            commit_pause: Pause::new(config.retry),
+            answers,
+            answers_to,
+            events: VecDeque::new(),
+            cluster_id: Arc::from(""),
+            metadata_due: Instant::now(),
+            topics_seen: BTreeSet::new(),
+            topics_refused: BTreeMap::new(),
+            partitions: BTreeMap::new(),
+            brokers: BTreeMap::new(),
+            broker_serial: 0,
+            fetch_turn: 0,
+            read_turn: 0,
+            commits_pending: BTreeMap::new(),
+            commits_under_way: false,
+            config,
+        })
+    }
+
+    /// A handle that ends a [`poll`](Self::poll) from another thread.
+    pub fn waker(&self) -> Waker {
+        Waker(self.answers_to.clone())
+    }
+
+    /// Waits until something happens, at most for `timeout`. Gives at most `records_max` records at once; while the user is busy
+    /// with them, the next fetch is on the wire.
+    ///
+    /// An error is final: what waiting may cure is an [`Event::Retrying`].
+    pub fn poll(&mut self, timeout: Duration, records_max: usize) -> Result<Event> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            while let Ok(answer) = self.answers.try_recv() {
+                self.handle(answer)?;
+            }
+            if let Some(event) = self.events.pop_front() {
+                return event;
+            }
+            let records = self.take_records(records_max);
+            let now = Instant::now();
+            self.send_fetches(now)?;
+            self.give_control_work(now)?;
+            if !records.is_empty() {
+                return Ok(Event::Records(records));
+            }
+            if now >= deadline {
+                return Ok(Event::Idle);
+            }
+            let wait =
+                self.next_timer(now).map_or(deadline, |timer| timer.min(deadline)).saturating_duration_since(now);
+            match self.answers.recv_timeout(wait) {
+                Ok(answer) => self.handle(answer)?,
+                // We hold a sender ourselves, so there is always one.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+        }
+    }
+
+    /// Whether every partition of every topic has been assigned and started: nothing more is to come but new partitions.
+    pub fn is_settled(&self) -> bool {
+        self.config.topics.iter().all(|topic| self.topics_seen.contains(topic))
+            && self.partitions.values().all(|partition| partition.phase == Phase::Reading)
+    }
+
+    fn handle(&mut self, answer: Answer) -> Result<()> {
+        let now = Instant::now();
+        match answer {
+            Answer::Wake => self.events.push_back(Ok(Event::Idle)),
+            Answer::Metadata(result) => match self.control_answered(result) {
+                Ok(metadata) => {
+                    self.metadata_pause.succeeded();
+                    self.take_metadata(metadata, now)?;
+                }
+                Err(error) => {
+                    self.metadata_due = now;
+                    let failed = self.metadata_pause.failed(error, now);
+                    self.tell_retrying(failed)?;
+                }
+            },
+            Answer::Facts(result) => match self.control_answered(result) {
+                Ok(facts) => {
+                    self.facts_pause.succeeded();
+                    self.announce(facts, now)?;
+                }
+                Err(error) => self.facts_failed(error, now)?,
+            },
+            Answer::LogOffsets(result) => match self.control_answered(result) {
+                Ok(facts) => {
+                    self.facts_pause.succeeded();
+                    self.confirm_out_of_range(facts, now)?;
+                }
+                Err(error) => self.facts_failed(error, now)?,
+            },
+            Answer::Committed { commits, result } => {
+                self.commits_under_way = false;
+                match self.control_answered(result) {
+                    Ok(outcomes) => self.take_outcomes(commits, outcomes, now)?,
+                    Err(error) => {
+                        self.commit_again(commits);
+                        self.commit_failed(error, now)?;
+                    }
+                }
+            }
+            Answer::Fetched { broker, serial, request, result } => {
+                self.take_fetch(broker, serial, &request, result, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The control thread is free again.
+    fn control_answered<T>(&mut self, result: T) -> T {
+        self.control_under_way = false;
+        result
+    }
+
+    fn facts_failed(&mut self, error: Error, now: Instant) -> Result<()> {
+        self.metadata_due = now;
+        let failed = self.facts_pause.failed(error, now);
+        self.tell_retrying(failed)
+    }
+
+    /// A failure that waiting may cure becomes an event.
+    fn tell_retrying(&mut self, failed: Result<Retrying>) -> Result<()> {
+        self.events.push_back(Ok(Event::Retrying(failed?)));
+        Ok(())
+    }
+
+    /// Gives the control thread the most urgent thing to do, if it is free.
+    fn give_control_work(&mut self, now: Instant) -> Result<()> {
+        if !self.control_under_way {
+            self.control_under_way = (self.commit_pause.is_over(now) && self.ask_commit()?)
+                || (self.facts_pause.is_over(now) && self.ask_log_offsets(now)?)
+                || (self.metadata_due <= now && self.metadata_pause.is_over(now) && self.ask_metadata(now)?)
+                || (self.facts_pause.is_over(now) && self.ask_facts(now)?);
+        }
+        Ok(())
+    }
+
+    /// Runs a job on the control thread.
+    fn ask(&self, job: impl FnOnce(&mut Control) -> Answer + Send + 'static) -> Result<bool> {
+        self.control.run(&self.answers_to, job)?;
+        Ok(true)
+    }
+
+    /// When something is to be done that no answer will remind us of.
+    fn next_timer(&self, now: Instant) -> Option<Instant> {
+        let brokers = self.brokers.values().filter(|broker| !broker.is_fetching()).map(|broker| &broker.pause);
+        let partitions = self.partitions.values().map(|partition| &partition.pause);
+        let control = [&self.commit_pause, &self.facts_pause, &self.metadata_pause];
+        let pauses = brokers.chain(partitions).chain(control).filter_map(Pause::until);
+        pauses.chain([self.metadata_due]).filter(|at| *at > now).min()
+    }
+
+    /// A failure of one partition: it waits, and metadata is asked again, for its leader may have moved.
+    fn partition_failed(&mut self, partition: &TopicPartition, error: Error, now: Instant) -> Result<()> {
+        if let Some(state) = self.partitions.get_mut(partition) {
+            let failed = state.pause.failed(error, now);
+            self.metadata_due = now;
+            self.tell_retrying(failed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Ends a [`Consumer::poll`] from another thread; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Waker(Sender<Answer>);
+
+impl Waker {
+    /// Makes the running poll, or else the next one, return [`Event::Idle`].
+    pub fn wake(&self) {
+        // A consumer that is gone does not sleep either.
+        let _ = self.0.send(Answer::Wake);
+    }
+}

@@ -1,0 +1,58 @@
+//! When something that failed may be tried again: a backoff with its point in time.
+
+use std::time::Instant;
+
+use super::event::Retrying;
+use crate::backoff::{Backoff, RetryPolicy};
+use crate::error::{Error, Result};
+
+/// A thing that may have to wait before it is tried again.
+#[derive(Debug)]
+pub(super) struct Pause {
+    backoff: Backoff,
+    until: Option<Instant>,
+}
+
+impl Pause {
+    pub(super) fn new(policy: RetryPolicy) -> Self {
+        Self { backoff: Backoff::new(policy), until: None }
+    }
+
+    /// Whether it may be tried now.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| now >= until)
+    }
+
+    /// When it may be tried, if it has to wait.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// It failed once more: how long it waits now; an error if it is of no use to wait, or has been tried often enough.
+    pub(super) fn failed(&mut self, error: Error, now: Instant) -> Result<Retrying> {
+        if !error.is_retriable() {
+            return Err(error);
+        }
+        let Some(wait) = self.backoff.next_wait() else {
+            return Err(Error::RetriesExhausted { attempts: self.backoff.attempt(), source: Box::new(error) });
+        };
+        self.until = Some(now + wait);
+        Ok(Retrying { error, attempt: self.backoff.attempt(), wait })
+    }
+
+    /// Nothing failed, yet nothing is to be tried before `until`.
+    pub(super) fn hold(&mut self, until: Instant) {
+        self.until = Some(until);
+    }
+
+    /// It may be tried at once, as often as it has failed before.
+    pub(super) fn cut_short(&mut self) {
+        self.until = None;
+    }
+
+    /// It worked.
+    pub(super) fn succeeded(&mut self) {
+        self.backoff.reset();
+        self.until = None;
+    }
+}
