@@ -1,0 +1,247 @@
+//! The `check` command: looks at everything the service needs, changes nothing, and says for each thing that it is in order or
+//! what to mend. Must not read records.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka::{Client, ConnectionSettings, Metadata, TopicMetadata, TopicPartition};
+
+use crate::cli;
+use crate::database::{DatabaseError, DatabaseReader};
+use crate::error_chain::ErrorChain;
+use crate::settings::{KafkaSettings, Settings};
+use crate::start::Claim;
+
+/// How long a broker may take to answer a question of `check` or `status`: somebody is waiting at a terminal.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Names of file systems, as in `/proc/self/mountinfo`, whose locks and shared memory SQLite cannot rely on
+/// (<https://www.sqlite.org/useovernet.html>).
+const NETWORK_FILE_SYSTEMS: [&str; 12] = [
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.glusterfs", "fuse.sshfs", "lustre",
+];
+
+/// What a look at one thing found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Finding {
+    Ok(String),
+    /// Works, but an operator should know.
+    Warning(String),
+    /// The service cannot work like this.
+    Mend(String),
+}
+
+/// One line of the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
+    what: &'static str,
+    finding: Finding,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mark, text) = match &self.finding {
+            Finding::Ok(text) => ("ok", text),
+            Finding::Warning(text) => ("warn", text),
+            Finding::Mend(text) => ("FAIL", text),
+        };
+        writeln!(f, "{:<9} {mark:<5} {text}", self.what)
+    }
+}
+
+/// Prints the report; true if the service can work.
+pub fn check(settings: &Settings) -> bool {
+    let mut all_right = true;
+    let mut tell = |what, finding| {
+        all_right &= !matches!(finding, Finding::Mend(_));
+        cli::print(Line { what, finding });
+    };
+    tell("settings", Finding::Ok(describe(settings)));
+    for warning in &settings.warnings {
+        tell("settings", Finding::Warning(warning.clone()));
+    }
+    let (database, database_id) = look_at_database(&settings.database.path);
+    tell("database", database);
+    if let Some(warning) = network_file_system(&settings.database.path) {
+        tell("database", Finding::Warning(warning));
+    }
+    tell("security", Finding::Ok("PLAINTEXT: neither encrypted nor authenticated".to_owned()));
+    let kafka = &settings.kafka;
+    let mut client = client(kafka);
+    match client.metadata(kafka.topics.iter().map(|topic| Arc::from(topic.as_str())).collect()) {
+        Err(error) => {
+            let servers: Vec<String> = kafka.bootstrap_servers.iter().map(ToString::to_string).collect();
+            let asked = format!("none of KAFKA_BOOTSTRAP_SERVERS ({}) answers: {}", servers.join(", "), ErrorChain(&error));
+            tell("brokers", Finding::Mend(asked));
+        }
+        Ok(metadata) => {
+            let cluster_id = metadata.cluster_id.clone().unwrap_or_default();
+            tell("brokers", Finding::Ok(format!("{} of cluster '{cluster_id}'", counted(metadata.brokers.len(), "broker"))));
+            for topic in &metadata.topics {
+                tell("topic", look_at_topic(topic));
+            }
+            tell("group", look_at_group(&mut client, kafka, &metadata, database_id, cluster_id));
+        }
+    }
+    all_right
+}
+
+/// A client whose questions are answered soon or not at all.
+pub fn client(kafka: &KafkaSettings) -> Client {
+    let connection = ConnectionSettings {
+        client_id: kafka.client_id.clone(),
+        connect_timeout: PATIENCE,
+        request_timeout: PATIENCE,
+        receive_bytes_max: kafka.receive_max_bytes.get(),
+    };
+    Client::new(kafka.bootstrap_servers.clone(), connection)
+}
+
+/// Every partition that metadata shows.
+pub fn partitions_of(metadata: &Metadata) -> Vec<TopicPartition> {
+    let of_topic = |topic: &TopicMetadata| {
+        let name = Arc::clone(&topic.name);
+        let numbers: Vec<i32> = topic.partitions.iter().map(|partition| partition.partition).collect();
+        numbers.into_iter().map(move |number| TopicPartition::new(Arc::clone(&name), number))
+    };
+    metadata.topics.iter().flat_map(of_topic).collect()
+}
+
+fn describe(settings: &Settings) -> String {
+    let kafka = &settings.kafka;
+    format!("topics {}, group '{}', isolation level {}", kafka.topics.join(", "), kafka.group_id, kafka.isolation_level_name())
+}
+
+/// Also gives the database's id, if there is a database.
+fn look_at_database(path: &Path) -> (Finding, Option<String>) {
+    let shown = path.display();
+    let reader = match DatabaseReader::open(path) {
+        Ok(reader) => reader,
+        Err(DatabaseError::Missing { .. }) => return (look_at_place(path), None),
+        Err(error) => return (Finding::Mend(ErrorChain(&error).to_string()), None),
+    };
+    let id = reader.id().to_owned();
+    let text = format!(
+        "'{shown}', id {id}; if it is a copy of a file that goes on being used, give it an id of its own: \
+         UPDATE database_identity SET id = lower(hex(randomblob(16)))"
+    );
+    (Finding::Ok(text), Some(id))
+}
+
+/// Whether the service can make the database where there is none yet.
+fn look_at_place(path: &Path) -> Finding {
+    let mut directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    if directory.as_os_str().is_empty() {
+        directory = PathBuf::from(".");
+    }
+    while !directory.exists() && directory.pop() {}
+    match directory.metadata() {
+        Ok(found) if found.is_dir() && !found.permissions().readonly() => {
+            Finding::Ok(format!("'{}' does not exist yet; the first run makes it", path.display()))
+        }
+        Ok(_) => Finding::Mend(format!("'{}' is not a directory that can be written to", directory.display())),
+        Err(error) => Finding::Mend(format!("'{}' cannot be looked at: {error}", directory.display())),
+    }
+}
+
+/// A warning, if the database lies where SQLite must not be used.
+fn network_file_system(path: &Path) -> Option<String> {
+    let absolute = std::path::absolute(path).ok()?;
+    let existing = absolute.ancestors().find(|ancestor| ancestor.exists())?.canonicalize().ok()?;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let kind = file_system_of(&existing, &mounts)?;
+    NETWORK_FILE_SYSTEMS.contains(&kind).then(|| {
+        format!(
+            "'{}' lies on a network file system ({kind}), where SQLite's locks and shared memory do not work reliably: use a \
+             local disk",
+            path.display()
+        )
+    })
+}
+
+/// The type of the file system that a path lies on: that of the longest mount point above it
+/// (<https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html>).
+fn file_system_of<'a>(path: &Path, mountinfo: &'a str) -> Option<&'a str> {
+    let mounts = mountinfo.lines().filter_map(|line| {
+        let (mount, rest) = line.split_once(" - ")?;
+        let point = mount.split(' ').nth(4)?;
+        path.starts_with(point).then_some((point.len(), rest.split(' ').next()?))
+    });
+    // Of mounts on the same point, the last one lies on top.
+    mounts.max_by_key(|(length, _)| *length).map(|(_, kind)| kind)
+}
+
+fn look_at_topic(topic: &TopicMetadata) -> Finding {
+    let name = &topic.name;
+    if let Some(code) = topic.error {
+        return Finding::Mend(format!("{}: create it", ErrorChain(&kafka::Error::Topic { topic: name.to_string(), code })));
+    }
+    let leaderless = topic.partitions.iter().filter(|partition| partition.leader.is_none()).count();
+    let partitions = counted(topic.partitions.len(), "partition");
+    if leaderless > 0 {
+        return Finding::Mend(format!("'{name}': {leaderless} of {partitions} have no leader; look at the brokers"));
+    }
+    Finding::Ok(format!("'{name}': {partitions}"))
+}
+
+/// Whether the group's offsets are ours to go on from.
+fn look_at_group(
+    client: &mut Client,
+    kafka: &KafkaSettings,
+    metadata: &Metadata,
+    database_id: Option<String>,
+    cluster_id: String,
+) -> Finding {
+    let group = &kafka.group_id;
+    let committed = match client.committed(group, &partitions_of(metadata)) {
+        Ok(committed) => committed,
+        Err(error) => return Finding::Mend(format!("'{group}' cannot be read: {}", ErrorChain(&error))),
+    };
+    if committed.is_empty() {
+        return Finding::Ok(format!("'{group}' has committed nothing yet"));
+    }
+    let partitions = counted(committed.len(), "partition");
+    let others: BTreeSet<String> = committed
+        .values()
+        .filter_map(|offset| Claim::parse(&offset.metadata))
+        .filter(|claim| claim.cluster_id == cluster_id && Some(&claim.database_id) != database_id.as_ref())
+        .map(|claim| claim.database_id)
+        .collect();
+    if others.is_empty() {
+        return Finding::Ok(format!("'{group}' has offsets of {partitions}"));
+    }
+    let ids: Vec<String> = others.into_iter().collect();
+    Finding::Mend(format!(
+        "'{group}' was read into another database (id {}): use that one or another KAFKA_GROUP_ID, or reset the group's \
+         offsets with kafka-consumer-groups --reset-offsets",
+        ids.join(", ")
+    ))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_and_last_mount_counts() {
+        let mounts = "\
+22 1 0:21 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 22 0:26 / /srv rw - nfs4 server:/export rw
+31 30 0:27 / /srv/local rw - xfs /dev/vdb rw
+32 31 0:28 / /srv/local rw - tmpfs tmpfs rw
+";
+        let check = |path: &str, kind| assert_eq!(file_system_of(Path::new(path), mounts), kind, "{path}");
+        check("/var/lib", Some("ext4"));
+        check("/srv/data", Some("nfs4"));
+        check("/srv/localhost", Some("nfs4"));
+        check("/srv/local/data", Some("tmpfs"));
+        assert_eq!(file_system_of(Path::new("/x"), "nonsense"), None);
+    }
+}

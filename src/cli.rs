@@ -1,0 +1,181 @@
+//! The command line: what was asked for, and the only place that prints for people. Knows the commands, not how they work.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use lexopt::prelude::{Long, Short, Value};
+
+/// Printed by `--help`.
+pub const HELP: &str = "\
+Reads enterprise events from Apache Kafka and keeps them in SQLite, each exactly once.
+
+Usage: enterprise-consumer [--env-file PATH] [COMMAND]
+
+Commands:
+  run [--exit-at-end]   read until stopped (the default); with --exit-at-end until the end of
+                        every partition, as first seen, has been stored
+  check                 look at settings, database, brokers and topics; say what to mend
+  status [--json]       rows, unidentified messages, and how far each partition has been read
+
+Options:
+  --env-file PATH       read settings from this file instead of ./.env; variables that are set already win
+  -h, --help            print this
+  -V, --version         print the version
+
+Settings come from the environment; README.md and .env.example list them all.
+Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 second signal.
+";
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation {
+    /// `--env-file`.
+    pub env_file: Option<PathBuf>,
+    /// What to do.
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Read and store.
+    Run {
+        /// Stop at the end of every partition, as first seen.
+        exit_at_end: bool,
+    },
+    /// Look whether all is in order.
+    Check,
+    /// Say how far everything is.
+    Status {
+        /// For programs.
+        json: bool,
+    },
+    /// Print the help.
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// A command line that means nothing.
+#[derive(Debug)]
+pub enum UsageError {
+    /// An option that is unknown, lacks its value or has one too many.
+    Option(lexopt::Error),
+    /// No command of this name.
+    Command(String),
+    /// A command that a later version will have.
+    NotYet(&'static str),
+    /// An option of another command.
+    Misplaced {
+        /// The option.
+        option: &'static str,
+        /// Where it belongs.
+        command: &'static str,
+    },
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Option(error) => write!(f, "{error}; see --help"),
+            Self::Command(name) => write!(f, "unknown command '{name}': run, check or status; see --help"),
+            Self::NotYet(name) => write!(f, "the command '{name}' is not supported yet"),
+            Self::Misplaced { option, command } => write!(f, "'{option}' belongs to the command '{command}'; see --help"),
+        }
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+impl From<lexopt::Error> for UsageError {
+    fn from(error: lexopt::Error) -> Self {
+        Self::Option(error)
+    }
+}
+
+/// Reads the arguments, the program's own name not among them.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, UsageError> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let (mut env_file, mut command, mut exit_at_end, mut json) = (None, None, false, false);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Invocation { env_file, command: Command::Help }),
+            Short('V') | Long("version") => return Ok(Invocation { env_file, command: Command::Version }),
+            Long("env-file") => env_file = Some(PathBuf::from(parser.value()?)),
+            Long("exit-at-end") => exit_at_end = true,
+            Long("json") => json = true,
+            Value(name) if command.is_none() => command = Some(name.to_string_lossy().into_owned()),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let command = match command.as_deref() {
+        None | Some("run") => Command::Run { exit_at_end },
+        Some("check") => Command::Check,
+        Some("status") => Command::Status { json },
+        Some("replay") => return Err(UsageError::NotYet("replay")),
+        Some("verify") => return Err(UsageError::NotYet("verify")),
+        Some(name) => return Err(UsageError::Command(name.to_owned())),
+    };
+    match command {
+        Command::Run { .. } => {}
+        _ if exit_at_end => return Err(UsageError::Misplaced { option: "--exit-at-end", command: "run" }),
+        _ => {}
+    }
+    match command {
+        Command::Status { .. } => {}
+        _ if json => return Err(UsageError::Misplaced { option: "--json", command: "status" }),
+        _ => {}
+    }
+    Ok(Invocation { env_file, command })
+}
+
+/// Prints to standard output. A reader that has gone (`| head`) is no failure.
+pub fn print(text: impl fmt::Display) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ = write!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Prints one error, with all that caused it, to standard error.
+pub fn print_error(error: &dyn std::error::Error) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "enterprise-consumer: {}", crate::error_chain::ErrorChain(error));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expected: Result<(Command, Option<&str>), &str>) {
+        let parsed = parse(line.split_whitespace().map(OsString::from));
+        match (parsed, expected) {
+            (Ok(invocation), Ok((command, env_file))) => {
+                assert_eq!(invocation, Invocation { env_file: env_file.map(PathBuf::from), command }, "{line}");
+            }
+            (Err(error), Err(message)) => assert_eq!(error.to_string(), message, "{line}"),
+            (parsed, expected) => panic!("'{line}': {parsed:?} instead of {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn command_lines() {
+        check("", Ok((Command::Run { exit_at_end: false }, None)));
+        check("run", Ok((Command::Run { exit_at_end: false }, None)));
+        check("--exit-at-end", Ok((Command::Run { exit_at_end: true }, None)));
+        check("run --exit-at-end --env-file a/b", Ok((Command::Run { exit_at_end: true }, Some("a/b"))));
+        check("--env-file=x check", Ok((Command::Check, Some("x"))));
+        check("status", Ok((Command::Status { json: false }, None)));
+        check("status --json", Ok((Command::Status { json: true }, None)));
+        check("--help", Ok((Command::Help, None)));
+        check("status -V", Ok((Command::Version, None)));
+        check("start", Err("unknown command 'start': run, check or status; see --help"));
+        check("run now", Err("unexpected argument \"now\"; see --help"));
+        check("check --json", Err("'--json' belongs to the command 'status'; see --help"));
+        check("status --exit-at-end", Err("'--exit-at-end' belongs to the command 'run'; see --help"));
+        check("--env-file", Err("missing argument for option '--env-file'; see --help"));
+        check("--fast", Err("invalid option '--fast'; see --help"));
+        check("replay", Err("the command 'replay' is not supported yet"));
+        check("verify", Err("the command 'verify' is not supported yet"));
+    }
+}

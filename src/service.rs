@@ -1,0 +1,336 @@
+//! The service loop: poll, decode, store, commit. The only place that knows Kafka, events and the database at once.
+//!
+//! Order is everything here: a position is stored in SQLite before it is claimed, claimed before it is read from, and a group
+//! offset is committed only after the WAL that holds it has been synced.
+
+mod error;
+mod positions;
+mod progress;
+
+use std::time::{Duration, Instant};
+
+use kafka::{Assignment, Consumer, Event, OutOfRange, PartitionRecords, Start, TopicPartition};
+use log::{debug, info, warn};
+
+pub use error::ServiceError;
+use positions::Positions;
+use progress::Progress;
+
+use crate::backoff::{self, RetryError};
+use crate::database::{Database, DatabaseError, DatabaseLock, Entry, PartitionBatch, PositionMove};
+use crate::entity;
+use crate::error_chain::ErrorChain;
+use crate::settings::{KafkaSettings, Settings};
+use crate::shutdown::Stop;
+use crate::start::{self, Choice, Claim, Policy, Stored};
+use crate::unidentified::UnidentifiedLog;
+
+/// Group offsets are synced and committed at most this often.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// Idle partitions are committed again this often: Kafka forgets the offsets of empty groups after 7 days
+/// (`offsets.retention.minutes`).
+const COMMIT_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longest time without looking at the clock; signals and records end the wait at once.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs the service until it is stopped, fails for good, or, with `exit_at_end`, has reached the end of every partition as
+/// first seen.
+pub fn run(settings: &Settings, exit_at_end: bool, stop: &Stop) -> Result<(), ServiceError> {
+    let _lock = DatabaseLock::acquire(&settings.database.path)?;
+    match Service::open(settings, exit_at_end, stop).and_then(Service::read_until_stopped) {
+        Err(ServiceError::Database(RetryError::Stopped)) => Ok(()),
+        result => result,
+    }
+}
+
+struct Service<'a> {
+    settings: &'a Settings,
+    stop: &'a Stop,
+    exit_at_end: bool,
+    database: Database,
+    consumer: Consumer,
+    unidentified: UnidentifiedLog,
+    positions: Positions,
+    progress: Progress,
+    /// Text that marks our commits; known once a partition has been assigned.
+    claim: String,
+    synced_at: Instant,
+}
+
+impl<'a> Service<'a> {
+    fn open(settings: &'a Settings, exit_at_end: bool, stop: &'a Stop) -> Result<Self, ServiceError> {
+        let open = || Database::open(&settings.database, &settings.kafka.group_id);
+        let mut database = backoff::retry("opening the database", settings.retry, stop, open)?;
+        let consumer = consumer(&settings.kafka, settings)?;
+        let waker = consumer.waker();
+        stop.on_stop(Box::new(move || waker.wake()));
+        let mut unidentified = UnidentifiedLog::new(settings.unidentified_log_file.clone());
+        unidentified.catch_up(&mut database);
+        info!(
+            database = settings.database.path.display().to_string(), database_id = database.id(),
+            group = settings.kafka.group_id; "service started"
+        );
+        Ok(Self {
+            settings,
+            stop,
+            exit_at_end,
+            database,
+            consumer,
+            unidentified,
+            positions: Positions::default(),
+            progress: Progress::new(),
+            claim: String::new(),
+            synced_at: Instant::now(),
+        })
+    }
+
+    fn read_until_stopped(mut self) -> Result<(), ServiceError> {
+        let result = self.read();
+        // Whatever ended the loop: what is stored may be committed, and what is kept may be written out.
+        self.finish();
+        result
+    }
+
+    fn read(&mut self) -> Result<(), ServiceError> {
+        let records_max = self.settings.batch_records_max.get();
+        while !self.stop.is_requested() {
+            match self.consumer.poll(self.patience(), records_max)? {
+                Event::Records(batches) => self.store(&batches)?,
+                Event::Assigned(assignments) => self.start(assignments)?,
+                Event::OutOfRange(range) => self.jump_into_range(&range)?,
+                Event::Revoked(partitions) => self.give_back(&partitions),
+                Event::Lost(partitions) => self.forget(&partitions),
+                Event::Retrying(retrying) => warn!(
+                    attempt = retrying.attempt, wait_ms = millis(retrying.wait); "{}; trying again", ErrorChain(&retrying.error)
+                ),
+                Event::Idle => {}
+            }
+            self.commit_when_due();
+            self.progress.tell_when_due();
+            if self.exit_at_end && self.consumer.is_settled() && self.positions.have_reached_ends() {
+                info!("reached the end of every partition");
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores records: one transaction, tried until it succeeds.
+    fn store(&mut self, batches: &[PartitionRecords]) -> Result<(), ServiceError> {
+        let begun = Instant::now();
+        let decoded: Vec<PartitionBatch<'_>> = batches.iter().map(|batch| decode(batch, &self.positions)).collect();
+        let database = &mut self.database;
+        let applied = backoff::retry("storing a batch", self.settings.retry, self.stop, || database.apply(&decoded))?;
+        for batch in batches {
+            self.positions.advance(batch);
+        }
+        if applied.unidentified > 0 {
+            self.unidentified.catch_up(&mut self.database);
+        }
+        debug!(
+            records = batches.iter().map(|batch| batch.records.len()).sum::<usize>(), applied = applied.applied,
+            stale = applied.stale, unidentified = applied.unidentified, absent = applied.absent,
+            elapsed_ms = millis(begun.elapsed()); "batch stored"
+        );
+        self.progress.add(applied);
+        Ok(())
+    }
+
+    /// Chooses where newly assigned partitions start, stores that, claims them.
+    fn start(&mut self, assignments: Vec<Assignment>) -> Result<(), ServiceError> {
+        let policy = self.policy();
+        let mut starts = Vec::with_capacity(assignments.len());
+        let mut moves = Vec::new();
+        for assignment in assignments {
+            let at = &assignment.partition;
+            let claim = Claim {
+                database_id: self.database.id().to_owned(),
+                cluster_id: assignment.cluster_id.as_ref().to_owned(),
+            };
+            let database = &self.database;
+            let (stored, topic_known) = backoff::retry("reading positions", self.settings.retry, self.stop, || {
+                Ok::<_, DatabaseError>((database.position(&at.topic, at.partition)?, database.knows_topic(&at.topic)?))
+            })?;
+            let known = stored.as_ref().map(|row| Stored { next_offset: row.next_offset, topic_id: &row.topic_id });
+            let choice = start::choose(&assignment, known, topic_known, &claim, policy)?;
+            self.claim = claim.to_string();
+            let topic_id = assignment.topic_id.map(|id| id.to_string()).unwrap_or_default();
+            let offset = match choice {
+                Choice::Resume(offset) => offset,
+                Choice::Jump { to_offset, reason, detail } => {
+                    moves.push(PositionMove {
+                        topic: at.topic.to_string(),
+                        partition: at.partition,
+                        from: stored.as_ref().map(|row| row.next_offset),
+                        to: to_offset,
+                        topic_id: topic_id.clone(),
+                        leader_epoch: None,
+                        reason: reason.as_str(),
+                        detail,
+                        is_warning: reason.is_warning(),
+                    });
+                    to_offset
+                }
+            };
+            info!(topic = &*at.topic, partition = at.partition, offset = offset; "partition starts");
+            self.positions.insert(at.clone(), topic_id, offset, assignment.end_offset);
+            starts.push(Start { partition: at.clone(), offset, leader_epoch: None });
+        }
+        self.move_positions(&moves)?;
+        self.sync_and_claim(starts)
+    }
+
+    /// A position that the leader does not have: an end, or the nearest surviving offset.
+    fn jump_into_range(&mut self, range: &OutOfRange) -> Result<(), ServiceError> {
+        let at = &range.partition;
+        if let Choice::Jump { to_offset, reason, detail } = start::choose_out_of_range(range, self.policy())? {
+            let topic_id = range.topic_id.map(|id| id.to_string()).unwrap_or_default();
+            self.move_positions(&[PositionMove {
+                topic: at.topic.to_string(),
+                partition: at.partition,
+                from: Some(range.position),
+                to: to_offset,
+                topic_id: topic_id.clone(),
+                leader_epoch: None,
+                reason: reason.as_str(),
+                detail,
+                is_warning: reason.is_warning(),
+            }])?;
+            self.positions.insert(at.clone(), topic_id, to_offset, range.end_offset);
+            self.sync_and_claim(vec![Start { partition: at.clone(), offset: to_offset, leader_epoch: None }])?;
+        }
+        Ok(())
+    }
+
+    fn move_positions(&mut self, moves: &[PositionMove]) -> Result<(), ServiceError> {
+        if moves.is_empty() {
+            return Ok(());
+        }
+        let database = &mut self.database;
+        backoff::retry("storing a position", self.settings.retry, self.stop, || database.move_positions(moves))?;
+        for change in moves {
+            let level = if change.is_warning { log::Level::Warn } else { log::Level::Info };
+            log::log!(
+                level, topic = change.topic, partition = change.partition, from_offset = change.from, to_offset = change.to,
+                reason = change.reason; "position set: {}", change.detail
+            );
+        }
+        Ok(())
+    }
+
+    /// What is claimed must survive a power cut, as what is committed.
+    fn sync_and_claim(&mut self, starts: Vec<Start>) -> Result<(), ServiceError> {
+        let database = &self.database;
+        backoff::retry("syncing the database", self.settings.retry, self.stop, || database.sync_wal())?;
+        self.consumer.start(starts, &self.claim);
+        Ok(())
+    }
+
+    /// Partitions that another member gets next: it shall begin where we ended.
+    fn give_back(&mut self, partitions: &[TopicPartition]) {
+        self.commit_and_wait();
+        self.consumer.release(partitions);
+        self.forget(partitions);
+    }
+
+    fn forget(&mut self, partitions: &[TopicPartition]) {
+        for at in partitions {
+            info!(topic = &*at.topic, partition = at.partition; "partition is no longer read");
+            self.positions.remove(at);
+        }
+    }
+
+    /// How long the next poll may wait.
+    fn patience(&self) -> Duration {
+        if self.positions.have_changed() {
+            COMMIT_INTERVAL.saturating_sub(self.synced_at.elapsed())
+        } else {
+            PATIENCE
+        }
+    }
+
+    fn commit_when_due(&mut self) {
+        if self.positions.have_changed() && self.synced_at.elapsed() >= COMMIT_INTERVAL {
+            self.commit();
+        }
+        let idle = self.positions.take_idle(COMMIT_AGAIN);
+        if !idle.is_empty() {
+            self.consumer.commit(idle, &self.claim);
+        }
+    }
+
+    /// Syncs what is stored, then hands its offsets to the consumer.
+    fn commit(&mut self) {
+        self.synced_at = Instant::now();
+        match self.database.sync_wal() {
+            Ok(()) => self.consumer.commit(self.positions.take_changed(), &self.claim),
+            // Nothing is lost: the offsets stay marked as changed, and the next second tries again.
+            Err(error) => warn!("cannot sync the database, group offsets wait: {}", ErrorChain(&error)),
+        }
+    }
+
+    fn commit_and_wait(&mut self) {
+        self.commit();
+        // Half of the time to stop: the rest is for whoever waits for us to end.
+        match self.consumer.flush(self.settings.shutdown_timeout / 2) {
+            Ok(true) => {}
+            Ok(false) => warn!("the broker did not confirm the group offsets in time; the next start commits them again"),
+            Err(error) => warn!("group offsets were not committed, the next start does: {}", ErrorChain(&error)),
+        }
+    }
+
+    fn finish(&mut self) {
+        self.commit_and_wait();
+        self.unidentified.catch_up(&mut self.database);
+        self.progress.tell();
+        info!("service stopped");
+    }
+
+    fn policy(&self) -> Policy {
+        Policy {
+            reset: self.settings.kafka.auto_offset_reset,
+            fail_on_data_loss: self.settings.fail_on_data_loss,
+            exclusive: true,
+        }
+    }
+}
+
+fn consumer(kafka: &KafkaSettings, settings: &Settings) -> Result<Consumer, ServiceError> {
+    let mut builder = Consumer::from_hosts(kafka.bootstrap_servers.clone())
+        .with_group(kafka.group_id.clone())
+        .with_client_id(kafka.client_id.clone())
+        .with_isolation_level(kafka.isolation_level)
+        .with_rack(kafka.client_rack.clone())
+        .with_fetch_max_bytes(kafka.fetch_max_bytes)
+        .with_receive_max_bytes(kafka.receive_max_bytes)
+        .with_retry_policy(settings.retry);
+    for topic in &kafka.topics {
+        builder = builder.with_topic(topic.as_str());
+    }
+    Ok(builder.create()?)
+}
+
+/// Decodes records. What is no event stays with its reason.
+fn decode<'a>(batch: &'a PartitionRecords, positions: &'a Positions) -> PartitionBatch<'a> {
+    let entries = batch.records.iter().map(|record| Entry {
+        offset: record.offset,
+        timestamp_ms: record.timestamp_ms,
+        key: record.key.as_deref(),
+        value: record.value.as_deref(),
+        headers: record.headers.iter().map(|header| (&*header.name, header.value.as_deref())).collect(),
+        decoded: entity::decode(record.value.as_deref()),
+    });
+    PartitionBatch {
+        topic: &batch.partition.topic,
+        topic_id: positions.topic_id(&batch.partition),
+        partition: batch.partition.partition,
+        leader_epoch: batch.leader_epoch,
+        from_offset: batch.from_offset,
+        next_offset: batch.next_offset,
+        entries: entries.collect(),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
