@@ -1,21 +1,81 @@
-//! Reads the record batches of one partition's fetch. Stub for now.
+//! Reads what a fetch brought of one partition: record batches, one at a time. Knows nothing of connections, and trusts no
+//! byte: damage is an error, reported after the records before it have been given out.
 
-use bytes::Bytes;
+mod compression;
+mod header;
+mod records;
+#[cfg(test)]
+mod tests;
+mod transactions;
 
-use crate::error::Result;
-use crate::protocol::AbortedTransaction;
+use bytes::{Buf, Bytes};
+
+use self::compression::DecompressError;
+use self::header::{BadHead, Batch, Head};
+use self::records::{RecordError, Records};
+use self::transactions::{AbortedTransactions, Marker};
+use crate::error::{Error, Result};
+use crate::protocol::{AbortedTransaction, Malformed, Reader};
 use crate::types::{IsolationLevel, Record, TopicPartition};
 
+/// The fetched bytes of one partition, and how far they have been read.
+#[derive(Debug)]
 pub(crate) struct PartitionReader {
     partition: TopicPartition,
-    records: Bytes,
+    /// Complete batches that have not been opened yet.
+    batches: Bytes,
+    open: Option<Records>,
+    /// What ends the reading once everything before it has been given out.
+    fault: Option<Fault>,
+    incomplete_batch_bytes: Option<u64>,
     position: i64,
-    isolation: IsolationLevel,
-    aborted: Vec<AbortedTransaction>,
-    decompressed_bytes_max: u32,
+    end_position: i64,
+    leader_epoch: Option<i32>,
+    /// `None` under `read_uncommitted`.
+    aborted: Option<AbortedTransactions>,
+    bytes_max: u32,
+}
+
+/// Why a batch cannot be read.
+#[derive(Debug, Clone)]
+struct Fault {
+    offset: i64,
+    kind: FaultKind,
+}
+
+#[derive(Debug, Clone)]
+enum FaultKind {
+    Corrupt(String),
+    TooLarge,
+}
+
+impl From<Malformed> for FaultKind {
+    fn from(malformed: Malformed) -> Self {
+        Self::Corrupt(malformed.0)
+    }
+}
+
+impl From<RecordError> for FaultKind {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Malformed(malformed) => malformed.into(),
+            RecordError::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl From<DecompressError> for FaultKind {
+    fn from(error: DecompressError) -> Self {
+        match error {
+            DecompressError::Damaged(detail) => Self::Corrupt(format!("its records cannot be decompressed: {detail}")),
+            DecompressError::TooLarge => Self::TooLarge,
+        }
+    }
 }
 
 impl PartitionReader {
+    /// `position` is the offset that was asked for, and `aborted` what the broker said with the records.
+    /// `decompressed_bytes_max` bounds the records of one batch.
     pub(crate) fn new(
         partition: TopicPartition,
         records: Bytes,
@@ -24,37 +84,187 @@ impl PartitionReader {
         aborted: Vec<AbortedTransaction>,
         decompressed_bytes_max: u32,
     ) -> Self {
-        Self { partition, records, position, isolation, aborted, decompressed_bytes_max }
+        let mut reader = Self {
+            partition,
+            batches: records,
+            open: None,
+            fault: None,
+            incomplete_batch_bytes: None,
+            position,
+            end_position: position,
+            leader_epoch: None,
+            aborted: match isolation {
+                IsolationLevel::ReadCommitted => Some(AbortedTransactions::new(aborted)),
+                IsolationLevel::ReadUncommitted => None,
+            },
+            bytes_max: decompressed_bytes_max,
+        };
+        reader.scan();
+        reader
     }
 
-    /// Position after all complete batches, from the headers alone.
+    /// Where the next fetch of the partition starts: after all complete batches, even those that have not been read yet.
     pub(crate) fn end_position(&self) -> i64 {
-        self.position
+        self.end_position
     }
 
-    /// Appends at most `records_max` visible records.
-    pub(crate) fn read(&mut self, records_max: usize, into: &mut Vec<Record>) -> Result<()> {
-        drop((records_max, into));
-        Ok(())
-    }
-
-    /// The next offset to read after what was given out.
+    /// The next offset to read after what was given out. Passes over offsets that hold no visible record (control and
+    /// aborted batches, holes) as soon as the batch around them has been read.
     pub(crate) fn position(&self) -> i64 {
         self.position
     }
 
-    /// Leader epoch of the last batch read.
+    /// The leader's epoch when the last batch read was written.
     pub(crate) fn leader_epoch(&self) -> Option<i32> {
-        None
+        self.leader_epoch
     }
 
-    /// Nothing left to read, not even an error.
+    /// Nothing is left to read, not even an error; the position is the end position.
     pub(crate) fn is_empty(&self) -> bool {
-        true
+        self.open.is_none() && self.batches.is_empty() && self.fault.is_none()
     }
 
-    /// Size in bytes of the first batch, if the fetch holds only its beginning.
+    /// The size of the first batch in bytes (or the least it can have), if the fetch brought only its beginning: the next
+    /// one must allow for more, or ask for this partition first.
     pub(crate) fn incomplete_batch_bytes(&self) -> Option<u64> {
-        None
+        self.incomplete_batch_bytes
     }
+
+    /// Appends the next records, at most `records_max`, and less also where decompressed batches would take more memory
+    /// than twice the limit of one. Nothing is appended only at the end or with an error, which then stays.
+    pub(crate) fn read(&mut self, records_max: usize, into: &mut Vec<Record>) -> Result<()> {
+        let before = into.len();
+        let after = before.saturating_add(records_max);
+        let mut bytes_left = to_usize(self.bytes_max);
+        while into.len() < after && (bytes_left > 0 || into.len() == before) {
+            if let Some(fault) = self.step(after, into, &mut bytes_left) {
+                self.batches.clear();
+                self.open = None;
+                self.fault = Some(fault);
+            }
+            if self.open.is_none() && self.batches.is_empty() {
+                break;
+            }
+        }
+        match &self.fault {
+            Some(fault) if into.len() == before && self.open.is_none() && self.batches.is_empty() => {
+                Err(self.error(fault.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Finds the end of the complete batches by their heads alone.
+    fn scan(&mut self) {
+        let mut rest = self.batches.clone();
+        let mut log_end = 0;
+        while !rest.is_empty() {
+            match Batch::first(&rest) {
+                Ok(Head::Complete(batch)) if batch.base_offset < log_end => {
+                    let detail = format!("it follows a batch that ends before offset {log_end}");
+                    self.fault = Some(Fault { offset: batch.base_offset, kind: FaultKind::Corrupt(detail) });
+                    break;
+                }
+                Ok(Head::Complete(batch)) => {
+                    log_end = batch.next_offset;
+                    self.end_position = self.end_position.max(log_end);
+                    rest.advance(batch.size());
+                }
+                Ok(Head::Incomplete { batch_bytes }) => {
+                    if rest.len() == self.batches.len() {
+                        self.incomplete_batch_bytes = Some(batch_bytes);
+                    }
+                    break;
+                }
+                Err(BadHead { base_offset, detail }) => {
+                    let offset = base_offset.unwrap_or(self.end_position);
+                    self.fault = Some(Fault { offset, kind: FaultKind::Corrupt(detail) });
+                    break;
+                }
+            }
+        }
+        self.batches.truncate(self.batches.len() - rest.len());
+    }
+
+    /// Opens the next batch, or goes on with the one that is open.
+    fn step(&mut self, after: usize, into: &mut Vec<Record>, bytes_left: &mut usize) -> Option<Fault> {
+        let (offset, done) = match self.open.take() {
+            Some(records) => (records.batch().base_offset, self.take_records(records, after, into)),
+            None => match Batch::first(&self.batches) {
+                Ok(Head::Complete(batch)) => {
+                    self.batches.advance(batch.size());
+                    (batch.base_offset, self.open(batch, bytes_left))
+                }
+                // Not reached: the scan has ended before it.
+                Ok(Head::Incomplete { .. }) | Err(_) => (self.position, Err(Malformed("it is no batch".into()).into())),
+            },
+        };
+        done.err().map(|kind| Fault { offset, kind })
+    }
+
+    /// Checks a batch, and opens it if it holds records that are wanted.
+    fn open(&mut self, batch: Batch, bytes_left: &mut usize) -> Result<(), FaultKind> {
+        batch.check_crc()?;
+        self.leader_epoch = Some(batch.leader_epoch).filter(|epoch| *epoch >= 0);
+        let hidden = match &mut self.aborted {
+            Some(aborted) if batch.is_control() => {
+                aborted.mark(&batch, marker(&batch, self.bytes_max)?);
+                true
+            }
+            Some(aborted) => aborted.hide(&batch),
+            None => batch.is_control(),
+        };
+        // Compaction may leave a batch without records, and a fetch may begin with one that ends before its position.
+        if hidden || batch.record_count == 0 || batch.next_offset <= self.position {
+            self.position = self.position.max(batch.next_offset);
+            return Ok(());
+        }
+        let bytes_max = to_usize(self.bytes_max);
+        let payload = batch.codec()?.decompress(batch.payload(), bytes_max)?;
+        *bytes_left = bytes_left.saturating_sub(payload.len());
+        self.open = Some(Records::new(batch, payload, bytes_max));
+        Ok(())
+    }
+
+    /// Takes records out of the open batch until it is at its end or enough have been given out.
+    fn take_records(&mut self, mut records: Records, after: usize, into: &mut Vec<Record>) -> Result<(), FaultKind> {
+        while into.len() < after || records.is_at_end() {
+            let Some(record) = records.next()? else {
+                self.position = self.position.max(records.batch().next_offset);
+                return Ok(());
+            };
+            if record.offset >= self.position {
+                self.position = record.offset.saturating_add(1);
+                into.push(record);
+            }
+        }
+        self.open = Some(records);
+        Ok(())
+    }
+
+    fn error(&self, fault: Fault) -> Error {
+        let (partition, offset) = (self.partition.clone(), fault.offset);
+        match fault.kind {
+            FaultKind::Corrupt(detail) => Error::CorruptBatch { partition, offset, detail },
+            FaultKind::TooLarge => Error::BatchTooLarge { partition, offset, limit_bytes: self.bytes_max.into() },
+        }
+    }
+}
+
+/// What a control batch says: its record's key is a version and a type.
+fn marker(batch: &Batch, bytes_max: u32) -> Result<Marker, FaultKind> {
+    if batch.record_count == 0 {
+        return Ok(Marker::Other);
+    }
+    let payload = batch.codec()?.decompress(batch.payload(), to_usize(bytes_max))?;
+    let Some(record) = Records::new(batch.clone(), payload, to_usize(bytes_max)).next()? else {
+        return Ok(Marker::Other);
+    };
+    let mut key = Reader::new(record.key.unwrap_or_default(), false);
+    key.i16()?; // version
+    Ok(Marker::from_type(key.i16()?))
+}
+
+fn to_usize(bytes: u32) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

@@ -1,0 +1,113 @@
+//! The records of one batch, taken out one after the other. Does not know which of them the caller may see.
+
+use bytes::Bytes;
+
+use super::header::Batch;
+use crate::protocol::{Malformed, Reader};
+use crate::types::{Header, Record};
+
+/// A header takes at least two bytes: the lengths of its name and of its value.
+const HEADER_BYTES_MIN: usize = 2;
+/// What the producer's "no timestamp" looks like.
+const NO_TIMESTAMP: i64 = -1;
+
+/// The records of a batch that have not been taken out yet.
+#[derive(Debug)]
+pub(super) struct Records {
+    batch: Batch,
+    payload: Reader,
+    left: u32,
+    offset_delta_min: i32,
+    header_bytes_left: usize,
+}
+
+/// Why there is no next record.
+#[derive(Debug)]
+pub(super) enum RecordError {
+    Malformed(Malformed),
+    /// The headers of the batch would take more memory than the limit.
+    TooLarge,
+}
+
+impl From<Malformed> for RecordError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl Records {
+    /// `payload` is decompressed. Headers are the one thing that grows as it is taken out (two bytes may become a
+    /// [`Header`]); all those of the batch may take `bytes_max`.
+    pub(super) fn new(batch: Batch, payload: Bytes, bytes_max: usize) -> Self {
+        let left = batch.record_count;
+        Self { batch, payload: Reader::new(payload, false), left, offset_delta_min: 0, header_bytes_left: bytes_max }
+    }
+
+    pub(super) fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// No record is left; what follows the last one has perhaps not been looked at yet.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.left == 0
+    }
+
+    /// `None` after the last record, if nothing follows it.
+    pub(super) fn next(&mut self) -> Result<Option<Record>, RecordError> {
+        if self.left == 0 {
+            self.payload.clone().finish()?;
+            return Ok(None);
+        }
+        let body = self.payload.varint_bytes()?.ok_or_else(|| self.payload.malformed("a record without a length"))?;
+        let record = self.record(Reader::new(body, false))?;
+        self.left -= 1;
+        Ok(Some(record))
+    }
+
+    fn record(&mut self, mut body: Reader) -> Result<Record, RecordError> {
+        body.i8()?; // attributes: none are defined
+        let timestamp_delta = body.varlong()?;
+        let offset_delta = body.varint()?;
+        if !(self.offset_delta_min..=self.batch.last_offset_delta).contains(&offset_delta) {
+            let (low, high) = (self.offset_delta_min, self.batch.last_offset_delta);
+            let detail = format!("a record's offset lies {offset_delta} after the batch's, not {low} to {high}");
+            return Err(body.malformed(&detail).into());
+        }
+        let timestamp = if self.batch.has_append_time() {
+            self.batch.max_timestamp
+        } else {
+            let timestamp = self.batch.base_timestamp.checked_add(timestamp_delta);
+            timestamp.ok_or_else(|| body.malformed("a record's timestamp is out of range"))?
+        };
+        let key = body.varint_bytes()?;
+        let value = body.varint_bytes()?;
+        let headers = self.headers(&mut body)?;
+        body.finish()?;
+        // Neither sum overflows: the head was checked for the last offset, and i32::MAX can only be the last delta.
+        self.offset_delta_min = offset_delta.saturating_add(1);
+        Ok(Record {
+            offset: self.batch.base_offset.saturating_add(offset_delta.into()),
+            timestamp_ms: Some(timestamp).filter(|timestamp| *timestamp != NO_TIMESTAMP),
+            key,
+            value,
+            headers,
+        })
+    }
+
+    fn headers(&mut self, body: &mut Reader) -> Result<Vec<Header>, RecordError> {
+        let announced = body.varint()?;
+        let count = usize::try_from(announced).ok();
+        let Some(count) = count.filter(|count| count.saturating_mul(HEADER_BYTES_MIN) <= body.remaining()) else {
+            let detail = format!("{announced} headers announced in {} bytes", body.remaining());
+            return Err(body.malformed(&detail).into());
+        };
+        let bytes = count.saturating_mul(size_of::<Header>());
+        self.header_bytes_left = self.header_bytes_left.checked_sub(bytes).ok_or(RecordError::TooLarge)?;
+        let mut headers = Vec::with_capacity(count);
+        for _ in 0..count {
+            let name = body.varint_bytes()?.ok_or_else(|| body.malformed("a header without a name"))?;
+            headers.push(Header { name, value: body.varint_bytes()? });
+        }
+        Ok(headers)
+    }
+}
