@@ -1,1 +1,56 @@
+//! Starts real Apache Kafka brokers for tests, the quick start and benchmarks.
+//!
+//! ```no_run
+//! use testkit::{Codec, ProduceOptions, Record};
+//!
+//! # fn main() -> testkit::Result<()> {
+//! let cluster = testkit::shared(testkit::NEWEST)?; // one node, shared by the tests of this process
+//! let kafka = cluster.client()?; // Kafka's official Java client
+//! let topic = testkit::unique("orders"); // so that tests on one broker do not meet
+//! kafka.create_topic(&topic, 3, &[])?;
+//! let zstd = ProduceOptions::default().codec(Codec::Zstd);
+//! let positions = kafka.produce(&topic, &zstd, [Record::value("{}").key("order-1").partition(2)])?;
+//! assert_eq!((positions[0].partition, positions[0].offset), (2, 0));
+//! println!("reachable at {}", cluster.bootstrap_servers());
+//! # Ok(()) }
+//! ```
+//!
+//! - A [`Cluster`] of its own, for tests that stop, kill or pause brokers or need more than one:
+//!   `Cluster::builder(version).nodes(3).property("log.retention.ms", "1000").start()?`, then [`Cluster::node`].
+//! - A [`Client`] produces records exactly as told (partition, key, value, headers, time, codec, transaction), says where
+//!   they went, and manages topics, offsets and groups.
+//! - [`Cluster::tool`] runs Kafka's command-line tools as an operator does; [`Cluster::group_offsets`],
+//!   [`Cluster::reset_offsets`] and [`Cluster::console_produce`] are ready-made.
+//!
+//! Kafka comes from Maven Central into `target/testkit`, once per version; a JDK and Maven are needed, and their absence is
+//! an error of one line. Brokers and their data go away with the process that started them, however it ends, also as a
+//! `static`; their logs stay in `target/testkit/logs`. Nothing here knows the service or our own Kafka client.
 
+mod cache;
+mod client;
+mod cluster;
+mod error;
+mod guard;
+mod jars;
+mod java;
+mod node;
+mod ports;
+mod shared;
+mod tools;
+mod wait;
+
+pub use client::{Client, Codec, CommittedOffset, Position, ProduceOptions, Record, Transaction};
+pub use cluster::{Builder, Cluster};
+pub use error::{Error, Result};
+pub use node::Node;
+pub use shared::{shared, unique};
+pub use tools::GroupOffset;
+
+/// The oldest version of Kafka that the project is tested with.
+pub const OLDEST: &str = "3.9.1";
+
+/// The newest version of Kafka that the project is tested with.
+pub const NEWEST: &str = "4.3.1";
+
+/// The versions of Kafka that every broker test runs against.
+pub const VERSIONS: [&str; 2] = [OLDEST, NEWEST];

@@ -1,0 +1,177 @@
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeoutException;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.ListOffsetsOptions;
+import org.apache.kafka.clients.admin.NewPartitions;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.IsolationLevel;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.TopicPartitionInfo;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+
+/** Topics, offsets and groups. Answers with fields of text; what it changes, it waits for. */
+final class Administration {
+    private static final long DEADLINE_MS = 30_000;
+    private static final long POLL_MS = 20;
+
+    private final Admin admin;
+
+    Administration(String servers) {
+        admin = Admin.create(Map.of(
+            "bootstrap.servers", servers,
+            "default.api.timeout.ms", String.valueOf(DEADLINE_MS),
+            "request.timeout.ms", "10000"));
+    }
+
+    List<String> answer(List<String> request) throws Exception {
+        String subject = request.size() > 1 ? request.get(1) : null;
+        List<String> rest = request.subList(Math.min(2, request.size()), request.size());
+        return switch (request.get(0)) {
+            case "create-topic" -> createTopic(subject, rest);
+            case "delete-topic" -> deleteTopic(subject);
+            case "add-partitions" -> addPartitions(subject, Integer.parseInt(rest.get(0)));
+            case "configure-topic" -> configureTopic(subject, rest);
+            case "topic-id" -> List.of(describe(subject).orElseThrow().topicId().toString());
+            case "leaders" -> describe(subject).orElseThrow().partitions().stream()
+                .map(partition -> String.valueOf(partition.leader() == null ? -1 : partition.leader().id())).toList();
+            case "delete-records" -> deleteRecords(partition(subject, rest.get(0)), Long.parseLong(rest.get(1)));
+            case "list-offsets" -> listOffsets(subject, rest.get(0));
+            case "committed" -> committed(subject);
+            case "commit-offset" -> commit(subject, rest);
+            case "delete-group" -> deleteGroup(subject);
+            default -> throw new IllegalArgumentException("unknown request " + request.get(0));
+        };
+    }
+
+    private List<String> createTopic(String name, List<String> rest) throws Exception {
+        int partitions = Integer.parseInt(rest.get(0));
+        Map<String, String> configuration = new HashMap<>();
+        for (int i = 1; i + 1 < rest.size(); i += 2) {
+            configuration.put(rest.get(i), rest.get(i + 1));
+        }
+        NewTopic topic = new NewTopic(name, Optional.of(partitions), Optional.empty()).configs(configuration);
+        admin.createTopics(Set.of(topic)).all().get();
+        return List.of(awaitPartitions(name, partitions).topicId().toString());
+    }
+
+    private List<String> deleteTopic(String name) throws Exception {
+        admin.deleteTopics(Set.of(name)).all().get();
+        await("the end of topic " + name, () -> describe(name).isEmpty() ? Optional.of(name) : Optional.empty());
+        return List.of();
+    }
+
+    private List<String> addPartitions(String name, int total) throws Exception {
+        admin.createPartitions(Map.of(name, NewPartitions.increaseTo(total))).all().get();
+        awaitPartitions(name, total);
+        return List.of();
+    }
+
+    private List<String> configureTopic(String name, List<String> pairs) throws Exception {
+        Collection<AlterConfigOp> changes = new ArrayList<>();
+        for (int i = 0; i + 1 < pairs.size(); i += 2) {
+            changes.add(new AlterConfigOp(new ConfigEntry(pairs.get(i), pairs.get(i + 1)), AlterConfigOp.OpType.SET));
+        }
+        ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, name);
+        admin.incrementalAlterConfigs(Map.of(topic, changes)).all().get();
+        return List.of();
+    }
+
+    private List<String> deleteRecords(TopicPartition partition, long before) throws Exception {
+        admin.deleteRecords(Map.of(partition, RecordsToDelete.beforeOffset(before))).all().get();
+        return List.of();
+    }
+
+    private List<String> listOffsets(String topic, String which) throws Exception {
+        OffsetSpec place = which.equals("start") ? OffsetSpec.earliest() : OffsetSpec.latest();
+        IsolationLevel level = which.equals("stable") ? IsolationLevel.READ_COMMITTED : IsolationLevel.READ_UNCOMMITTED;
+        int partitions = describe(topic).orElseThrow().partitions().size();
+        Map<TopicPartition, OffsetSpec> asked = new HashMap<>();
+        for (int i = 0; i < partitions; i++) {
+            asked.put(new TopicPartition(topic, i), place);
+        }
+        var offsets = admin.listOffsets(asked, new ListOffsetsOptions(level)).all().get();
+        List<String> fields = new ArrayList<>();
+        for (int i = 0; i < partitions; i++) {
+            fields.add(String.valueOf(offsets.get(new TopicPartition(topic, i)).offset()));
+        }
+        return fields;
+    }
+
+    private List<String> committed(String group) throws Exception {
+        List<String> fields = new ArrayList<>();
+        for (var entry : admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().entrySet()) {
+            OffsetAndMetadata offset = entry.getValue();
+            if (offset != null) {
+                fields.add(entry.getKey().topic());
+                fields.add(String.valueOf(entry.getKey().partition()));
+                fields.add(String.valueOf(offset.offset()));
+                fields.add(String.valueOf(offset.leaderEpoch().orElse(-1)));
+                fields.add(offset.metadata());
+            }
+        }
+        return fields;
+    }
+
+    private List<String> commit(String group, List<String> rest) throws Exception {
+        OffsetAndMetadata offset = new OffsetAndMetadata(Long.parseLong(rest.get(2)), rest.get(3));
+        admin.alterConsumerGroupOffsets(group, Map.of(partition(rest.get(0), rest.get(1)), offset)).all().get();
+        return List.of();
+    }
+
+    private List<String> deleteGroup(String group) throws Exception {
+        admin.deleteConsumerGroups(Set.of(group)).all().get();
+        return List.of();
+    }
+
+    private TopicDescription awaitPartitions(String topic, int partitions) throws Exception {
+        return await("a leader of every partition of " + topic, () -> describe(topic).filter(description -> {
+            List<TopicPartitionInfo> known = description.partitions();
+            return known.size() == partitions && known.stream().allMatch(partition -> partition.leader() != null);
+        }));
+    }
+
+    private Optional<TopicDescription> describe(String topic) throws Exception {
+        try {
+            return Optional.of(admin.describeTopics(Set.of(topic)).allTopicNames().get().get(topic));
+        } catch (ExecutionException exception) {
+            if (exception.getCause() instanceof UnknownTopicOrPartitionException) {
+                return Optional.empty();
+            }
+            throw exception;
+        }
+    }
+
+    private static TopicPartition partition(String topic, String number) {
+        return new TopicPartition(topic, Integer.parseInt(number));
+    }
+
+    private interface Look<T> {
+        Optional<T> look() throws Exception;
+    }
+
+    private static <T> T await(String what, Look<T> condition) throws Exception {
+        long deadline = System.currentTimeMillis() + DEADLINE_MS;
+        while (System.currentTimeMillis() < deadline) {
+            Optional<T> found = condition.look();
+            if (found.isPresent()) {
+                return found.get();
+            }
+            Thread.sleep(POLL_MS);
+        }
+        throw new TimeoutException(what + " did not come within " + DEADLINE_MS + " ms");
+    }
+}

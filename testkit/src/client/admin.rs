@@ -1,0 +1,117 @@
+//! Topics, offsets and groups, through Kafka's admin client.
+
+use std::collections::BTreeMap;
+
+use super::Client;
+use crate::error::{Error, Result};
+
+/// What a group has committed for one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// The next offset to read.
+    pub offset: i64,
+    /// The leader epoch that was committed with it.
+    pub leader_epoch: Option<i32>,
+    /// The text that was committed with it.
+    pub metadata: String,
+}
+
+impl Client {
+    /// Creates a topic, with its [settings](https://kafka.apache.org/documentation/#topicconfigs), and waits until each
+    /// partition has a leader. Gives the topic's id as Kafka prints it.
+    pub fn create_topic(&self, name: &str, partitions: u32, settings: &[(&str, &str)]) -> Result<String> {
+        let partitions = partitions.to_string();
+        let mut arguments = vec![name, &partitions];
+        arguments.extend(settings.iter().flat_map(|(name, value)| [*name, *value]));
+        self.ask_one("create a topic", "create-topic", &arguments)
+    }
+
+    /// Deletes a topic and waits until it is gone.
+    pub fn delete_topic(&self, name: &str) -> Result<()> {
+        self.ask("delete a topic", "delete-topic", &[name]).map(drop)
+    }
+
+    /// A topic's id, as Kafka prints it.
+    pub fn topic_id(&self, name: &str) -> Result<String> {
+        self.ask_one("describe a topic", "topic-id", &[name])
+    }
+
+    /// The node that leads each partition; `None` while there is none.
+    pub fn leaders(&self, topic: &str) -> Result<Vec<Option<u16>>> {
+        let leaders = self.ask("describe a topic", "leaders", &[topic])?;
+        Ok(leaders.iter().map(|id| id.parse().ok()).collect())
+    }
+
+    /// Gives a topic more partitions, and waits until they have leaders.
+    pub fn add_partitions(&self, topic: &str, total: u32) -> Result<()> {
+        self.ask("add partitions", "add-partitions", &[topic, &total.to_string()]).map(drop)
+    }
+
+    /// Changes settings of a topic.
+    pub fn configure_topic(&self, topic: &str, settings: &[(&str, &str)]) -> Result<()> {
+        let mut arguments = vec![topic];
+        arguments.extend(settings.iter().flat_map(|(name, value)| [*name, *value]));
+        self.ask("configure a topic", "configure-topic", &arguments).map(drop)
+    }
+
+    /// Removes the records of a partition below an offset, as retention does.
+    pub fn delete_records(&self, topic: &str, partition: i32, before_offset: i64) -> Result<()> {
+        let (partition, offset) = (partition.to_string(), before_offset.to_string());
+        self.ask("delete records", "delete-records", &[topic, &partition, &offset]).map(drop)
+    }
+
+    /// The first offset of each partition.
+    pub fn start_offsets(&self, topic: &str) -> Result<Vec<i64>> {
+        self.list_offsets(topic, "start")
+    }
+
+    /// The next offset of each partition (the high watermark).
+    pub fn end_offsets(&self, topic: &str) -> Result<Vec<i64>> {
+        self.list_offsets(topic, "end")
+    }
+
+    /// The offset of each partition up to which no transaction is open (the last stable offset).
+    pub fn stable_offsets(&self, topic: &str) -> Result<Vec<i64>> {
+        self.list_offsets(topic, "stable")
+    }
+
+    /// What a group has committed, by topic and partition; nothing for a group that does not exist.
+    pub fn committed_offsets(&self, group: &str) -> Result<BTreeMap<(String, i32), CommittedOffset>> {
+        const REQUEST: &str = "list the offsets of a group";
+        let fields = self.ask(REQUEST, "committed", &[group])?;
+        let (rows, _) = fields.as_chunks::<5>();
+        let parsed = rows.iter().map(|[topic, partition, offset, epoch, metadata]| {
+            let leader_epoch = epoch.parse().ok().filter(|&epoch: &i32| epoch >= 0);
+            let committed = CommittedOffset { offset: offset.parse().ok()?, leader_epoch, metadata: metadata.clone() };
+            Some(((topic.clone(), partition.parse().ok()?), committed))
+        });
+        parsed.collect::<Option<_>>().ok_or_else(|| unreadable(REQUEST, &fields))
+    }
+
+    /// Commits an offset for a group without members, in the name of somebody else.
+    pub fn commit_offset(&self, group: &str, topic: &str, partition: i32, offset: i64, metadata: &str) -> Result<()> {
+        let (partition, offset) = (partition.to_string(), offset.to_string());
+        self.ask("commit an offset", "commit-offset", &[group, topic, &partition, &offset, metadata]).map(drop)
+    }
+
+    /// Removes a group without members, and its offsets.
+    pub fn delete_group(&self, group: &str) -> Result<()> {
+        self.ask("delete a group", "delete-group", &[group]).map(drop)
+    }
+
+    fn list_offsets(&self, topic: &str, which: &str) -> Result<Vec<i64>> {
+        const REQUEST: &str = "list offsets";
+        let fields = self.ask(REQUEST, "list-offsets", &[topic, which])?;
+        let offsets: Option<Vec<i64>> = fields.iter().map(|field| field.parse().ok()).collect();
+        offsets.ok_or_else(|| unreadable(REQUEST, &fields))
+    }
+
+    fn ask_one(&self, request: &'static str, name: &str, arguments: &[&str]) -> Result<String> {
+        let fields = self.ask(request, name, arguments)?;
+        fields.into_iter().next().ok_or_else(|| unreadable(request, &[]))
+    }
+}
+
+fn unreadable(request: &'static str, fields: &[String]) -> Error {
+    Error::Client { request, detail: format!("unreadable answer {fields:?}") }
+}

@@ -1,0 +1,136 @@
+//! Gets one version of Kafka from Maven Central, and compiles our Java driver against it. Both stay in the cache.
+
+use std::collections::hash_map::DefaultHasher;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::cache;
+use crate::error::{Error, Result};
+use crate::guard::Guarded;
+use crate::java;
+
+/// A slow line, 60 MB.
+const DOWNLOAD_DEADLINE: Duration = Duration::from_mins(10);
+
+/// Maven Central now and then refuses a request.
+const DOWNLOAD_ATTEMPTS_MAX: u32 = 3;
+
+/// Our driver's sources: name and text.
+const DRIVER_SOURCES: [(&str, &str); 3] = [
+    ("Driver.java", include_str!("../java/Driver.java")),
+    ("Producers.java", include_str!("../java/Producers.java")),
+    ("Administration.java", include_str!("../java/Administration.java")),
+];
+
+/// One Kafka on disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Jars {
+    version: String,
+    directory: PathBuf,
+}
+
+impl Jars {
+    /// Kafka of that version, such as `4.3.1`; downloaded if it is not in the cache.
+    pub(crate) fn of(version: &str) -> Result<Self> {
+        if version.is_empty() || !version.chars().all(|c| c.is_ascii_digit() || c == '.') {
+            return Err(Error::Usage(format!("'{version}' is not a version of Kafka; one is 4.3.1")));
+        }
+        java::toolchain()?;
+        let directory = cache::directory(&format!("kafka-{version}"), |directory| download(version, directory))?;
+        Ok(Self { version: version.to_owned(), directory })
+    }
+
+    /// Kafka's version.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// What Java needs to run Kafka's own programs.
+    pub(crate) fn class_path(&self) -> String {
+        format!("{}/*", self.directory.display())
+    }
+
+    /// The same, and our driver; compiled if this text of it is not in the cache.
+    pub(crate) fn class_path_with_driver(&self) -> Result<String> {
+        let mut hasher = DefaultHasher::new();
+        DRIVER_SOURCES.hash(&mut hasher);
+        let name = format!("driver-{}-{:016x}", self.version, hasher.finish());
+        let classes = cache::directory(&name, |directory| compile(&self.class_path(), directory))?;
+        Ok(format!("{}:{}", classes.display(), self.class_path()))
+    }
+}
+
+/// The broker, its tools, and a logger that writes to standard error: the same for every version of Kafka, which bring
+/// either Log4j or nothing.
+fn project(version: &str) -> String {
+    let dependency = |artifact: &str| {
+        format!(
+            "<dependency><groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId><version>{version}</version>\
+             <exclusions><exclusion><groupId>org.slf4j</groupId><artifactId>slf4j-reload4j</artifactId></exclusion></exclusions>\
+             </dependency>"
+        )
+    };
+    format!(
+        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
+         <groupId>testkit</groupId><artifactId>kafka</artifactId><version>1</version><dependencies>{}{}\
+         <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>\
+         </dependencies></project>",
+        dependency("kafka_2.13"),
+        dependency("kafka-tools"),
+    )
+}
+
+fn download(version: &str, directory: &Path) -> Result<()> {
+    let (pom, log) = (directory.join("pom.xml"), directory.join("maven.log"));
+    fs::write(&pom, project(version)).map_err(Error::io(format!("write {}", pom.display())))?;
+    let mut command = vec![java::toolchain()?.mvn.clone().into_os_string()];
+    command.extend(["-B", "-ntp", "-f"].map(OsString::from));
+    command.push(pom.into_os_string());
+    command.push("dependency:copy-dependencies".into());
+    let mut output = OsString::from("-DoutputDirectory=");
+    output.push(directory);
+    command.push(output);
+    for attempt in 1.. {
+        let file = File::create(&log).map_err(Error::io(format!("create {}", log.display())))?;
+        let mut maven = Guarded::spawn(&command, &file).map_err(Error::io("run mvn"))?;
+        let ended = maven.wait_until(Instant::now() + DOWNLOAD_DEADLINE).map_err(Error::io("wait for mvn"))?;
+        match ended {
+            Some(status) if status.success() => break,
+            Some(_) if attempt < DOWNLOAD_ATTEMPTS_MAX => {}
+            Some(_) => {
+                let output = fs::read_to_string(&log).unwrap_or_default();
+                let command = format!("mvn dependency:copy-dependencies (Kafka {version})");
+                return Err(Error::Program { command, output });
+            }
+            None => {
+                let what = format!("downloading Kafka {version}");
+                return Err(Error::TimedOut { what, waited: DOWNLOAD_DEADLINE });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn compile(class_path: &str, directory: &Path) -> Result<()> {
+    let sources: Vec<PathBuf> = DRIVER_SOURCES.iter().map(|(name, _)| directory.join(name)).collect();
+    for (path, (_, text)) in sources.iter().zip(DRIVER_SOURCES) {
+        fs::write(path, text).map_err(Error::io(format!("write {}", path.display())))?;
+    }
+    let output = Command::new(&java::toolchain()?.javac)
+        .args(["-nowarn", "-cp", class_path, "-d"])
+        .arg(directory)
+        .args(&sources)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(Error::io("run javac"))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        let output = String::from_utf8_lossy(&output.stderr).into_owned();
+        Err(Error::Program { command: "javac (the testkit's driver)".to_owned(), output })
+    }
+}

@@ -1,0 +1,252 @@
+//! One broker process: starts, stops, kills, pauses and resumes it. Knows its own files, nothing of the other nodes.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::guard::{Guarded, Signal};
+use crate::java::{self, Limits};
+use crate::ports::Port;
+use crate::wait;
+
+/// From the start of the process to "started"; it takes two seconds on an idle machine with two cores.
+const START_DEADLINE: Duration = Duration::from_mins(2);
+
+/// An orderly stop takes a fraction of a second.
+const STOP_DEADLINE: Duration = Duration::from_mins(1);
+
+/// The broker says this when it has registered, caught up with the metadata log, and serves every listener.
+const STARTED: &str = "Kafka Server started";
+
+/// What a broker says when another program has its port.
+const PORT_TAKEN: [&str; 2] = ["Address already in use", "BindException"];
+
+/// Enough to see an exception with its cause.
+const TAIL_LINES: usize = 60;
+
+const HEAP_MIB_MAX: u32 = 256;
+
+/// Formats the data directory if it is new, then becomes the broker.
+const RUN: &str = r#"set -e
+config=$1 cluster=$2 data=$3
+shift 3
+[ -e "$data/meta.properties" ] || "$@" kafka.tools.StorageTool format -t "$cluster" -c "$config"
+exec "$@" kafka.Kafka "$config""#;
+
+/// One broker of a [`Cluster`](crate::Cluster): broker and controller in one process, on one machine's loopback.
+///
+/// It keeps its port and its data over stop, kill and start.
+#[derive(Debug)]
+pub struct Node {
+    id: u16,
+    /// The clients' and the controllers'.
+    ports: [Port; 2],
+    files: Files,
+    class_path: String,
+    cluster_id: String,
+    run: Mutex<Run>,
+}
+
+/// Where a node keeps what.
+#[derive(Debug)]
+pub(crate) struct Files {
+    /// Kafka's `log.dirs`.
+    pub(crate) data: PathBuf,
+    /// Its configuration.
+    pub(crate) properties: PathBuf,
+    /// One log file per start goes here.
+    pub(crate) logs: PathBuf,
+    /// For unpacked native libraries.
+    pub(crate) scratch: PathBuf,
+}
+
+#[derive(Debug)]
+struct Run {
+    starts: u32,
+    process: Option<Guarded>,
+    log: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    None,
+    Running,
+    Ended(ExitStatus),
+}
+
+impl Node {
+    pub(crate) fn new(id: u16, ports: [Port; 2], files: Files, class_path: String, cluster_id: String) -> Self {
+        let run = Mutex::new(Run { starts: 0, process: None, log: PathBuf::new() });
+        Self { id, ports, files, class_path, cluster_id, run }
+    }
+
+    /// Its `node.id`, from 1.
+    pub fn id(&self) -> u16 {
+        self.id
+    }
+
+    /// The port that clients connect to, on `127.0.0.1`.
+    pub fn port(&self) -> u16 {
+        let [port, _] = &self.ports;
+        port.number()
+    }
+
+    /// Its address as `host:port`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port())
+    }
+
+    /// Its process id, if it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.run().process.as_ref().map(Guarded::pid)
+    }
+
+    /// Where its data lies.
+    pub fn data_dir(&self) -> &Path {
+        &self.files.data
+    }
+
+    /// The log file of its last start.
+    pub fn log_file(&self) -> PathBuf {
+        self.run().log.clone()
+    }
+
+    /// Starts it after [`Self::stop`] or [`Self::kill`], on the same port and data, and waits until it is ready.
+    ///
+    /// With three nodes a single one gets ready only while a majority runs: start them with [`Self::spawn`] first.
+    pub fn start(&self) -> Result<()> {
+        self.spawn()?;
+        self.wait_ready()
+    }
+
+    /// Starts it without waiting. No effect if it runs.
+    pub fn spawn(&self) -> Result<()> {
+        let mut run = self.run();
+        if run.process.is_some() {
+            return Ok(());
+        }
+        run.starts += 1;
+        run.log = self.files.logs.join(format!("node-{}-start-{}.log", self.id, run.starts));
+        let log = File::create(&run.log).map_err(Error::io(format!("create {}", run.log.display())))?;
+        let mut command: Vec<OsString> = ["sh", "-c", RUN, "sh"].map(OsString::from).into();
+        command.push(self.files.properties.clone().into());
+        command.push(self.cluster_id.clone().into());
+        command.push(self.files.data.clone().into());
+        let limits = Limits { heap_mib_max: HEAP_MIB_MAX };
+        let mut java = java::command(&self.class_path, &self.files.scratch, limits)?;
+        command.append(&mut java);
+        run.process = Some(Guarded::spawn(&command, &log).map_err(Error::io("run java"))?);
+        Ok(())
+    }
+
+    /// Waits until the broker says that it serves; an error with the end of its log if it ends before.
+    pub fn wait_ready(&self) -> Result<()> {
+        let deadline = Instant::now() + START_DEADLINE;
+        let ready = wait::poll(deadline, || {
+            let state = self.state()?;
+            // After the state: what a broker said before its end is in the log by then.
+            match state {
+                _ if self.log_has(&[STARTED]) && state == State::Running => Ok(Some(())),
+                State::Running => Ok(None),
+                State::Ended(status) => Err(self.failed(&format!("ended at its start ({status})"))),
+                State::None => Err(self.failed("is not running")),
+            }
+        })?;
+        ready.ok_or_else(|| self.failed(&format!("was not ready within {} s", START_DEADLINE.as_secs())))
+    }
+
+    /// Stops it in order (SIGTERM) and waits for its end. No effect if it does not run; resume a paused one first.
+    pub fn stop(&self) -> Result<()> {
+        let mut run = self.run();
+        let Some(process) = &mut run.process else { return Ok(()) };
+        process.signal(Signal::Term).map_err(Error::io("stop a broker"))?;
+        let ended = process.wait_until(Instant::now() + STOP_DEADLINE).map_err(Error::io("wait for a broker"))?;
+        run.process = None;
+        drop(run);
+        match ended {
+            Some(_) => Ok(()),
+            None => Err(self.failed(&format!("did not stop within {} s and was killed", STOP_DEADLINE.as_secs()))),
+        }
+    }
+
+    /// Kills it (SIGKILL), paused or not, and waits for its end. No effect if it does not run.
+    pub fn kill(&self) -> Result<()> {
+        match self.run().process.take() {
+            Some(mut process) => process.kill().map_err(Error::io("kill a broker")),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets it stand still (SIGSTOP): its connections stay open, and nobody answers.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::Stop)
+    }
+
+    /// Lets it go on after [`Self::pause`] (SIGCONT).
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::Cont)
+    }
+
+    /// Waits until it ends by itself or by somebody else's hand, however long that takes.
+    pub fn wait_for_end(&self) -> Result<()> {
+        while !self.has_ended_by(Instant::now() + STOP_DEADLINE)? {}
+        Ok(())
+    }
+
+    /// Whether it does not run, or ends by then.
+    pub(crate) fn has_ended_by(&self, deadline: Instant) -> Result<bool> {
+        let ended = wait::poll(deadline, || Ok((self.state()? != State::Running).then_some(())))?;
+        Ok(ended.is_some())
+    }
+
+    /// Whether the last start failed because another program had its port.
+    pub(crate) fn lost_its_port(&self) -> bool {
+        self.log_has(&PORT_TAKEN)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        match &self.run().process {
+            Some(process) => process.signal(signal).map_err(Error::io("signal a broker")),
+            None => Err(Error::Usage(format!("Kafka node {} is not running", self.id))),
+        }
+    }
+
+    fn state(&self) -> Result<State> {
+        let mut run = self.run();
+        let Some(process) = &mut run.process else { return Ok(State::None) };
+        let ended = process.try_wait().map_err(Error::io("wait for a broker"))?;
+        Ok(ended.map_or(State::Running, State::Ended))
+    }
+
+    fn run(&self) -> MutexGuard<'_, Run> {
+        // What a panicking test leaves is still a process to be managed.
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn log_has(&self, texts: &[&str]) -> bool {
+        // Not there yet is the same as nothing said.
+        let log = read_lossy(&self.log_file()).unwrap_or_default();
+        texts.iter().any(|text| log.contains(text))
+    }
+
+    fn failed(&self, what: &str) -> Error {
+        let log = self.log_file();
+        let tail = match read_lossy(&log) {
+            Ok(text) => {
+                let lines: Vec<&str> = text.lines().collect();
+                lines.get(lines.len().saturating_sub(TAIL_LINES)..).unwrap_or_default().join("\n")
+            }
+            Err(error) => format!("(unreadable: {error})"),
+        };
+        Error::Broker { node: self.id, what: what.to_owned(), log, tail }
+    }
+}
+
+fn read_lossy(path: &Path) -> io::Result<String> {
+    Ok(String::from_utf8_lossy(&fs::read(path)?).into_owned())
+}

@@ -1,0 +1,30 @@
+//! One broker per version for all tests of a process: starting one takes longer than most tests.
+
+use std::collections::HashMap;
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::cluster::Cluster;
+use crate::error::{Error, Result};
+
+type Slot = OnceLock<Result<Cluster, String>>;
+
+/// A running single-node cluster of that version; the first caller starts it, the others wait for it, and it goes away
+/// with the process. Give every topic and group a name of its own ([`unique`]), and leave its node alone.
+pub fn shared(version: &str) -> Result<&'static Cluster> {
+    static SLOTS: Mutex<Option<HashMap<String, &'static Slot>>> = Mutex::new(None);
+    let slot = {
+        let mut slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
+        *slots.get_or_insert_default().entry(version.to_owned()).or_insert_with(|| Box::leak(Box::new(Slot::default())))
+    };
+    // Outside the lock: different versions start at the same time.
+    let started = slot.get_or_init(|| Cluster::start(version).map_err(|error| error.to_string()));
+    started.as_ref().map_err(|line| Error::Missing(line.clone()))
+}
+
+/// The name with something added that no other call and no other process adds.
+pub fn unique(name: &str) -> String {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    format!("{name}-{}-{}", process::id(), CALLS.fetch_add(1, Ordering::Relaxed))
+}

@@ -1,0 +1,111 @@
+//! Kafka's own command-line tools, as an operator runs them.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use crate::cluster::Cluster;
+use crate::error::{Error, Result};
+use crate::java::{self, Limits};
+
+const HEAP_MIB_MAX: u32 = 128;
+
+/// One line of `kafka-consumer-groups --describe`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupOffset {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The committed offset, if there is one.
+    pub current: Option<i64>,
+    /// The partition's end.
+    pub end: Option<i64>,
+    /// The difference.
+    pub lag: Option<i64>,
+}
+
+impl Cluster {
+    /// Runs one of Kafka's tools, such as `org.apache.kafka.tools.TopicCommand`, in its jars: about a second each.
+    /// `--bootstrap-server` is added. Gives what it printed to standard output; anything but exit code 0 is an error.
+    pub fn tool(&self, class: &str, arguments: &[&str], input: &[u8]) -> Result<String> {
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        let scratch = self.scratch().join(format!("tool-{}", RUNS.fetch_add(1, Ordering::Relaxed)));
+        fs::create_dir_all(&scratch).map_err(Error::io(format!("create {}", scratch.display())))?;
+        let limits = Limits { heap_mib_max: HEAP_MIB_MAX };
+        let java = java::command(&self.jars().class_path(), &scratch, limits)?;
+        let mut child = Command::new("env")
+            .args(&java)
+            .args([class, "--bootstrap-server", &self.bootstrap_servers()])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(Error::io("run java"))?;
+        let to_tool = child.stdin.take();
+        let output = thread::scope(|scope| {
+            // Beside reading its output: neither side may wait for the other. A tool need not read all of its input.
+            scope.spawn(move || to_tool.map(|mut to_tool| to_tool.write_all(input)));
+            child.wait_with_output()
+        });
+        let output = output.map_err(Error::io("wait for java"))?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            return Ok(said);
+        }
+        let output = format!("{said}{}", String::from_utf8_lossy(&output.stderr));
+        Err(Error::Program { command: format!("{class} {}", arguments.join(" ")), output })
+    }
+
+    /// Produces with `kafka-console-producer`: one record per line; `options` are its arguments, such as
+    /// `["--compression-codec", "zstd"]` or `["--reader-property", "parse.key=true"]`.
+    pub fn console_produce(&self, topic: &str, options: &[&str], lines: &[u8]) -> Result<()> {
+        let mut arguments = vec!["--topic", topic];
+        arguments.extend(options);
+        // It moved with 4.0 (KAFKA-14525).
+        let package = if self.version().starts_with("3.") { "kafka" } else { "org.apache.kafka" };
+        self.tool(&format!("{package}.tools.ConsoleProducer"), &arguments, lines).map(drop)
+    }
+
+    /// What `kafka-consumer-groups --describe` says of a group, by topic and partition.
+    pub fn group_offsets(&self, group: &str) -> Result<Vec<GroupOffset>> {
+        let printed = self.consumer_groups(&["--describe", "--offsets", "--group", group])?;
+        let mut offsets: Vec<GroupOffset> = printed.lines().filter_map(|line| parse_offset(group, line)).collect();
+        offsets.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+        Ok(offsets)
+    }
+
+    /// `kafka-consumer-groups --reset-offsets --execute`; `scope` is `topic` or `topic:0,1`, `to` such as
+    /// `["--to-earliest"]` or `["--to-offset", "7"]`. Kafka refuses it while the group has members.
+    pub fn reset_offsets(&self, group: &str, scope: &str, to: &[&str]) -> Result<()> {
+        let mut arguments = vec!["--reset-offsets", "--execute", "--group", group, "--topic", scope];
+        arguments.extend(to);
+        self.consumer_groups(&arguments).map(drop)
+    }
+
+    /// `kafka-consumer-groups`. It exits with 0 after most failures too: those are told from what it prints.
+    pub fn consumer_groups(&self, arguments: &[&str]) -> Result<String> {
+        const CLASS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+        let printed = self.tool(CLASS, arguments, b"")?;
+        if printed.lines().any(|line| line.starts_with("Error: ")) {
+            return Err(Error::Program { command: format!("{CLASS} {}", arguments.join(" ")), output: printed });
+        }
+        Ok(printed)
+    }
+}
+
+/// `GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG …`, and since 4.1 with LEADER-EPOCH before LOG-END-OFFSET
+/// only with `--verbose`; `-` stands for nothing.
+fn parse_offset(group: &str, line: &str) -> Option<GroupOffset> {
+    let mut words = line.split_whitespace();
+    if words.next()? != group {
+        return None;
+    }
+    let topic = words.next()?.to_owned();
+    let partition = words.next()?.parse().ok()?;
+    let mut number = || words.next().and_then(|word| word.parse().ok());
+    Some(GroupOffset { topic, partition, current: number(), end: number(), lag: number() })
+}
