@@ -4,3 +4,7 @@ pub mod backoff;
 pub mod entity;
 pub mod error_chain;
 pub mod shutdown;
+pub mod database;
+pub mod entity;
+pub mod repository;
+pub mod unidentified;

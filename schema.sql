@@ -1,0 +1,119 @@
+-- The tables of enterprise-consumer, version 1. A new database file is made from this file in one transaction.
+--
+-- Plain tables on purpose: STRICT ones cannot be read by the sqlite3 of RHEL 8 and 9 (before 3.37). The service is the only
+-- writer and binds every value with its type; the checks below are a second line behind the rules for messages.
+-- Times that the service writes are RFC 3339 text, UTC, with milliseconds; times in Kafka are integers, milliseconds since 1970.
+
+PRAGMA application_id = 1162756942; -- 'ENCN': how a file of ours is told from anybody else's
+PRAGMA user_version = 1;            -- the version of these tables
+
+-- One row per sales opportunity: the greatest event of its id, in the order of
+-- (last_modified, else kafka_timestamp), kafka_partition, kafka_offset, kafka_topic.
+CREATE TABLE opportunities (
+    event_id            TEXT    NOT NULL PRIMARY KEY CHECK (event_id <> ''),
+    name                TEXT    NOT NULL CHECK (name <> ''),
+    stage               TEXT    NOT NULL CHECK (stage <> ''),
+    amount              REAL,
+    probability         INTEGER CHECK (probability BETWEEN 0 AND 100), -- percent
+    expected_close_date TEXT,             -- YYYY-MM-DD
+    account_id          TEXT,
+    owner_id            TEXT,
+    meta_data           TEXT,             -- JSON object, as sent
+    last_modified       TEXT,             -- of meta_data, in UTC: YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ, so that it sorts as time
+    extra               TEXT,             -- JSON object of the fields that have no column, as sent; NULL if there are none
+    kafka_topic         TEXT    NOT NULL, -- where the event lies
+    kafka_partition     INTEGER NOT NULL,
+    kafka_offset        INTEGER NOT NULL,
+    kafka_timestamp     INTEGER,          -- the record's own, milliseconds since 1970
+    created_at          TEXT    NOT NULL, -- when the first event of this id was stored
+    updated_at          TEXT    NOT NULL  -- when this one was
+) WITHOUT ROWID;
+
+-- One row per project, likewise.
+CREATE TABLE projects (
+    event_id            TEXT    NOT NULL PRIMARY KEY CHECK (event_id <> ''),
+    name                TEXT    NOT NULL CHECK (name <> ''),
+    status              TEXT    NOT NULL CHECK (status <> ''),
+    start_date          TEXT,
+    end_date            TEXT,
+    budget              REAL,
+    account_id          TEXT,
+    owner_id            TEXT,
+    meta_data           TEXT,
+    last_modified       TEXT,
+    extra               TEXT,
+    kafka_topic         TEXT    NOT NULL,
+    kafka_partition     INTEGER NOT NULL,
+    kafka_offset        INTEGER NOT NULL,
+    kafka_timestamp     INTEGER,
+    created_at          TEXT    NOT NULL,
+    updated_at          TEXT    NOT NULL
+) WITHOUT ROWID;
+
+-- Records that are no event, byte for byte. AUTOINCREMENT: an id is never used twice, also after rows were deleted, because
+-- the log file's cursor (below) counts on it.
+CREATE TABLE unidentified_messages (
+    id                  INTEGER PRIMARY KEY AUTOINCREMENT,
+    kafka_topic         TEXT    NOT NULL,
+    topic_id            TEXT    NOT NULL, -- '' where the broker has none: NULLs would all be distinct to UNIQUE
+    kafka_partition     INTEGER NOT NULL,
+    kafka_offset        INTEGER NOT NULL,
+    kafka_timestamp     INTEGER,
+    key                 BLOB,             -- NULL is not the same as empty
+    value               BLOB,             -- NULL is a tombstone
+    headers             TEXT    NOT NULL, -- JSON list of [name, base64 or null], in the order sent;
+                                          -- a name that is not UTF-8 is {"base64": "..."} instead of a string
+    reason              TEXT    NOT NULL, -- empty, not_json, unknown_type, invalid_field, rejected
+    error               TEXT    NOT NULL, -- what exactly is wrong, for people
+    received_at         TEXT    NOT NULL,
+    replayed_at         TEXT,             -- when a later version of the program did understand it
+    UNIQUE (kafka_topic, topic_id, kafka_partition, kafka_offset)
+);
+
+-- How far unidentified_messages has been written out to its log file. One row.
+CREATE TABLE unidentified_log_cursor (
+    last_id             INTEGER NOT NULL  -- of the last message in the file
+);
+
+-- Where each partition goes on. Written in the transaction that writes the rows up to there.
+CREATE TABLE consumer_offsets (
+    group_id            TEXT    NOT NULL,
+    topic               TEXT    NOT NULL,
+    partition           INTEGER NOT NULL,
+    next_offset         INTEGER NOT NULL, -- the first one that has not taken effect
+    first_offset        INTEGER NOT NULL, -- where the counters below began
+    high_offset         INTEGER NOT NULL, -- the greatest next_offset ever; never lowered
+    topic_id            TEXT    NOT NULL, -- '' where the broker has none
+    leader_epoch        INTEGER,          -- of the last batch read, where known
+    applied             INTEGER NOT NULL DEFAULT 0, -- events that were stored
+    stale               INTEGER NOT NULL DEFAULT 0, -- events older than the stored one of their id
+    unidentified        INTEGER NOT NULL DEFAULT 0, -- records kept in unidentified_messages
+    absent              INTEGER NOT NULL DEFAULT 0, -- offsets without a record: compacted, control records, aborted
+    updated_at          TEXT    NOT NULL,
+    PRIMARY KEY (group_id, topic, partition),
+    CHECK (next_offset - first_offset = applied + stale + unidentified + absent),
+    CHECK (high_offset >= next_offset),
+    CHECK (min(first_offset, applied, stale, unidentified, absent) >= 0)
+) WITHOUT ROWID;
+
+-- Every change of position other than by reading.
+CREATE TABLE position_changes (
+    at                  TEXT    NOT NULL,
+    group_id            TEXT    NOT NULL,
+    topic               TEXT    NOT NULL,
+    partition           INTEGER NOT NULL,
+    from_offset         INTEGER,          -- NULL: there was no position
+    to_offset           INTEGER NOT NULL,
+    topic_id            TEXT    NOT NULL,
+    reason              TEXT    NOT NULL,
+    detail              TEXT    NOT NULL
+);
+
+-- Which database this is. One row; the id goes into the metadata of every offset committed to Kafka. A copied file needs a
+-- new one: UPDATE database_identity SET id = lower(hex(randomblob(16)));
+CREATE TABLE database_identity (
+    id                  TEXT    NOT NULL
+);
+
+INSERT INTO unidentified_log_cursor (last_id) VALUES (0);
+INSERT INTO database_identity (id) VALUES (lower(hex(randomblob(16))));

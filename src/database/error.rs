@@ -1,0 +1,256 @@
+//! Everything that can go wrong with the database, as values. Must not know what the caller does about it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+
+/// Why a call into the database failed. Nothing of the call took effect.
+#[derive(Debug)]
+pub enum DatabaseError {
+    /// SQLite refused.
+    Sqlite {
+        /// What was being done.
+        action: &'static str,
+        /// SQLite's answer.
+        source: rusqlite::Error,
+    },
+    /// The operating system refused, outside of SQLite.
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// To which file or directory.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Only the reading side asks for a file that must exist.
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The file is not empty, and not a database that this program made.
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        found: &'static str,
+    },
+    /// A newer version of this program has been here.
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// The newest version that this program knows.
+        supported: i64,
+    },
+    /// The file at the path is another one than at the start.
+    Replaced {
+        /// The file.
+        path: PathBuf,
+        /// The id of the database that was opened at the start.
+        expected: String,
+        /// The id of the one that is there now.
+        found: String,
+    },
+    /// The file can only be opened for reading.
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// SQLite cannot keep a write-ahead log there.
+    NoWal {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process has the lock of the database.
+    LockHeld {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// What the last process has not yet written from the `-wal` file into the database cannot be read without permission to
+    /// write.
+    WalNotReadable {
+        /// The `-wal` file.
+        path: PathBuf,
+        /// SQLite's answer.
+        source: rusqlite::Error,
+    },
+    /// A reader keeps SQLite from reusing the `-wal` file, and that has reached its limit.
+    WalFull {
+        /// Its size in bytes.
+        bytes: u64,
+        /// The limit in bytes.
+        limit_bytes: u64,
+    },
+    /// The stored position is not the one that the caller started from: somebody else writes to this database.
+    PositionConflict {
+        /// The topic's name.
+        topic: String,
+        /// The partition's number.
+        partition: i32,
+        /// Offset and topic id that the caller believed to be stored; no offset if it believed that there is no position.
+        expected: (Option<i64>, String),
+        /// Offset and topic id that are stored, if any.
+        stored: Option<(i64, String)>,
+    },
+    /// A batch contradicts itself: an offset outside of its range, or not greater than the one before.
+    BadBatch {
+        /// The topic's name.
+        topic: String,
+        /// The partition's number.
+        partition: i32,
+        /// The range that the batch is said to cover.
+        range: (i64, i64),
+        /// The offset that does not fit in; `None` if the range itself makes no sense.
+        offset: Option<i64>,
+    },
+}
+
+impl DatabaseError {
+    /// Whether waiting and calling again can help without a restart: true for what the environment does (a lock, a full disk,
+    /// a lost permission), false for what only a person can mend.
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            Self::Sqlite { source, .. } => source.sqlite_error_code().is_some_and(is_retriable_code),
+            Self::Io { .. } | Self::ReadOnly { .. } | Self::WalNotReadable { .. } | Self::WalFull { .. } => true,
+            Self::Missing { .. }
+            | Self::Foreign { .. }
+            | Self::NewerSchema { .. }
+            | Self::Replaced { .. }
+            | Self::NoWal { .. }
+            | Self::LockHeld { .. }
+            | Self::PositionConflict { .. }
+            | Self::BadBatch { .. } => false,
+        }
+    }
+
+    /// Whether the connection may be of no use any more after this error, so that the next call needs a new one.
+    pub(super) fn spoils_connection(&self) -> bool {
+        match self {
+            Self::Sqlite { source, .. } => !matches!(
+                source.sqlite_error_code(),
+                Some(
+                    ErrorCode::DatabaseBusy
+                        | ErrorCode::DatabaseLocked
+                        | ErrorCode::DiskFull
+                        | ErrorCode::OperationInterrupted
+                )
+            ),
+            Self::Io { .. } | Self::ReadOnly { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// See the [result codes](https://www.sqlite.org/rescode.html).
+fn is_retriable_code(code: ErrorCode) -> bool {
+    match code {
+        ErrorCode::PermissionDenied
+        | ErrorCode::OperationAborted
+        | ErrorCode::DatabaseBusy
+        | ErrorCode::DatabaseLocked
+        | ErrorCode::OutOfMemory
+        | ErrorCode::ReadOnly
+        | ErrorCode::OperationInterrupted
+        | ErrorCode::SystemIoFailure
+        | ErrorCode::DiskFull
+        | ErrorCode::CannotOpen
+        | ErrorCode::FileLockingProtocolFailed
+        | ErrorCode::SchemaChanged => true,
+        // DatabaseCorrupt, NotADatabase, …; a code of a later SQLite too (the enum is open): for a person to look at.
+        _ => false,
+    }
+}
+
+impl fmt::Display for DatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite { action, .. } => write!(f, "SQLite failed to {action}"),
+            Self::Io { action, path, .. } => write!(f, "cannot {action} '{}'", path.display()),
+            Self::Missing { path } => write!(f, "there is no database at '{}'", path.display()),
+            Self::Foreign { path, found } => {
+                write!(f, "'{}' is not a database of this program but {found}; it was left as it is", path.display())
+            }
+            Self::NewerSchema { path, found, supported } => write!(
+                f,
+                "'{}' has schema version {found}, this program knows versions up to {supported}: use the newer program",
+                path.display()
+            ),
+            Self::Replaced { path, expected, found } => write!(
+                f,
+                "the database at '{}' was replaced while in use: its id was {expected} and is {found}",
+                path.display()
+            ),
+            Self::ReadOnly { path } => write!(f, "no permission to write to '{}'", path.display()),
+            Self::NoWal { path } => write!(
+                f,
+                "SQLite cannot keep a write-ahead log beside '{}': a network file system is no place for the database",
+                path.display()
+            ),
+            Self::LockHeld { path } => {
+                write!(f, "another process of this program uses the database: it holds the lock '{}'", path.display())
+            }
+            Self::WalNotReadable { path, .. } => write!(
+                f,
+                "'{}' holds changes that can only be read with permission to write to it and its directory",
+                path.display()
+            ),
+            Self::WalFull { bytes, limit_bytes } => write!(
+                f,
+                "the write-ahead log has {bytes} bytes, its limit is {limit_bytes}: another process holds a read \
+                 transaction open, which keeps SQLite from reusing the log"
+            ),
+            Self::PositionConflict { topic, partition, expected, stored } => {
+                write!(f, "the position of {topic}-{partition} was changed by somebody else: expected ")?;
+                match expected {
+                    (None, _) => f.write_str("none")?,
+                    (Some(offset), topic_id) => write!(f, "offset {offset} of topic id '{topic_id}'")?,
+                }
+                match stored {
+                    None => f.write_str(", stored is none"),
+                    Some((offset, topic_id)) => write!(f, ", stored is offset {offset} of topic id '{topic_id}'"),
+                }
+            }
+            Self::BadBatch { topic, partition, range: (from, next), offset } => {
+                write!(f, "a batch of {topic}-{partition} said to cover the offsets {from} to before {next}")?;
+                match offset {
+                    Some(offset) => write!(f, " holds offset {offset} out of place"),
+                    None => f.write_str(", which makes no range or is less than its records"),
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for DatabaseError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Sqlite { source, .. } | Self::WalNotReadable { source, .. } => Some(source),
+            Self::Io { source, .. } => Some(source),
+            Self::Missing { .. }
+            | Self::Foreign { .. }
+            | Self::NewerSchema { .. }
+            | Self::Replaced { .. }
+            | Self::ReadOnly { .. }
+            | Self::NoWal { .. }
+            | Self::LockHeld { .. }
+            | Self::WalFull { .. }
+            | Self::PositionConflict { .. }
+            | Self::BadBatch { .. } => None,
+        }
+    }
+}
+
+/// Says what was being done when SQLite failed.
+pub(super) trait Doing<T> {
+    fn doing(self, action: &'static str) -> Result<T, DatabaseError>;
+}
+
+impl<T> Doing<T> for rusqlite::Result<T> {
+    fn doing(self, action: &'static str) -> Result<T, DatabaseError> {
+        self.map_err(|source| DatabaseError::Sqlite { action, source })
+    }
+}

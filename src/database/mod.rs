@@ -1,0 +1,293 @@
+//! The database: the only place that opens SQLite, and the transactions in which everything takes effect.
+//! Must not know Kafka, nor how a message is decoded.
+
+mod batch;
+mod error;
+mod lock;
+mod open;
+mod reader;
+mod wal;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+pub use error::DatabaseError;
+use error::Doing;
+pub use lock::DatabaseLock;
+pub use reader::{DatabaseReader, Summary};
+use wal::Wal;
+
+use crate::repository::offset::{self, StoredPosition};
+use crate::repository::position_change::{self, PositionMove};
+use crate::repository::unidentified::{self, StoredMessage};
+use crate::repository::{Applied, PartitionBatch, identity};
+
+/// What survives a power cut without [`Database::sync_wal`] ([SQLite](https://www.sqlite.org/pragma.html#pragma_synchronous)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Synchronous {
+    /// What was synced, or carried over by a checkpoint: never less than a consistent state.
+    #[default]
+    Normal,
+    /// Every transaction.
+    Full,
+}
+
+impl Synchronous {
+    /// As SQLite spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "NORMAL",
+            Self::Full => "FULL",
+        }
+    }
+}
+
+/// What the database needs to know.
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    /// The database file.
+    pub path: PathBuf,
+    /// When SQLite syncs.
+    pub synchronous: Synchronous,
+    /// Size of the `-wal` file at which nothing more is written, in bytes.
+    pub wal_bytes_max: u64,
+    /// The consumer group whose positions are read and moved.
+    pub group_id: String,
+}
+
+/// The database, open for writing. After an error that may have spoiled the connection the next call opens a new one.
+#[derive(Debug)]
+pub struct Database {
+    path: PathBuf,
+    synchronous: Synchronous,
+    group_id: String,
+    id: String,
+    connection: Option<Connection>,
+    wal: Wal,
+    /// What the last [`apply`](Self::apply) would have returned, if its commit failed: SQLite can fail after it has written
+    /// everything, and a new connection then finds the transaction done.
+    uncertain: Option<Applied>,
+}
+
+impl Database {
+    /// Opens the database. Makes the file, and its directory, if there is none.
+    pub fn open(settings: &DatabaseSettings) -> Result<Self, DatabaseError> {
+        let path = open::resolve(&settings.path, true)?;
+        let mut connection = open::open_writer(&path, settings.synchronous)?;
+        let id = read_id(&mut connection)?;
+        Ok(Self {
+            wal: Wal::new(&path, settings.wal_bytes_max),
+            path,
+            synchronous: settings.synchronous,
+            group_id: settings.group_id.clone(),
+            id,
+            connection: Some(connection),
+            uncertain: None,
+        })
+    }
+
+    /// The database's id: random, made with the file.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The file, as an absolute path without links.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Lets batches take effect: rows, unidentified messages and positions, all in one transaction or not at all. The only
+    /// writer of events.
+    ///
+    /// # Errors
+    /// [`DatabaseError::PositionConflict`] if a batch does not begin at the stored position.
+    pub fn apply(&mut self, batches: &[PartitionBatch<'_>]) -> Result<Applied, DatabaseError> {
+        if let Some(applied) = self.uncertain {
+            let took_effect = self.have_taken_effect(batches)?;
+            self.uncertain = None;
+            if took_effect {
+                return Ok(applied);
+            }
+        }
+        self.bound_wal()?;
+        let mut done = None;
+        let result = self.write(|transaction, group_id, now| {
+            let applied = batch::apply(transaction, group_id, batches, now)?;
+            done = Some(applied);
+            Ok(applied)
+        });
+        if result.is_err() {
+            self.uncertain = done;
+        }
+        result
+    }
+
+    /// The position of one partition, if it has one.
+    pub fn position(&mut self, topic: &str, partition: i32) -> Result<Option<StoredPosition>, DatabaseError> {
+        self.read(|transaction, group_id| offset::find(transaction, group_id, topic, partition))
+    }
+
+    /// The group's positions, by topic and partition.
+    pub fn positions(&mut self) -> Result<Vec<StoredPosition>, DatabaseError> {
+        self.read(|transaction, group_id| offset::all(transaction, Some(group_id)))
+    }
+
+    /// Whether any partition of the topic has a position, so that one without is new.
+    pub fn knows_topic(&mut self, topic: &str) -> Result<bool, DatabaseError> {
+        self.read(|transaction, group_id| offset::knows_topic(transaction, group_id, topic))
+    }
+
+    /// Puts positions somewhere else, their counters anew, and notes why; all of them or none.
+    ///
+    /// # Errors
+    /// [`DatabaseError::PositionConflict`] if a position is not where the caller believed it to be.
+    pub fn move_positions(&mut self, moves: &[PositionMove]) -> Result<(), DatabaseError> {
+        self.write(|transaction, group_id, now| {
+            for moved in moves {
+                if !offset::put(transaction, group_id, moved, now).doing("move a position")? {
+                    let expected = (moved.from, moved.topic_id.as_str());
+                    return Err(conflict(transaction, group_id, &moved.topic, moved.partition, expected));
+                }
+                position_change::insert(transaction, group_id, moved, now).doing("note a change of position")?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes everything that took effect so far survive a power cut. To be called before an offset is committed to Kafka.
+    pub fn sync_wal(&self) -> Result<(), DatabaseError> {
+        self.wal.sync()
+    }
+
+    /// The unidentified message after the one of that id.
+    pub(crate) fn unidentified_after(&mut self, id: i64) -> Result<Option<StoredMessage>, DatabaseError> {
+        self.read(|transaction, _| unidentified::next_after(transaction, id))
+    }
+
+    /// The id of an unidentified message after the one of that id, by where it lay and when it was kept.
+    pub(crate) fn find_unidentified_after(
+        &mut self,
+        id: i64,
+        place: (&str, i32, i64),
+        received_at: &str,
+    ) -> Result<Option<i64>, DatabaseError> {
+        self.read(|transaction, _| unidentified::find_after(transaction, id, place, received_at))
+    }
+
+    /// The id of the last unidentified message that is in the log file.
+    pub(crate) fn unidentified_log_cursor(&mut self) -> Result<i64, DatabaseError> {
+        self.read(|transaction, _| unidentified::log_cursor(transaction))
+    }
+
+    /// Notes that the unidentified messages up to that id are in the log file.
+    pub(crate) fn set_unidentified_log_cursor(&mut self, last_id: i64) -> Result<(), DatabaseError> {
+        self.write(|transaction, _, _| {
+            unidentified::set_log_cursor(transaction, last_id).doing("note how far the log of unidentified messages is")
+        })
+    }
+
+    fn bound_wal(&mut self) -> Result<(), DatabaseError> {
+        self.connect()?;
+        let Some(connection) = &self.connection else { return Ok(()) };
+        let result = self.wal.keep_bounded(connection);
+        self.drop_if_spoiled(result)
+    }
+
+    /// Whether the positions are where the batches end.
+    fn have_taken_effect(&mut self, batches: &[PartitionBatch<'_>]) -> Result<bool, DatabaseError> {
+        for batch in batches {
+            let stored = self.position(batch.topic, batch.partition)?;
+            if stored.is_none_or(|stored| stored.next_offset != batch.next_offset) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// One write transaction: given the group and the time, committed unless it fails.
+    fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &str, &str) -> Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        let (connection, group_id) = self.connect()?;
+        let result = write(connection, group_id, work);
+        self.drop_if_spoiled(result)
+    }
+
+    /// One read transaction: all it sees is of one moment.
+    fn read<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &str) -> rusqlite::Result<T>,
+    ) -> Result<T, DatabaseError> {
+        let (connection, group_id) = self.connect()?;
+        let result = connection.transaction().and_then(|transaction| work(&transaction, group_id));
+        self.drop_if_spoiled(result.doing("read the database"))
+    }
+
+    /// The connection, opened anew if the last one was dropped, and the group.
+    fn connect(&mut self) -> Result<(&mut Connection, &str), DatabaseError> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let mut connection = open::reopen_writer(&self.path, self.synchronous)?;
+                let found = read_id(&mut connection)?;
+                if found != self.id {
+                    return Err(DatabaseError::Replaced { path: self.path.clone(), expected: self.id.clone(), found });
+                }
+                connection
+            }
+        };
+        Ok((self.connection.insert(connection), &self.group_id))
+    }
+
+    fn drop_if_spoiled<T>(&mut self, result: Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+        if result.as_ref().is_err_and(DatabaseError::spoils_connection) {
+            self.connection = None;
+        }
+        result
+    }
+}
+
+fn write<T>(
+    connection: &mut Connection,
+    group_id: &str,
+    work: impl FnOnce(&Transaction<'_>, &str, &str) -> Result<T, DatabaseError>,
+) -> Result<T, DatabaseError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing("begin to write")?;
+    let now = now(&transaction).doing("read the clock")?;
+    let done = work(&transaction, group_id, &now)?;
+    transaction.commit().doing("commit")?;
+    Ok(done)
+}
+
+/// The present time as every table spells it: RFC 3339, UTC, milliseconds.
+fn now(transaction: &Transaction<'_>) -> rusqlite::Result<String> {
+    transaction.prepare_cached("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')")?.query_row([], |row| row.get(0))
+}
+
+fn read_id(connection: &mut Connection) -> Result<String, DatabaseError> {
+    connection.transaction().and_then(|transaction| identity::find(&transaction)).doing("read the database's id")
+}
+
+/// Says what is stored instead of what was expected.
+fn conflict(
+    transaction: &Transaction<'_>,
+    group_id: &str,
+    topic: &str,
+    partition: i32,
+    (offset, topic_id): (Option<i64>, &str),
+) -> DatabaseError {
+    match offset::find(transaction, group_id, topic, partition) {
+        Err(source) => DatabaseError::Sqlite { action: "read a position", source },
+        Ok(stored) => DatabaseError::PositionConflict {
+            topic: topic.to_owned(),
+            partition,
+            expected: (offset, topic_id.to_owned()),
+            stored: stored.map(|stored| (stored.next_offset, stored.topic_id)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

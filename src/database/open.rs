@@ -1,0 +1,223 @@
+//! Opens SQLite: whose file it is, its version, its pragmas. Must not know what the tables hold.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use super::Synchronous;
+use super::error::{DatabaseError, Doing};
+
+/// The tables of a new database.
+const SCHEMA: &str = include_str!("../../schema.sql");
+
+/// `PRAGMA application_id` of our files, as `schema.sql` sets it
+/// ([SQLite's file format](https://www.sqlite.org/fileformat2.html#application_id)).
+const APPLICATION_ID: i64 = 0x454e_434e;
+
+/// `PRAGMA user_version` of the tables that this program works on, as `schema.sql` sets it.
+pub(super) const SCHEMA_VERSION: i64 = 1;
+
+/// How long SQLite itself waits for a lock. Short, because the caller tries again with backoff and can be stopped in between.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Pages of 4 KiB in the `-wal` file from which on a commit also carries them over into the database.
+const WAL_AUTOCHECKPOINT_PAGES: u32 = 4000;
+
+/// What SQLite leaves of the `-wal` file when it starts it anew, in bytes.
+const JOURNAL_SIZE_LIMIT_BYTES: u32 = 32 << 20;
+
+/// SQLite's page cache, in KiB.
+const CACHE_KIB: u32 = 8 << 10;
+
+/// Opens for writing. Makes the file, and its directory, if there is none; brings an older one up to date.
+pub(super) fn open_writer(path: &Path, synchronous: Synchronous) -> Result<Connection, DatabaseError> {
+    refuse_foreign(path)?;
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    // Before WAL mode: so the database file itself says from its first byte on whose it is.
+    bring_up_to_date(&mut connection, path)?;
+    set_up_writer(&connection, path, synchronous)?;
+    Ok(connection)
+}
+
+/// Opens again what [`open_writer`] has opened before; never makes a file.
+pub(super) fn reopen_writer(path: &Path, synchronous: Synchronous) -> Result<Connection, DatabaseError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    set_up_writer(&connection, path, synchronous)?;
+    Ok(connection)
+}
+
+/// Opens for reading, beside the service, after it, and without permission to write.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, DatabaseError> {
+    if !path.exists() {
+        return Err(DatabaseError::Missing { path: path.to_owned() });
+    }
+    refuse_foreign(path)?;
+    let opened = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
+        let version = schema_version(&connection)?;
+        Ok((connection, version))
+    });
+    let (connection, version) = match opened {
+        // A database in WAL mode needs its `-shm` file, and whoever may not make one has to do without the `-wal` file too.
+        // See https://www.sqlite.org/wal.html#read_only_databases.
+        Err(DatabaseError::Sqlite { source, .. })
+            if matches!(source.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) =>
+        {
+            let wal = beside(path, "-wal");
+            if wal_bytes(&wal)? > 0 {
+                return Err(DatabaseError::WalNotReadable { path: wal, source });
+            }
+            let connection = connect_immutable(path)?;
+            let version = schema_version(&connection)?;
+            (connection, version)
+        }
+        opened => opened?,
+    };
+    match version {
+        SCHEMA_VERSION => Ok(connection),
+        0 => Err(DatabaseError::Missing { path: path.to_owned() }),
+        found => Err(DatabaseError::NewerSchema { path: path.to_owned(), found, supported: SCHEMA_VERSION }),
+    }
+}
+
+/// The absolute path without links, under which SQLite puts its files beside the database. Makes the directory if asked to.
+pub(super) fn resolve(path: &Path, make_directory: bool) -> Result<PathBuf, DatabaseError> {
+    let failed = |action, at: &Path| {
+        let path = at.to_owned();
+        move |source| DatabaseError::Io { action, path, source }
+    };
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if make_directory {
+        fs::create_dir_all(directory).map_err(failed("make the directory", directory))?;
+    }
+    match path.canonicalize() {
+        Ok(resolved) => Ok(resolved),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let name = path.file_name().unwrap_or_default();
+            let directory = match directory.canonicalize() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => directory.to_owned(),
+                found => found.map_err(failed("find the directory", directory))?,
+            };
+            Ok(directory.join(name))
+        }
+        Err(error) => Err(failed("find", path)(error)),
+    }
+}
+
+/// The path of a file that belongs to the database: `<database><suffix>`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Size of a `-wal` file; 0 if there is none.
+pub(super) fn wal_bytes(wal: &Path) -> Result<u64, DatabaseError> {
+    match fs::metadata(wal) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(source) => Err(DatabaseError::Io { action: "look at", path: wal.to_owned(), source }),
+    }
+}
+
+/// Fails unless the file is ours, empty or absent. Reads the header through SQLite in its `immutable` way, which takes no
+/// locks, looks at no journal and changes nothing.
+fn refuse_foreign(path: &Path) -> Result<(), DatabaseError> {
+    let foreign = |found| Err(DatabaseError::Foreign { path: path.to_owned(), found });
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(DatabaseError::Io { action: "look at", path: path.to_owned(), source }),
+        Ok(metadata) if !metadata.is_file() => return foreign("no regular file"),
+        Ok(metadata) if metadata.len() == 0 => return Ok(()),
+        Ok(_) => {}
+    }
+    match connect_immutable(path).and_then(|connection| header_number(&connection, "application_id")) {
+        Ok(APPLICATION_ID) => Ok(()),
+        Ok(_) => foreign("a database of another program"),
+        Err(DatabaseError::Sqlite { source, .. }) if source.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            foreign("no SQLite database")
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseError> {
+    let connection =
+        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).doing("open the database")?;
+    connection.busy_timeout(BUSY_TIMEOUT).doing("set the busy timeout")?;
+    Ok(connection)
+}
+
+/// See <https://www.sqlite.org/uri.html#uriimmutable>.
+fn connect_immutable(path: &Path) -> Result<Connection, DatabaseError> {
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => uri.push(char::from(byte)),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    connect(Path::new(&uri), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+}
+
+fn header_number(connection: &Connection, pragma: &str) -> Result<i64, DatabaseError> {
+    connection.pragma_query_value(None, pragma, |row| row.get(0)).doing("read the database's header")
+}
+
+/// Fails where the file's WAL cannot be used, which a header alone does not tell.
+fn schema_version(connection: &Connection) -> Result<i64, DatabaseError> {
+    header_number(connection, "user_version")
+}
+
+/// Makes the tables in an empty file, in one transaction. A later version migrates older ones here.
+fn bring_up_to_date(connection: &mut Connection, path: &Path) -> Result<(), DatabaseError> {
+    match schema_version(connection)? {
+        SCHEMA_VERSION => return Ok(()),
+        0 => {}
+        found => return Err(DatabaseError::NewerSchema { path: path.to_owned(), found, supported: SCHEMA_VERSION }),
+    }
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).doing("make the database's tables")?;
+    transaction.execute_batch(SCHEMA).doing("make the database's tables")?;
+    transaction.commit().doing("make the database's tables")
+}
+
+fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous) -> Result<(), DatabaseError> {
+    // SQLite falls back to reading where it may not write, and would stay there when it may again.
+    if connection.is_readonly("main").doing("open the database")? {
+        return Err(DatabaseError::ReadOnly { path: path.to_owned() });
+    }
+    let mode: String = connection
+        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
+        .doing("switch to write-ahead logging")?;
+    if mode != "wal" {
+        return Err(DatabaseError::NoWal { path: path.to_owned() });
+    }
+    // No temporary files: a container may have no place for them. No memory map: an I/O error would be a signal.
+    connection
+        .execute_batch(&format!(
+            "PRAGMA synchronous = {};
+             PRAGMA temp_store = MEMORY;
+             PRAGMA mmap_size = 0;
+             PRAGMA cache_size = -{CACHE_KIB};
+             PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT_PAGES};
+             PRAGMA journal_size_limit = {JOURNAL_SIZE_LIMIT_BYTES};",
+            synchronous.as_str()
+        ))
+        .doing("set up the connection")?;
+    // SQLite makes the `-wal` file's name durable with its own first sync of it, which may come long after ours.
+    let directory = path.parent().unwrap_or(path);
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(|source| DatabaseError::Io {
+        action: "sync the directory",
+        path: directory.to_owned(),
+        source,
+    })
+}

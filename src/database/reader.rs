@@ -1,0 +1,69 @@
+//! The reading side for `status` and `check`: beside the service, after it, and without permission to write.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::error::{DatabaseError, Doing};
+use super::open;
+use crate::repository::offset::{self, StoredPosition};
+use crate::repository::position_change::{self, PositionChange};
+use crate::repository::unidentified::{self, UnidentifiedCount};
+use crate::repository::{identity, opportunity, project};
+
+/// How many changes of position [`Summary`] shows.
+const CHANGES_MAX: u32 = 10;
+
+/// A database that is only read.
+#[derive(Debug)]
+pub struct DatabaseReader {
+    connection: Connection,
+}
+
+/// What is in the database, all as of one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The database's id.
+    pub database_id: String,
+    /// Version of its tables.
+    pub schema_version: i64,
+    /// Rows of `opportunities`.
+    pub opportunities: u64,
+    /// Rows of `projects`.
+    pub projects: u64,
+    /// Unidentified messages, by reason.
+    pub unidentified: Vec<UnidentifiedCount>,
+    /// The positions of every group, by group, topic and partition.
+    pub positions: Vec<StoredPosition>,
+    /// The latest changes of position other than by reading, the newest first.
+    pub changes: Vec<PositionChange>,
+}
+
+impl DatabaseReader {
+    /// Opens an existing database.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Missing`] if there is none; [`DatabaseError::WalNotReadable`] if its last state cannot be read without
+    /// permission to write, which is so after a crash of the service.
+    pub fn open(path: &Path) -> Result<Self, DatabaseError> {
+        open::open_reader(&open::resolve(path, false)?).map(|connection| Self { connection })
+    }
+
+    /// Counts and positions. Takes the longer the more rows there are.
+    pub fn summary(&mut self) -> Result<Summary, DatabaseError> {
+        self.read().doing("read the database")
+    }
+
+    fn read(&mut self) -> rusqlite::Result<Summary> {
+        let transaction = self.connection.transaction()?;
+        Ok(Summary {
+            database_id: identity::find(&transaction)?,
+            schema_version: open::SCHEMA_VERSION,
+            opportunities: opportunity::count(&transaction)?,
+            projects: project::count(&transaction)?,
+            unidentified: unidentified::count_by_reason(&transaction)?,
+            positions: offset::all(&transaction, None)?,
+            changes: position_change::latest(&transaction, CHANGES_MAX)?,
+        })
+    }
+}

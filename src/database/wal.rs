@@ -1,0 +1,61 @@
+//! Keeps an eye on the `-wal` file, which a reader that never ends makes grow, and syncs it. Must not know what is in it.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::error::{DatabaseError, Doing};
+use super::open::{beside, wal_bytes};
+
+/// Size from which on growth is worth a warning, in bytes: twice what a checkpoint leaves behind at most.
+const WARN_FROM_BYTES: u64 = 64 << 20;
+
+/// The `-wal` file of one database.
+#[derive(Debug)]
+pub(super) struct Wal {
+    path: PathBuf,
+    /// [WAL_MAX_BYTES](super::DatabaseSettings::wal_bytes_max).
+    limit_bytes: u64,
+    /// Size at which the next warning is due.
+    warn_at_bytes: u64,
+}
+
+impl Wal {
+    pub(super) fn new(database: &Path, limit_bytes: u64) -> Self {
+        Self { path: beside(database, "-wal"), limit_bytes, warn_at_bytes: WARN_FROM_BYTES }
+    }
+
+    /// Warns each time that the file has doubled. At the limit tries to empty it, and fails if a reader prevents that.
+    pub(super) fn keep_bounded(&mut self, connection: &Connection) -> Result<(), DatabaseError> {
+        let bytes = wal_bytes(&self.path)?;
+        if bytes < WARN_FROM_BYTES {
+            self.warn_at_bytes = WARN_FROM_BYTES;
+        } else if bytes >= self.warn_at_bytes {
+            self.warn_at_bytes = bytes.saturating_mul(2);
+            log::warn!(
+                wal_bytes = bytes, limit_bytes = self.limit_bytes;
+                "the write-ahead log grows: another process holds a read transaction of the database open"
+            );
+        }
+        if bytes < self.limit_bytes {
+            return Ok(());
+        }
+        // Waits for readers as long as the busy timeout, then says in its answer, not as an error, that it gave up.
+        let busy: bool = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .doing("empty the write-ahead log")?;
+        if busy { Err(DatabaseError::WalFull { bytes, limit_bytes: self.limit_bytes }) } else { Ok(()) }
+    }
+
+    /// Makes every transaction committed so far survive a power cut. Nothing is to be done for what is no longer in the file:
+    /// a checkpoint syncs the log before, and the database after it writes there.
+    pub(super) fn sync(&self) -> Result<(), DatabaseError> {
+        match File::open(&self.path).and_then(|file| file.sync_data()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(DatabaseError::Io { action: "sync", path: self.path.clone(), source }),
+            Ok(()) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `consumer_offsets`: where each partition goes on, and what became of the offsets before.
+//! Must not decide where a partition starts.
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::{Applied, PartitionBatch, position_change::PositionMove};
+
+/// A partition's position as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPosition {
+    /// The consumer group.
+    pub group_id: String,
+    /// The topic's name.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+    /// The first offset that has not taken effect.
+    pub next_offset: i64,
+    /// Where the counters began.
+    pub first_offset: i64,
+    /// The greatest `next_offset` ever.
+    pub high_offset: i64,
+    /// The topic's id as Kafka's tools print it; empty if never known.
+    pub topic_id: String,
+    /// Epoch of the leader that the last batch came from, where known.
+    pub leader_epoch: Option<i32>,
+    /// What became of `first_offset..next_offset`.
+    pub counters: Applied,
+    /// When the position last changed, RFC 3339.
+    pub updated_at: String,
+}
+
+const COLUMNS: &str = "group_id, topic, partition, next_offset, first_offset, high_offset, topic_id, leader_epoch, \
+     applied, stale, unidentified, absent, updated_at";
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<StoredPosition> {
+    Ok(StoredPosition {
+        group_id: row.get(0)?,
+        topic: row.get(1)?,
+        partition: row.get(2)?,
+        next_offset: row.get(3)?,
+        first_offset: row.get(4)?,
+        high_offset: row.get(5)?,
+        topic_id: row.get(6)?,
+        leader_epoch: row.get(7)?,
+        counters: Applied {
+            applied: row.get(8)?,
+            stale: row.get(9)?,
+            unidentified: row.get(10)?,
+            absent: row.get(11)?,
+        },
+        updated_at: row.get(12)?,
+    })
+}
+
+/// The position of one partition, if it has one.
+pub(crate) fn find(
+    transaction: &Transaction<'_>,
+    group_id: &str,
+    topic: &str,
+    partition: i32,
+) -> rusqlite::Result<Option<StoredPosition>> {
+    transaction
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM consumer_offsets WHERE group_id = ?1 AND topic = ?2 AND partition = ?3"
+        ))?
+        .query_row(params![group_id, topic, partition], from_row)
+        .optional()
+}
+
+/// All positions of one group, or of every group, by group, topic and partition.
+pub(crate) fn all(transaction: &Transaction<'_>, group_id: Option<&str>) -> rusqlite::Result<Vec<StoredPosition>> {
+    transaction
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM consumer_offsets WHERE ?1 IS NULL OR group_id = ?1 ORDER BY group_id, topic, partition"
+        ))?
+        .query_map([group_id], from_row)?
+        .collect()
+}
+
+/// Whether any partition of the topic has a position.
+pub(crate) fn knows_topic(transaction: &Transaction<'_>, group_id: &str, topic: &str) -> rusqlite::Result<bool> {
+    transaction
+        .prepare_cached("SELECT 1 FROM consumer_offsets WHERE group_id = ?1 AND topic = ?2")?
+        .exists([group_id, topic])
+}
+
+/// Moves a position over what a batch covers; `false` if it is not where the batch began, or belongs to another topic of the
+/// same name. An unknown topic id, on either side, is taken for the same topic.
+pub(crate) fn advance(
+    transaction: &Transaction<'_>,
+    group_id: &str,
+    batch: &PartitionBatch<'_>,
+    counted: &Applied,
+    now: &str,
+) -> rusqlite::Result<bool> {
+    let changed = transaction
+        .prepare_cached(
+            "UPDATE consumer_offsets
+             SET next_offset = ?5, high_offset = max(high_offset, ?5), topic_id = coalesce(nullif(?6, ''), topic_id),
+                 leader_epoch = coalesce(?7, leader_epoch), applied = applied + ?8, stale = stale + ?9,
+                 unidentified = unidentified + ?10, absent = absent + ?11, updated_at = ?12
+             WHERE group_id = ?1 AND topic = ?2 AND partition = ?3 AND next_offset = ?4
+                 AND (topic_id = ?6 OR topic_id = '' OR ?6 = '')",
+        )?
+        .execute(params![
+            group_id,
+            batch.topic,
+            batch.partition,
+            batch.from_offset,
+            batch.next_offset,
+            batch.topic_id,
+            batch.leader_epoch,
+            counted.applied,
+            counted.stale,
+            counted.unidentified,
+            counted.absent,
+            now,
+        ])?;
+    Ok(changed == 1)
+}
+
+/// Puts a position somewhere else, its counters anew; `false` if it is not where the caller believed it to be.
+pub(crate) fn put(
+    transaction: &Transaction<'_>,
+    group_id: &str,
+    moved: &PositionMove,
+    now: &str,
+) -> rusqlite::Result<bool> {
+    let changed = match moved.from {
+        None => transaction
+            .prepare_cached(
+                "INSERT INTO consumer_offsets
+                     (group_id, topic, partition, next_offset, first_offset, high_offset, topic_id, leader_epoch, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?5, ?6, ?7)
+                 ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                group_id,
+                moved.topic,
+                moved.partition,
+                moved.to,
+                moved.topic_id,
+                moved.leader_epoch,
+                now
+            ])?,
+        Some(from) => transaction
+            .prepare_cached(
+                "UPDATE consumer_offsets
+                 SET next_offset = ?4, first_offset = ?4, high_offset = max(high_offset, ?4), topic_id = ?5, leader_epoch = ?6,
+                     applied = 0, stale = 0, unidentified = 0, absent = 0, updated_at = ?7
+                 WHERE group_id = ?1 AND topic = ?2 AND partition = ?3 AND next_offset = ?8",
+            )?
+            .execute(params![
+                group_id,
+                moved.topic,
+                moved.partition,
+                moved.to,
+                moved.topic_id,
+                moved.leader_epoch,
+                now,
+                from
+            ])?,
+    };
+    Ok(changed == 1)
+}
