@@ -27,7 +27,7 @@ CREATE TABLE opportunities (
     kafka_timestamp     INTEGER,          -- the record's own, milliseconds since 1970
     created_at          TEXT    NOT NULL, -- when the first event of this id was stored
     updated_at          TEXT    NOT NULL  -- when this one was
-) WITHOUT ROWID;
+);
 
 -- One row per project, likewise.
 CREATE TABLE projects (
@@ -48,7 +48,7 @@ CREATE TABLE projects (
     kafka_timestamp     INTEGER,
     created_at          TEXT    NOT NULL,
     updated_at          TEXT    NOT NULL
-) WITHOUT ROWID;
+);
 
 -- Records that are no event, byte for byte. AUTOINCREMENT: an id is never used twice, also after rows were deleted, because
 -- the log file's cursor (below) counts on it.
@@ -94,7 +94,7 @@ CREATE TABLE consumer_offsets (
     CHECK (next_offset - first_offset = applied + stale + unidentified + absent),
     CHECK (high_offset >= next_offset),
     CHECK (min(first_offset, applied, stale, unidentified, absent) >= 0)
-) WITHOUT ROWID;
+);
 
 -- Every change of position other than by reading.
 CREATE TABLE position_changes (

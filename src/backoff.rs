@@ -16,12 +16,6 @@ pub trait Retriable: Error + 'static {
     fn is_retriable(&self) -> bool;
 }
 
-impl Retriable for kafka::Error {
-    fn is_retriable(&self) -> bool {
-        kafka::Error::is_retriable(self)
-    }
-}
-
 /// Why there is no result.
 #[derive(Debug, PartialEq, Eq)]
 pub enum RetryError<E> {

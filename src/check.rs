@@ -21,7 +21,18 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// Names of file systems, as in `/proc/self/mountinfo`, whose locks and shared memory SQLite cannot rely on
 /// (<https://www.sqlite.org/useovernet.html>).
 const NETWORK_FILE_SYSTEMS: [&str; 12] = [
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.glusterfs", "fuse.sshfs", "lustre",
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "afs",
+    "ceph",
+    "glusterfs",
+    "fuse.glusterfs",
+    "fuse.sshfs",
+    "lustre",
 ];
 
 /// What a look at one thing found.
@@ -74,12 +85,16 @@ pub fn check(settings: &Settings) -> bool {
     match client.metadata(kafka.topics.iter().map(|topic| Arc::from(topic.as_str())).collect()) {
         Err(error) => {
             let servers: Vec<String> = kafka.bootstrap_servers.iter().map(ToString::to_string).collect();
-            let asked = format!("none of KAFKA_BOOTSTRAP_SERVERS ({}) answers: {}", servers.join(", "), ErrorChain(&error));
+            let asked =
+                format!("none of KAFKA_BOOTSTRAP_SERVERS ({}) answers: {}", servers.join(", "), ErrorChain(&error));
             tell("brokers", Finding::Mend(asked));
         }
         Ok(metadata) => {
             let cluster_id = metadata.cluster_id.clone().unwrap_or_default();
-            tell("brokers", Finding::Ok(format!("{} of cluster '{cluster_id}'", counted(metadata.brokers.len(), "broker"))));
+            tell(
+                "brokers",
+                Finding::Ok(format!("{} of cluster '{cluster_id}'", counted(metadata.brokers.len(), "broker"))),
+            );
             for topic in &metadata.topics {
                 tell("topic", look_at_topic(topic));
             }
@@ -112,18 +127,17 @@ pub fn partitions_of(metadata: &Metadata) -> Vec<TopicPartition> {
 
 fn describe(settings: &Settings) -> String {
     let kafka = &settings.kafka;
-    format!("topics {}, group '{}', isolation level {}", kafka.topics.join(", "), kafka.group_id, kafka.isolation_level_name())
+    format!("topics {}, group '{}', isolation level {}", kafka.topics.join(", "), kafka.group_id, kafka.isolation_level)
 }
 
 /// Also gives the database's id, if there is a database.
 fn look_at_database(path: &Path) -> (Finding, Option<String>) {
     let shown = path.display();
-    let reader = match DatabaseReader::open(path) {
-        Ok(reader) => reader,
+    let id = match DatabaseReader::open(path).and_then(|mut reader| reader.id()) {
+        Ok(id) => id,
         Err(DatabaseError::Missing { .. }) => return (look_at_place(path), None),
         Err(error) => return (Finding::Mend(ErrorChain(&error).to_string()), None),
     };
-    let id = reader.id().to_owned();
     let text = format!(
         "'{shown}', id {id}; if it is a copy of a file that goes on being used, give it an id of its own: \
          UPDATE database_identity SET id = lower(hex(randomblob(16)))"
@@ -177,7 +191,10 @@ fn file_system_of<'a>(path: &Path, mountinfo: &'a str) -> Option<&'a str> {
 fn look_at_topic(topic: &TopicMetadata) -> Finding {
     let name = &topic.name;
     if let Some(code) = topic.error {
-        return Finding::Mend(format!("{}: create it", ErrorChain(&kafka::Error::Topic { topic: name.to_string(), code })));
+        return Finding::Mend(format!(
+            "{}: create it",
+            ErrorChain(&kafka::Error::Topic { topic: name.to_string(), code })
+        ));
     }
     let leaderless = topic.partitions.iter().filter(|partition| partition.leader.is_none()).count();
     let partitions = counted(topic.partitions.len(), "partition");

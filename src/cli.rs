@@ -81,7 +81,9 @@ impl fmt::Display for UsageError {
             Self::Option(error) => write!(f, "{error}; see --help"),
             Self::Command(name) => write!(f, "unknown command '{name}': run, check or status; see --help"),
             Self::NotYet(name) => write!(f, "the command '{name}' is not supported yet"),
-            Self::Misplaced { option, command } => write!(f, "'{option}' belongs to the command '{command}'; see --help"),
+            Self::Misplaced { option, command } => {
+                write!(f, "'{option}' belongs to the command '{command}'; see --help")
+            }
         }
     }
 }

@@ -1,10 +1,16 @@
 //! Reads enterprise events from Apache Kafka and keeps them in SQLite, each exactly once.
 
 pub mod backoff;
-pub mod entity;
-pub mod error_chain;
-pub mod shutdown;
+pub mod check;
+pub mod cli;
 pub mod database;
 pub mod entity;
+pub mod error_chain;
+pub mod logger;
 pub mod repository;
+pub mod service;
+pub mod settings;
+pub mod shutdown;
+pub mod start;
+pub mod status;
 pub mod unidentified;

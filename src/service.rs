@@ -17,9 +17,11 @@ use positions::Positions;
 use progress::Progress;
 
 use crate::backoff::{self, RetryError};
-use crate::database::{Database, DatabaseError, DatabaseLock, Entry, PartitionBatch, PositionMove};
+use crate::database::{Database, DatabaseError, DatabaseLock};
 use crate::entity;
 use crate::error_chain::ErrorChain;
+use crate::repository::position_change::PositionMove;
+use crate::repository::{Entry, Header, Headers, PartitionBatch};
 use crate::settings::{KafkaSettings, Settings};
 use crate::shutdown::Stop;
 use crate::start::{self, Choice, Claim, Policy, Stored};
@@ -60,12 +62,10 @@ struct Service<'a> {
 impl<'a> Service<'a> {
     fn open(settings: &'a Settings, exit_at_end: bool, stop: &'a Stop) -> Result<Self, ServiceError> {
         let open = || Database::open(&settings.database, &settings.kafka.group_id);
-        let mut database = backoff::retry("opening the database", settings.retry, stop, open)?;
+        let database = backoff::retry("opening the database", settings.retry, stop, open)?;
         let consumer = consumer(&settings.kafka, settings)?;
         let waker = consumer.waker();
         stop.on_stop(Box::new(move || waker.wake()));
-        let mut unidentified = UnidentifiedLog::new(settings.unidentified_log_file.clone());
-        unidentified.catch_up(&mut database);
         info!(
             database = settings.database.path.display().to_string(), database_id = database.id(),
             group = settings.kafka.group_id; "service started"
@@ -76,7 +76,7 @@ impl<'a> Service<'a> {
             exit_at_end,
             database,
             consumer,
-            unidentified,
+            unidentified: UnidentifiedLog::new(settings.unidentified_log_file.clone()),
             positions: Positions::default(),
             progress: Progress::new(),
             claim: String::new(),
@@ -105,6 +105,7 @@ impl<'a> Service<'a> {
                 ),
                 Event::Idle => {}
             }
+            self.unidentified.advance(&mut self.database);
             self.commit_when_due();
             self.progress.tell_when_due();
             if self.exit_at_end && self.consumer.is_settled() && self.positions.have_reached_ends() {
@@ -123,9 +124,6 @@ impl<'a> Service<'a> {
         let applied = backoff::retry("storing a batch", self.settings.retry, self.stop, || database.apply(&decoded))?;
         for batch in batches {
             self.positions.advance(batch);
-        }
-        if applied.unidentified > 0 {
-            self.unidentified.catch_up(&mut self.database);
         }
         debug!(
             records = batches.iter().map(|batch| batch.records.len()).sum::<usize>(), applied = applied.applied,
@@ -147,7 +145,7 @@ impl<'a> Service<'a> {
                 database_id: self.database.id().to_owned(),
                 cluster_id: assignment.cluster_id.as_ref().to_owned(),
             };
-            let database = &self.database;
+            let database = &mut self.database;
             let (stored, topic_known) = backoff::retry("reading positions", self.settings.retry, self.stop, || {
                 Ok::<_, DatabaseError>((database.position(&at.topic, at.partition)?, database.knows_topic(&at.topic)?))
             })?;
@@ -165,9 +163,8 @@ impl<'a> Service<'a> {
                         to: to_offset,
                         topic_id: topic_id.clone(),
                         leader_epoch: None,
-                        reason: reason.as_str(),
+                        reason,
                         detail,
-                        is_warning: reason.is_warning(),
                     });
                     to_offset
                 }
@@ -192,9 +189,8 @@ impl<'a> Service<'a> {
                 to: to_offset,
                 topic_id: topic_id.clone(),
                 leader_epoch: None,
-                reason: reason.as_str(),
+                reason,
                 detail,
-                is_warning: reason.is_warning(),
             }])?;
             self.positions.insert(at.clone(), topic_id, to_offset, range.end_offset);
             self.sync_and_claim(vec![Start { partition: at.clone(), offset: to_offset, leader_epoch: None }])?;
@@ -209,10 +205,10 @@ impl<'a> Service<'a> {
         let database = &mut self.database;
         backoff::retry("storing a position", self.settings.retry, self.stop, || database.move_positions(moves))?;
         for change in moves {
-            let level = if change.is_warning { log::Level::Warn } else { log::Level::Info };
+            let level = if start::is_warning(change.reason) { log::Level::Warn } else { log::Level::Info };
             log::log!(
                 level, topic = change.topic, partition = change.partition, from_offset = change.from, to_offset = change.to,
-                reason = change.reason; "position set: {}", change.detail
+                reason = change.reason.as_str(); "position set: {}", change.detail
             );
         }
         Ok(())
@@ -242,11 +238,7 @@ impl<'a> Service<'a> {
 
     /// How long the next poll may wait.
     fn patience(&self) -> Duration {
-        if self.positions.have_changed() {
-            COMMIT_INTERVAL.saturating_sub(self.synced_at.elapsed())
-        } else {
-            PATIENCE
-        }
+        if self.positions.have_changed() { COMMIT_INTERVAL.saturating_sub(self.synced_at.elapsed()) } else { PATIENCE }
     }
 
     fn commit_when_due(&mut self) {
@@ -274,14 +266,16 @@ impl<'a> Service<'a> {
         // Half of the time to stop: the rest is for whoever waits for us to end.
         match self.consumer.flush(self.settings.shutdown_timeout / 2) {
             Ok(true) => {}
-            Ok(false) => warn!("the broker did not confirm the group offsets in time; the next start commits them again"),
+            Ok(false) => {
+                warn!("the broker did not confirm the group offsets in time; the next start commits them again")
+            }
             Err(error) => warn!("group offsets were not committed, the next start does: {}", ErrorChain(&error)),
         }
     }
 
     fn finish(&mut self) {
         self.commit_and_wait();
-        self.unidentified.catch_up(&mut self.database);
+        self.unidentified.finish(&mut self.database, Instant::now() + self.settings.shutdown_timeout / 4);
         self.progress.tell();
         info!("service stopped");
     }
@@ -317,7 +311,7 @@ fn decode<'a>(batch: &'a PartitionRecords, positions: &'a Positions) -> Partitio
         timestamp_ms: record.timestamp_ms,
         key: record.key.as_deref(),
         value: record.value.as_deref(),
-        headers: record.headers.iter().map(|header| (&*header.name, header.value.as_deref())).collect(),
+        headers: &record.headers,
         decoded: entity::decode(record.value.as_deref()),
     });
     PartitionBatch {
@@ -328,6 +322,12 @@ fn decode<'a>(batch: &'a PartitionRecords, positions: &'a Positions) -> Partitio
         from_offset: batch.from_offset,
         next_offset: batch.next_offset,
         entries: entries.collect(),
+    }
+}
+
+impl Headers for Vec<kafka::Header> {
+    fn list(&self) -> Vec<Header<'_>> {
+        self.iter().map(|header| (&*header.name, header.value.as_deref())).collect()
     }
 }
 

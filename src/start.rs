@@ -129,6 +129,17 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
+/// Whether an operator should look at a change of position.
+pub fn is_warning(reason: MoveReason) -> bool {
+    match reason {
+        MoveReason::FirstStart | MoveReason::NewPartition | MoveReason::OtherDatabase | MoveReason::GroupReset => false,
+        MoveReason::OlderBackup
+        | MoveReason::TopicRecreated
+        | MoveReason::OffsetsExpired
+        | MoveReason::LogTruncated => true,
+    }
+}
+
 /// Applies the rules to a newly assigned partition. `topic_known`: the database has positions of other partitions of its topic.
 pub fn choose(
     assignment: &Assignment,
@@ -171,7 +182,8 @@ pub fn choose_out_of_range(range: &OutOfRange, policy: Policy) -> Result<Choice,
         let gone = format!("records from offset {position} to {} are gone by retention", log_start_offset - 1);
         (*log_start_offset, MoveReason::OffsetsExpired, gone)
     } else {
-        let gone = format!("the log ends at offset {end_offset}, before the position {position}: its end was truncated");
+        let gone =
+            format!("the log ends at offset {end_offset}, before the position {position}: its end was truncated");
         (*end_offset, MoveReason::LogTruncated, gone)
     };
     loss(partition, to_offset, reason, detail, policy)
@@ -185,7 +197,9 @@ fn obey(committed: &CommittedOffset, stored: Option<Stored<'_>>, assignment: &As
     }
     let detail = match committed.metadata.as_str() {
         "" => "the group's offset was set by somebody else".to_owned(),
-        metadata => format!("the group's offset was set by somebody else, who left '{}'", crate::settings::shorten(metadata)),
+        metadata => {
+            format!("the group's offset was set by somebody else, who left '{}'", crate::settings::shorten(metadata))
+        }
     };
     Choice::Jump { to_offset, reason: MoveReason::GroupReset, detail }
 }
@@ -232,7 +246,9 @@ fn first_start(assignment: &Assignment, topic_known: bool, policy: Policy) -> Re
     let jump = |to_offset, reason, detail: &str| Ok(Choice::Jump { to_offset, reason, detail: detail.to_owned() });
     let (start, end) = (assignment.log_start_offset, assignment.end_offset);
     match policy.reset {
-        _ if topic_known => jump(start, MoveReason::NewPartition, "the partition appeared after its topic was first seen"),
+        _ if topic_known => {
+            jump(start, MoveReason::NewPartition, "the partition appeared after its topic was first seen")
+        }
         OffsetReset::Earliest => jump(start, MoveReason::FirstStart, "KAFKA_AUTO_OFFSET_RESET is 'earliest'"),
         OffsetReset::Latest => jump(end, MoveReason::FirstStart, "KAFKA_AUTO_OFFSET_RESET is 'latest'"),
         OffsetReset::Error => Err(StartError::NoPosition(assignment.partition.clone())),

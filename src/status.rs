@@ -11,19 +11,18 @@ use serde::Serialize;
 
 use crate::check::{client, partitions_of};
 use crate::cli;
-use crate::database::{DatabaseError, DatabaseReader, PositionChange, StoredPosition};
+use crate::database::{DatabaseError, DatabaseReader};
 use crate::error_chain::ErrorChain;
+use crate::repository::offset::StoredPosition;
+use crate::repository::position_change::PositionChange;
 use crate::settings::{KafkaSettings, Settings};
-
-/// Position changes that are shown.
-const CHANGES_MAX: u32 = 10;
 
 /// All that `status` tells.
 #[derive(Debug, Serialize)]
 pub struct Report {
     database: DatabasePart,
     kafka: KafkaPart,
-    rows: BTreeMap<&'static str, u64>,
+    rows: Rows,
     /// Unidentified messages by reason; those that have been replayed are not among them.
     unidentified: BTreeMap<String, u64>,
     partitions: Vec<Partition>,
@@ -35,6 +34,13 @@ pub struct Report {
 struct DatabasePart {
     path: PathBuf,
     id: String,
+    schema_version: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct Rows {
+    opportunities: u64,
+    projects: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -84,8 +90,10 @@ pub fn print(settings: &Settings, json: bool) -> Result<(), DatabaseError> {
 
 impl Report {
     fn make(settings: &Settings) -> Result<Self, DatabaseError> {
-        let database = DatabaseReader::open(&settings.database.path)?;
-        let summary = database.summary(&settings.kafka.group_id, CHANGES_MAX)?;
+        let group = settings.kafka.group_id.clone();
+        let mut summary = DatabaseReader::open(&settings.database.path)?.summary()?;
+        summary.positions.retain(|position| position.group_id == group);
+        summary.changes.retain(|change| change.group_id == group);
         let (ends, error) = ask_kafka(&settings.kafka, &summary.positions);
         let mut positions: BTreeMap<TopicPartition, StoredPosition> = summary
             .positions
@@ -99,13 +107,18 @@ impl Report {
             .into_iter()
             .map(|at| Partition::new(&at, positions.remove(&at), ends.get(&at).copied().unwrap_or_default()))
             .collect();
+        let unidentified = summary.unidentified.into_iter();
         Ok(Self {
-            database: DatabasePart { path: settings.database.path.clone(), id: database.id().to_owned() },
-            kafka: KafkaPart { group: settings.kafka.group_id.clone(), error },
-            rows: summary.rows.into_iter().collect(),
-            unidentified: summary.unidentified.into_iter().collect(),
+            database: DatabasePart {
+                path: settings.database.path.clone(),
+                id: summary.database_id,
+                schema_version: summary.schema_version,
+            },
+            kafka: KafkaPart { group, error },
+            rows: Rows { opportunities: summary.opportunities, projects: summary.projects },
+            unidentified: unidentified.map(|count| (count.reason, count.messages - count.replayed)).collect(),
             partitions,
-            position_changes: summary.position_changes,
+            position_changes: summary.changes,
         })
     }
 }
@@ -114,7 +127,7 @@ impl Partition {
     fn new(at: &TopicPartition, stored: Option<StoredPosition>, end: End) -> Self {
         let next_offset = stored.as_ref().map(|stored| stored.next_offset);
         let lag_records = next_offset.zip(end.end_offset).map(|(next, end)| (end - next).max(0));
-        let counts = stored.as_ref().map(|stored| stored.counts).unwrap_or_default();
+        let counts = stored.as_ref().map(|stored| stored.counters).unwrap_or_default();
         Self {
             topic: at.topic.to_string(),
             partition: at.partition,
@@ -175,9 +188,9 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "database      {} (id {})", self.database.path.display(), self.database.id)?;
         writeln!(f, "group         {}", self.kafka.group)?;
-        let rows: Vec<String> = self.rows.iter().map(|(table, rows)| format!("{rows} {table}")).collect();
-        writeln!(f, "rows          {}", rows.join(", "))?;
-        let reasons: Vec<String> = self.unidentified.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        writeln!(f, "rows          {} opportunities, {} projects", self.rows.opportunities, self.rows.projects)?;
+        let reasons: Vec<String> =
+            self.unidentified.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         writeln!(f, "unidentified  {}", if reasons.is_empty() { "none".to_owned() } else { reasons.join(", ") })?;
         if let Some(error) = &self.kafka.error {
             writeln!(f, "kafka         end offsets are missing: {error}")?;
@@ -190,11 +203,7 @@ impl fmt::Display for Report {
 impl Report {
     fn write_partitions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.partitions.iter().map(|partition| partition.topic.len()).max().unwrap_or(0).max("topic".len());
-        writeln!(
-            f,
-            "\n{:width$}  partition  next offset   end offset  lag (records)  lag (seconds)",
-            "topic"
-        )?;
+        writeln!(f, "\n{:width$}  partition  next offset   end offset  lag (records)  lag (seconds)", "topic")?;
         for partition in &self.partitions {
             writeln!(
                 f,

@@ -22,39 +22,7 @@ use crate::repository::offset::{self, StoredPosition};
 use crate::repository::position_change::{self, PositionMove};
 use crate::repository::unidentified::{self, StoredMessage};
 use crate::repository::{Applied, PartitionBatch, identity};
-
-/// What survives a power cut without [`Database::sync_wal`] ([SQLite](https://www.sqlite.org/pragma.html#pragma_synchronous)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Synchronous {
-    /// What was synced, or carried over by a checkpoint: never less than a consistent state.
-    #[default]
-    Normal,
-    /// Every transaction.
-    Full,
-}
-
-impl Synchronous {
-    /// As SQLite spells it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Normal => "NORMAL",
-            Self::Full => "FULL",
-        }
-    }
-}
-
-/// What the database needs to know.
-#[derive(Clone, Debug)]
-pub struct DatabaseSettings {
-    /// The database file.
-    pub path: PathBuf,
-    /// When SQLite syncs.
-    pub synchronous: Synchronous,
-    /// Size of the `-wal` file at which nothing more is written, in bytes.
-    pub wal_bytes_max: u64,
-    /// The consumer group whose positions are read and moved.
-    pub group_id: String,
-}
+use crate::settings::{DatabaseSettings, Synchronous};
 
 /// The database, open for writing. After an error that may have spoiled the connection the next call opens a new one.
 #[derive(Debug)]
@@ -72,7 +40,7 @@ pub struct Database {
 
 impl Database {
     /// Opens the database. Makes the file, and its directory, if there is none.
-    pub fn open(settings: &DatabaseSettings) -> Result<Self, DatabaseError> {
+    pub fn open(settings: &DatabaseSettings, group_id: &str) -> Result<Self, DatabaseError> {
         let path = open::resolve(&settings.path, true)?;
         let mut connection = open::open_writer(&path, settings.synchronous)?;
         let id = read_id(&mut connection)?;
@@ -80,7 +48,7 @@ impl Database {
             wal: Wal::new(&path, settings.wal_bytes_max),
             path,
             synchronous: settings.synchronous,
-            group_id: settings.group_id.clone(),
+            group_id: group_id.to_owned(),
             id,
             connection: Some(connection),
             uncertain: None,

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::Synchronous;
 use super::error::{DatabaseError, Doing};
+use crate::settings::Synchronous;
 
 /// The tables of a new database.
 const SCHEMA: &str = include_str!("../../schema.sql");
@@ -210,7 +210,10 @@ fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous)
              PRAGMA cache_size = -{CACHE_KIB};
              PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT_PAGES};
              PRAGMA journal_size_limit = {JOURNAL_SIZE_LIMIT_BYTES};",
-            synchronous.as_str()
+            match synchronous {
+                Synchronous::Normal => "NORMAL",
+                Synchronous::Full => "FULL",
+            }
         ))
         .doing("set up the connection")?;
     // SQLite makes the `-wal` file's name durable with its own first sync of it, which may come long after ours.

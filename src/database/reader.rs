@@ -49,6 +49,14 @@ impl DatabaseReader {
         open::open_reader(&open::resolve(path, false)?).map(|connection| Self { connection })
     }
 
+    /// The database's id.
+    pub fn id(&mut self) -> Result<String, DatabaseError> {
+        self.connection
+            .transaction()
+            .and_then(|transaction| identity::find(&transaction))
+            .doing("read the database's id")
+    }
+
     /// Counts and positions. Takes the longer the more rows there are.
     pub fn summary(&mut self) -> Result<Summary, DatabaseError> {
         self.read().doing("read the database")

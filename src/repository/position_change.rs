@@ -69,7 +69,7 @@ pub struct PositionMove {
 }
 
 /// A change of position as stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(serde::Serialize, Clone, Debug, PartialEq, Eq)]
 pub struct PositionChange {
     /// When, RFC 3339.
     pub at: String,

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::backoff::RetryError;
+use crate::backoff::{Retriable, RetryError};
 use crate::database::DatabaseError;
 use crate::start::StartError;
 
@@ -60,5 +60,11 @@ impl From<kafka::Error> for ServiceError {
 impl From<StartError> for ServiceError {
     fn from(error: StartError) -> Self {
         Self::Start(error)
+    }
+}
+
+impl Retriable for DatabaseError {
+    fn is_retriable(&self) -> bool {
+        DatabaseError::is_retriable(self)
     }
 }

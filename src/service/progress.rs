@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use log::info;
 
-use crate::database::Applied;
+use crate::repository::Applied;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 

@@ -48,9 +48,8 @@ fn us() -> Claim {
 }
 
 fn run(case: Case) -> Result<Choice, StartError> {
-    let claim = |database: &str, cluster: &str| {
-        Claim { database_id: database.into(), cluster_id: cluster.into() }.to_string()
-    };
+    let claim =
+        |database: &str, cluster: &str| Claim { database_id: database.into(), cluster_id: cluster.into() }.to_string();
     let committed = match case.committed {
         Committed::Nothing => None,
         Committed::Ours(offset) => Some((offset, claim("us", "here"))),
@@ -69,8 +68,7 @@ fn run(case: Case) -> Result<Choice, StartError> {
     };
     let topic_id = case.stored.map(|(_, id)| id.to_string()).unwrap_or_default();
     let stored = case.stored.map(|(next_offset, _)| Stored { next_offset, topic_id: &topic_id });
-    let policy =
-        Policy { reset: case.reset, fail_on_data_loss: case.fail_on_data_loss, exclusive: case.exclusive };
+    let policy = Policy { reset: case.reset, fail_on_data_loss: case.fail_on_data_loss, exclusive: case.exclusive };
     choose(&assignment, stored, case.topic_known, &us(), policy)
 }
 
@@ -115,7 +113,11 @@ fn rule_1_the_stored_offset_counts() {
         resumes(Case { committed, stored: HERE, topic_known: true, ..CASE }, 50);
     }
     jumps(Case { committed: Committed::Ours(90), ..CASE }, LOG_START, MoveReason::OlderBackup);
-    jumps(Case { committed: Committed::Ours(90), reset: OffsetReset::Latest, ..CASE }, LOG_START, MoveReason::OlderBackup);
+    jumps(
+        Case { committed: Committed::Ours(90), reset: OffsetReset::Latest, ..CASE },
+        LOG_START,
+        MoveReason::OlderBackup,
+    );
 }
 
 #[test]
