@@ -58,11 +58,11 @@ impl<E: Error + 'static> Error for RetryError<E> {
 /// Each failure that is followed by another attempt is a WARN with its causes, its number and the wait.
 pub fn retry<T, E: Retriable>(
     what: &str,
-    policy: RetryPolicy,
+    policy: &RetryPolicy,
     stop: &Stop,
     attempt: impl FnMut() -> Result<T, E>,
 ) -> Result<T, RetryError<E>> {
-    retry_with(what, Backoff::new(policy), |wait| stop.sleep(wait), stop, attempt)
+    retry_with(what, Backoff::new(*policy), |wait| stop.sleep(wait), stop, attempt)
 }
 
 fn retry_with<T, E: Retriable>(
@@ -162,7 +162,7 @@ mod tests {
         let stop = Stop::manual();
         stop.request();
         let attempt = || -> Result<(), Failure> { panic!("tried") };
-        assert_eq!(retry("testing", RetryPolicy::default(), &stop, attempt), Err(RetryError::Stopped));
+        assert_eq!(retry("testing", &RetryPolicy::default(), &stop, attempt), Err(RetryError::Stopped));
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
             stop.request();
             Err(Failure::Passing)
         };
-        assert_eq!(retry("testing", policy, &stop, attempt), Err(RetryError::Stopped));
+        assert_eq!(retry("testing", &policy, &stop, attempt), Err(RetryError::Stopped));
     }
 
     #[test]

@@ -1,0 +1,114 @@
+//! Why the settings are refused: always one line that a person can act on, and never a secret in it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why the settings are refused.
+#[derive(Debug)]
+pub enum SettingsError {
+    /// A variable has a value that it may not have.
+    Invalid {
+        /// Its name.
+        variable: &'static str,
+        /// The value, shortened; `None` if it is a secret.
+        value: Option<String>,
+        /// What it may be.
+        allowed: String,
+    },
+    /// A variable does not go together with another one.
+    Contradiction {
+        /// Its name.
+        variable: &'static str,
+        /// What about it, worded to follow the name.
+        problem: String,
+    },
+    /// A value that is right, for something that this version does not do.
+    Unsupported {
+        /// The variable's name.
+        variable: &'static str,
+        /// The value.
+        value: String,
+        /// What it may be in this version.
+        allowed: &'static str,
+    },
+    /// A file that a variable names cannot be read.
+    File {
+        /// The variable's name.
+        variable: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file with the variables cannot be read.
+    EnvFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A line of the file with the variables is not `NAME=value`.
+    EnvFileLine {
+        /// The file.
+        path: PathBuf,
+        /// The line's number, from 1.
+        line: usize,
+        /// The line up to its value, which may be a secret.
+        begin: String,
+    },
+    /// The file with the variables gives one of them twice.
+    EnvFileRepeated {
+        /// The file.
+        path: PathBuf,
+        /// The variable's name.
+        variable: String,
+    },
+}
+
+impl SettingsError {
+    pub(super) fn contradiction(variable: &'static str, problem: impl Into<String>) -> Self {
+        Self::Contradiction { variable, problem: problem.into() }
+    }
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid { variable, value: Some(value), allowed } => {
+                write!(f, "{variable} is '{value}'; allowed: {allowed}")
+            }
+            Self::Invalid { variable, value: None, allowed } => {
+                write!(f, "{variable} has a wrong value (not shown); allowed: {allowed}")
+            }
+            Self::Contradiction { variable, problem } => write!(f, "{variable} {problem}"),
+            Self::Unsupported { variable, value, allowed } => {
+                write!(f, "{variable} is '{value}', which is not supported yet; allowed: {allowed}")
+            }
+            Self::File { variable, path, .. } => {
+                write!(f, "{variable} names a file that cannot be read: '{}'", path.display())
+            }
+            Self::EnvFile { path, .. } => write!(f, "cannot read the settings file '{}'", path.display()),
+            Self::EnvFileLine { path, line, begin } => {
+                write!(f, "line {line} of the settings file '{}' begins '{begin}'; allowed: NAME=value", path.display())
+            }
+            Self::EnvFileRepeated { path, variable } => {
+                write!(f, "the settings file '{}' gives {variable} more than once", path.display())
+            }
+        }
+    }
+}
+
+impl Error for SettingsError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::File { source, .. } | Self::EnvFile { source, .. } => Some(source),
+            Self::Invalid { .. }
+            | Self::Contradiction { .. }
+            | Self::Unsupported { .. }
+            | Self::EnvFileLine { .. }
+            | Self::EnvFileRepeated { .. } => None,
+        }
+    }
+}

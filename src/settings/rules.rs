@@ -1,0 +1,154 @@
+//! What a value must look like. Each rule turns text into a type, or says what is allowed. Knows no variable's name.
+
+use std::num::NonZero;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kafka::Address;
+
+/// As much of a value as an error shows, in characters.
+const SHOWN_CHARS_MAX: usize = 64;
+/// As many bytes may a group, client, member or rack name have: what fits into any log and any tool's table.
+const NAME_BYTES_MAX: usize = 255;
+/// As many bytes may a topic's name have (`org.apache.kafka.common.internals.Topic.MAX_NAME_LENGTH`).
+const TOPIC_BYTES_MAX: usize = 249;
+
+/// The beginning of a text, on one line, for a message.
+pub fn shorten(text: &str) -> String {
+    let mut shown: String =
+        text.chars().take(SHOWN_CHARS_MAX).map(|char| if char.is_control() { ' ' } else { char }).collect();
+    if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// One of several words; upper and lower case are the same.
+pub(super) fn choice<T: Copy>(choices: &[(&'static str, T)]) -> impl FnOnce(&str) -> Result<T, String> {
+    move |text| match choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)) {
+        Some((_, choice)) => Ok(*choice),
+        None => Err(choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// A whole number, as the type that holds it; `unit` follows the range in the message.
+pub(super) fn number<T: FromNumber>(range: RangeInclusive<u64>, unit: &str) -> impl FnOnce(&str) -> Result<T, String> {
+    move |text| {
+        whole_number(text)
+            .filter(|number| range.contains(number))
+            .and_then(T::from_number)
+            .ok_or_else(|| format!("a whole number from {} to {}{unit}", range.start(), range.end()))
+    }
+}
+
+/// A time in milliseconds.
+pub(super) fn milliseconds(range: RangeInclusive<u64>) -> impl FnOnce(&str) -> Result<Duration, String> {
+    move |text| number(range, " milliseconds")(text).map(Duration::from_millis)
+}
+
+fn whole_number(text: &str) -> Option<u64> {
+    // Only digits: `parse` would also take a plus sign.
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// The types that numbers are kept in.
+pub(super) trait FromNumber: Sized {
+    /// `None` if it does not fit.
+    fn from_number(number: u64) -> Option<Self>;
+}
+
+impl FromNumber for u64 {
+    fn from_number(number: u64) -> Option<Self> {
+        Some(number)
+    }
+}
+
+impl FromNumber for u32 {
+    fn from_number(number: u64) -> Option<Self> {
+        number.try_into().ok()
+    }
+}
+
+impl FromNumber for NonZero<u32> {
+    fn from_number(number: u64) -> Option<Self> {
+        u32::try_from(number).ok().and_then(Self::new)
+    }
+}
+
+impl FromNumber for NonZero<usize> {
+    fn from_number(number: u64) -> Option<Self> {
+        usize::try_from(number).ok().and_then(Self::new)
+    }
+}
+
+/// A name that Kafka takes as it is.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let good = !text.is_empty()
+        && text.len() <= NAME_BYTES_MAX
+        && text.trim() == text
+        && !text.contains(|char: char| char.is_control());
+    good.then(|| text.to_owned())
+        .ok_or_else(|| format!("1 to {NAME_BYTES_MAX} bytes, without blanks around and control characters"))
+}
+
+/// Topic names, comma-separated; repeated ones count once.
+pub(super) fn topics(text: &str) -> Result<Vec<String>, String> {
+    let mut topics: Vec<String> = Vec::new();
+    for topic in text.split(',').map(str::trim) {
+        if !is_topic(topic) {
+            return Err(format!(
+                "one or several comma-separated topic names of 1 to {TOPIC_BYTES_MAX} letters, digits, '.', '_' and '-'"
+            ));
+        }
+        if topics.iter().all(|known| known != topic) {
+            topics.push(topic.to_owned());
+        }
+    }
+    Ok(topics)
+}
+
+/// As `org.apache.kafka.common.internals.Topic.validate`.
+fn is_topic(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=TOPIC_BYTES_MAX).contains(&text.len()) && text != "." && text != ".." && text.bytes().all(legal)
+}
+
+/// Broker addresses, comma-separated.
+pub(super) fn addresses(text: &str) -> Result<Vec<Address>, String> {
+    text.split(',')
+        .map(|address| parse_address(address.trim()))
+        .collect::<Option<_>>()
+        .ok_or_else(|| "one or several comma-separated host:port, like localhost:9092 or [::1]:9092".to_owned())
+}
+
+fn parse_address(text: &str) -> Option<Address> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = whole_number(port).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)?;
+    let host = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').filter(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok())?,
+        // What DNS and hosts files know: no scheme, no path, no IPv6 address without brackets.
+        None => Some(host).filter(|host| {
+            !host.is_empty()
+                && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+        })?,
+    };
+    Some(Address { host: host.to_owned(), port })
+}
+
+/// A database file as a URL, its path taken literally.
+pub(super) fn database_path(url: &str) -> Result<PathBuf, String> {
+    let allowed = "sqlite:///relative/path or sqlite:////absolute/path";
+    if url.contains(":memory:") {
+        return Err(format!("{allowed} (what is in memory only would be lost)"));
+    }
+    if url.contains('?') {
+        return Err(format!("{allowed} (without parameters behind '?')"));
+    }
+    let path = url.strip_prefix("sqlite:///").ok_or(allowed)?;
+    // SQLite takes a name that begins with "file:" as a URI.
+    if path.is_empty() || path.ends_with('/') || path.starts_with("file:") || path.contains('\0') {
+        return Err(allowed.to_owned());
+    }
+    Ok(PathBuf::from(path))
+}

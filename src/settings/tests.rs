@@ -1,0 +1,629 @@
+//! Every variable: what it may be, and the line that refuses what it may not be.
+
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+
+use super::*;
+use crate::error_chain::ErrorChain;
+
+/// A settings file that says nothing, so that no `.env` of this machine counts.
+fn no_file() -> tempfile::NamedTempFile {
+    tempfile::NamedTempFile::new().unwrap()
+}
+
+fn load(variables: &[(&str, &str)]) -> Result<Settings, String> {
+    let environment = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    Settings::load(environment, Some(no_file().path())).map_err(|error| ErrorChain(&error).to_string())
+}
+
+/// The settings behind "not supported yet".
+fn understand(variables: &[(&str, &str)]) -> Result<Settings, String> {
+    let environment = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let mut variables = Variables::read(environment, Some(no_file().path())).unwrap();
+    Settings::from_variables(&mut variables).map_err(|error| error.to_string())
+}
+
+/// Reads a file, with nothing in the environment.
+fn load_file(text: impl AsRef<[u8]>) -> Result<Settings, String> {
+    let file = no_file();
+    fs::write(file.path(), text).unwrap();
+    let path = file.path().display().to_string();
+    Settings::load([], Some(file.path())).map_err(|error| ErrorChain(&error).to_string().replace(&path, "FILE"))
+}
+
+fn address(host: &str, port: u16) -> Address {
+    Address { host: host.to_owned(), port }
+}
+
+fn some_path(path: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(path))
+}
+
+#[test]
+fn defaults() {
+    let expected = Settings {
+        kafka: KafkaSettings {
+            bootstrap_servers: vec![address("localhost", 9092)],
+            group_id: "enterprise-consumer-group".to_owned(),
+            topics: vec!["sales_events".to_owned()],
+            client_id: "enterprise-consumer".to_owned(),
+            auto_offset_reset: OffsetReset::Earliest,
+            isolation_level: IsolationLevel::ReadCommitted,
+            group_protocol: GroupProtocol::None,
+            group_instance_id: None,
+            session_timeout: None,
+            client_rack: None,
+            security: Security { tls: None, sasl: None },
+            fetch_max_bytes: NonZeroU32::new(16_777_216).unwrap(),
+            receive_max_bytes: NonZeroU32::new(104_857_600).unwrap(),
+        },
+        database: DatabaseSettings {
+            path: PathBuf::from("data/enterprise.db"),
+            synchronous: Synchronous::Normal,
+            wal_bytes_max: 1_073_741_824,
+        },
+        retry: RetryPolicy {
+            initial: Duration::from_millis(200),
+            max: Duration::from_millis(30_000),
+            attempts_max: None,
+        },
+        log: LogSettings {
+            app_env: AppEnv::Development,
+            level: LevelFilter::Info,
+            file: some_path("logs/consumer.log"),
+        },
+        batch_records_max: NonZeroUsize::new(5000).unwrap(),
+        fail_on_data_loss: true,
+        shutdown_timeout: Duration::from_secs(10),
+        unidentified_log_file: some_path("logs/unidentified_messages.log"),
+        warnings: Vec::new(),
+    };
+    assert_eq!(load(&[]), Ok(expected));
+}
+
+/// Sets one variable to each of the good values, and compares what comes of it.
+fn check_good<T: PartialEq + std::fmt::Debug>(variable: &str, get: fn(Settings) -> T, good: Vec<(&str, T)>) {
+    for (value, expected) in good {
+        let settings = load(&[(variable, value)]).unwrap_or_else(|line| panic!("{line}"));
+        assert_eq!(settings.warnings, Vec::<String>::new());
+        assert_eq!(get(settings), expected, "{variable}={value}");
+    }
+}
+
+/// Sets one variable to each of the bad values, and compares the line that refuses it.
+fn check_bad(variable: &str, allowed: &str, bad: &[&str]) {
+    for value in bad {
+        assert_eq!(load(&[(variable, value)]), Err(format!("{variable} is '{value}'; allowed: {allowed}")));
+    }
+}
+
+#[test]
+fn choices() {
+    let check = |variable, allowed| check_bad(variable, allowed, &["", " ", "nonsense", "0"]);
+    check_good(
+        "APP_ENV",
+        |settings| settings.log.app_env,
+        vec![
+            ("development", AppEnv::Development),
+            ("production", AppEnv::Production),
+            ("PRODUCTION", AppEnv::Production),
+        ],
+    );
+    check("APP_ENV", "development, production");
+    check_good(
+        "LOG_LEVEL",
+        |settings| settings.log.level,
+        vec![
+            ("OFF", LevelFilter::Off),
+            ("ERROR", LevelFilter::Error),
+            ("WARN", LevelFilter::Warn),
+            ("INFO", LevelFilter::Info),
+            ("DEBUG", LevelFilter::Debug),
+            ("trace", LevelFilter::Trace),
+        ],
+    );
+    check("LOG_LEVEL", "OFF, ERROR, WARN, INFO, DEBUG, TRACE");
+    check_good(
+        "KAFKA_AUTO_OFFSET_RESET",
+        |settings| settings.kafka.auto_offset_reset,
+        vec![("earliest", OffsetReset::Earliest), ("latest", OffsetReset::Latest), ("error", OffsetReset::Error)],
+    );
+    check("KAFKA_AUTO_OFFSET_RESET", "earliest, latest, error");
+    check_good(
+        "KAFKA_ISOLATION_LEVEL",
+        |settings| settings.kafka.isolation_level,
+        vec![("read_committed", IsolationLevel::ReadCommitted), ("read_uncommitted", IsolationLevel::ReadUncommitted)],
+    );
+    check("KAFKA_ISOLATION_LEVEL", "read_committed, read_uncommitted");
+    check_good("KAFKA_GROUP_PROTOCOL", |settings| settings.kafka.group_protocol, vec![("none", GroupProtocol::None)]);
+    check("KAFKA_GROUP_PROTOCOL", "classic, consumer, none");
+    check_good("KAFKA_SECURITY_PROTOCOL", |settings| settings.kafka.security, vec![("PLAINTEXT", Security::default())]);
+    check("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL");
+    check_good(
+        "DATABASE_SYNCHRONOUS",
+        |settings| settings.database.synchronous,
+        vec![("NORMAL", Synchronous::Normal), ("FULL", Synchronous::Full)],
+    );
+    check("DATABASE_SYNCHRONOUS", "NORMAL, FULL");
+    check_good("FAIL_ON_DATA_LOSS", |settings| settings.fail_on_data_loss, vec![("true", true), ("false", false)]);
+    check("FAIL_ON_DATA_LOSS", "true, false");
+}
+
+#[test]
+fn numbers() {
+    const NO_NUMBER: [&str; 7] = ["", "-1", "+1", "1.5", "1e3", " 1", "5k"];
+    let milliseconds = Duration::from_millis;
+    let check = |variable, allowed, out_of_range: &[&str]| {
+        check_bad(variable, allowed, &NO_NUMBER);
+        check_bad(variable, allowed, out_of_range);
+        check_bad(variable, allowed, &["99999999999999999999999"]);
+    };
+    let bytes = |number| NonZeroU32::new(number).unwrap();
+    check_good(
+        "KAFKA_FETCH_MAX_BYTES",
+        |settings| settings.kafka.fetch_max_bytes,
+        vec![("1", bytes(1)), ("104857600", bytes(104_857_600))],
+    );
+    check("KAFKA_FETCH_MAX_BYTES", "a whole number from 1 to 2147483647 bytes", &["0", "2147483648"]);
+    check_good(
+        "KAFKA_RECEIVE_MAX_BYTES",
+        |settings| settings.kafka.receive_max_bytes,
+        vec![("16777216", bytes(16_777_216)), ("2147483647", bytes(2_147_483_647))],
+    );
+    check("KAFKA_RECEIVE_MAX_BYTES", "a whole number from 1 to 2147483647 bytes", &["0", "2147483648"]);
+    check_good(
+        "WAL_MAX_BYTES",
+        |settings| settings.database.wal_bytes_max,
+        vec![("1048576", 1_048_576), ("9223372036854775807", 9_223_372_036_854_775_807)],
+    );
+    check(
+        "WAL_MAX_BYTES",
+        "a whole number from 1048576 to 9223372036854775807 bytes",
+        &["0", "1048575", "9223372036854775808"],
+    );
+    check_good(
+        "BATCH_MAX_RECORDS",
+        |settings| settings.batch_records_max.get(),
+        vec![("1", 1), ("0010", 10), ("1000000", 1_000_000)],
+    );
+    check("BATCH_MAX_RECORDS", "a whole number from 1 to 1000000", &["0", "1000001"]);
+    check_good(
+        "RETRY_INITIAL_MS",
+        |settings| settings.retry.initial,
+        vec![("1", milliseconds(1)), ("30000", milliseconds(30_000))],
+    );
+    check("RETRY_INITIAL_MS", "a whole number from 1 to 3600000 milliseconds", &["0", "3600001"]);
+    check_good(
+        "RETRY_MAX_MS",
+        |settings| settings.retry.max,
+        vec![("200", milliseconds(200)), ("3600000", milliseconds(3_600_000))],
+    );
+    check("RETRY_MAX_MS", "a whole number from 1 to 3600000 milliseconds", &["0", "3600001"]);
+    check_good(
+        "RETRY_MAX_ATTEMPTS",
+        |settings| settings.retry.attempts_max.map(NonZeroU32::get),
+        vec![("0", None), ("1", Some(1)), ("4294967295", Some(4_294_967_295))],
+    );
+    check("RETRY_MAX_ATTEMPTS", "a whole number from 0 to 4294967295 (0: no limit)", &["4294967296"]);
+    check_good(
+        "SHUTDOWN_TIMEOUT_MS",
+        |settings| settings.shutdown_timeout,
+        vec![("1", milliseconds(1)), ("3600000", milliseconds(3_600_000))],
+    );
+    check("SHUTDOWN_TIMEOUT_MS", "a whole number from 1 to 3600000 milliseconds", &["0", "3600001"]);
+    check_bad(
+        "KAFKA_SESSION_TIMEOUT_MS",
+        "a whole number from 1 to 2147483647 milliseconds",
+        &["0", "45s", "2147483648"],
+    );
+}
+
+#[test]
+fn addresses() {
+    check_good(
+        "KAFKA_BOOTSTRAP_SERVERS",
+        |settings| settings.kafka.bootstrap_servers,
+        vec![
+            ("kafka:9092", vec![address("kafka", 9092)]),
+            ("10.0.0.1:1, b-2.example.com:65535", vec![address("10.0.0.1", 1), address("b-2.example.com", 65_535)]),
+            ("[::1]:9092,[fe80::1]:9093", vec![address("::1", 9092), address("fe80::1", 9093)]),
+            ("my_broker:9092", vec![address("my_broker", 9092)]),
+        ],
+    );
+    check_bad(
+        "KAFKA_BOOTSTRAP_SERVERS",
+        "one or several comma-separated host:port, like localhost:9092 or [::1]:9092",
+        &[
+            "",
+            "localhost",
+            "localhost:",
+            ":9092",
+            "localhost:0",
+            "localhost:65536",
+            "localhost:+1",
+            "localhost:http",
+            "a:1,",
+            ",a:1",
+            "a:1 b:2",
+            "a:1;b:2",
+            "::1:9092",
+            "[::1]",
+            "[::1:9092",
+            "[localhost]:9092",
+            "PLAINTEXT://localhost:9092",
+            "user@localhost:9092",
+        ],
+    );
+}
+
+#[test]
+fn names() {
+    let long = "x".repeat(255);
+    let allowed = "1 to 255 bytes, without blanks around and control characters";
+    for variable in ["KAFKA_GROUP_ID", "KAFKA_CLIENT_ID", "KAFKA_CLIENT_RACK"] {
+        let get: fn(Settings) -> Option<String> = match variable {
+            "KAFKA_GROUP_ID" => |settings| Some(settings.kafka.group_id),
+            "KAFKA_CLIENT_ID" => |settings| Some(settings.kafka.client_id),
+            _ => |settings| settings.kafka.client_rack,
+        };
+        let good = ["a", "Größe 1", "use1-az1", &long];
+        check_good(variable, get, good.iter().map(|name| (*name, Some((*name).to_owned()))).collect());
+        check_bad(variable, allowed, &[" ", " a", "a "]);
+        assert_eq!(
+            load(&[(variable, &format!("{long}x"))]),
+            Err(format!("{variable} is '{}…'; allowed: {allowed}", "x".repeat(64)))
+        );
+        assert_eq!(load(&[(variable, "a\nb")]), Err(format!("{variable} is 'a b'; allowed: {allowed}")));
+    }
+    check_bad("KAFKA_GROUP_ID", allowed, &[""]);
+    check_bad("KAFKA_CLIENT_ID", allowed, &[""]);
+    check_bad("KAFKA_GROUP_INSTANCE_ID", allowed, &[" "]);
+    check_good("KAFKA_CLIENT_RACK", |settings| settings.kafka.client_rack, vec![("", None)]);
+}
+
+#[test]
+fn topics() {
+    let longest = "t".repeat(249);
+    let topics = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    check_good(
+        "KAFKA_TOPIC",
+        |settings| settings.kafka.topics,
+        vec![
+            ("a", topics(&["a"])),
+            ("b, a ,b", topics(&["b", "a"])),
+            ("A.b_C-9", topics(&["A.b_C-9"])),
+            ("...", topics(&["..."])),
+            (&longest, topics(&[&longest])),
+        ],
+    );
+    let allowed = "one or several comma-separated topic names of 1 to 249 letters, digits, '.', '_' and '-'";
+    check_bad("KAFKA_TOPIC", allowed, &["", ",", "a,", "a,,b", ".", "a,..", "a b", "a/b", "ä"]);
+    let shown = "t".repeat(64);
+    assert_eq!(
+        load(&[("KAFKA_TOPIC", &format!("{longest}t"))]),
+        Err(format!("KAFKA_TOPIC is '{shown}…'; allowed: {allowed}"))
+    );
+}
+
+#[test]
+fn database_url() {
+    check_good(
+        "DATABASE_URL",
+        |settings| settings.database.path,
+        vec![
+            ("sqlite:///events.db", PathBuf::from("events.db")),
+            ("sqlite:///data/a b%20c.db", PathBuf::from("data/a b%20c.db")),
+            ("sqlite:////var/lib/events.db", PathBuf::from("/var/lib/events.db")),
+            ("sqlite:///../events.db", PathBuf::from("../events.db")),
+        ],
+    );
+    let allowed = "sqlite:///relative/path or sqlite:////absolute/path";
+    check_bad(
+        "DATABASE_URL",
+        allowed,
+        &[
+            "",
+            "events.db",
+            "/var/lib/events.db",
+            "sqlite:",
+            "sqlite:events.db",
+            "sqlite://events.db",
+            "sqlite://localhost/events.db",
+            "sqlite:///",
+            "sqlite:///data/",
+            "sqlite:///file:events.db",
+            "SQLITE:///events.db",
+            "postgres://localhost/events",
+        ],
+    );
+    let in_memory = format!("{allowed} (what is in memory only would be lost)");
+    check_bad("DATABASE_URL", &in_memory, &["sqlite::memory:", "sqlite:///:memory:", ":memory:"]);
+    check_bad("DATABASE_URL", &format!("{allowed} (without parameters behind '?')"), &["sqlite:///events.db?mode=ro"]);
+}
+
+#[test]
+fn log_files() {
+    let good = || vec![("", None), ("/var/log/x.log", some_path("/var/log/x.log")), ("x y", some_path("x y"))];
+    check_good("LOG_FILE", |settings| settings.log.file, good());
+    check_good("UNIDENTIFIED_LOG_FILE", |settings| settings.unidentified_log_file, good());
+    assert!(load(&[("LOG_FILE", ""), ("UNIDENTIFIED_LOG_FILE", "")]).is_ok());
+    assert_eq!(
+        load(&[("LOG_FILE", "x"), ("UNIDENTIFIED_LOG_FILE", "x")]),
+        Err("UNIDENTIFIED_LOG_FILE must be another file than LOG_FILE".to_owned())
+    );
+}
+
+#[test]
+fn contradictions() {
+    let check = |variables: &[(&str, &str)], line: &str| assert_eq!(understand(variables), Err(line.to_owned()));
+    check(
+        &[("RETRY_INITIAL_MS", "201"), ("RETRY_MAX_MS", "200")],
+        "RETRY_INITIAL_MS (201) must not be greater than RETRY_MAX_MS (200)",
+    );
+    check(&[("RETRY_INITIAL_MS", "30001")], "RETRY_INITIAL_MS (30001) must not be greater than RETRY_MAX_MS (30000)");
+    check(
+        &[("KAFKA_RECEIVE_MAX_BYTES", "16777215")],
+        "KAFKA_FETCH_MAX_BYTES (16777216) must not be greater than KAFKA_RECEIVE_MAX_BYTES (16777215)",
+    );
+    check(
+        &[("KAFKA_GROUP_INSTANCE_ID", "one")],
+        "KAFKA_GROUP_INSTANCE_ID needs a KAFKA_GROUP_PROTOCOL other than none, which has no members",
+    );
+    for protocol in ["none", "consumer"] {
+        check(
+            &[("KAFKA_GROUP_PROTOCOL", protocol), ("KAFKA_SESSION_TIMEOUT_MS", "6000")],
+            "KAFKA_SESSION_TIMEOUT_MS is for KAFKA_GROUP_PROTOCOL classic only",
+        );
+    }
+    for (variable, value) in [
+        ("KAFKA_SASL_MECHANISM", "PLAIN"),
+        ("KAFKA_SASL_USERNAME", "u"),
+        ("KAFKA_SASL_PASSWORD", "p"),
+        ("KAFKA_SASL_PASSWORD_FILE", "/p"),
+    ] {
+        let line = format!(
+            "{variable} is set, but KAFKA_SECURITY_PROTOCOL is not SASL_PLAINTEXT or SASL_SSL, so it would have no effect"
+        );
+        check(&[(variable, value)], &line);
+        check(&[(variable, value), ("KAFKA_SECURITY_PROTOCOL", "SSL")], &line);
+    }
+    for variable in ["KAFKA_SSL_CA_LOCATION", "KAFKA_SSL_CERTIFICATE_LOCATION", "KAFKA_SSL_KEY_LOCATION"] {
+        let line = format!(
+            "{variable} is set, but KAFKA_SECURITY_PROTOCOL is not SSL or SASL_SSL, so it would have no effect"
+        );
+        check(&[(variable, "/x")], &line);
+    }
+    let ssl = ("KAFKA_SECURITY_PROTOCOL", "SSL");
+    check(
+        &[ssl, ("KAFKA_SSL_CERTIFICATE_LOCATION", "/x")],
+        "KAFKA_SSL_KEY_LOCATION is missing: KAFKA_SSL_CERTIFICATE_LOCATION needs it",
+    );
+    check(
+        &[ssl, ("KAFKA_SSL_KEY_LOCATION", "/x")],
+        "KAFKA_SSL_CERTIFICATE_LOCATION is missing: KAFKA_SSL_KEY_LOCATION needs it",
+    );
+}
+
+#[test]
+fn sasl() {
+    let all = [
+        ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
+        ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
+        ("KAFKA_SASL_USERNAME", "user"),
+        ("KAFKA_SASL_PASSWORD", " pass word "),
+    ];
+    let settings = understand(&all).unwrap();
+    assert_eq!(settings.kafka.security.tls, None);
+    let sasl = settings.kafka.security.sasl.clone().unwrap();
+    assert_eq!((sasl.mechanism, sasl.username.as_str()), (SaslMechanism::ScramSha512, "user"));
+    assert_eq!(sasl.password.expose(), " pass word ");
+    assert!(!format!("{settings:?}").contains("pass word"));
+
+    for (at, missing) in [
+        (1, "KAFKA_SASL_MECHANISM"),
+        (2, "KAFKA_SASL_USERNAME"),
+        (3, "KAFKA_SASL_PASSWORD or KAFKA_SASL_PASSWORD_FILE"),
+    ] {
+        for empty in [true, false] {
+            let mut variables = all.to_vec();
+            if empty {
+                variables[at].1 = "";
+            } else {
+                variables.remove(at);
+            }
+            assert_eq!(understand(&variables), Err(format!("{missing} is missing: KAFKA_SECURITY_PROTOCOL needs it")));
+        }
+    }
+    check_bad("KAFKA_SASL_MECHANISM", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512", &["GSSAPI", "PLAIN "]);
+
+    // A secret that cannot be read is not shown either.
+    let secret = OsString::from_vec(b"sec\xffret".to_vec());
+    let error = Settings::load([("KAFKA_SASL_PASSWORD".into(), secret)], Some(no_file().path())).unwrap_err();
+    assert_eq!(error.to_string(), "KAFKA_SASL_PASSWORD has a wrong value (not shown); allowed: UTF-8 text");
+}
+
+#[test]
+fn password_file() {
+    let password = |text: &str| {
+        let file = no_file();
+        fs::write(file.path(), text).unwrap();
+        let path = file.path().to_str().unwrap();
+        let settings = understand(&[
+            ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
+            ("KAFKA_SASL_MECHANISM", "PLAIN"),
+            ("KAFKA_SASL_USERNAME", "user"),
+            ("KAFKA_SASL_PASSWORD_FILE", path),
+        ]);
+        settings
+            .map(|settings| settings.kafka.security.sasl.unwrap().password.expose().to_owned())
+            .map_err(|line| line.replace(path, "FILE"))
+    };
+    assert_eq!(password("secret").as_deref(), Ok("secret"));
+    assert_eq!(password("secret\n").as_deref(), Ok("secret"));
+    assert_eq!(password("secret\r\n").as_deref(), Ok("secret"));
+    assert_eq!(password(" se cret\n\n").as_deref(), Ok(" se cret\n"));
+    for empty in ["", "\n", "\r\n"] {
+        assert_eq!(
+            password(empty),
+            Err("KAFKA_SASL_PASSWORD_FILE is 'FILE'; allowed: a file that is not empty".to_owned())
+        );
+    }
+    let with = |path, more: &[(&str, &str)]| {
+        let sasl = [
+            ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
+            ("KAFKA_SASL_MECHANISM", "PLAIN"),
+            ("KAFKA_SASL_USERNAME", "user"),
+            ("KAFKA_SASL_PASSWORD_FILE", path),
+        ];
+        load(&[&sasl, more].concat())
+    };
+    assert_eq!(
+        with("/no/such/file", &[]),
+        Err("KAFKA_SASL_PASSWORD_FILE names a file that cannot be read: '/no/such/file': \
+             No such file or directory (os error 2)"
+            .to_owned())
+    );
+    assert_eq!(
+        with("/no/such/file", &[("KAFKA_SASL_PASSWORD", "secret")]),
+        Err("KAFKA_SASL_PASSWORD and KAFKA_SASL_PASSWORD_FILE are both set; allowed: one of them".to_owned())
+    );
+}
+
+#[test]
+fn not_supported_yet() {
+    for protocol in ["classic", "consumer"] {
+        assert!(understand(&[("KAFKA_GROUP_PROTOCOL", protocol)]).is_ok());
+        assert_eq!(
+            load(&[("KAFKA_GROUP_PROTOCOL", protocol)]),
+            Err(format!("KAFKA_GROUP_PROTOCOL is '{protocol}', which is not supported yet; allowed: none"))
+        );
+    }
+    let classic =
+        [("KAFKA_GROUP_PROTOCOL", "classic"), ("KAFKA_SESSION_TIMEOUT_MS", "6000"), ("KAFKA_GROUP_INSTANCE_ID", "i")];
+    let settings = understand(&classic).unwrap();
+    assert_eq!(settings.kafka.session_timeout, Some(Duration::from_secs(6)));
+    assert_eq!(settings.kafka.group_instance_id.as_deref(), Some("i"));
+
+    let tls = [
+        ("KAFKA_SECURITY_PROTOCOL", "SSL"),
+        ("KAFKA_SSL_CA_LOCATION", "ca"),
+        ("KAFKA_SSL_CERTIFICATE_LOCATION", "cert"),
+        ("KAFKA_SSL_KEY_LOCATION", "key"),
+    ];
+    let client = ClientCertificate { certificate: PathBuf::from("cert"), key: PathBuf::from("key") };
+    assert_eq!(
+        understand(&tls).unwrap().kafka.security,
+        Security { tls: Some(Tls { ca: some_path("ca"), client: Some(client) }), sasl: None }
+    );
+    assert_eq!(
+        load(&tls),
+        Err("KAFKA_SECURITY_PROTOCOL is 'SSL', which is not supported yet; allowed: PLAINTEXT".to_owned())
+    );
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let file = no_file();
+    fs::write(file.path(), "KAFKA_TOPIC=from_file\nKAFKA_GROUP_ID=from_file\nLOG_FILE=from_file\n").unwrap();
+    let environment = [("KAFKA_TOPIC", "from_env"), ("LOG_FILE", "")].map(|(n, v)| (n.into(), v.into()));
+    let settings = Settings::load(environment, Some(file.path())).unwrap();
+    assert_eq!(settings.kafka.topics, ["from_env"]);
+    assert_eq!(settings.kafka.group_id, "from_file");
+    assert_eq!(settings.log.file, None);
+    // Empty is set, too: the file's value does not count.
+    let error = Settings::load([("KAFKA_TOPIC".into(), "".into())], Some(file.path())).unwrap_err();
+    assert!(error.to_string().starts_with("KAFKA_TOPIC is '';"), "{error}");
+    // What is not UTF-8 is refused where it means something, and else none of our business.
+    let strange = || OsString::from_vec(b"a\xff".to_vec());
+    let load =
+        |name: OsString| Settings::load([(name, strange())], Some(file.path())).map_err(|error| error.to_string());
+    assert_eq!(load("KAFKA_TOPIC".into()).unwrap_err(), "KAFKA_TOPIC is 'a\u{fffd}'; allowed: UTF-8 text");
+    assert_eq!(load("DATABASE_URL".into()).unwrap_err(), "DATABASE_URL is 'a\u{fffd}'; allowed: UTF-8 text");
+    assert_eq!(load("LOG_FILE".into()).unwrap().log.file, Some(PathBuf::from(strange())));
+    assert!(load(strange()).is_ok());
+}
+
+#[test]
+fn files() {
+    let topics = |text: &str| load_file(text).map(|settings| settings.kafka.topics.join("+"));
+    for text in [
+        "KAFKA_TOPIC=t",
+        "\u{feff}KAFKA_TOPIC=t\r\n",
+        "# KAFKA_TOPIC=x\n\n  export KAFKA_TOPIC = 't' # the topic\n",
+        "OTHER=\"two\nlines\"\nKAFKA_TOPIC=\"t\"\n",
+    ] {
+        assert_eq!(topics(text).as_deref(), Ok("t"), "{text}");
+    }
+    let refused = |text: &str, line: &str| assert_eq!(topics(text), Err(line.to_owned()), "{text}");
+    let allowed = "allowed: NAME=value";
+    refused("A=1\nKAFKA TOPIC=t\n", &format!("line 2 of the settings file 'FILE' begins 'KAFKA TOPIC='; {allowed}"));
+    refused("just words", &format!("line 1 of the settings file 'FILE' begins 'just words'; {allowed}"));
+    refused("A=1\n\n=x\nB=2\n", &format!("line 3 of the settings file 'FILE' begins '='; {allowed}"));
+    // No value is shown: it may be a secret.
+    refused(
+        "A=\"two\nlines\"\nKAFKA_SASL_PASSWORD='open secret\nKAFKA_TOPIC=t\n",
+        &format!("line 3 of the settings file 'FILE' begins 'KAFKA_SASL_PASSWORD='; {allowed}"),
+    );
+    refused(
+        "KAFKA_SASL_PASSWORD=open secret",
+        &format!("line 1 of the settings file 'FILE' begins 'KAFKA_SASL_PASSWORD='; {allowed}"),
+    );
+    refused("KAFKA_TOPIC=t\nKAFKA_TOPIC=t", "the settings file 'FILE' gives KAFKA_TOPIC more than once");
+    refused(
+        "KAFKA_TOPIC=",
+        "KAFKA_TOPIC is ''; allowed: one or several comma-separated topic names of 1 to 249 letters, digits, '.', '_' and '-'",
+    );
+    refused(&"#".repeat(65_537), "cannot read the settings file 'FILE': 65537 bytes, more than 65536");
+    assert_eq!(
+        load_file(b"KAFKA_TOPIC=\xff"),
+        Err("cannot read the settings file 'FILE': invalid utf-8 sequence of 1 bytes from index 12".to_owned())
+    );
+    let error = Settings::load([], Some(Path::new("/no/such/.env"))).unwrap_err();
+    assert_eq!(
+        ErrorChain(&error).to_string(),
+        "cannot read the settings file '/no/such/.env': No such file or directory (os error 2)"
+    );
+}
+
+#[test]
+fn misspelt_names_are_warned_about() {
+    let check = |name: &str, known: Option<&str>| {
+        let expected: Vec<_> = known
+            .map(|known| format!("{name} is set, but means nothing here; did you mean {known}?"))
+            .into_iter()
+            .collect();
+        assert_eq!(load(&[(name, "x")]).unwrap().warnings, expected, "{name}");
+    };
+    check("KAFKA_TOPICS", Some("KAFKA_TOPIC"));
+    check("KAFKA_BOOTSTRAP_SERVER", Some("KAFKA_BOOTSTRAP_SERVERS"));
+    check("LOGLEVEL", Some("LOG_LEVEL"));
+    check("LOG_LEVLE", Some("LOG_LEVEL"));
+    check("BATCH_RECORDS", None);
+    check("KAFKA_HEAP_OPTS", None);
+    check("KAFKA_HOME", None);
+    check("HOME", None);
+    check("", None);
+}
+
+/// `.env.example` names every variable, and what it says in comments is the default.
+#[test]
+fn the_example_file_holds_the_defaults() {
+    let example = include_str!("../../.env.example");
+    let defaults = load(&[]).unwrap();
+    assert_eq!(load_file(example), Ok(defaults.clone()));
+
+    let settings: Vec<&str> = example
+        .lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()))
+        .collect();
+    assert_eq!(load_file(settings.join("\n")), Ok(defaults));
+
+    let mut named: Vec<&str> = settings.iter().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+    let mut variables = Variables::read([], Some(no_file().path())).unwrap();
+    Settings::from_variables(&mut variables).unwrap();
+    let mut asked = variables.asked().to_vec();
+    named.sort_unstable();
+    asked.sort_unstable();
+    assert_eq!(named, asked);
+}
