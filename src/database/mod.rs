@@ -128,9 +128,14 @@ impl Database {
         self.wal.sync()
     }
 
-    /// The unidentified message after the one of that id.
-    pub(crate) fn unidentified_after(&mut self, id: i64) -> Result<Option<StoredMessage>, DatabaseError> {
-        self.read(|transaction, _| unidentified::next_after(transaction, id))
+    /// The unidentified messages after the one of that id; see [`unidentified::after`] for the bounds.
+    pub(crate) fn unidentified_after(
+        &mut self,
+        id: i64,
+        messages_max: u32,
+        bytes_max: usize,
+    ) -> Result<Vec<StoredMessage>, DatabaseError> {
+        self.read(|transaction, _| unidentified::after(transaction, id, messages_max, bytes_max))
     }
 
     /// The id of an unidentified message after the one of that id, by where it lay and when it was kept.
@@ -197,16 +202,19 @@ impl Database {
     fn connect(&mut self) -> Result<(&mut Connection, &str), DatabaseError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => {
-                let mut connection = open::reopen_writer(&self.path, self.synchronous)?;
-                let found = read_id(&mut connection)?;
-                if found != self.id {
-                    return Err(DatabaseError::Replaced { path: self.path.clone(), expected: self.id.clone(), found });
-                }
-                connection
-            }
+            None => self.reopen()?,
         };
         Ok((self.connection.insert(connection), &self.group_id))
+    }
+
+    fn reopen(&self) -> Result<Connection, DatabaseError> {
+        let mut connection = open::reopen_writer(&self.path, self.synchronous)?;
+        let found = read_id(&mut connection)?;
+        if found == self.id {
+            Ok(connection)
+        } else {
+            Err(DatabaseError::Replaced { path: self.path.clone(), expected: self.id.clone(), found })
+        }
     }
 
     fn drop_if_spoiled<T>(&mut self, result: Result<T, DatabaseError>) -> Result<T, DatabaseError> {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -157,15 +157,18 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseError> {
 
 /// See <https://www.sqlite.org/uri.html#uriimmutable>.
 fn connect_immutable(path: &Path) -> Result<Connection, DatabaseError> {
-    let mut uri = String::from("file:");
+    let mut uri = b"file:".to_vec();
     for &byte in path.as_os_str().as_bytes() {
         match byte {
-            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => uri.push(char::from(byte)),
-            _ => uri.push_str(&format!("%{byte:02X}")),
+            b'%' => uri.extend(b"%25"),
+            b'?' => uri.extend(b"%3f"),
+            b'#' => uri.extend(b"%23"),
+            _ => uri.push(byte),
         }
     }
-    uri.push_str("?immutable=1");
-    connect(Path::new(&uri), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+    uri.extend(b"?immutable=1");
+    let uri = PathBuf::from(OsString::from_vec(uri));
+    connect(&uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
 }
 
 fn header_number(connection: &Connection, pragma: &str) -> Result<i64, DatabaseError> {

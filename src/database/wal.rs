@@ -16,7 +16,7 @@ const WARN_FROM_BYTES: u64 = 64 << 20;
 #[derive(Debug)]
 pub(super) struct Wal {
     path: PathBuf,
-    /// [WAL_MAX_BYTES](crate::settings::DatabaseSettings::wal_bytes_max).
+    /// From [`wal_bytes_max`](crate::settings::DatabaseSettings::wal_bytes_max).
     limit_bytes: u64,
     /// Size at which the next warning is due.
     warn_at_bytes: u64,

@@ -96,15 +96,29 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {
     })
 }
 
-/// The first message after `id`.
-pub(crate) fn next_after(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<Option<StoredMessage>> {
-    transaction
-        .prepare_cached(
-            "SELECT id, kafka_topic, kafka_partition, kafka_offset, key, value, reason, error, received_at
-             FROM unidentified_messages WHERE id > ?1 ORDER BY id LIMIT 1",
-        )?
-        .query_row([id], from_row)
-        .optional()
+/// The messages after `id`, in the order of ids: no more than `messages_max`, and none after their keys and values have reached
+/// `bytes_max`.
+pub(crate) fn after(
+    transaction: &Transaction<'_>,
+    id: i64,
+    messages_max: u32,
+    bytes_max: usize,
+) -> rusqlite::Result<Vec<StoredMessage>> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT id, kafka_topic, kafka_partition, kafka_offset, key, value, reason, error, received_at
+         FROM unidentified_messages WHERE id > ?1 ORDER BY id LIMIT ?2",
+    )?;
+    let mut messages = Vec::new();
+    let mut bytes = 0;
+    for message in statement.query_map(params![id, messages_max], from_row)? {
+        let message = message?;
+        bytes += message.key.as_ref().map_or(0, Vec::len) + message.value.as_ref().map_or(0, Vec::len);
+        messages.push(message);
+        if bytes >= bytes_max {
+            break;
+        }
+    }
+    Ok(messages)
 }
 
 /// Of the messages after `id`, the one that was kept at a time, from a place.

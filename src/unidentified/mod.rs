@@ -1,0 +1,160 @@
+//! The log file of unidentified messages: a projection of their table, one JSON object a line, each message once.
+//! Must not decide what is unidentified, and never stops the service.
+
+mod line;
+mod tail;
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::database::{Database, DatabaseError};
+
+/// How often the table is looked at. Each look that finds something ends in a sync of the file and a write transaction.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Messages written out at a time, at most.
+const STEP_MESSAGES_MAX: u32 = 5000;
+
+/// Bytes of keys and values after which a step takes no further message.
+const STEP_BYTES_MAX: usize = 8 << 20;
+
+/// The log file. A cursor in the database says how far the table has been written out.
+#[derive(Debug)]
+pub struct UnidentifiedLog {
+    path: Option<PathBuf>,
+    /// When to look at the table again; `None` is now.
+    next_look: Option<Instant>,
+    /// Whether the end of the file is known to be where the cursor stands: not at the start, nor after a failure.
+    in_step: bool,
+    /// Whether the last attempt failed, and that was logged.
+    failing: bool,
+}
+
+impl UnidentifiedLog {
+    /// A log at `path`; `None` for no log. Opens nothing yet.
+    pub fn new(path: Option<PathBuf>) -> Self {
+        Self { path, next_look: None, in_step: false, failing: false }
+    }
+
+    /// Writes out some of what is pending. To be called in every turn of the loop: it looks once a second, or at once while
+    /// there is more. A failure is logged once and tried again.
+    pub fn advance(&mut self, database: &mut Database) {
+        let now = Instant::now();
+        if self.next_look.is_some_and(|at| now < at) {
+            return;
+        }
+        let more = self.step(database);
+        self.next_look = if more { None } else { Some(now + LOOK_EVERY) };
+    }
+
+    /// Writes out all that is pending, but begins nothing after `until`. What is left is written out by the next run.
+    pub fn finish(&mut self, database: &mut Database, until: Instant) {
+        while Instant::now() < until && self.step(database) {}
+    }
+
+    /// Writes out at most one step; whether there may be more.
+    fn step(&mut self, database: &mut Database) -> bool {
+        let Some(path) = self.path.clone() else { return false };
+        let result = write_out(&path, self.in_step, database);
+        self.in_step = result.is_ok();
+        match result {
+            Ok(more) => {
+                if self.failing {
+                    log::warn!(path:% = path.display(); "the log of unidentified messages can be written again");
+                }
+                self.failing = false;
+                more
+            }
+            Err(failure) => {
+                if !self.failing {
+                    log::warn!(
+                        path:% = path.display(), error:% = failure;
+                        "cannot write the log of unidentified messages; they are kept in the database and will be written later"
+                    );
+                }
+                self.failing = true;
+                false
+            }
+        }
+    }
+}
+
+/// Why a step failed. Only ever logged.
+#[derive(Debug)]
+enum Failure {
+    File(io::Error),
+    Database(DatabaseError),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(source) => source.fmt(f),
+            Self::Database(error) => {
+                error.fmt(f)?;
+                std::error::Error::source(error).map_or(Ok(()), |source| write!(f, ": {source}"))
+            }
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(source: io::Error) -> Self {
+        Self::File(source)
+    }
+}
+
+impl From<DatabaseError> for Failure {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// One step: the messages behind the cursor into the file, the file to the disk, then the cursor forward. Whatever interrupts
+/// it, the file is never behind the cursor, and [`tail::last_written`] finds how far it is ahead.
+fn write_out(path: &Path, in_step: bool, database: &mut Database) -> Result<bool, Failure> {
+    let mut cursor = database.unidentified_log_cursor()?;
+    if !in_step {
+        let file = open(path)?;
+        if file.metadata()?.is_file()
+            && let Some(last_id) = tail::last_written(&file, cursor, database)?
+        {
+            database.set_unidentified_log_cursor(last_id)?;
+            cursor = last_id;
+        }
+    }
+    let messages = database.unidentified_after(cursor, STEP_MESSAGES_MAX, STEP_BYTES_MAX)?;
+    let Some(last) = messages.last() else { return Ok(false) };
+    let file = open(path)?;
+    let mut out = BufWriter::new(&file);
+    for message in &messages {
+        line::write(&mut out, message)?;
+    }
+    out.flush()?;
+    // A pipe or a terminal has nothing to sync.
+    if file.metadata()?.is_file() {
+        file.sync_data()?;
+    }
+    database.set_unidentified_log_cursor(last.id)?;
+    Ok(true)
+}
+
+/// Opened for each step, so that a file that was moved away is made anew; to append, so that one that was truncated begins at 0.
+fn open(path: &Path) -> io::Result<File> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    match OpenOptions::new().read(true).append(true).create(true).open(path) {
+        // What can only be written to, as the standard output may be, is no regular file either.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            OpenOptions::new().append(true).create(true).open(path)
+        }
+        opened => opened,
+    }
+}
+
+#[cfg(test)]
+mod tests;
