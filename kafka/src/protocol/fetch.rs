@@ -134,14 +134,9 @@ impl Request for FetchRequest {
 
     fn decode(&self, version: i16, from: &mut Reader) -> Result<FetchResponse, Failure> {
         let throttle = Duration::from_millis(u64::try_from(from.i32()?).unwrap_or(0));
+        let error = if version >= 7 { from.error_code()? } else { None };
         if version >= 7 {
-            let error = from.error_code()?;
-            from.i32()?; // session id
-            if let Some(code) = error {
-                // The rest is empty, and it does not matter.
-                from.skip(from.remaining())?;
-                return Err(Failure::Refused { code, subject: String::new() });
-            }
+            from.i32()?; // session id: there is no session
         }
         let mut asked = Asked::new(self.partitions.iter().map(|wanted| &wanted.partition));
         let names = self.names();
@@ -152,7 +147,10 @@ impl Request for FetchRequest {
             Ok(partitions)
         })?;
         from.skip_tagged_fields()?;
-        Ok(FetchResponse { throttle, partitions: topics.into_iter().flatten().collect() })
+        match error {
+            Some(code) => Err(Failure::Refused { code, subject: String::new() }),
+            None => Ok(FetchResponse { throttle, partitions: topics.into_iter().flatten().collect() }),
+        }
     }
 
     fn wait(&self) -> Duration {

@@ -13,6 +13,8 @@ pub(crate) mod metadata;
 pub(crate) mod offset_commit;
 pub(crate) mod offset_fetch;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::time::Duration;
@@ -143,9 +145,10 @@ pub(crate) fn decode_response<R: Request>(
     }
     reader.skip_tagged_fields()?;
     reader.set_flexible(flexible);
-    let response = request.decode(version, &mut reader)?;
-    reader.finish()?;
-    Ok(response)
+    match request.decode(version, &mut reader) {
+        Err(Failure::Malformed(malformed)) => Err(malformed.into()),
+        answer => reader.finish().map_err(Failure::from).and(answer),
+    }
 }
 
 fn encode_message(message: &impl Encodable, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
