@@ -98,7 +98,7 @@ pub fn check(settings: &Settings) -> bool {
             for topic in &metadata.topics {
                 tell("topic", look_at_topic(topic));
             }
-            tell("group", look_at_group(&mut client, kafka, &metadata, database_id, cluster_id));
+            tell("group", look_at_group(&mut client, kafka, &metadata, database_id.as_deref(), &cluster_id));
         }
     }
     all_right
@@ -209,8 +209,8 @@ fn look_at_group(
     client: &mut Client,
     kafka: &KafkaSettings,
     metadata: &Metadata,
-    database_id: Option<String>,
-    cluster_id: String,
+    database_id: Option<&str>,
+    cluster_id: &str,
 ) -> Finding {
     let group = &kafka.group_id;
     let committed = match client.committed(group, &partitions_of(metadata)) {
@@ -224,7 +224,7 @@ fn look_at_group(
     let others: BTreeSet<String> = committed
         .values()
         .filter_map(|offset| Claim::parse(&offset.metadata))
-        .filter(|claim| claim.cluster_id == cluster_id && Some(&claim.database_id) != database_id.as_ref())
+        .filter(|claim| claim.cluster_id == cluster_id && Some(claim.database_id.as_str()) != database_id)
         .map(|claim| claim.database_id)
         .collect();
     if others.is_empty() {

@@ -31,9 +31,9 @@ use crate::unidentified::UnidentifiedLog;
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 /// Idle partitions are committed again this often: Kafka forgets the offsets of empty groups after 7 days
 /// (`offsets.retention.minutes`).
-const COMMIT_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
+const COMMIT_AGAIN: Duration = Duration::from_hours(24);
 /// Longest time without looking at the clock; signals and records end the wait at once.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Runs the service until it is stopped, fails for good, or, with `exit_at_end`, has reached the end of every partition as
 /// first seen.
@@ -62,10 +62,13 @@ struct Service<'a> {
 impl<'a> Service<'a> {
     fn open(settings: &'a Settings, exit_at_end: bool, stop: &'a Stop) -> Result<Self, ServiceError> {
         let open = || Database::open(&settings.database, &settings.kafka.group_id);
-        let database = backoff::retry("opening the database", settings.retry, stop, open)?;
+        let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
         let consumer = consumer(&settings.kafka, settings)?;
         let waker = consumer.waker();
         stop.on_stop(Box::new(move || waker.wake()));
+        for warning in &settings.warnings {
+            warn!("{warning}");
+        }
         info!(
             database = settings.database.path.display().to_string(), database_id = database.id(),
             group = settings.kafka.group_id; "service started"
@@ -121,7 +124,7 @@ impl<'a> Service<'a> {
         let begun = Instant::now();
         let decoded: Vec<PartitionBatch<'_>> = batches.iter().map(|batch| decode(batch, &self.positions)).collect();
         let database = &mut self.database;
-        let applied = backoff::retry("storing a batch", self.settings.retry, self.stop, || database.apply(&decoded))?;
+        let applied = backoff::retry("storing a batch", &self.settings.retry, self.stop, || database.apply(&decoded))?;
         for batch in batches {
             self.positions.advance(batch);
         }
@@ -146,7 +149,7 @@ impl<'a> Service<'a> {
                 cluster_id: assignment.cluster_id.as_ref().to_owned(),
             };
             let database = &mut self.database;
-            let (stored, topic_known) = backoff::retry("reading positions", self.settings.retry, self.stop, || {
+            let (stored, topic_known) = backoff::retry("reading positions", &self.settings.retry, self.stop, || {
                 Ok::<_, DatabaseError>((database.position(&at.topic, at.partition)?, database.knows_topic(&at.topic)?))
             })?;
             let known = stored.as_ref().map(|row| Stored { next_offset: row.next_offset, topic_id: &row.topic_id });
@@ -203,7 +206,7 @@ impl<'a> Service<'a> {
             return Ok(());
         }
         let database = &mut self.database;
-        backoff::retry("storing a position", self.settings.retry, self.stop, || database.move_positions(moves))?;
+        backoff::retry("storing a position", &self.settings.retry, self.stop, || database.move_positions(moves))?;
         for change in moves {
             let level = if start::is_warning(change.reason) { log::Level::Warn } else { log::Level::Info };
             log::log!(
@@ -217,7 +220,7 @@ impl<'a> Service<'a> {
     /// What is claimed must survive a power cut, as what is committed.
     fn sync_and_claim(&mut self, starts: Vec<Start>) -> Result<(), ServiceError> {
         let database = &self.database;
-        backoff::retry("syncing the database", self.settings.retry, self.stop, || database.sync_wal())?;
+        backoff::retry("syncing the database", &self.settings.retry, self.stop, || database.sync_wal())?;
         self.consumer.start(starts, &self.claim);
         Ok(())
     }
@@ -267,7 +270,7 @@ impl<'a> Service<'a> {
         match self.consumer.flush(self.settings.shutdown_timeout / 2) {
             Ok(true) => {}
             Ok(false) => {
-                warn!("the broker did not confirm the group offsets in time; the next start commits them again")
+                warn!("the broker did not confirm the group offsets in time; the next start commits them again");
             }
             Err(error) => warn!("group offsets were not committed, the next start does: {}", ErrorChain(&error)),
         }

@@ -148,8 +148,8 @@ pub fn choose(
     us: &Claim,
     policy: Policy,
 ) -> Result<Choice, StartError> {
-    let committer = assignment.committed.as_ref().map(|committed| (committed, Claim::parse(&committed.metadata)));
-    let other = match committer {
+    let by_whom = assignment.committed.as_ref().map(|committed| (committed, Claim::parse(&committed.metadata)));
+    let other = match by_whom {
         None => None,
         Some((committed, Some(claim))) if claim.cluster_id == us.cluster_id => {
             (claim.database_id != us.database_id).then_some((committed, claim.database_id))

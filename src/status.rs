@@ -25,7 +25,7 @@ pub struct Report {
     rows: Rows,
     /// Unidentified messages by reason; those that have been replayed are not among them.
     unidentified: BTreeMap<String, u64>,
-    partitions: Vec<Partition>,
+    partitions: Vec<PartitionRow>,
     /// The latest jumps, newest first.
     position_changes: Vec<PositionChange>,
 }
@@ -53,7 +53,7 @@ struct KafkaPart {
 
 /// One partition. Of what is `None`, either the database or Kafka knows nothing.
 #[derive(Debug, Serialize)]
-struct Partition {
+struct PartitionRow {
     topic: String,
     partition: i32,
     next_offset: Option<i64>,
@@ -105,7 +105,7 @@ impl Report {
         all.dedup();
         let partitions = all
             .into_iter()
-            .map(|at| Partition::new(&at, positions.remove(&at), ends.get(&at).copied().unwrap_or_default()))
+            .map(|at| PartitionRow::new(&at, positions.remove(&at), ends.get(&at).copied().unwrap_or_default()))
             .collect();
         let unidentified = summary.unidentified.into_iter();
         Ok(Self {
@@ -123,7 +123,7 @@ impl Report {
     }
 }
 
-impl Partition {
+impl PartitionRow {
     fn new(at: &TopicPartition, stored: Option<StoredPosition>, end: End) -> Self {
         let next_offset = stored.as_ref().map(|stored| stored.next_offset);
         let lag_records = next_offset.zip(end.end_offset).map(|(next, end)| (end - next).max(0));

@@ -24,8 +24,13 @@ impl Progress {
         self.applied += more;
     }
 
+    /// How long until there is something to say; `None` while there is nothing.
+    pub(super) fn due_in(&self) -> Option<Duration> {
+        (self.applied != Applied::default()).then(|| INTERVAL.saturating_sub(self.since.elapsed()))
+    }
+
     pub(super) fn tell_when_due(&mut self) {
-        if self.since.elapsed() >= INTERVAL {
+        if self.due_in() == Some(Duration::ZERO) {
             self.tell();
         }
     }
