@@ -14,9 +14,10 @@ const LOCK_DEADLINE: Duration = Duration::from_mins(15);
 
 /// `target/testkit`, or the same below `CARGO_TARGET_DIR`.
 pub(crate) fn root() -> PathBuf {
+    let kit = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = match env::var_os("CARGO_TARGET_DIR") {
         Some(directory) => PathBuf::from(directory),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
+        None => kit.parent().unwrap_or(kit).join("target"),
     };
     // Absolute, since brokers and tools run in other directories; as it is if the system cannot tell.
     std::path::absolute(&target).unwrap_or(target).join("testkit")

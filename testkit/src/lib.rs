@@ -35,6 +35,7 @@ mod jars;
 mod java;
 mod node;
 mod ports;
+pub mod samples;
 mod shared;
 mod tools;
 mod wait;
@@ -54,3 +55,13 @@ pub const NEWEST: &str = "4.3.1";
 
 /// The versions of Kafka that every broker test runs against.
 pub const VERSIONS: [&str; 2] = [OLDEST, NEWEST];
+
+/// Says in one line what to install, if something is missing that brokers need: Java, its compiler, Maven.
+pub fn check_prerequisites() -> Result<()> {
+    java::toolchain().map(drop)
+}
+
+/// Downloads that version of Kafka into the cache, if it is not there.
+pub fn fetch(version: &str) -> Result<()> {
+    jars::Jars::of(version).map(drop)
+}

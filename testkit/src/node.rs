@@ -192,16 +192,9 @@ impl Node {
         self.signal(Signal::Cont)
     }
 
-    /// Waits until it ends by itself or by somebody else's hand, however long that takes.
-    pub fn wait_for_end(&self) -> Result<()> {
-        while !self.has_ended_by(Instant::now() + STOP_DEADLINE)? {}
-        Ok(())
-    }
-
-    /// Whether it does not run, or ends by then.
-    pub(crate) fn has_ended_by(&self, deadline: Instant) -> Result<bool> {
-        let ended = wait::poll(deadline, || Ok((self.state()? != State::Running).then_some(())))?;
-        Ok(ended.is_some())
+    /// Whether its process is there: it was started, and has not ended by itself or by our hand.
+    pub fn is_running(&self) -> Result<bool> {
+        Ok(self.state()? == State::Running)
     }
 
     /// Whether the last start failed because another program had its port.

@@ -1,0 +1,119 @@
+//! What `./quickstart` needs of the kit, as a program. Knows nothing of the service.
+
+use std::env;
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use testkit::{Client, Cluster, Error, NEWEST, ProduceOptions, Result, samples};
+
+const HELP: &str = "\
+Usage: testkit check
+       testkit fetch
+       testkit broker --port PORT --data-dir DIR [--keep]
+       testkit samples --round N (--print | --bootstrap-servers SERVERS --topic TOPIC)
+
+check    says in one line what is missing to run Kafka on this machine, if anything is
+fetch    downloads Kafka into the cache if it is not there
+broker   runs a Kafka broker with its data below DIR; prints 'ready' when it is, and runs until its input ends, or with
+         --keep until somebody stops the process whose id is in DIR/broker.pid
+samples  creates the topic with 3 partitions if it is not there, and produces the sample events of round N (from 1);
+         or prints them, as kafka-console-producer takes them (key, tab, value; the null value is 'NULL')
+";
+
+/// The samples are the same for everybody.
+const SEED: u64 = 2025;
+
+const PARTITIONS: u32 = 3;
+
+/// How often a broker is looked at that nobody expects to end.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["check"] => testkit::check_prerequisites(),
+        ["fetch"] => testkit::fetch(NEWEST),
+        ["broker", "--port", port, "--data-dir", directory] => broker(port, directory, false),
+        ["broker", "--port", port, "--data-dir", directory, "--keep"] => broker(port, directory, true),
+        ["samples", "--round", round, "--print"] => print_samples(round),
+        ["samples", "--round", round, "--bootstrap-servers", servers, "--topic", topic] => {
+            produce_samples(round, servers, topic)
+        }
+        _ => Err(Error::Usage(HELP.trim_end().to_owned())),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // To nobody, if standard error is closed.
+            let _ = writeln!(io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn broker(port: &str, directory: &str, keep: bool) -> Result<()> {
+    let port = port.parse().map_err(|_| Error::Usage(format!("'{port}' is not a port")))?;
+    let directory = PathBuf::from(directory);
+    let cluster = Cluster::builder(NEWEST).port(port).data_dir(&directory).start()?;
+    let node = cluster.node(1)?;
+    let pid_file = directory.join("broker.pid");
+    let pid = node.pid().map(|pid| format!("{pid}\n")).unwrap_or_default();
+    fs::write(&pid_file, pid).map_err(|source| Error::Io { doing: format!("write {}", pid_file.display()), source })?;
+    say("ready\n".as_bytes())?;
+
+    let (sender, input_end) = mpsc::channel::<()>();
+    if keep {
+        // Never dropped: the end of the input means nothing.
+        std::mem::forget(sender);
+    } else {
+        thread::spawn(move || {
+            // An unreadable input is an ended one.
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            drop(sender);
+        });
+    }
+    while node.is_running()? && input_end.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {}
+    let stopped = node.stop();
+    // A leftover is told from a running broker by its port.
+    let _ = fs::remove_file(&pid_file);
+    stopped
+}
+
+fn produce_samples(round: &str, servers: &str, topic: &str) -> Result<()> {
+    let records = samples::events(SEED, parse_round(round)?);
+    let count = records.len();
+    let kafka = Client::connect(NEWEST, servers)?;
+    match kafka.create_topic(topic, PARTITIONS, &[]) {
+        Err(Error::Client { detail, .. }) if detail.contains("TopicExistsException") => {}
+        other => drop(other?),
+    }
+    kafka.produce(topic, &ProduceOptions::default().codec(testkit::Codec::Lz4).linger_ms(20), records)?;
+    say(format!("{count}\n").as_bytes())
+}
+
+fn print_samples(round: &str) -> Result<()> {
+    let mut lines = Vec::new();
+    for record in samples::events(SEED, parse_round(round)?) {
+        lines.extend(record.key.unwrap_or_default());
+        lines.push(b'\t');
+        lines.extend(record.value.unwrap_or_else(|| b"NULL".to_vec()));
+        lines.push(b'\n');
+    }
+    say(&lines)
+}
+
+fn parse_round(round: &str) -> Result<u32> {
+    round.parse().map_err(|_| Error::Usage(format!("'{round}' is not the number of a round")))
+}
+
+fn say(what: &[u8]) -> Result<()> {
+    let mut output = io::stdout().lock();
+    let said = output.write_all(what).and_then(|()| output.flush());
+    said.map_err(|source| Error::Io { doing: "write to standard output".to_owned(), source })
+}
