@@ -266,4 +266,6 @@ fn conflict(
 }
 
 #[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
 mod tests;

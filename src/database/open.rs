@@ -46,6 +46,7 @@ pub(super) fn open_writer(path: &Path, synchronous: Synchronous) -> Result<Conne
 
 /// Opens again what [`open_writer`] has opened before; never makes a file.
 pub(super) fn reopen_writer(path: &Path, synchronous: Synchronous) -> Result<Connection, DatabaseError> {
+    refuse_foreign(path)?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     set_up_writer(&connection, path, synchronous)?;
     Ok(connection)

@@ -4,7 +4,7 @@
 pub(crate) mod identity;
 pub mod offset;
 pub(crate) mod opportunity;
-mod order;
+pub(crate) mod order;
 pub mod position_change;
 pub(crate) mod project;
 pub mod unidentified;

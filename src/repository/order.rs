@@ -27,4 +27,4 @@ macro_rules! unless_older {
     };
 }
 
-pub(super) use {time_of, unless_older};
+pub(crate) use {time_of, unless_older};

@@ -1,0 +1,346 @@
+//! What a batch leaves in the tables.
+
+use rusqlite::types::Value;
+
+use crate::database::fixtures::{
+    Place, TOPIC, TOPIC_ID, a_move, batch, entry, modified, opportunity, project, rejected,
+};
+use crate::database::{Database, DatabaseError, DatabaseReader};
+use crate::entity::{Event, MetaData, Opportunity, Project, Reason, Rejection};
+use crate::repository::{Applied, Entry, Header, PartitionBatch};
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn counted(applied: u64, stale: u64, unidentified: u64, absent: u64) -> Applied {
+    Applied { applied, stale, unidentified, absent }
+}
+
+#[test]
+fn every_column_of_an_event_is_stored() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let meta_data = MetaData {
+        json: r#"{"source": "crm", "notes": "\u00e9"}"#,
+        last_modified: Some("2024-05-06T07:08:09.000000001Z".to_owned()),
+    };
+    let full_opportunity = Opportunity {
+        amount: Some(125_000.5),
+        probability: Some(75),
+        expected_close_date: Some("2024-09-30".into()),
+        account_id: Some("acc_1".into()),
+        owner_id: Some("user_1".into()),
+        meta_data: Some(meta_data.clone()),
+        extra: Some(r#"{"region":"EU"}"#.to_owned()),
+        ..opportunity("opp_1")
+    };
+    let full_project = Project {
+        start_date: Some("2024-01-01".into()),
+        end_date: Some("2024-12-31".into()),
+        budget: Some(7.0),
+        account_id: Some("acc_2".into()),
+        owner_id: Some("user_2".into()),
+        meta_data: Some(meta_data),
+        extra: Some("{\"a\":1}".to_owned()),
+        ..project("proj_1")
+    };
+    let entries = vec![
+        entry(0, Ok(Event::Opportunity(full_opportunity))),
+        entry(1, Ok(Event::Project(full_project))),
+        Entry { timestamp_ms: None, ..entry(2, Ok(Event::Opportunity(opportunity("opp_2")))) },
+        Entry { timestamp_ms: None, ..entry(3, Ok(Event::Project(project("proj_2")))) },
+    ];
+    assert_eq!(database.apply(&[batch(0, 0, 4, entries)]).unwrap(), counted(4, 0, 0, 0));
+
+    let meta = r#"{"source": "crm", "notes": "\u00e9"}"#;
+    let modified = "2024-05-06T07:08:09.000000001Z";
+    let without_times = |table: &str| {
+        let mut rows = place.query(&format!("SELECT * FROM {table} ORDER BY event_id"));
+        for row in &mut rows {
+            let times = row.split_off(15);
+            assert!(
+                matches!(&times[..], [Value::Text(made), Value::Text(changed)] if made.len() == 24 && made == changed)
+            );
+        }
+        rows
+    };
+    let place_of = |offset: i64| [text(TOPIC), Value::Integer(0), Value::Integer(offset)];
+    let row = |values: &[Value], offset: i64, time: Value| [values, &place_of(offset), &[time]].concat();
+    let null = Value::Null;
+    let expected = [
+        row(
+            &[
+                text("opp_1"),
+                text("Renewal"),
+                text("won"),
+                Value::Real(125_000.5),
+                Value::Integer(75),
+                text("2024-09-30"),
+                text("acc_1"),
+                text("user_1"),
+                text(meta),
+                text(modified),
+                text(r#"{"region":"EU"}"#),
+            ],
+            0,
+            Value::Integer(1_700_000_000_000),
+        ),
+        row(&[&[text("opp_2"), text("Renewal"), text("won")][..], &vec![null.clone(); 8]].concat(), 2, null.clone()),
+    ];
+    assert_eq!(without_times("opportunities"), expected);
+    let expected = [
+        row(
+            &[
+                text("proj_1"),
+                text("Roll-out"),
+                text("running"),
+                text("2024-01-01"),
+                text("2024-12-31"),
+                Value::Real(7.0),
+                text("acc_2"),
+                text("user_2"),
+                text(meta),
+                text(modified),
+                text("{\"a\":1}"),
+            ],
+            1,
+            Value::Integer(1_700_000_000_001),
+        ),
+        row(&[&[text("proj_2"), text("Roll-out"), text("running")][..], &vec![null.clone(); 8]].concat(), 3, null),
+    ];
+    assert_eq!(without_times("projects"), expected);
+}
+
+#[test]
+fn the_position_and_its_counters_move_with_the_rows() {
+    let place = Place::new();
+    let mut database = place.open_at_0(2);
+    let newer = || {
+        Event::Opportunity(Opportunity { meta_data: modified("2024-02-01T00:00:00.000000000Z"), ..opportunity("a") })
+    };
+    let older = || {
+        Event::Opportunity(Opportunity { meta_data: modified("2024-01-01T00:00:00.000000000Z"), ..opportunity("a") })
+    };
+    let first =
+        [batch(0, 0, 10, vec![entry(0, Ok(newer())), entry(1, Ok(older())), rejected(4)]), batch(1, 0, 3, vec![])];
+    assert_eq!(database.apply(&first).unwrap(), counted(1, 1, 1, 10));
+    let second =
+        [PartitionBatch { leader_epoch: None, ..batch(0, 10, 12, vec![entry(10, Ok(older())), rejected(11)]) }];
+    assert_eq!(database.apply(&second).unwrap(), counted(0, 1, 1, 0));
+
+    let stored = database.position(TOPIC, 0).unwrap().expect("a position");
+    assert_eq!((stored.next_offset, stored.first_offset, stored.high_offset), (12, 0, 12));
+    assert_eq!((stored.counters, stored.leader_epoch), (counted(1, 2, 2, 7), Some(7)));
+    let stored = database.position(TOPIC, 1).unwrap().expect("a position");
+    assert_eq!((stored.next_offset, stored.counters), (3, counted(0, 0, 0, 3)));
+    place.assert_counted();
+
+    let summary = DatabaseReader::open(&place.settings.path).unwrap().summary().unwrap();
+    assert_eq!((summary.opportunities, summary.projects), (1, 0));
+    let by_reason: Vec<_> = summary.unidentified.iter().map(|count| (count.reason.as_str(), count.messages)).collect();
+    assert_eq!(by_reason, [("not_json", 2)]);
+}
+
+#[test]
+fn an_unidentified_message_is_kept_byte_for_byte() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let all_bytes: Vec<u8> = (0..=255).collect();
+    let headers: Vec<Header<'_>> =
+        vec![(b"trace", Some(b"\x00\xff")), (b"trace", None), (b"", Some(b"")), (b"\xff", Some(b"a"))];
+    let entries = vec![
+        Entry { key: Some(&all_bytes), value: Some(&all_bytes), headers: &headers, ..rejected(0) },
+        Entry { key: Some(b""), value: Some(b""), timestamp_ms: Some(-1), ..rejected(1) },
+        Entry { key: None, value: None, timestamp_ms: None, ..rejected(2) },
+    ];
+    database.apply(&[batch(0, 0, 3, entries)]).unwrap();
+
+    let rows = place.query(
+        "SELECT kafka_offset, kafka_timestamp, key, value, headers, kafka_topic, topic_id, kafka_partition, reason, error,
+                replayed_at
+         FROM unidentified_messages WHERE received_at GLOB '????-??-??T??:??:??.???Z' ORDER BY id",
+    );
+    let tail = [
+        text(TOPIC),
+        text(TOPIC_ID),
+        Value::Integer(0),
+        text("not_json"),
+        text("expected value at line 1 column 1"),
+        Value::Null,
+    ];
+    let row = |values: [Value; 5]| [&values[..], &tail[..]].concat();
+    let bytes = Value::Blob(all_bytes);
+    let empty = Value::Blob(vec![]);
+    let header_list = r#"[["trace","AP8="],["trace",null],["",""],[{"base64":"/w=="},"YQ=="]]"#;
+    let expected = [
+        row([Value::Integer(0), Value::Integer(1_700_000_000_000), bytes.clone(), bytes, text(header_list)]),
+        row([Value::Integer(1), Value::Integer(-1), empty.clone(), empty, text("[]")]),
+        row([Value::Integer(2), Value::Null, Value::Null, Value::Null, text("[]")]),
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn an_unidentified_message_that_comes_again_is_counted_and_kept_once() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    database.apply(&[batch(0, 0, 1, vec![rejected(0)])]).unwrap();
+    database.move_positions(&[a_move(0, Some(1), 0)]).unwrap();
+    let again = Entry { value: Some(b"changed"), ..rejected(0) };
+    assert_eq!(database.apply(&[batch(0, 0, 1, vec![again])]).unwrap(), counted(0, 0, 1, 0));
+    assert_eq!(place.number("SELECT count(*) FROM unidentified_messages WHERE value = CAST('value' AS BLOB)"), 1);
+    assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 1);
+
+    // The same offset of another topic of that name is another message.
+    let moved =
+        crate::repository::position_change::PositionMove { topic_id: "other".to_owned(), ..a_move(0, Some(1), 0) };
+    database.move_positions(&[moved]).unwrap();
+    database.apply(&[PartitionBatch { topic_id: "other", ..batch(0, 0, 1, vec![rejected(0)]) }]).unwrap();
+    assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 2);
+    place.assert_counted();
+}
+
+#[test]
+fn what_sqlite_refuses_becomes_an_unidentified_message() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    place.execute(
+        "CREATE TRIGGER no_fraud BEFORE INSERT ON opportunities WHEN new.name = 'fraud'
+         BEGIN SELECT RAISE(ABORT, 'we do not want these'); END",
+    );
+    let event = |opportunity| Ok(Event::Opportunity(opportunity));
+    let entries = vec![
+        entry(0, event(opportunity("good_1"))),
+        entry(1, event(Opportunity { name: "fraud".into(), ..opportunity("bad_1") })),
+        entry(2, event(Opportunity { probability: Some(101), ..opportunity("bad_2") })),
+        entry(3, Ok(Event::Project(project("")))),
+        entry(4, event(opportunity("good_2"))),
+    ];
+    assert_eq!(database.apply(&[batch(0, 0, 5, entries)]).unwrap(), counted(2, 0, 3, 0));
+    assert_eq!(place.number("SELECT count(*) FROM opportunities WHERE event_id IN ('good_1', 'good_2')"), 2);
+    assert_eq!(
+        place.query("SELECT kafka_offset, reason, error FROM unidentified_messages ORDER BY id"),
+        [
+            [Value::Integer(1), text("rejected"), text("we do not want these")],
+            [Value::Integer(2), text("rejected"), text("CHECK constraint failed: probability BETWEEN 0 AND 100")],
+            [Value::Integer(3), text("rejected"), text("CHECK constraint failed: event_id <> ''")],
+        ]
+    );
+    place.assert_counted();
+}
+
+#[test]
+fn a_refusal_that_ends_the_transaction_is_an_error() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    place.execute(
+        "CREATE TRIGGER all_or_nothing BEFORE INSERT ON opportunities WHEN new.name = 'fraud'
+         BEGIN SELECT RAISE(ROLLBACK, 'the whole batch'); END",
+    );
+    let bad = Opportunity { name: "fraud".into(), ..opportunity("bad") };
+    let entries = || {
+        vec![
+            entry(0, Ok(Event::Opportunity(opportunity("good")))),
+            entry(1, Ok(Event::Opportunity(bad.clone()))),
+            rejected(2),
+        ]
+    };
+    let error = database.apply(&[batch(0, 0, 3, entries())]).expect_err("nothing can take effect");
+    assert!(!error.is_retriable(), "{error:?}");
+    assert_nothing_applied(&place, &mut database);
+    place.execute("DROP TRIGGER all_or_nothing");
+    assert_eq!(database.apply(&[batch(0, 0, 3, entries())]).unwrap(), counted(2, 0, 1, 0));
+}
+
+fn assert_nothing_applied(place: &Place, database: &mut Database) {
+    assert_eq!(place.number("SELECT count(*) FROM opportunities"), 0);
+    assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 0);
+    let positions = database.positions().unwrap();
+    assert!(positions.iter().all(|stored| stored.next_offset == 0), "{positions:?}");
+}
+
+#[test]
+fn a_batch_from_somewhere_else_takes_no_effect() {
+    let place = Place::new();
+    let mut database = place.open_at_0(2);
+    let good = || batch(0, 0, 2, vec![entry(0, Ok(Event::Opportunity(opportunity("a")))), rejected(1)]);
+    let mut check = |wrong: PartitionBatch<'_>, stored: Option<(i64, &str)>| {
+        let error = database.apply(&[good(), wrong]).expect_err("refused");
+        assert!(!error.is_retriable());
+        let DatabaseError::PositionConflict { stored: found, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(found.as_ref().map(|(offset, topic_id)| (*offset, topic_id.as_str())), stored, "{error}");
+        assert_nothing_applied(&place, &mut database);
+    };
+    check(batch(1, 1, 2, vec![]), Some((0, TOPIC_ID)));
+    check(batch(9, 0, 2, vec![]), None);
+    check(batch(0, 0, 2, vec![]), Some((2, TOPIC_ID))); // the same partition twice
+    check(PartitionBatch { topic_id: "other", ..batch(1, 0, 2, vec![]) }, Some((0, TOPIC_ID)));
+    check(PartitionBatch { topic: "other", ..batch(1, 0, 2, vec![]) }, None);
+    assert_eq!(database.apply(&[good(), batch(0, 2, 3, vec![])]).unwrap(), counted(1, 0, 1, 1));
+}
+
+#[test]
+fn an_unknown_topic_id_is_taken_for_the_same_topic() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let stored_id = |database: &mut Database| database.position(TOPIC, 0).unwrap().map(|stored| stored.topic_id);
+    database.apply(&[PartitionBatch { topic_id: "", ..batch(0, 0, 1, vec![]) }]).unwrap();
+    assert_eq!(stored_id(&mut database).as_deref(), Some(TOPIC_ID), "kept");
+    place.execute("UPDATE consumer_offsets SET topic_id = ''");
+    database.apply(&[batch(0, 1, 2, vec![])]).unwrap();
+    assert_eq!(stored_id(&mut database).as_deref(), Some(TOPIC_ID), "learned");
+}
+
+#[test]
+fn a_batch_that_contradicts_itself_takes_no_effect() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let mut check = |from: i64, next: i64, offsets: &[i64], wrong: Option<i64>| {
+        let entries = offsets.iter().map(|&offset| rejected(offset)).collect();
+        let error = database.apply(&[batch(0, from, next, entries)]).expect_err("refused");
+        assert!(!error.is_retriable());
+        assert!(matches!(error, DatabaseError::BadBatch { offset, .. } if offset == wrong), "{error:?}");
+        assert_nothing_applied(&place, &mut database);
+    };
+    check(0, 3, &[0, 3], Some(3));
+    check(0, 3, &[1, 1], Some(1));
+    check(0, 3, &[2, 1], Some(1));
+    check(0, 3, &[-1], Some(-1));
+    check(0, -1, &[], None);
+    check(0, i64::MIN, &[], None);
+    check(0, i64::MAX, &[i64::MAX], Some(i64::MAX));
+}
+
+#[test]
+fn nothing_at_all_is_a_batch_too() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    assert_eq!(database.apply(&[]).unwrap(), Applied::default());
+    assert_eq!(database.apply(&[batch(0, 0, 0, vec![])]).unwrap(), Applied::default());
+}
+
+#[test]
+fn an_id_of_an_unidentified_message_is_never_used_twice() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    database.apply(&[batch(0, 0, 3, vec![rejected(0), rejected(1), rejected(2)])]).unwrap();
+    let last = place.number("SELECT max(id) FROM unidentified_messages");
+    place.execute("DELETE FROM unidentified_messages");
+    database.apply(&[batch(0, 3, 4, vec![rejected(3)])]).unwrap();
+    assert!(place.number("SELECT id FROM unidentified_messages") > last);
+}
+
+#[test]
+fn a_rejection_says_why() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let entries = Reason::ALL
+        .into_iter()
+        .zip(0..)
+        .map(|(reason, offset)| entry(offset, Err(Rejection { reason, error: format!("because of {reason}") })));
+    database.apply(&[batch(0, 0, 5, entries.collect())]).unwrap();
+    let stored = place.query("SELECT reason, error FROM unidentified_messages ORDER BY id");
+    let expected = ["empty", "not_json", "unknown_type", "invalid_field", "rejected"];
+    assert_eq!(stored, expected.map(|reason| vec![text(reason), text(&format!("because of {reason}"))]));
+}

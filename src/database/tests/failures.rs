@@ -1,0 +1,1 @@
+//! What the environment does to the database, and how it goes on afterwards.

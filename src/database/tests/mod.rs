@@ -1,0 +1,7 @@
+//! The database against real files, looked at from outside with plain SQL.
+
+mod apply;
+mod failures;
+mod files;
+mod order;
+mod positions;
