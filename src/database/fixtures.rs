@@ -28,13 +28,12 @@ impl Place {
             path: directory.path().canonicalize().expect("a path").join("events.db"),
             synchronous: Synchronous::Normal,
             wal_bytes_max: 1 << 30,
-            group_id: GROUP.to_owned(),
         };
         Self { directory, settings }
     }
 
     pub(crate) fn open(&self) -> Database {
-        Database::open(&self.settings).expect("the database opens")
+        Database::open(&self.settings, GROUP).expect("the database opens")
     }
 
     /// Opened, with a position at 0 in each of a number of partitions.

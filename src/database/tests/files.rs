@@ -4,7 +4,7 @@ use std::fs;
 
 use rusqlite::Connection;
 
-use crate::database::fixtures::Place;
+use crate::database::fixtures::{GROUP, Place};
 use crate::database::{Database, DatabaseError, DatabaseLock, DatabaseReader};
 
 #[test]
@@ -67,7 +67,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         make(&place);
         let before = snapshot(&place);
         for error in [
-            Database::open(&place.settings).expect_err("refused for writing"),
+            Database::open(&place.settings, GROUP).expect_err("refused for writing"),
             DatabaseReader::open(&place.settings.path).expect_err("refused for reading"),
         ] {
             assert!(matches!(&error, DatabaseError::Foreign { found, .. } if *found == expected), "{error:?}");
@@ -101,7 +101,7 @@ fn snapshot(place: &Place) -> Vec<(String, Vec<u8>)> {
 fn a_directory_is_no_database() {
     let place = Place::new();
     fs::create_dir(&place.settings.path).unwrap();
-    let error = Database::open(&place.settings).expect_err("refused");
+    let error = Database::open(&place.settings, GROUP).expect_err("refused");
     assert!(matches!(error, DatabaseError::Foreign { found: "no regular file", .. }), "{error:?}");
 }
 
@@ -111,7 +111,7 @@ fn a_newer_database_is_refused() {
     drop(place.open());
     place.execute("PRAGMA user_version = 2");
     for error in [
-        Database::open(&place.settings).expect_err("refused for writing"),
+        Database::open(&place.settings, GROUP).expect_err("refused for writing"),
         DatabaseReader::open(&place.settings.path).expect_err("refused for reading"),
     ] {
         assert!(matches!(error, DatabaseError::NewerSchema { found: 2, supported: 1, .. }), "{error:?}");

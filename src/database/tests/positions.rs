@@ -1,7 +1,7 @@
 //! Positions: found, moved, never from where they are not.
 
-use crate::database::DatabaseError;
 use crate::database::fixtures::{GROUP, Place, TOPIC, TOPIC_ID, a_move, batch};
+use crate::database::{Database, DatabaseError};
 use crate::repository::Applied;
 use crate::repository::position_change::{MoveReason, PositionMove};
 
@@ -25,10 +25,9 @@ fn a_position_is_found_as_it_was_put() {
 
 #[test]
 fn positions_belong_to_their_group() {
-    let mut place = Place::new();
+    let place = Place::new();
     drop(place.open_at_0(1));
-    place.settings.group_id = "group-2".to_owned();
-    let mut database = place.open();
+    let mut database = Database::open(&place.settings, "group-2").unwrap();
     assert_eq!(database.positions().unwrap(), []);
     assert!(!database.knows_topic(TOPIC).unwrap());
     database.move_positions(&[a_move(0, None, 5)]).unwrap();
