@@ -128,6 +128,9 @@ impl<'a> Service<'a> {
         for batch in batches {
             self.positions.advance(batch);
         }
+        if applied.unidentified > 0 {
+            self.unidentified.notice();
+        }
         debug!(
             records = batches.iter().map(|batch| batch.records.len()).sum::<usize>(), applied = applied.applied,
             stale = applied.stale, unidentified = applied.unidentified, absent = applied.absent,

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use crate::database::{Database, DatabaseError};
 
-/// How often the table is looked at. Each look that finds something ends in a sync of the file and a write transaction.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Messages are written out this often at most: each step ends in a sync of the file and a write transaction.
+const STEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Messages written out at a time, at most.
 const STEP_MESSAGES_MAX: u32 = 5000;
@@ -25,8 +25,8 @@ const STEP_BYTES_MAX: usize = 8 << 20;
 #[derive(Debug)]
 pub struct UnidentifiedLog {
     path: Option<PathBuf>,
-    /// When to look at the table again; `None` is now.
-    next_look: Option<Instant>,
+    /// When to write out what may be pending; `None` if nothing is.
+    due: Option<Instant>,
     /// Whether the end of the file is known to be where the cursor stands: not at the start, nor after a failure.
     in_step: bool,
     /// Whether the last attempt failed, and that was logged.
@@ -36,18 +36,30 @@ pub struct UnidentifiedLog {
 impl UnidentifiedLog {
     /// A log at `path`; `None` for no log. Opens nothing yet.
     pub fn new(path: Option<PathBuf>) -> Self {
-        Self { path, next_look: None, in_step: false, failing: false }
+        // A run before this one may have left something.
+        let due = path.is_some().then(Instant::now);
+        Self { path, due, in_step: false, failing: false }
     }
 
-    /// Writes out some of what is pending. To be called in every turn of the loop: it looks once a second, or at once while
-    /// there is more. A failure is logged once and tried again.
+    /// There are new messages in the table.
+    pub fn notice(&mut self) {
+        if self.path.is_some() {
+            self.due.get_or_insert_with(|| Instant::now() + STEP_EVERY);
+        }
+    }
+
+    /// How long until something is to be written out; `None` if nothing is pending.
+    pub fn due_in(&self) -> Option<Duration> {
+        self.due.map(|due| due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Writes out some of what is pending, if it is time. A failure is logged once and tried again.
     pub fn advance(&mut self, database: &mut Database) {
-        let now = Instant::now();
-        if self.next_look.is_some_and(|at| now < at) {
+        if self.due_in() != Some(Duration::ZERO) {
             return;
         }
         let more = self.step(database);
-        self.next_look = if more { None } else { Some(now + LOOK_EVERY) };
+        self.due = if self.failing { Some(Instant::now() + STEP_EVERY) } else { more.then(Instant::now) };
     }
 
     /// Writes out all that is pending, but begins nothing after `until`. What is left is written out by the next run.
