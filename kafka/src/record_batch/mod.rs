@@ -121,7 +121,7 @@ impl PartitionReader {
 
     /// Nothing is left to read, not even an error; the position is the end position.
     pub(crate) fn is_empty(&self) -> bool {
-        self.open.is_none() && self.batches.is_empty() && self.fault.is_none()
+        !self.has_batches() && self.fault.is_none()
     }
 
     /// The size of the first batch in bytes (or the least it can have), if the fetch brought only its beginning: the next
@@ -136,22 +136,21 @@ impl PartitionReader {
         let before = into.len();
         let after = before.saturating_add(records_max);
         let mut bytes_left = to_usize(self.bytes_max);
-        while into.len() < after && (bytes_left > 0 || into.len() == before) {
+        while self.has_batches() && into.len() < after && (bytes_left > 0 || into.len() == before) {
             if let Some(fault) = self.step(after, into, &mut bytes_left) {
                 self.batches.clear();
                 self.open = None;
                 self.fault = Some(fault);
             }
-            if self.open.is_none() && self.batches.is_empty() {
-                break;
-            }
         }
         match &self.fault {
-            Some(fault) if into.len() == before && self.open.is_none() && self.batches.is_empty() => {
-                Err(self.error(fault.clone()))
-            }
+            Some(fault) if into.len() == before && !self.has_batches() => Err(self.error(fault.clone())),
             _ => Ok(()),
         }
+    }
+
+    fn has_batches(&self) -> bool {
+        self.open.is_some() || !self.batches.is_empty()
     }
 
     /// Finds the end of the complete batches by their heads alone.

@@ -20,10 +20,10 @@ import org.apache.kafka.common.record.internal.SimpleRecord;
 import org.apache.kafka.common.utils.BufferSupplier;
 
 /**
- * Writes the record batches beside this file, and what Kafka's own reader finds in them: a line per record in .tsv, with
- * offset, timestamp, key, value and headers in hexadecimal ("-" is null).
+ * Writes the record batches beside this file with Kafka's own client, and what that finds in them: a line per record in
+ * .tsv, with offset, timestamp, key, value and headers, these in hexadecimal ("-" is null).
  *
- * java -cp 'kafka-clients-4.3.1.jar:lz4-java.jar:snappy-java.jar:zstd-jni.jar:slf4j-api.jar' Generate.java
+ * java -cp 'jars/*' Generate.java, where jars/ holds org.apache.kafka:kafka-clients:4.3.1 and what it depends on
  */
 public class Generate {
     static final long NOW = 1_700_000_000_000L;
@@ -31,17 +31,17 @@ public class Generate {
 
     public static void main(String[] arguments) throws Exception {
         for (CompressionType type : CompressionType.values()) {
-            write(type.name, batch(type, TimestampType.CREATE_TIME, -1, 100, records()));
+            write(type.name, "records", batch(type, TimestampType.CREATE_TIME, -1, 100, records()));
             if (type != CompressionType.NONE) {
-                write("large-" + type.name, batch(type, TimestampType.CREATE_TIME, -1, 0, large()));
+                writeBytes("large-" + type.name, batch(type, TimestampType.CREATE_TIME, -1, 0, large()));
             }
         }
-        write("append-time", batch(CompressionType.NONE, TimestampType.LOG_APPEND_TIME, -1, 7, records()));
-        write("no-timestamp", batch(CompressionType.NONE, TimestampType.CREATE_TIME, -1, 0,
+        write("append-time", "append-time", batch(CompressionType.NONE, TimestampType.LOG_APPEND_TIME, -1, 7, records()));
+        write("no-timestamp", "no-timestamp", batch(CompressionType.NONE, TimestampType.CREATE_TIME, -1, 0,
             List.of(new SimpleRecord(RecordBatch.NO_TIMESTAMP, "k".getBytes(), "v".getBytes()))));
-        write("transactions", transactions());
-        write("compacted", compacted());
-        writeBytes("format-1.bin", MemoryRecords.withRecords(V1, 0, Compression.NONE, TimestampType.CREATE_TIME,
+        write("transactions", "transactions", transactions());
+        write("compacted", "compacted", compacted());
+        writeBytes("format-1", MemoryRecords.withRecords(V1, 0, Compression.NONE, TimestampType.CREATE_TIME,
             new SimpleRecord(NOW, "k".getBytes(), "v".getBytes())).buffer());
     }
 
@@ -130,9 +130,8 @@ public class Generate {
         return all;
     }
 
-    static void write(String name, ByteBuffer batches) throws Exception {
-        writeBytes(name + ".bin", batches);
-        if (name.startsWith("large-")) return;
+    static void write(String name, String expected, ByteBuffer batches) throws Exception {
+        writeBytes(name, batches);
         StringBuilder lines = new StringBuilder();
         for (RecordBatch batch : MemoryRecords.readableRecords(batches.duplicate()).batches()) {
             if (batch.isControlBatch()) continue;
@@ -146,13 +145,13 @@ public class Generate {
                 lines.append('\n');
             }
         }
-        Files.writeString(Path.of(name + ".tsv"), lines);
+        Files.writeString(Path.of(expected + ".tsv"), lines);
     }
 
     static void writeBytes(String name, ByteBuffer buffer) throws Exception {
         byte[] bytes = new byte[buffer.remaining()];
         buffer.duplicate().get(bytes);
-        Files.write(Path.of(name), bytes);
+        Files.write(Path.of(name + ".bin"), bytes);
     }
 
     static String hex(ByteBuffer buffer) {

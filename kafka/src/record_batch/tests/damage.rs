@@ -1,0 +1,195 @@
+//! Compressed bytes of other encoders, damaged bytes and bytes that would decompress into too many.
+
+use std::io::Write;
+
+use super::forge::{HEADER_BYTES, seal, with_payload};
+use super::*;
+
+/// The records of `none.bin`.
+fn plain() -> Vec<u8> {
+    testdata!("none.bin")[HEADER_BYTES..].to_vec()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn snappy(bytes: &[u8]) -> Vec<u8> {
+    snap::raw::Encoder::new().compress_vec(bytes).unwrap()
+}
+
+fn xerial(bytes: &[u8]) -> Vec<u8> {
+    let mut framed = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01".to_vec();
+    for block in bytes.chunks(100) {
+        let block = snappy(block);
+        framed.extend(u32::try_from(block.len()).unwrap().to_be_bytes());
+        framed.extend(block);
+    }
+    framed
+}
+
+fn lz4(bytes: &[u8], mode: lz4_flex::frame::BlockMode) -> Vec<u8> {
+    let info = lz4_flex::frame::FrameInfo::new().block_mode(mode).content_checksum(true);
+    let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+}
+
+const LINKED: lz4_flex::frame::BlockMode = lz4_flex::frame::BlockMode::Linked;
+const INDEPENDENT: lz4_flex::frame::BlockMode = lz4_flex::frame::BlockMode::Independent;
+
+#[test]
+fn other_encoders_framings() {
+    let plain = plain();
+    let (head, tail) = plain.split_at(plain.len() / 2);
+    let skippable = [&b"\x50\x2a\x4d\x18\x03\0\0\0abc"[..]].concat();
+    for (codec, payload) in [
+        (1, gzip(&plain)),
+        (1, [gzip(head), gzip(tail)].concat()),
+        (2, snappy(&plain)),
+        (2, xerial(&plain)),
+        (3, lz4(&plain, LINKED)),
+        (3, [lz4(head, LINKED), lz4(tail, INDEPENDENT)].concat()),
+        (4, zstd(&plain)),
+        (4, [zstd(head), skippable, zstd(tail)].concat()),
+    ] {
+        let records = read_all(&mut reader(with_payload(codec, &payload), 0));
+        assert_eq!(lines(&records), RECORDS, "codec {codec}");
+    }
+}
+
+#[test]
+fn bombs_stop_at_the_limit() {
+    const LIMIT: u32 = 1024 * 1024;
+    let zeros = vec![0; 32 * 1024 * 1024];
+    for (codec, payload) in [
+        (1, gzip(&zeros)),
+        (2, snappy(&zeros)),
+        (2, xerial(&zeros[..2 * 1024 * 1024])),
+        (3, lz4(&zeros, INDEPENDENT)),
+        (3, lz4(&zeros[..1_100_000], INDEPENDENT).repeat(20)),
+        (4, zstd(&zeros)),
+        (4, zstd(&zeros[..100_000]).repeat(20)),
+    ] {
+        let isolation = IsolationLevel::ReadUncommitted;
+        let bytes = with_payload(codec, &payload).into();
+        let mut reader = PartitionReader::new(partition(), bytes, 0, isolation, vec![], LIMIT);
+        let (records, end) = drain(&mut reader, 10);
+        assert!(records.is_empty());
+        let Err(Error::BatchTooLarge { offset: 100, limit_bytes, .. }) = end else { panic!("codec {codec}: {end:?}") };
+        assert_eq!(limit_bytes, LIMIT.into());
+    }
+}
+
+#[test]
+fn a_batch_of_just_the_limit_is_read() {
+    let plain = plain();
+    let limit = u32::try_from(plain.len()).unwrap();
+    for (codec, payload) in
+        [(1, gzip(&plain)), (2, snappy(&plain)), (2, xerial(&plain)), (3, lz4(&plain, LINKED)), (4, zstd(&plain))]
+    {
+        let read = |bytes_max| {
+            let bytes = with_payload(codec, &payload).into();
+            let isolation = IsolationLevel::ReadUncommitted;
+            drain(&mut PartitionReader::new(partition(), bytes, 0, isolation, vec![], bytes_max), 100).1
+        };
+        assert!(read(limit).is_ok(), "codec {codec}");
+        assert!(matches!(read(limit - 1), Err(Error::BatchTooLarge { .. })), "codec {codec}");
+    }
+}
+
+#[test]
+fn announced_sizes_that_the_bytes_cannot_hold() {
+    // A raw snappy block of 3 bytes that announces 4 GiB, alone and in a frame.
+    let raw = [0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0];
+    let framed = [&b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01\0\0\0\x07"[..], &raw].concat();
+    let longer = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01\xff\xff\xff\xff\0".to_vec();
+    let cut = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01\0\0".to_vec();
+    // A zstd frame that announces a window of 2 TiB.
+    let window = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xff, 0x01, 0, 0];
+    for (codec, payload) in [(2, raw.to_vec()), (2, framed), (2, longer), (2, cut), (4, window)] {
+        let (_, end) = drain(&mut reader(with_payload(codec, &payload), 0), 10);
+        let Err(Error::CorruptBatch { detail, .. }) = end else { panic!("codec {codec}: {end:?}") };
+        assert!(detail.contains("cannot be decompressed"), "{detail}");
+    }
+}
+
+#[test]
+fn every_flipped_bit_behind_the_checksum_is_noticed() {
+    let fine = testdata!("none.bin");
+    for at in 16..fine.len() {
+        for bit in 0..8 {
+            let mut bytes = fine.to_vec();
+            bytes[at] ^= 1 << bit;
+            let (records, end) = drain(&mut reader(bytes, 0), 1000);
+            assert!(records.is_empty() && matches!(end, Err(Error::CorruptBatch { .. })), "bit {bit} of byte {at}");
+        }
+    }
+}
+
+#[test]
+fn records_before_a_damaged_batch_are_given_out_first() {
+    let mut bytes = testdata!("transactions.bin").to_vec();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    let mut reader = reader(bytes, 0);
+    let (records, end) = drain(&mut reader, 1000);
+    assert_eq!((records.len(), reader.position()), (8, 11));
+    assert!(matches!(end, Err(Error::CorruptBatch { offset: 11, .. })));
+}
+
+/// Bytes from a fixed seed (xorshift64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 8).unwrap() % end
+    }
+}
+
+/// What a hostile peer can do: any bytes, checksum right. The outcome varies, but it is never a panic, and offsets stay in
+/// order.
+#[test]
+fn random_damage_under_a_valid_checksum() {
+    let none = testdata!("none.bin");
+    let gzip = testdata!("gzip.bin");
+    let snappy = testdata!("snappy.bin");
+    let lz4 = testdata!("lz4.bin");
+    let zstd = testdata!("zstd.bin");
+    let transactions = testdata!("transactions.bin");
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    for fine in [none, gzip, snappy, lz4, zstd, transactions] {
+        for _ in 0..3_000 {
+            let mut bytes = fine.to_vec();
+            for _ in 0..=random.below(4) {
+                let at = 17 + random.below(bytes.len() - 17);
+                bytes[at] = u8::try_from(random.below(256)).unwrap();
+            }
+            let keep = HEADER_BYTES + random.below(bytes.len() - HEADER_BYTES + 1);
+            if random.below(4) == 0 {
+                bytes.truncate(keep);
+            }
+            let (records, _) = drain(&mut reader(seal(bytes), 0), 7);
+            assert!(records.is_sorted_by(|earlier, later| earlier.offset < later.offset));
+        }
+    }
+}
+
+#[test]
+fn random_bytes() {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..3_000 {
+        let bytes: Vec<u8> = (0..random.below(200)).map(|_| u8::try_from(random.below(256)).unwrap()).collect();
+        let (records, _) = drain(&mut reader(bytes, 0), 7);
+        assert!(records.is_empty());
+    }
+}
