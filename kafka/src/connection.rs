@@ -4,6 +4,9 @@
 //! A connection whose request failed on the wire is closed and stays so: what the peer would send next could not be told
 //! from the answer that is missing.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
