@@ -10,7 +10,6 @@ mod tests;
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -62,27 +61,9 @@ impl Default for ConnectionSettings {
 pub(crate) struct Connection {
     address: Address,
     settings: ConnectionSettings,
-    stream: Arc<TcpStream>,
+    stream: TcpStream,
     versions: HashMap<i16, (i16, i16)>,
     correlation_id: i32,
-}
-
-/// Closes a connection from another thread.
-#[derive(Debug, Clone)]
-pub(crate) struct Closer(Arc<TcpStream>);
-
-impl Closer {
-    /// A call that waits for an answer returns at once with an error, and so does every later one.
-    pub(crate) fn close(&self) {
-        shut_down(&self.0);
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        // A closer may hold the socket open for longer.
-        shut_down(&self.stream);
-    }
 }
 
 fn shut_down(stream: &TcpStream) {
@@ -99,22 +80,12 @@ impl Connection {
         let mut connection = Self {
             address: address.clone(),
             settings: settings.clone(),
-            stream: Arc::new(stream),
+            stream,
             versions: HashMap::new(),
             correlation_id: 0,
         };
         connection.negotiate(&deadline)?;
         Ok(connection)
-    }
-
-    /// The broker's address, as it was given.
-    pub(crate) fn address(&self) -> &Address {
-        &self.address
-    }
-
-    /// What closes this connection from another thread.
-    pub(crate) fn closer(&self) -> Closer {
-        Closer(Arc::clone(&self.stream))
     }
 
     /// Sends a request and waits for its answer.

@@ -1,7 +1,6 @@
 //! A connection against peers that misbehave on purpose, over real sockets.
 
 use std::net::TcpListener;
-use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use bytes::BytesMut;
@@ -16,7 +15,7 @@ use crate::types::IsolationLevel;
 
 const RECEIVE_BYTES_MAX: u32 = 1024 * 1024;
 /// For peers that answer: never waited for.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 /// For peers that do not.
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -111,7 +110,6 @@ fn a_good_answer() {
         peer.answer(&MetadataResponse::default().with_cluster_id(Some("c".into())), version, correlation_id);
     });
     let mut connection = Connection::open(&address, &settings(LONG)).unwrap();
-    assert_eq!(connection.address(), &address);
     assert_eq!(connection.call(&metadata()).unwrap().cluster_id.as_deref(), Some("c"));
     thread.join().unwrap();
 }
@@ -233,25 +231,6 @@ fn memory_grows_with_the_bytes_that_come() {
 }
 
 #[test]
-fn another_thread_closes_a_waiting_connection() {
-    let (asked, was_asked) = mpsc::channel();
-    let (address, peer) = peer(move |peer| {
-        peer.greet(&[(METADATA, 4, 13)]);
-        peer.request().unwrap();
-        asked.send(()).unwrap();
-        assert_eq!(peer.request(), None);
-    });
-    let mut connection = Connection::open(&address, &settings(LONG)).unwrap();
-    let closer = connection.closer();
-    let caller = thread::spawn(move || connection.call(&metadata()));
-    was_asked.recv().unwrap();
-    closer.close();
-    assert!(matches!(caller.join().unwrap(), Err(Error::Disconnected { .. })));
-    closer.close();
-    peer.join().unwrap();
-}
-
-#[test]
 fn a_refusal_leaves_the_connection_usable() {
     let (address, thread) = peer(|peer| {
         peer.greet(&[(METADATA, 0, 13)]);
@@ -340,6 +319,6 @@ fn every_address_of_a_name_is_tried() {
     // "localhost" often has an IPv6 address before this one, on which nobody listens.
     let (address, thread) = peer(|peer| peer.greet(&[]));
     let address = Address { host: "localhost".to_owned(), ..address };
-    assert_eq!(Connection::open(&address, &settings(LONG)).unwrap().address(), &address);
+    Connection::open(&address, &settings(LONG)).unwrap();
     thread.join().unwrap();
 }

@@ -21,6 +21,9 @@ use kafka_protocol::messages::offset_fetch_response::{
 use kafka_protocol::messages::{self, BrokerId, GroupId, RequestHeader, fetch_response, find_coordinator_response};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
+use super::api_versions::ApiVersions;
+use super::find_coordinator::Coordinator;
+use super::list_offsets::ListedOffset;
 use super::*;
 use crate::types::{CommittedOffset, IsolationLevel, TopicId, TopicPartition};
 

@@ -14,7 +14,7 @@ fn find_coordinator() {
     for version in versions(&request) {
         let sent: messages::FindCoordinatorRequest = sent(&request, version);
         assert_eq!(sent.key_type, 0);
-        let keys: Vec<&str> = sent.coordinator_keys.iter().map(|key| key.as_str()).collect();
+        let keys: Vec<&str> = sent.coordinator_keys.iter().map(kafka_protocol::protocol::StrBytes::as_str).collect();
         assert_eq!((sent.key.as_str(), keys), if version >= 4 { ("", vec![GROUP]) } else { (GROUP, vec![]) });
 
         let response = |group, id, host, port, error| {
@@ -44,7 +44,7 @@ fn find_coordinator() {
     }
 }
 
-/// A partition of an OffsetFetch response: topic, number, offset, epoch, metadata, error.
+/// A partition of an `OffsetFetch` response: topic, number, offset, epoch, metadata, error.
 type Committed = (&'static str, i32, i64, i32, Option<&'static str>, i16);
 
 fn offset_fetch_response(
