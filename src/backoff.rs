@@ -168,8 +168,7 @@ mod tests {
     #[test]
     fn a_stop_during_the_attempt_cuts_the_wait_short() {
         let stop = Stop::manual();
-        let policy =
-            RetryPolicy { initial: Duration::from_secs(3600), max: Duration::from_secs(3600), attempts_max: None };
+        let policy = RetryPolicy { initial: Duration::from_hours(1), max: Duration::from_hours(1), attempts_max: None };
         let attempt = || -> Result<(), Failure> {
             stop.request();
             Err(Failure::Passing)

@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     /// Longer than any test may take.
-    const FOREVER: Duration = Duration::from_secs(3600);
+    const FOREVER: Duration = Duration::from_hours(1);
 
     fn counter(stop: &Stop) -> Arc<AtomicU32> {
         let calls = Arc::new(AtomicU32::new(0));

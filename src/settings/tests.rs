@@ -35,10 +35,6 @@ fn address(host: &str, port: u16) -> Address {
     Address { host: host.to_owned(), port }
 }
 
-fn some_path(path: &str) -> Option<PathBuf> {
-    Some(PathBuf::from(path))
-}
-
 #[test]
 fn defaults() {
     let expected = Settings {
@@ -62,20 +58,16 @@ fn defaults() {
             synchronous: Synchronous::Normal,
             wal_bytes_max: 1_073_741_824,
         },
-        retry: RetryPolicy {
-            initial: Duration::from_millis(200),
-            max: Duration::from_millis(30_000),
-            attempts_max: None,
-        },
+        retry: RetryPolicy { initial: Duration::from_millis(200), max: Duration::from_secs(30), attempts_max: None },
         log: LogSettings {
             app_env: AppEnv::Development,
             level: LevelFilter::Info,
-            file: some_path("logs/consumer.log"),
+            file: Some(PathBuf::from("logs/consumer.log")),
         },
         batch_records_max: NonZeroUsize::new(5000).unwrap(),
         fail_on_data_loss: true,
         shutdown_timeout: Duration::from_secs(10),
-        unidentified_log_file: some_path("logs/unidentified_messages.log"),
+        unidentified_log_file: Some(PathBuf::from("logs/unidentified_messages.log")),
         warnings: Vec::new(),
     };
     assert_eq!(load(&[]), Ok(expected));
@@ -343,7 +335,9 @@ fn database_url() {
 
 #[test]
 fn log_files() {
-    let good = || vec![("", None), ("/var/log/x.log", some_path("/var/log/x.log")), ("x y", some_path("x y"))];
+    let good = || {
+        vec![("", None), ("/var/log/x.log", Some(PathBuf::from("/var/log/x.log"))), ("x y", Some(PathBuf::from("x y")))]
+    };
     check_good("LOG_FILE", |settings| settings.log.file, good());
     check_good("UNIDENTIFIED_LOG_FILE", |settings| settings.unidentified_log_file, good());
     assert!(load(&[("LOG_FILE", ""), ("UNIDENTIFIED_LOG_FILE", "")]).is_ok());
@@ -513,7 +507,7 @@ fn not_supported_yet() {
     let client = ClientCertificate { certificate: PathBuf::from("cert"), key: PathBuf::from("key") };
     assert_eq!(
         understand(&tls).unwrap().kafka.security,
-        Security { tls: Some(Tls { ca: some_path("ca"), client: Some(client) }), sasl: None }
+        Security { tls: Some(Tls { ca: Some(PathBuf::from("ca")), client: Some(client) }), sasl: None }
     );
     assert_eq!(
         load(&tls),
