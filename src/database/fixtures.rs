@@ -156,6 +156,6 @@ pub(crate) fn project(event_id: &str) -> Project<'_> {
     }
 }
 
-pub(crate) fn modified(last_modified: &str) -> Option<MetaData<'static>> {
-    Some(MetaData { json: "{}", last_modified: Some(last_modified.to_owned()) })
+pub(crate) fn modified(last_modified: &str) -> MetaData<'static> {
+    MetaData { json: "{}", last_modified: Some(last_modified.to_owned()) }
 }

@@ -117,10 +117,16 @@ fn the_position_and_its_counters_move_with_the_rows() {
     let place = Place::new();
     let mut database = place.open_at_0(2);
     let newer = || {
-        Event::Opportunity(Opportunity { meta_data: modified("2024-02-01T00:00:00.000000000Z"), ..opportunity("a") })
+        Event::Opportunity(Opportunity {
+            meta_data: Some(modified("2024-02-01T00:00:00.000000000Z")),
+            ..opportunity("a")
+        })
     };
     let older = || {
-        Event::Opportunity(Opportunity { meta_data: modified("2024-01-01T00:00:00.000000000Z"), ..opportunity("a") })
+        Event::Opportunity(Opportunity {
+            meta_data: Some(modified("2024-01-01T00:00:00.000000000Z")),
+            ..opportunity("a")
+        })
     };
     let first =
         [batch(0, 0, 10, vec![entry(0, Ok(newer())), entry(1, Ok(older())), rejected(4)]), batch(1, 0, 3, vec![])];

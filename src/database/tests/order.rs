@@ -148,7 +148,10 @@ fn the_same_event_again_is_applied_and_keeps_its_first_time() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     let event = || {
-        Event::Opportunity(Opportunity { meta_data: modified("2024-05-06T07:08:09.000000000Z"), ..opportunity("a") })
+        Event::Opportunity(Opportunity {
+            meta_data: Some(modified("2024-05-06T07:08:09.000000000Z")),
+            ..opportunity("a")
+        })
     };
     let again = || batch(0, 0, 1, vec![entry(0, Ok(event()))]);
     database.apply(&[again()]).unwrap();
