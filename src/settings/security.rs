@@ -1,10 +1,9 @@
 //! How a connection to a broker is encrypted and who we are there. Reads the files that hold secrets, not certificates.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::variables::Variables;
+use super::variables::{Variables, read_text};
 use super::{SettingsError, rules};
 
 /// Encryption and authentication; neither by default.
@@ -166,8 +165,7 @@ fn refuse_given<T, const N: usize>(given: [(bool, &'static str); N], needed: &st
 /// The file's text without the line end that editors leave.
 fn read_password(path: &Path) -> Result<String, SettingsError> {
     let variable = "KAFKA_SASL_PASSWORD_FILE";
-    let text =
-        fs::read_to_string(path).map_err(|source| SettingsError::File { variable, path: path.to_owned(), source })?;
+    let text = read_text(path).map_err(|source| SettingsError::File { variable, path: path.to_owned(), source })?;
     let password = text.strip_suffix('\n').unwrap_or(&text);
     let password = password.strip_suffix('\r').unwrap_or(password);
     if password.is_empty() {

@@ -567,11 +567,13 @@ fn files() {
         "KAFKA_TOPIC=",
         "KAFKA_TOPIC is ''; allowed: one or several comma-separated topic names of 1 to 249 letters, digits, '.', '_' and '-'",
     );
-    refused(&"#".repeat(65_537), "cannot read the settings file 'FILE': 65537 bytes, more than 65536");
+    refused(&"#".repeat(65_537), "cannot read the settings file 'FILE': more than 65536 bytes");
     assert_eq!(
         load_file(b"KAFKA_TOPIC=\xff"),
-        Err("cannot read the settings file 'FILE': invalid utf-8 sequence of 1 bytes from index 12".to_owned())
+        Err("cannot read the settings file 'FILE': stream did not contain valid UTF-8".to_owned())
     );
+    let endless = Settings::load([], Some(Path::new("/dev/zero"))).unwrap_err();
+    assert_eq!(ErrorChain(&endless).to_string(), "cannot read the settings file '/dev/zero': more than 65536 bytes");
     let error = Settings::load([], Some(Path::new("/no/such/.env"))).unwrap_err();
     assert_eq!(
         ErrorChain(&error).to_string(),

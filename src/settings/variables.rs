@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::SettingsError;
@@ -11,13 +11,12 @@ use super::rules::shorten;
 
 /// The file that is read if none is named.
 const ENV_FILE_DEFAULT: &str = ".env";
-/// A settings file is not larger than this, in bytes.
-const ENV_FILE_BYTES_MAX: usize = 64 << 10;
+/// A file with settings or with a secret is not larger than this, in bytes.
+const FILE_BYTES_MAX: u64 = 64 << 10;
 /// A name is suspected to be a misspelt one if so few letters are wrong, missing or too many.
 const MISSPELT_LETTERS_MAX: usize = 2;
 
-/// Where the settings are taken from.
-#[derive(Debug)]
+/// Where the settings are taken from. Not to be printed: secrets are among them.
 pub(super) struct Variables {
     values: HashMap<String, OsString>,
     /// Every name that has been asked for: so this is the list of those that mean something.
@@ -122,19 +121,24 @@ fn judge<T>(
 fn read_file(named: Option<&Path>) -> Result<HashMap<String, OsString>, SettingsError> {
     let path = named.unwrap_or(Path::new(ENV_FILE_DEFAULT));
     let unreadable = |source| SettingsError::EnvFile { path: path.to_owned(), source };
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
+    let text = match read_text(path) {
+        Ok(text) => text,
         Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
         Err(error) => return Err(unreadable(error)),
     };
-    if bytes.len() > ENV_FILE_BYTES_MAX {
-        let why = format!("{} bytes, more than {ENV_FILE_BYTES_MAX}", bytes.len());
-        return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, why)));
-    }
-    let text =
-        String::from_utf8(bytes).map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
     // Some editors begin a file with a byte order mark.
     parse(text.strip_prefix('\u{feff}').unwrap_or(&text), path)
+}
+
+/// The whole of a small text file.
+pub(super) fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if u64::try_from(text.len()).is_ok_and(|bytes| bytes <= FILE_BYTES_MAX) {
+        Ok(text)
+    } else {
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {FILE_BYTES_MAX} bytes")))
+    }
 }
 
 fn parse(text: &str, path: &Path) -> Result<HashMap<String, OsString>, SettingsError> {

@@ -114,7 +114,7 @@ impl Tables {
         self.database.move_positions(&[moved]).unwrap();
         let name = format!("{event:?}");
         let name = || name.as_str().into();
-        let meta_data = || event.last_modified.and_then(modified);
+        let meta_data = || event.last_modified.map(modified);
         let events = [
             Event::Opportunity(Opportunity { name: name(), meta_data: meta_data(), ..opportunity("the one") }),
             Event::Project(Project { name: name(), meta_data: meta_data(), ..project("the one") }),
