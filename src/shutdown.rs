@@ -139,12 +139,13 @@ impl Stop {
             .changed
             .wait_while(self.lock(), |state| !self.is_requested() && !state.finished)
             .unwrap_or_else(PoisonError::into_inner);
-        if state.finished {
-            return;
-        }
+        let finished = state.finished;
+        // Logging may take its time, and asking for the flag must not.
         drop(state);
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        log::info!(timeout_ms; "stopping; a second signal ends the process at once");
+        if !finished {
+            log::info!(timeout_ms; "stopping; a second signal ends the process at once");
+        }
         let (state, _) = self
             .0
             .changed

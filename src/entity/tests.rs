@@ -196,6 +196,8 @@ fn nesting_is_limited_everywhere() {
     check(opportunity_json(&format!(r#","x":{many}"#)), Ok(extra(&format!(r#"{{"x":{many}}}"#))));
     let quoted = format!(r#"["{}","\"{}","\\"]"#, "[{".repeat(1_000), "[{".repeat(1_000));
     check(opportunity_json(&format!(r#","x":{quoted}"#)), Ok(extra(&format!(r#"{{"x":{quoted}}}"#))));
+    let behind_backslash = format!(r#","x":["\\",{}]"#, lists(127));
+    check(opportunity_json(&behind_backslash), Err((Reason::NotJson, TOO_DEEP)));
     assert!(matches!(decode(Some(&[b']'; 1_000])), Err(rejection) if rejection.reason == Reason::NotJson));
 }
 
