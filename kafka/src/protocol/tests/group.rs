@@ -14,7 +14,7 @@ fn find_coordinator() {
     for version in versions(&request) {
         let sent: messages::FindCoordinatorRequest = sent(&request, version);
         assert_eq!(sent.key_type, 0);
-        let keys: Vec<&str> = sent.coordinator_keys.iter().map(kafka_protocol::protocol::StrBytes::as_str).collect();
+        let keys: Vec<&str> = sent.coordinator_keys.iter().map(StrBytes::as_str).collect();
         assert_eq!((sent.key.as_str(), keys), if version >= 4 { ("", vec![GROUP]) } else { (GROUP, vec![]) });
 
         let response = |group, id, host, port, error| {
