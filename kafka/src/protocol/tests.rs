@@ -22,7 +22,6 @@ use kafka_protocol::messages::{self, BrokerId, GroupId, RequestHeader, fetch_res
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
 use super::api_versions::ApiVersions;
-use super::find_coordinator::Coordinator;
 use super::list_offsets::ListedOffset;
 use super::*;
 use crate::types::{CommittedOffset, IsolationLevel, TopicId, TopicPartition};
@@ -190,20 +189,28 @@ fn metadata() {
             ],
         };
         check(&request, version, &response, &Ok(expected));
+    }
+}
 
-        let wrong = |topics| response.clone().with_topics(topics);
+#[test]
+fn metadata_that_does_not_answer_the_question() {
+    let request = MetadataRequest { topics: vec!["a".into(), "b".into()] };
+    let topic = |name| MetadataResponseTopic::default().with_name(Some(topic_name(name)));
+    let twice = vec![MetadataResponsePartition::default(); 2];
+    for version in versions(&request) {
         for topics in [
-            vec![topic("a", [0; 16], 0)],
-            vec![topic("a", [0; 16], 0), topic("a", [0; 16], 0)],
-            vec![topic("a", [0; 16], 0), topic("b", [0; 16], 0), topic("c", [0; 16], 0)],
-            vec![topic("b", [0; 16], 0), topic("a", [0; 16], 0).with_partitions(vec![found(0, 1, 4, 0); 2])],
+            vec![topic("a")],
+            vec![topic("a"), topic("a")],
+            vec![topic("a"), topic("b"), topic("c")],
+            vec![topic("b"), topic("a").with_partitions(twice.clone())],
         ] {
-            assert!(is_malformed(&decoded(&request, version, encoded(&wrong(topics), version))));
+            let response = messages::MetadataResponse::default().with_topics(topics);
+            assert!(is_malformed(&decoded(&request, version, encoded(&response, version))));
         }
     }
     let refused = messages::MetadataResponse::default().with_error_code(129);
     let expected = Err(Failure::Refused { code: ErrorCode(129), subject: String::new() });
-    check(&request, 13, &refused, &expected);
+    check(&MetadataRequest { topics: Vec::new() }, 13, &refused, &expected);
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(super) struct Records {
     batch: Batch,
     payload: Reader,
     left: u32,
-    offset_delta_min: i32,
+    offset_delta_min: i64,
     header_bytes_left: usize,
 }
 
@@ -67,9 +67,9 @@ impl Records {
     fn record(&mut self, mut body: Reader) -> Result<Record, RecordError> {
         body.i8()?; // attributes: none are defined
         let timestamp_delta = body.varlong()?;
-        let offset_delta = body.varint()?;
-        if !(self.offset_delta_min..=self.batch.last_offset_delta).contains(&offset_delta) {
-            let (low, high) = (self.offset_delta_min, self.batch.last_offset_delta);
+        let offset_delta = i64::from(body.varint()?);
+        let (low, high) = (self.offset_delta_min, i64::from(self.batch.last_offset_delta));
+        if !(low..=high).contains(&offset_delta) {
             let detail = format!("a record's offset lies {offset_delta} after the batch's, not {low} to {high}");
             return Err(body.malformed(&detail).into());
         }
@@ -83,10 +83,10 @@ impl Records {
         let value = body.varint_bytes()?;
         let headers = self.headers(&mut body)?;
         body.finish()?;
-        // Neither sum overflows: the head was checked for the last offset, and i32::MAX can only be the last delta.
-        self.offset_delta_min = offset_delta.saturating_add(1);
+        self.offset_delta_min = offset_delta + 1;
         Ok(Record {
-            offset: self.batch.base_offset.saturating_add(offset_delta.into()),
+            // The batch's last offset has been checked to be one.
+            offset: self.batch.base_offset.saturating_add(offset_delta),
             timestamp_ms: Some(timestamp).filter(|timestamp| *timestamp != NO_TIMESTAMP),
             key,
             value,

@@ -83,8 +83,14 @@ fn responses_in_all_versions() {
             ],
         };
         check(&request, version, &response, &Ok(expected));
+    }
+}
 
-        let empty = |number| PartitionData::default().with_partition_index(number).with_records(None);
+#[test]
+fn responses_that_do_not_answer_the_question() {
+    let request = request(vec![wanted("a", 0, Some(TOPIC_ID)), wanted("a", 1, Some(TOPIC_ID))]);
+    let empty = |number| PartitionData::default().with_partition_index(number).with_records(None);
+    for version in versions(&request) {
         for topics in [
             vec![topic(version, "b", TopicId([8; 16]), vec![empty(0)])],
             vec![topic(version, "a", TOPIC_ID, vec![empty(2)])],

@@ -105,6 +105,21 @@ fn a_batch_of_just_the_limit_is_read() {
 }
 
 #[test]
+fn one_call_decompresses_no_more_than_about_the_limit() {
+    let (first, mut second) = (testdata!("zstd.bin").to_vec(), testdata!("zstd.bin").to_vec());
+    second[..8].copy_from_slice(&120i64.to_be_bytes());
+    let limit = u32::try_from(plain().len()).unwrap();
+    let bytes = [first, second].concat().into();
+    let mut reader = PartitionReader::new(partition(), bytes, 0, IsolationLevel::ReadUncommitted, vec![], limit);
+    let mut records = Vec::new();
+    for expected in [20, 40] {
+        reader.read(1000, &mut records).unwrap();
+        assert_eq!(records.len(), expected);
+    }
+    assert!(reader.is_empty());
+}
+
+#[test]
 fn announced_sizes_that_the_bytes_cannot_hold() {
     // A raw snappy block of 3 bytes that announces 4 GiB, alone and in a frame.
     let raw = [0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0];
