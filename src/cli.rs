@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use lexopt::prelude::{Long, Short, Value};
 
+use crate::settings::shorten;
+
 /// Printed by `--help`.
 pub const HELP: &str = "\
 Reads enterprise events from Apache Kafka and keeps them in SQLite, each exactly once.
@@ -107,7 +109,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
             Long("env-file") => env_file = Some(PathBuf::from(parser.value()?)),
             Long("exit-at-end") => exit_at_end = true,
             Long("json") => json = true,
-            Value(name) if command.is_none() => command = Some(name.to_string_lossy().into_owned()),
+            Value(name) if command.is_none() => command = Some(known_yet(&name.to_string_lossy())?),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -115,9 +117,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         None | Some("run") => Command::Run { exit_at_end },
         Some("check") => Command::Check,
         Some("status") => Command::Status { json },
-        Some("replay") => return Err(UsageError::NotYet("replay")),
-        Some("verify") => return Err(UsageError::NotYet("verify")),
-        Some(name) => return Err(UsageError::Command(name.to_owned())),
+        Some(name) => return Err(UsageError::Command(shorten(name))),
     };
     match command {
         Command::Run { .. } => {}
@@ -130,6 +130,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         _ => {}
     }
     Ok(Invocation { env_file, command })
+}
+
+/// The name of a command, unless it is one whose options are not even known yet.
+fn known_yet(name: &str) -> Result<String, UsageError> {
+    match name {
+        "replay" => Err(UsageError::NotYet("replay")),
+        "verify" => Err(UsageError::NotYet("verify")),
+        name => Ok(name.to_owned()),
+    }
 }
 
 /// Prints to standard output. A reader that has gone (`| head`) is no failure.
@@ -177,7 +186,7 @@ mod tests {
         check("status --exit-at-end", Err("'--exit-at-end' belongs to the command 'run'; see --help"));
         check("--env-file", Err("missing argument for option '--env-file'; see --help"));
         check("--fast", Err("invalid option '--fast'; see --help"));
-        check("replay", Err("the command 'replay' is not supported yet"));
+        check("replay --dry-run", Err("the command 'replay' is not supported yet"));
         check("verify", Err("the command 'verify' is not supported yet"));
     }
 }
