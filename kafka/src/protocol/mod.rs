@@ -29,7 +29,7 @@ use crate::types::{Address, IsolationLevel};
 pub(crate) use api_versions::ApiVersionsRequest;
 pub(crate) use asked::{Asked, by_topic};
 pub(crate) use fetch::{AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchedPartition};
-pub(crate) use find_coordinator::{Coordinator, FindCoordinatorRequest};
+pub(crate) use find_coordinator::FindCoordinatorRequest;
 pub(crate) use list_offsets::{ListOffsetsRequest, OffsetSpec};
 pub(crate) use metadata::MetadataRequest;
 pub use metadata::{BrokerInfo, Metadata, PartitionMetadata, TopicMetadata};

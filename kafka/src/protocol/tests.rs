@@ -22,6 +22,7 @@ use kafka_protocol::messages::{self, BrokerId, GroupId, RequestHeader, fetch_res
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
 use super::api_versions::ApiVersions;
+use super::find_coordinator::Coordinator;
 use super::list_offsets::ListedOffset;
 use super::*;
 use crate::types::{CommittedOffset, IsolationLevel, TopicId, TopicPartition};
