@@ -433,7 +433,7 @@ fn settings_files() {
     let file = &["--env-file", "env"][..];
     check(b"", &["--env-file", "nowhere"], &["'nowhere'", "No such file"], "");
     check(b"", &["--env-file", "."], &["'.'", "directory"], "");
-    check(b"LOG_LEVEL=\xff", file, &["'env'", "utf-8"], "");
+    check(b"LOG_LEVEL=\xff", file, &["'env'", "UTF-8"], "");
     check(b"# fine\n\nAPP_ENV=production\nKAFKA_SASL_PASSWORD 'hush'\n", file, &["'env'", "line 4", "NAME=value"], "");
     check(b"KAFKA_SASL_PASSWORD='hush\nLOG_LEVEL=INFO\n", file, &["'env'", "line 1", "KAFKA_SASL_PASSWORD="], "hush");
     check(b"LOG_LEVEL=INFO\nLOG_LEVEL=WARN\n", file, &["'env'", "LOG_LEVEL", "more than once"], "");
