@@ -45,6 +45,7 @@ final class Administration {
             case "delete-topic" -> deleteTopic(subject);
             case "add-partitions" -> addPartitions(subject, Integer.parseInt(rest.get(0)));
             case "configure-topic" -> configureTopic(subject, rest);
+            case "topic-exists" -> List.of(String.valueOf(describe(subject).isPresent()));
             case "topic-id" -> List.of(describe(subject).orElseThrow().topicId().toString());
             case "leaders" -> describe(subject).orElseThrow().partitions().stream()
                 .map(partition -> String.valueOf(partition.leader() == null ? -1 : partition.leader().id())).toList();

@@ -15,14 +15,16 @@ const HELP: &str = "\
 Usage: testkit check
        testkit fetch
        testkit broker --port PORT --data-dir DIR [--keep]
+       testkit has-topic --bootstrap-servers SERVERS --topic TOPIC
        testkit samples --round N (--print | --bootstrap-servers SERVERS --topic TOPIC)
 
-check    says in one line what is missing to run Kafka on this machine, if anything is
-fetch    downloads Kafka into the cache if it is not there
-broker   runs a Kafka broker with its data below DIR; prints 'ready' when it is, and runs until its input ends, or with
-         --keep until somebody stops the process whose id is in DIR/broker.pid
-samples  creates the topic with 3 partitions if it is not there, and produces the sample events of round N (from 1);
-         or prints them, as kafka-console-producer takes them (key, tab, value; the null value is 'NULL')
+check      says in one line what is missing to run Kafka on this machine, if anything is
+fetch      downloads Kafka into the cache if it is not there
+broker     runs a Kafka broker with its data below DIR; prints 'ready' when it is, and runs until its input ends, or with
+           --keep until somebody stops the process whose id is in DIR/broker.pid
+has-topic  prints 'yes' or 'no'
+samples    creates the topic with 3 partitions if it is not there, and produces the sample events of round N (from 1);
+           or prints them, as kafka-console-producer takes them (key, tab, value; the null value is 'NULL')
 ";
 
 /// The samples are the same for everybody.
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         ["fetch"] => testkit::fetch(NEWEST),
         ["broker", "--port", port, "--data-dir", directory] => broker(port, directory, false),
         ["broker", "--port", port, "--data-dir", directory, "--keep"] => broker(port, directory, true),
+        ["has-topic", "--bootstrap-servers", servers, "--topic", topic] => has_topic(servers, topic),
         ["samples", "--round", round, "--print"] => print_samples(round),
         ["samples", "--round", round, "--bootstrap-servers", servers, "--topic", topic] => {
             produce_samples(round, servers, topic)
@@ -85,16 +88,20 @@ fn broker(port: &str, directory: &str, keep: bool) -> Result<()> {
     stopped
 }
 
+fn has_topic(servers: &str, topic: &str) -> Result<()> {
+    let exists = Client::connect(NEWEST, servers)?.topic_exists(topic)?;
+    say(if exists { b"yes\n" } else { b"no\n" })
+}
+
 fn produce_samples(round: &str, servers: &str, topic: &str) -> Result<()> {
     let records = samples::events(SEED, parse_round(round)?);
     let count = records.len();
     let kafka = Client::connect(NEWEST, servers)?;
-    match kafka.create_topic(topic, PARTITIONS, &[]) {
-        Err(Error::Client { detail, .. }) if detail.contains("TopicExistsException") => {}
-        other => drop(other?),
+    if !kafka.topic_exists(topic)? {
+        kafka.create_topic(topic, PARTITIONS, &[])?;
     }
     kafka.produce(topic, &ProduceOptions::default().codec(testkit::Codec::Lz4).linger_ms(20), records)?;
-    say(format!("{count}\n").as_bytes())
+    say(format!("{count} records\n").as_bytes())
 }
 
 fn print_samples(round: &str) -> Result<()> {

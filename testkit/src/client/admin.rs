@@ -31,6 +31,11 @@ impl Client {
         self.ask("delete a topic", "delete-topic", &[name]).map(drop)
     }
 
+    /// Whether there is a topic of that name.
+    pub fn topic_exists(&self, name: &str) -> Result<bool> {
+        Ok(self.ask_one("describe a topic", "topic-exists", &[name])? == "true")
+    }
+
     /// A topic's id, as Kafka prints it.
     pub fn topic_id(&self, name: &str) -> Result<String> {
         self.ask_one("describe a topic", "topic-id", &[name])
