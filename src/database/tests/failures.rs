@@ -1,1 +1,213 @@
 //! What the environment does to the database, and how it goes on afterwards.
+
+use std::fs;
+
+use rusqlite::ErrorCode;
+
+use crate::database::fixtures::{Place, TOPIC, batch, entry, opportunity, rejected};
+use crate::database::{Database, DatabaseError};
+use crate::entity::Event;
+use crate::repository::{Applied, PartitionBatch};
+
+/// Two records from the position on.
+fn two(from: i64) -> PartitionBatch<'static> {
+    let entries = vec![entry(from, Ok(Event::Opportunity(opportunity("a")))), rejected(from + 1)];
+    batch(0, from, from + 2, entries)
+}
+
+const TWO: Applied = Applied { applied: 1, stale: 0, unidentified: 1, absent: 0 };
+
+fn next_offset(database: &mut Database) -> i64 {
+    database.position(TOPIC, 0).unwrap().expect("a position").next_offset
+}
+
+fn code(error: &DatabaseError) -> Option<ErrorCode> {
+    match error {
+        DatabaseError::Sqlite { source, .. } => source.sqlite_error_code(),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_lock_of_somebody_else_is_waited_for() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let other = place.connect();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for _ in 0..2 {
+        let error = database.apply(&[two(0)]).expect_err("locked");
+        assert!(error.is_retriable());
+        assert_eq!(code(&error), Some(ErrorCode::DatabaseBusy));
+        assert_eq!(next_offset(&mut database), 0);
+    }
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
+    place.assert_counted();
+}
+
+#[test]
+fn a_full_disk_is_waited_for() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let limit = |database: &mut Database, pages: u32| {
+        let connection = database.connection.as_ref().expect("still the same connection");
+        connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    };
+    let large = vec![b'x'; 1 << 20];
+    let too_large = || {
+        let mut batch = two(0);
+        batch.entries[1].value = Some(&large);
+        batch
+    };
+    limit(&mut database, 1);
+    for _ in 0..2 {
+        let error = database.apply(&[too_large()]).expect_err("full");
+        assert!(error.is_retriable());
+        assert_eq!(code(&error), Some(ErrorCode::DiskFull));
+        assert_eq!(next_offset(&mut database), 0);
+        assert_eq!(place.number("SELECT count(*) FROM opportunities"), 0);
+    }
+    limit(&mut database, 1_000_000);
+    assert_eq!(database.apply(&[too_large()]).unwrap(), TWO);
+    place.assert_counted();
+}
+
+#[test]
+fn a_spoiled_connection_is_replaced() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    // As on a file system that went read-only.
+    database.connection.as_ref().unwrap().pragma_update(None, "query_only", true).unwrap();
+    let error = database.apply(&[two(0)]).expect_err("read-only");
+    assert!(error.is_retriable());
+    assert_eq!(code(&error), Some(ErrorCode::ReadOnly));
+    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
+}
+
+#[test]
+fn a_file_that_is_away_for_a_while_is_waited_for() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    database.connection = None;
+    let aside = place.path(".aside");
+    fs::rename(&place.settings.path, &aside).unwrap();
+    for _ in 0..2 {
+        let error = database.apply(&[two(0)]).expect_err("away");
+        assert!(error.is_retriable(), "{error:?}");
+        assert!(!place.settings.path.exists(), "none is made instead");
+    }
+    fs::rename(&aside, &place.settings.path).unwrap();
+    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
+}
+
+#[test]
+fn another_file_in_its_place_is_refused() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let other = Place::new();
+    let other_id = other.open_at_0(1).id().to_owned();
+    database.connection = None;
+    fs::rename(&other.settings.path, &place.settings.path).unwrap();
+    let error = database.apply(&[two(0)]).expect_err("another database");
+    assert!(!error.is_retriable());
+    assert!(matches!(&error, DatabaseError::Replaced { found, .. } if *found == other_id), "{error:?}");
+    assert_eq!(place.number("SELECT count(*) FROM opportunities"), 0);
+}
+
+#[test]
+fn a_commit_that_failed_and_yet_was_made_is_found_done() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
+    // As after an I/O error behind the last write of a commit.
+    database.uncertain = Some(TWO);
+    database.connection = None;
+    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
+    assert_eq!(next_offset(&mut database), 2);
+    let error = database.apply(&[two(0)]).expect_err("no longer in doubt");
+    assert!(matches!(error, DatabaseError::PositionConflict { .. }), "{error:?}");
+
+    database.uncertain = Some(TWO);
+    assert_eq!(database.apply(&[two(2)]).unwrap().unidentified, 1, "was not made");
+    assert_eq!(next_offset(&mut database), 4);
+    place.assert_counted();
+}
+
+#[test]
+fn a_corrupt_database_is_for_a_person() {
+    let place = Place::new();
+    drop(place.open_at_0(1));
+    let mut bytes = fs::read(&place.settings.path).unwrap();
+    bytes[4096..].fill(0xff);
+    fs::write(&place.settings.path, bytes).unwrap();
+    let error = Database::open(&place.settings).expect_err("corrupt");
+    assert!(!error.is_retriable());
+    assert_eq!(code(&error), Some(ErrorCode::DatabaseCorrupt));
+}
+
+#[test]
+fn a_reader_that_holds_on_stops_the_writer_at_the_limit_only() {
+    let mut place = Place::new();
+    place.settings.wal_bytes_max = 300_000;
+    let mut database = place.open_at_0(1);
+    let reader = place.connect();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
+    let mut from = 0;
+    let error = loop {
+        match database.apply(&[two(from)]) {
+            Ok(_) => from += 2,
+            Err(error) => break error,
+        }
+        assert!(from < 1000, "the limit is never reached");
+    };
+    assert!(error.is_retriable());
+    let DatabaseError::WalFull { bytes, limit_bytes: 300_000 } = error else { panic!("{error:?}") };
+    assert!((300_000..400_000).contains(&bytes), "{bytes}");
+    assert!(matches!(database.apply(&[two(from)]), Err(DatabaseError::WalFull { .. })), "as long as it holds on");
+    assert_eq!(next_offset(&mut database), from);
+
+    reader.execute_batch("COMMIT").unwrap();
+    assert_eq!(database.apply(&[two(from)]).unwrap().unidentified, 1);
+    assert!(fs::metadata(place.path("-wal")).unwrap().len() < 300_000, "started anew");
+    place.assert_counted();
+}
+
+#[test]
+fn syncing_takes_the_log_as_it_is() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    assert!(fs::metadata(place.path("-wal")).unwrap().len() > 0);
+    database.sync_wal().unwrap();
+    place.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+    assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0);
+    database.sync_wal().unwrap();
+    database.connection = None;
+    assert!(!place.path("-wal").exists());
+    database.sync_wal().unwrap();
+    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
+    database.sync_wal().unwrap();
+}
+
+#[test]
+fn each_error_is_one_line_that_says_what_and_where() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let check = |error: &DatabaseError, expected: &str| assert_eq!(error.to_string(), expected);
+    check(
+        &database.apply(&[two(7)]).unwrap_err(),
+        &format!(
+            "the position of sales_events-0 was changed by somebody else: expected offset 7 of topic id '{id}', stored is \
+             offset 0 of topic id '{id}'",
+            id = crate::database::fixtures::TOPIC_ID
+        ),
+    );
+    check(
+        &database.apply(&[batch(0, 0, 1, vec![rejected(1)])]).unwrap_err(),
+        "a batch of sales_events-0 said to cover the offsets 0 to before 1 holds offset 1 out of place",
+    );
+    check(
+        &DatabaseError::WalFull { bytes: 2, limit_bytes: 1 },
+        "the write-ahead log has 2 bytes, its limit is 1: another process holds a read transaction open, which keeps SQLite \
+         from reusing the log",
+    );
+}
