@@ -4,7 +4,7 @@ use std::fs;
 
 use rusqlite::ErrorCode;
 
-use crate::database::fixtures::{Place, TOPIC, batch, entry, opportunity, rejected};
+use crate::database::fixtures::{GROUP, Place, TOPIC, batch, entry, opportunity, rejected};
 use crate::database::{Database, DatabaseError};
 use crate::entity::Event;
 use crate::repository::{Applied, PartitionBatch};
@@ -140,7 +140,7 @@ fn a_corrupt_database_is_for_a_person() {
     let mut bytes = fs::read(&place.settings.path).unwrap();
     bytes[4096..].fill(0xff);
     fs::write(&place.settings.path, bytes).unwrap();
-    let error = Database::open(&place.settings).expect_err("corrupt");
+    let error = Database::open(&place.settings, GROUP).expect_err("corrupt");
     assert!(!error.is_retriable());
     assert_eq!(code(&error), Some(ErrorCode::DatabaseCorrupt));
 }
