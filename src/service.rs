@@ -175,7 +175,6 @@ impl<'a> Service<'a> {
                     to_offset
                 }
             };
-            info!(topic = &*at.topic, partition = at.partition, offset = offset; "partition starts");
             self.positions.insert(at.clone(), topic_id, offset, assignment.end_offset);
             starts.push(Start { partition: at.clone(), offset, leader_epoch: None });
         }
@@ -224,6 +223,9 @@ impl<'a> Service<'a> {
     fn sync_and_claim(&mut self, starts: Vec<Start>) -> Result<(), ServiceError> {
         let database = &self.database;
         backoff::retry("syncing the database", &self.settings.retry, self.stop, || database.sync_wal())?;
+        for Start { partition: at, offset, .. } in &starts {
+            info!(topic = &*at.topic, partition = at.partition, offset = offset; "partition starts");
+        }
         self.consumer.start(starts, &self.claim);
         Ok(())
     }
@@ -244,7 +246,8 @@ impl<'a> Service<'a> {
 
     /// How long the next poll may wait.
     fn patience(&self) -> Duration {
-        if self.positions.have_changed() { COMMIT_INTERVAL.saturating_sub(self.synced_at.elapsed()) } else { PATIENCE }
+        let commit = self.positions.have_changed().then(|| COMMIT_INTERVAL.saturating_sub(self.synced_at.elapsed()));
+        [commit, self.progress.due_in(), self.unidentified.due_in()].into_iter().flatten().min().unwrap_or(PATIENCE)
     }
 
     fn commit_when_due(&mut self) {
