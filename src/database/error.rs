@@ -127,6 +127,11 @@ impl DatabaseError {
         }
     }
 
+    /// Whether there was no space left to write.
+    pub(super) fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+
     /// Whether the connection may be of no use any more after this error, so that the next call needs a new one.
     pub(super) fn spoils_connection(&self) -> bool {
         match self {

@@ -74,7 +74,7 @@ impl Place {
         self.connect().query_row(sql, [], |row| row.get(0)).expect("one number")
     }
 
-    /// The equation of `consumer_offsets`, and no more in the tables than it says.
+    /// The equation of `consumer_offsets`.
     pub(crate) fn assert_counted(&self) {
         let off = self.query(
             "SELECT * FROM consumer_offsets

@@ -44,6 +44,7 @@ impl Database {
         let path = open::resolve(&settings.path, true)?;
         let mut connection = open::open_writer(&path, settings.synchronous)?;
         let id = read_id(&mut connection)?;
+        open::sync_directory(&path)?;
         Ok(Self {
             wal: Wal::new(&path, settings.wal_bytes_max),
             path,
@@ -164,7 +165,7 @@ impl Database {
         self.connect()?;
         let Some(connection) = &self.connection else { return Ok(()) };
         let result = self.wal.keep_bounded(connection);
-        self.drop_if_spoiled(result)
+        self.learn_from(result)
     }
 
     /// Whether the positions are where the batches end.
@@ -185,7 +186,7 @@ impl Database {
     ) -> Result<T, DatabaseError> {
         let (connection, group_id) = self.connect()?;
         let result = write(connection, group_id, work);
-        self.drop_if_spoiled(result)
+        self.learn_from(result)
     }
 
     /// One read transaction: all it sees is of one moment.
@@ -195,7 +196,7 @@ impl Database {
     ) -> Result<T, DatabaseError> {
         let (connection, group_id) = self.connect()?;
         let result = connection.transaction().and_then(|transaction| work(&transaction, group_id));
-        self.drop_if_spoiled(result.doing("read the database"))
+        self.learn_from(result.doing("read the database"))
     }
 
     /// The connection, opened anew if the last one was dropped, and the group.
@@ -210,16 +211,22 @@ impl Database {
     fn reopen(&self) -> Result<Connection, DatabaseError> {
         let mut connection = open::reopen_writer(&self.path, self.synchronous)?;
         let found = read_id(&mut connection)?;
-        if found == self.id {
-            Ok(connection)
-        } else {
-            Err(DatabaseError::Replaced { path: self.path.clone(), expected: self.id.clone(), found })
+        if found != self.id {
+            return Err(DatabaseError::Replaced { path: self.path.clone(), expected: self.id.clone(), found });
         }
+        open::sync_directory(&self.path)?;
+        Ok(connection)
     }
 
-    fn drop_if_spoiled<T>(&mut self, result: Result<T, DatabaseError>) -> Result<T, DatabaseError> {
-        if result.as_ref().is_err_and(DatabaseError::spoils_connection) {
-            self.connection = None;
+    /// Passes a result on, and draws the consequences of an error for the next call.
+    fn learn_from<T>(&mut self, result: Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+        if let Err(error) = &result {
+            if error.is_disk_full() {
+                self.wal.note_disk_full();
+            }
+            if error.spoils_connection() {
+                self.connection = None;
+            }
         }
         result
     }

@@ -9,8 +9,9 @@ use rusqlite::Connection;
 use super::error::{DatabaseError, Doing};
 use super::open::{beside, wal_bytes};
 
-/// Size from which on growth is worth a warning, in bytes: twice what a checkpoint leaves behind at most.
-const WARN_FROM_BYTES: u64 = 64 << 20;
+/// Size from which on growth is worth a warning, in bytes: four times the size at which the log is carried over if nobody holds
+/// on to it, which leaves room for a large transaction.
+const WARN_FROM_BYTES: u64 = 256 << 20;
 
 /// The `-wal` file of one database.
 #[derive(Debug)]
@@ -20,14 +21,22 @@ pub(super) struct Wal {
     limit_bytes: u64,
     /// Size at which the next warning is due.
     warn_at_bytes: u64,
+    /// Whether the disk was full at the last attempt to write. The log may be what fills it.
+    disk_was_full: bool,
 }
 
 impl Wal {
     pub(super) fn new(database: &Path, limit_bytes: u64) -> Self {
-        Self { path: beside(database, "-wal"), limit_bytes, warn_at_bytes: WARN_FROM_BYTES }
+        Self { path: beside(database, "-wal"), limit_bytes, warn_at_bytes: WARN_FROM_BYTES, disk_was_full: false }
     }
 
-    /// Warns each time that the file has doubled. At the limit tries to empty it, and fails if a reader prevents that.
+    /// Remembers that there was no space left to write.
+    pub(super) fn note_disk_full(&mut self) {
+        self.disk_was_full = true;
+    }
+
+    /// Warns each time that the file has doubled. At the limit, or after the disk was full, tries to empty it; fails if a reader
+    /// keeps it at the limit.
     pub(super) fn keep_bounded(&mut self, connection: &Connection) -> Result<(), DatabaseError> {
         let bytes = wal_bytes(&self.path)?;
         if bytes < WARN_FROM_BYTES {
@@ -39,14 +48,18 @@ impl Wal {
                 "the write-ahead log grows: another process holds a read transaction of the database open"
             );
         }
-        if bytes < self.limit_bytes {
+        if bytes < self.limit_bytes && !self.disk_was_full {
             return Ok(());
         }
         // Waits for readers as long as the busy timeout, then says in its answer, not as an error, that it gave up.
         let busy: bool = connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
             .doing("empty the write-ahead log")?;
-        if busy { Err(DatabaseError::WalFull { bytes, limit_bytes: self.limit_bytes }) } else { Ok(()) }
+        self.disk_was_full = false;
+        if busy && bytes >= self.limit_bytes {
+            return Err(DatabaseError::WalFull { bytes, limit_bytes: self.limit_bytes });
+        }
+        Ok(())
     }
 
     /// Makes every transaction committed so far survive a power cut. Nothing is to be done for what is no longer in the file:

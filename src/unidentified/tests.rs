@@ -1,1 +1,255 @@
+//! The log file against the table, also after whatever a crash or logrotate leaves behind.
 
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::{STEP_MESSAGES_MAX, UnidentifiedLog};
+use crate::database::Database;
+use crate::database::fixtures::{Place, TOPIC, batch, rejected};
+use crate::repository::Entry;
+
+struct Fixture {
+    place: Place,
+    database: Database,
+    path: PathBuf,
+    next: i64,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let place = Place::new();
+        let path = place.directory.path().join("logs/unidentified_messages.log");
+        Self { database: place.open_at_0(1), place, path, next: 0 }
+    }
+
+    fn log(&self) -> UnidentifiedLog {
+        UnidentifiedLog::new(Some(self.path.clone()))
+    }
+
+    /// Keeps unidentified messages, `rejected` ones.
+    fn keep(&mut self, messages: i64) {
+        let entries = (self.next..self.next + messages).map(rejected).collect();
+        self.database.apply(&[batch(0, self.next, self.next + messages, entries)]).unwrap();
+        self.next += messages;
+    }
+
+    /// What a run does that starts now and writes out all there is.
+    fn run(&mut self) {
+        let log = &mut self.log();
+        finish(log, &mut self.database);
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(&self.path).unwrap()
+    }
+
+    /// The offsets in the file, one for each line.
+    fn offsets(&self) -> Vec<i64> {
+        let offset = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["offset"].as_i64().unwrap();
+        self.text().lines().map(offset).collect()
+    }
+
+    fn cursor(&self) -> i64 {
+        self.place.number("SELECT last_id FROM unidentified_log_cursor")
+    }
+
+    fn rewind_cursor(&self, id: i64) {
+        self.place.execute(&format!("UPDATE unidentified_log_cursor SET last_id = {id}"));
+    }
+}
+
+fn finish(log: &mut UnidentifiedLog, database: &mut Database) {
+    log.finish(database, Instant::now() + Duration::from_mins(1));
+}
+
+#[test]
+fn a_line_has_the_fields_of_the_contract() {
+    let mut fixture = Fixture::new();
+    let entries = vec![
+        Entry { key: Some(b"k"), value: Some("{\"é\n".as_bytes()), ..rejected(0) },
+        Entry { key: Some(b"\xff"), value: Some(b"\xfe\x00"), ..rejected(1) },
+        Entry { key: None, value: None, ..rejected(2) },
+        Entry { key: Some(b""), value: Some(b""), ..rejected(3) },
+    ];
+    fixture.database.apply(&[batch(0, 0, 4, entries)]).unwrap();
+    fixture.run();
+    let times = fixture.place.query("SELECT received_at FROM unidentified_messages LIMIT 1");
+    let rusqlite::types::Value::Text(time) = &times[0][0] else { panic!("{times:?}") };
+    let line = |offset: i64, key: &str, payload: &str| {
+        format!(
+            "{{\"timestamp\":\"{time}\",\"topic\":\"{TOPIC}\",\"partition\":0,\"offset\":{offset},{key},\
+             \"reason\":\"not_json\",\"error\":\"expected value at line 1 column 1\",{payload}}}\n"
+        )
+    };
+    let expected = [
+        line(0, r#""key":"k""#, r#""payload":"{\"é\n""#),
+        line(1, r#""key_base64":"/w==""#, r#""payload_base64":"/gA=""#),
+        line(2, r#""key":null"#, r#""payload":null"#),
+        line(3, r#""key":"""#, r#""payload":"""#),
+    ];
+    assert_eq!(fixture.text(), expected.concat());
+}
+
+#[test]
+fn each_message_is_written_once_over_many_runs() {
+    let mut fixture = Fixture::new();
+    fixture.run();
+    assert_eq!(fixture.text(), "", "the file is made at once, so that a wrong path shows at the start");
+    for messages in [1, 2, 3] {
+        fixture.keep(messages);
+        fixture.run();
+        fixture.run();
+    }
+    assert_eq!(fixture.offsets(), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(fixture.cursor(), fixture.place.number("SELECT max(id) FROM unidentified_messages"));
+}
+
+#[test]
+fn a_step_is_bounded_and_followed_by_the_next() {
+    let mut fixture = Fixture::new();
+    let step = i64::from(STEP_MESSAGES_MAX);
+    fixture.keep(step + 1);
+    let mut log = fixture.log();
+    log.advance(&mut fixture.database);
+    assert_eq!(fixture.offsets().len(), usize::try_from(step).unwrap());
+    log.advance(&mut fixture.database);
+    assert_eq!(fixture.offsets(), (0..=step).collect::<Vec<_>>());
+}
+
+#[test]
+fn large_messages_make_a_step_shorter() {
+    let mut fixture = Fixture::new();
+    let large = vec![b'x'; 3 << 20];
+    let entries = (0..5).map(|offset| Entry { value: Some(&large), ..rejected(offset) }).collect();
+    fixture.database.apply(&[batch(0, 0, 5, entries)]).unwrap();
+    let mut log = fixture.log();
+    log.advance(&mut fixture.database);
+    assert_eq!(fixture.offsets(), [0, 1, 2]);
+    log.advance(&mut fixture.database);
+    assert_eq!(fixture.offsets(), [0, 1, 2, 3, 4]);
+}
+
+/// Wherever a crash cuts the file of two steps, with the cursor at the first: the file ends up whole.
+#[test]
+fn a_crash_at_any_byte_is_made_good() {
+    let mut fixture = Fixture::new();
+    fixture.keep(2);
+    fixture.run();
+    let (cursor, from) = (fixture.cursor(), fixture.text().len());
+    fixture.keep(3);
+    fixture.run();
+    let whole = fixture.text();
+    for length in from..=whole.len() {
+        fs::write(&fixture.path, &whole[..length]).unwrap();
+        fixture.rewind_cursor(cursor);
+        fixture.run();
+        assert_eq!(fixture.text(), whole, "cut at {length}");
+    }
+}
+
+#[test]
+fn a_failed_step_is_made_good_within_the_same_run() {
+    let mut fixture = Fixture::new();
+    let mut log = fixture.log();
+    fixture.keep(2);
+    finish(&mut log, &mut fixture.database);
+    // The lines can be written, but not how far they are.
+    let other = fixture.place.connect();
+    fixture.keep(2);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    finish(&mut log, &mut fixture.database);
+    assert_eq!(fixture.offsets(), [0, 1, 2, 3]);
+    other.execute_batch("COMMIT").unwrap();
+    fixture.keep(1);
+    finish(&mut log, &mut fixture.database);
+    assert_eq!(fixture.offsets(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_caught_up_later() {
+    let mut fixture = Fixture::new();
+    let mut log = fixture.log();
+    fs::create_dir_all(&fixture.path).unwrap(); // a directory in its place
+    fixture.keep(2);
+    finish(&mut log, &mut fixture.database);
+    fixture.keep(1);
+    finish(&mut log, &mut fixture.database);
+    assert_eq!((fixture.cursor(), log.failing), (0, true));
+    fs::remove_dir(&fixture.path).unwrap();
+    finish(&mut log, &mut fixture.database);
+    assert_eq!((fixture.offsets(), log.failing), (vec![0, 1, 2], false));
+}
+
+#[test]
+fn a_rotated_file_is_begun_anew() {
+    let mut fixture = Fixture::new();
+    let mut log = fixture.log();
+    fixture.keep(2);
+    finish(&mut log, &mut fixture.database);
+    fs::OpenOptions::new().write(true).open(&fixture.path).unwrap().set_len(0).unwrap(); // copytruncate
+    fixture.keep(1);
+    finish(&mut log, &mut fixture.database);
+    assert_eq!(fixture.offsets(), [2]);
+    fs::rename(&fixture.path, fixture.path.with_extension("1")).unwrap();
+    fixture.keep(1);
+    finish(&mut log, &mut fixture.database);
+    assert_eq!(fixture.offsets(), [3]);
+}
+
+#[test]
+fn what_others_wrote_at_the_end_stays() {
+    let check = |theirs: &str, then: &str| {
+        let mut fixture = Fixture::new();
+        fixture.keep(1);
+        fs::create_dir_all(fixture.path.parent().unwrap()).unwrap();
+        fs::write(&fixture.path, theirs).unwrap();
+        fixture.run();
+        let text = fixture.text();
+        assert!(text.starts_with(then) && text[then.len()..].starts_with("{\"timestamp\":"), "{text}");
+        assert_eq!(text.matches('\n').count(), then.matches('\n').count() + 1);
+    };
+    check("not ours\n", "not ours\n");
+    check("{\"offset\":0}\n", "{\"offset\":0}\n");
+    check("no end", "no end\n");
+    check("\n", "\n");
+}
+
+#[test]
+fn a_line_longer_than_what_is_looked_at_in_one_go_is_found() {
+    let mut fixture = Fixture::new();
+    let large = vec![b'x'; 300_000];
+    let entries = vec![Entry { value: Some(&large), ..rejected(0) }, Entry { value: Some(&large), ..rejected(1) }];
+    fixture.database.apply(&[batch(0, 0, 2, entries)]).unwrap();
+    fixture.run();
+    let whole = fixture.text();
+    for length in [whole.len(), whole.len() - 1, whole.len() - 200_000, 300_100] {
+        fs::write(&fixture.path, &whole[..length]).unwrap();
+        fixture.rewind_cursor(0);
+        fixture.run();
+        assert!(fixture.text() == whole, "cut at {length}");
+    }
+}
+
+#[test]
+fn without_a_path_nothing_is_written_and_the_cursor_waits() {
+    let mut fixture = Fixture::new();
+    fixture.keep(1);
+    let mut log = UnidentifiedLog::new(None);
+    log.advance(&mut fixture.database);
+    finish(&mut log, &mut fixture.database);
+    assert_eq!(fixture.cursor(), 0);
+    fixture.run();
+    assert_eq!(fixture.offsets(), [0], "once a path is set");
+}
+
+#[test]
+fn messages_that_were_deleted_are_not_missed() {
+    let mut fixture = Fixture::new();
+    fixture.keep(2);
+    fixture.run();
+    fixture.place.execute("DELETE FROM unidentified_messages");
+    fixture.keep(1);
+    fixture.run();
+    assert_eq!(fixture.offsets(), [0, 1, 2]);
+}
