@@ -38,7 +38,6 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Runs the service until it is stopped, fails for good, or, with `exit_at_end`, has reached the end of every partition as
 /// first seen.
 pub fn run(settings: &Settings, exit_at_end: bool, stop: &Stop) -> Result<(), ServiceError> {
-    let _lock = DatabaseLock::acquire(&settings.database.path)?;
     match Service::open(settings, exit_at_end, stop).and_then(Service::read_until_stopped) {
         Err(ServiceError::Database(RetryError::Stopped)) => Ok(()),
         result => result,
@@ -57,10 +56,14 @@ struct Service<'a> {
     /// Text that marks our commits; known once a partition has been assigned.
     claim: String,
     synced_at: Instant,
+    /// Given back after the database has been closed.
+    _lock: DatabaseLock,
 }
 
 impl<'a> Service<'a> {
     fn open(settings: &'a Settings, exit_at_end: bool, stop: &'a Stop) -> Result<Self, ServiceError> {
+        let lock = || DatabaseLock::acquire(&settings.database.path);
+        let lock = backoff::retry("taking the lock of the database", &settings.retry, stop, lock)?;
         let open = || Database::open(&settings.database, &settings.kafka.group_id);
         let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
         let consumer = consumer(&settings.kafka, settings)?;
@@ -84,6 +87,7 @@ impl<'a> Service<'a> {
             progress: Progress::new(),
             claim: String::new(),
             synced_at: Instant::now(),
+            _lock: lock,
         })
     }
 

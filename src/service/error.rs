@@ -45,12 +45,6 @@ impl From<RetryError<DatabaseError>> for ServiceError {
     }
 }
 
-impl From<DatabaseError> for ServiceError {
-    fn from(error: DatabaseError) -> Self {
-        Self::Database(RetryError::Fatal(error))
-    }
-}
-
 impl From<kafka::Error> for ServiceError {
     fn from(error: kafka::Error) -> Self {
         Self::Kafka(error)
