@@ -229,8 +229,8 @@ impl Cluster {
         &self.jars
     }
 
-    /// For files that shall go away with the cluster.
-    pub(crate) fn scratch(&self) -> &Path {
+    /// A directory for files that shall go away with the cluster.
+    pub fn run_dir(&self) -> &Path {
         self.directory.path()
     }
 }

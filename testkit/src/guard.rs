@@ -18,10 +18,10 @@ use crate::wait;
 /// Starts the guard in the background and becomes the program.
 ///
 /// The program has the pid of this shell, which leads a process group of its own: a Ctrl-C at the terminal does not reach
-/// it, and the guard, a member of the same group, may kill by the group's id without ever hitting a stranger, since the
-/// system does not give the number to a new process while the group has a member.
+/// it. The guard is in that group too and kills all of it (`kill 0`), so it can never hit a stranger that got the number
+/// of a process that has ended.
 const GUARD_PROCESS: &str = r#"exec 3<&0
-(trap '' HUP INT TERM; while read -r _; do :; done; kill -KILL -- -$$) <&3 3<&- >/dev/null 2>&1 &
+(trap '' HUP INT TERM; while read -r _; do :; done; kill -s KILL 0) <&3 3<&- >/dev/null 2>&1 &
 exec "$@" </dev/null 3<&-"#;
 
 /// Removes the directory `$1` at the end of its input; again and again for ten seconds, as killed programs may still be

@@ -32,7 +32,7 @@ impl Cluster {
     /// `--bootstrap-server` is added. Gives what it printed to standard output; anything but exit code 0 is an error.
     pub fn tool(&self, class: &str, arguments: &[&str], input: &[u8]) -> Result<String> {
         static RUNS: AtomicU32 = AtomicU32::new(0);
-        let scratch = self.scratch().join(format!("tool-{}", RUNS.fetch_add(1, Ordering::Relaxed)));
+        let scratch = self.run_dir().join(format!("tool-{}", RUNS.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir_all(&scratch).map_err(Error::io(format!("create {}", scratch.display())))?;
         let limits = Limits { heap_mib_max: HEAP_MIB_MAX };
         let java = java::command(&self.jars().class_path(), &scratch, limits)?;

@@ -3,20 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of a test fail the test")]
 
 use std::env;
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, TcpStream};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testkit::NEWEST;
+use testkit::{Cluster, NEWEST};
 
 /// Tells the child how to end.
 const END: &str = "TESTKIT_LIFETIME_END";
 
 #[test]
-fn brokers_die_with_the_process_that_started_them() {
+fn nothing_outlives_the_process_that_started_it() {
     if let Ok(end) = env::var(END) {
         return be_the_child(&end);
     }
@@ -29,7 +30,7 @@ fn brokers_die_with_the_process_that_started_them() {
 
 fn watch_a_child(end: &str) {
     let mut child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "brokers_die_with_the_process_that_started_them", "--nocapture"])
+        .args(["--exact", "nothing_outlives_the_process_that_started_it", "--nocapture"])
         .env(END, end)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -38,37 +39,43 @@ fn watch_a_child(end: &str) {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     // The test harness prints lines of its own.
-    let line = lines.find_map(|line| line.unwrap().split_once("cluster ").map(|(_, rest)| rest.to_owned()));
+    let line = lines.find_map(|line| line.unwrap().split_once("started ").map(|(_, rest)| rest.to_owned()));
     let line = line.unwrap_or_else(|| panic!("{end}: the child has started no broker"));
-    let (port, data) = line.split_once(' ').unwrap();
-    let (port, data): (u16, PathBuf) = (port.parse().unwrap(), data.into());
-    assert!(data.is_dir() && accepts(port), "{end}");
+    let [pids @ .., directory] = &*line.split(' ').collect::<Vec<_>>() else { panic!("{line}") };
+    assert_eq!(pids.len(), 2, "{line}");
+    assert!(pids.iter().all(|pid| is_alive(pid)), "{end}");
+    assert!(Path::new(directory).is_dir(), "{end}");
     if end.starts_with("kill") {
         child.kill().unwrap();
     }
     drop(child.stdin.take());
     child.wait().unwrap();
-    // A paused broker that lives still accepts connections: the kernel does it.
-    wait_until(&format!("{end}: the broker's end"), || !accepts(port));
-    wait_until(&format!("{end}: the end of {}", data.display()), || !data.parent().unwrap().exists());
+    for pid in pids {
+        wait_until(&format!("{end}: the end of process {pid}"), || !is_alive(pid));
+    }
+    wait_until(&format!("{end}: the end of {directory}"), || !Path::new(directory).exists());
 }
 
 fn be_the_child(end: &str) {
-    // In a static, which nobody drops; with a client, which is a process too.
-    let cluster = testkit::shared(NEWEST).unwrap();
-    cluster.client().unwrap().create_topic("t", 1, &[]).unwrap();
-    let node = cluster.node(1).unwrap();
+    // In a static, which nobody drops.
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    // Data that stays: a broker whose data is removed would end for that reason, and prove nothing.
+    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lifetime {end}"));
+    let cluster = CLUSTER.get_or_init(|| Cluster::builder(NEWEST).data_dir(data).start().unwrap());
+    let (node, client) = (cluster.node(1).unwrap(), cluster.client().unwrap());
+    client.topic_exists("t").unwrap();
     if end == "kill paused" {
         node.pause().unwrap();
     }
-    println!("cluster {} {}", node.port(), node.data_dir().display());
+    println!("started {} {} {}", node.pid().unwrap(), client.pid(), cluster.run_dir().display());
     // Until the parent has looked.
     io::stdin().lock().read_to_end(&mut Vec::new()).unwrap();
     assert!(end != "panic", "as asked");
 }
 
-fn accepts(port: u16) -> bool {
-    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+/// A process that has ended but that nobody has waited for has no command line any more.
+fn is_alive(pid: &str) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|command| !command.is_empty())
 }
 
 fn wait_until(what: &str, condition: impl Fn() -> bool) {

@@ -59,6 +59,11 @@ impl Client {
         Self::start(&Jars::of(version)?, bootstrap_servers)
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner).child.id()
+    }
+
     pub(crate) fn start(jars: &Jars, bootstrap_servers: &str) -> Result<Self> {
         let name = format!("client-{}-{:08x}", process::id(), ports::random() & 0xffff_ffff);
         let path = cache::root().join("run").join(name);
