@@ -2,10 +2,12 @@
 
 use std::env;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::process::{self, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -14,14 +16,14 @@ use testkit::{Client, Cluster, Error, NEWEST, ProduceOptions, Result, samples};
 const HELP: &str = "\
 Usage: testkit check
        testkit fetch
-       testkit broker --port PORT --data-dir DIR [--keep]
+       testkit broker --port PORT --data-dir DIR
        testkit has-topic --bootstrap-servers SERVERS --topic TOPIC
        testkit samples --round N (--print | --bootstrap-servers SERVERS --topic TOPIC)
 
 check      says in one line what is missing to run Kafka on this machine, if anything is
 fetch      downloads Kafka into the cache if it is not there
-broker     runs a Kafka broker with its data below DIR; prints 'ready' when it is, and runs until its input ends, or with
-           --keep until somebody stops the process whose id is in DIR/broker.pid
+broker     runs a Kafka broker with its data below DIR; prints 'ready' when it is, and runs until its input ends; if that
+           was the line 'keep', until somebody stops the process whose id is in DIR/broker.pid
 has-topic  prints 'yes' or 'no'
 samples    creates the topic with 3 partitions if it is not there, and produces the sample events of round N (from 1);
            or prints them, as kafka-console-producer takes them (key, tab, value; the null value is 'NULL')
@@ -41,8 +43,7 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["check"] => testkit::check_prerequisites(),
         ["fetch"] => testkit::fetch(NEWEST),
-        ["broker", "--port", port, "--data-dir", directory] => broker(port, directory, false),
-        ["broker", "--port", port, "--data-dir", directory, "--keep"] => broker(port, directory, true),
+        ["broker", "--port", port, "--data-dir", directory] => broker(port, directory),
         ["has-topic", "--bootstrap-servers", servers, "--topic", topic] => has_topic(servers, topic),
         ["samples", "--round", round, "--print"] => print_samples(round),
         ["samples", "--round", round, "--bootstrap-servers", servers, "--topic", topic] => {
@@ -60,32 +61,45 @@ fn main() -> ExitCode {
     }
 }
 
-fn broker(port: &str, directory: &str, keep: bool) -> Result<()> {
+fn broker(port: &str, directory: &str) -> Result<()> {
     let port = port.parse().map_err(|_| Error::Usage(format!("'{port}' is not a port")))?;
     let directory = PathBuf::from(directory);
+    let ready = Arc::new(AtomicBool::new(false));
+    let input_end = watch_input(Arc::clone(&ready));
     let cluster = Cluster::builder(NEWEST).port(port).data_dir(&directory).start()?;
     let node = cluster.node(1)?;
     let pid_file = directory.join("broker.pid");
     let pid = node.pid().map(|pid| format!("{pid}\n")).unwrap_or_default();
     fs::write(&pid_file, pid).map_err(|source| Error::Io { doing: format!("write {}", pid_file.display()), source })?;
+    ready.store(true, Ordering::SeqCst);
     say("ready\n".as_bytes())?;
 
-    let (sender, input_end) = mpsc::channel::<()>();
-    if keep {
-        // Never dropped: the end of the input means nothing.
-        std::mem::forget(sender);
-    } else {
-        thread::spawn(move || {
-            // An unreadable input is an ended one.
-            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-            drop(sender);
-        });
-    }
     while node.is_running()? && input_end.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {}
     let stopped = node.stop();
     // A leftover is told from a running broker by its port.
     let _ = fs::remove_file(&pid_file);
     stopped
+}
+
+/// Closes the channel at the end of the input, unless that was the line 'keep'. Before the broker is ready, the end of the
+/// input ends this process, and with it whatever is being started or downloaded.
+fn watch_input(ready: Arc<AtomicBool>) -> Receiver<()> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut input = String::new();
+        // An unreadable input is an ended one.
+        let _ = io::stdin().lock().read_to_string(&mut input);
+        if !ready.load(Ordering::SeqCst) {
+            process::exit(1);
+        }
+        if input == "keep\n" {
+            loop {
+                thread::park();
+            }
+        }
+        drop(sender);
+    });
+    receiver
 }
 
 fn has_topic(servers: &str, topic: &str) -> Result<()> {
