@@ -132,21 +132,19 @@ impl DatabaseError {
         matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
     }
 
-    /// Whether the connection may be of no use any more after this error, so that the next call needs a new one.
+    /// Whether the connection may be of no use any more after this error, so that the next call needs a new one. What SQLite is
+    /// known to get over by itself does not: a new connection needs space and locks too.
     pub(super) fn spoils_connection(&self) -> bool {
-        match self {
-            Self::Sqlite { source, .. } => !matches!(
-                source.sqlite_error_code(),
-                Some(
-                    ErrorCode::DatabaseBusy
-                        | ErrorCode::DatabaseLocked
-                        | ErrorCode::DiskFull
-                        | ErrorCode::OperationInterrupted
-                )
-            ),
-            Self::Io { .. } | Self::ReadOnly { .. } => true,
-            _ => false,
-        }
+        let Self::Sqlite { source, .. } = self else { return false };
+        !matches!(
+            source.sqlite_error_code(),
+            Some(
+                ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::DiskFull
+                    | ErrorCode::OperationInterrupted
+            )
+        )
     }
 }
 

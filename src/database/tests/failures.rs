@@ -67,6 +67,7 @@ fn a_full_disk_is_waited_for() {
         assert_eq!(next_offset(&mut database), 0);
         assert_eq!(place.number("SELECT count(*) FROM opportunities"), 0);
     }
+    assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "what the log took is free");
     limit(&mut database, 1_000_000);
     assert_eq!(database.apply(&[too_large()]).unwrap(), TWO);
     place.assert_counted();
