@@ -1,0 +1,56 @@
+# The service as a static binary in an otherwise empty image:
+#
+#     docker build -t enterprise-consumer .
+#     docker run -e KAFKA_BOOTSTRAP_SERVERS=broker:9092 -v data:/data -v logs:/logs enterprise-consumer
+#
+# On x86-64 and on arm64, for the machine that builds. Neither cache mounts nor TARGETARCH, so that the classic builder
+# builds it as well as BuildKit.
+
+# Any Debian or Ubuntu image with rustup and the version of rust-toolchain.toml (which stays outside, see .dockerignore).
+ARG BUILDER_IMAGE=rust:1.95-bookworm
+
+FROM ${BUILDER_IMAGE} AS builder
+# musl-tools: SQLite is C and is compiled against musl's headers.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends musl-tools \
+    && rm -rf /var/lib/apt/lists/* \
+    && rustup target add "$(uname -m)-unknown-linux-musl"
+WORKDIR /build
+
+# The dependencies alone, against empty crates of our own: this layer is built again only when a manifest changes.
+COPY Cargo.toml Cargo.lock ./
+COPY kafka/Cargo.toml kafka/
+COPY testkit/Cargo.toml testkit/
+RUN mkdir src kafka/src testkit/src \
+    && touch src/lib.rs kafka/src/lib.rs testkit/src/lib.rs \
+    && echo 'fn main() {}' | tee src/main.rs > testkit/src/main.rs \
+    && cargo build --release --locked --package enterprise-consumer --target "$(uname -m)-unknown-linux-musl"
+
+# Now ours. COPY keeps the times of the files, which may be older than the build above: touch says that they are new.
+COPY schema.sql ./
+COPY kafka/src kafka/src
+COPY src src
+RUN touch src/lib.rs src/main.rs kafka/src/lib.rs \
+    && cargo build --release --locked --package enterprise-consumer --target "$(uname -m)-unknown-linux-musl" \
+    && mkdir -p /image/bin /image/volumes/data /image/volumes/logs \
+    && cp "target/$(uname -m)-unknown-linux-musl/release/enterprise-consumer" /image/bin/
+
+FROM scratch
+LABEL org.opencontainers.image.title="enterprise-consumer" \
+      org.opencontainers.image.description="Reads enterprise events from Apache Kafka and keeps them in SQLite, each exactly once" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=builder /image/bin/enterprise-consumer /enterprise-consumer
+# A new named volume takes its owner from the directory in the image.
+COPY --from=builder --chown=65532:65532 /image/volumes/ /
+USER 65532:65532
+WORKDIR /data
+ENV APP_ENV=production \
+    DATABASE_URL=sqlite:////data/enterprise.db \
+    LOG_FILE=/logs/consumer.log \
+    UNIDENTIFIED_LOG_FILE=/logs/unidentified_messages.log
+VOLUME ["/data", "/logs"]
+STOPSIGNAL SIGTERM
+# No HEALTHCHECK: the service ends by itself when it cannot go on, and rides out everything else (no broker, a locked
+# database, a full disk) better than a restart would. What `status` shows is for monitoring.
+ENTRYPOINT ["/enterprise-consumer"]
+CMD ["run"]
