@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# Sourced by the scripts of this folder: named steps, clear failures, waiting on conditions. Knows nothing of the project.
+
+current_step=${0##*/}
+
+# step NAME COMMAND...: runs the command and says how long it took. A failure ends the script.
+step() {
+    local started=$SECONDS
+    current_step=$1
+    shift
+    printf '\n=== %s\n' "$current_step"
+    "$@"
+    printf -- '--- %s: ok, %d s\n' "$current_step" "$((SECONDS - started))"
+}
+
+# report_failed_step COMMAND...: if the script ends in failure from here on, says in which step, after the command (`:` for
+# none) has shown what may explain it.
+report_failed_step() {
+    explanation=("$@")
+    trap 'say_which_step_failed $?' EXIT
+}
+
+say_which_step_failed() {
+    [ "$1" != 0 ] || return 0
+    "${explanation[@]}" >&2 || true
+    printf '\n!!! FAILED (exit %d): %s\n' "$1" "$current_step" >&2
+}
+
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# What could not be done here, in words that nobody overlooks.
+left_out() {
+    printf '\n***\n*** LEFT OUT: %s\n***\n' "$*"
+}
+
+is_root() {
+    [ "$(id -u)" = 0 ]
+}
+
+has() {
+    command -v "$1" > /dev/null
+}
+
+# wait_until SECONDS WHAT COMMAND...: tries the command until it succeeds; past the time, fails naming WHAT.
+wait_until() {
+    local deadline=$((SECONDS + $1)) seconds=$1 what=$2
+    shift 2
+    until "$@" > /dev/null 2>&1; do
+        [ "$SECONDS" -lt "$deadline" ] || fail "not within $seconds s: $what"
+        sleep 0.2
+    done
+    printf '%s\n' "$what"
+}
