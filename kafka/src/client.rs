@@ -276,6 +276,7 @@ impl Client {
     }
 }
 
-fn leaderless(at: &TopicPartition) -> Error {
+/// The failure of a partition that nobody leads at the moment.
+pub(crate) fn leaderless(at: &TopicPartition) -> Error {
     Error::Topic { topic: at.topic.to_string(), code: ErrorCode::LEADER_NOT_AVAILABLE }
 }

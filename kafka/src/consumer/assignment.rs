@@ -8,6 +8,7 @@ use super::control::Facts;
 use super::partition::{Partition, Phase};
 use super::pause::Pause;
 use super::{Answer, Assignment, Consumer, Event, OutOfRange, Start};
+use crate::client::leaderless;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{BrokerInfo, Metadata, TopicMetadata};
 use crate::types::{TopicId, TopicPartition};
@@ -56,12 +57,24 @@ impl Consumer {
         for metadata in &topic.partitions {
             let at = TopicPartition::new(Arc::clone(&topic.name), metadata.partition);
             let retry = self.config.retry;
-            let partition = self.partitions.entry(at).or_insert_with(|| Partition::new(retry));
+            let partition = self.partitions.entry(at.clone()).or_insert_with(|| Partition::new(retry));
             partition.topic_id = topic.id;
-            partition.leader = metadata.leader;
+            partition.leader = metadata.leader.filter(|leader| self.brokers.contains_key(leader));
             partition.leader_epoch = metadata.leader_epoch;
+            if partition.leader.is_none() {
+                self.leader_missing(&at, now)?;
+            }
         }
         Ok(())
+    }
+
+    /// A partition without a leader has a new one soon, as a rule: metadata is asked again, long before it is too old.
+    fn leader_missing(&mut self, at: &TopicPartition, now: Instant) -> Result<()> {
+        let Some(partition) = self.partitions.get_mut(at) else { return Ok(()) };
+        let failed = partition.pause.is_over(now).then(|| partition.pause.failed(leaderless(at), now));
+        let again = partition.pause.until();
+        self.metadata_due = again.map_or(self.metadata_due, |again| again.min(self.metadata_due));
+        failed.map_or(Ok(()), |failed| self.tell_retrying(failed))
     }
 
     /// A topic that is missing is waited for. If it was there before, its partitions stay: only another id proves that it was

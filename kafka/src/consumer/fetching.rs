@@ -1,7 +1,7 @@
 //! Asking brokers for records and handing them out: which partitions a fetch asks for, what its answer means for each.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::partition::{Fetched, Phase};
 use super::{Consumer, PartitionRecords};
@@ -12,6 +12,9 @@ use crate::types::{IsolationLevel, TopicPartition};
 
 /// Least share of a fetch that one partition gets, in bytes: Kafka's own default (`max.partition.fetch.bytes`).
 const PARTITION_BYTES_MIN: u32 = 1024 * 1024;
+/// Longest that a broker may ask us to stay away. Its quotas look back over eleven seconds by default (`quota.window.num`,
+/// `quota.window.size.seconds`), so it has no reason for more.
+const THROTTLE_MAX: Duration = Duration::from_mins(1);
 
 impl Consumer {
     /// Sends a fetch to each broker that is free and leads something to fetch.
@@ -83,7 +86,7 @@ impl Consumer {
         broker.pause.succeeded();
         if !response.throttle.is_zero() {
             // The broker is already late with this answer or mutes the connection (KIP-219): asking earlier would gain nothing.
-            broker.pause.hold(now + response.throttle);
+            broker.pause.hold(now + response.throttle.min(THROTTLE_MAX));
         }
         for fetched in response.partitions {
             let asked = request.partitions.iter().find(|asked| asked.partition == fetched.partition);

@@ -143,5 +143,8 @@ fn partition(version: i16, from: &mut Reader) -> Result<PartitionMetadata, Malfo
         from.skip_array(4)?; // offline replicas
     }
     from.skip_tagged_fields()?;
+    if partition < 0 {
+        return Err(from.malformed(&format!("a partition of number {partition}")));
+    }
     Ok(PartitionMetadata { partition, leader, leader_epoch, error })
 }
