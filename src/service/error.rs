@@ -22,6 +22,10 @@ impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Database(error) => error.fmt(f),
+            // The client does not know what its limits are called here.
+            Self::Kafka(error @ kafka::Error::BatchTooLarge { .. }) => {
+                write!(f, "{error}; a greater KAFKA_RECEIVE_MAX_BYTES lets it in")
+            }
             Self::Kafka(error) => error.fmt(f),
             Self::Start(error) => error.fmt(f),
         }
