@@ -1,0 +1,411 @@
+//! A broker that lies: whatever it sends, the service says what is wrong and where, takes little memory, stores nothing wrong, can be
+//! stopped, and goes on when the broker comes to its senses.
+
+// Helpers of tests may panic as tests may; clippy.toml's exception knows only functions marked `#[test]`.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "support/batches.rs"]
+mod batches;
+#[path = "support/bombs.rs"]
+mod bombs;
+#[path = "support/child.rs"]
+mod child;
+#[path = "support/fake_broker.rs"]
+mod fake_broker;
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use batches::{Batch, Record, varint};
+use child::{PATIENCE, Place};
+use fake_broker::{Answer, Api, FakeBroker, Log, frame};
+
+const TOPIC: &str = "hostile";
+
+/// What the service may take: writable memory of its own, in KiB. The kernel refuses more, which would end the process.
+const MEMORY_KIB_MAX: u32 = 150 * 1024;
+
+/// The limit of one response and of one decompressed batch in these tests.
+const RECEIVE_BYTES_MAX: usize = 16 << 20;
+
+/// Makes a bad answer out of a good one.
+type Lie = fn(Vec<u8>) -> Answer;
+
+fn event(number: usize) -> String {
+    format!(r#"{{"event_id":"opp_{number}","name":"n{number}","stage":"won","amount":{number}}}"#)
+}
+
+/// Three good events in one batch.
+fn good_batch() -> Batch {
+    Batch::of(0, &[&event(0), &event(1), &event(2)])
+}
+
+fn log_of(batch: &Batch) -> Log {
+    Log { batches: vec![(3, batch.encode())], end_offset: 3 }
+}
+
+fn place(broker: &FakeBroker) -> Place {
+    let mut place = Place::new(&broker.address(), TOPIC);
+    place.set("KAFKA_FETCH_MAX_BYTES", "1048576").set("KAFKA_RECEIVE_MAX_BYTES", &RECEIVE_BYTES_MAX.to_string());
+    place.set("RETRY_INITIAL_MS", "2").set("RETRY_MAX_MS", "10");
+    let limited = format!("ulimit -d {MEMORY_KIB_MAX} && exec \"$@\"");
+    place.wrap(&["sh", "-c", &limited, "sh"]);
+    place
+}
+
+/// The good log has taken effect, and nothing else has.
+fn assert_good_result(case: &str, place: &Place) {
+    place.assert_clean();
+    let text = |query: &str| -> Vec<String> {
+        let database = place.database();
+        let mut statement = database.prepare(query).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let rows = "SELECT event_id || name || stage || amount || kafka_offset FROM opportunities ORDER BY 1";
+    assert_eq!(text(rows), ["opp_0n0won0.00", "opp_1n1won1.01", "opp_2n2won2.02"], "{case}");
+    let others = "SELECT name FROM projects UNION ALL SELECT error FROM unidentified_messages";
+    assert_eq!(text(others), [""; 0], "{case}");
+    let positions = "SELECT topic || partition || ':' || first_offset || '-' || next_offset FROM consumer_offsets";
+    assert_eq!(text(positions), ["hostile0:0-3"], "{case}");
+}
+
+/// Runs against a broker that lies until the service has complained of it three times with all of these parts, and that then
+/// behaves well.
+fn rides_out(case: &str, parts: &[&str], lie: impl FnOnce(&FakeBroker)) {
+    let broker = FakeBroker::start(TOPIC, log_of(&good_batch()));
+    lie(&broker);
+    let place = place(&broker);
+    let mut service = place.start(&["run", "--exit-at-end"]);
+    let parts = [&["trying again"], parts].concat();
+    place.wait_for(&format!("{case}: three WARNs with {parts:?}"), |place| {
+        assert!(service.is_running(), "{case}: ended; {}", place.tail());
+        let warnings = place.log().into_iter().filter(|line| child::is_warning(line, &parts));
+        warnings.filter(|line| line["attempt"].is_u64() && line["wait_ms"].is_u64()).count() >= 3
+    });
+    let peak_kib = service.peak_kib();
+    assert!(peak_kib < u64::from(MEMORY_KIB_MAX), "{case}: {peak_kib} KiB");
+    broker.replace_log(log_of(&good_batch()));
+    broker.behave();
+    service.ends_with(0);
+    assert_good_result(case, &place);
+    let (offset, metadata) = broker.committed().unwrap();
+    assert!(offset == 3 && metadata.contains("fake-cluster"), "{case}: committed {offset} with '{metadata}'");
+}
+
+/// Runs cases on as many threads as the machine has use for; each is mostly waiting.
+fn in_parallel<T: Send>(cases: Vec<T>, run: impl Fn(T) + Sync) {
+    let queue = std::sync::Mutex::new(cases);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let Some(case) = queue.lock().unwrap().pop() else { break };
+                    run(case);
+                }
+            });
+        }
+    });
+}
+
+fn random_bytes(count: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+#[test]
+fn every_answer_may_be_no_answer_at_all() {
+    let lies: [(&str, &[&str], Lie); 9] = [
+        ("hangs up", &["broke during"], |_| Answer::RawThenClose(Vec::new())),
+        ("cut short", &["broke during"], |good| Answer::RawThenClose(frame(&good)[..4 + good.len() / 2].to_vec())),
+        ("cut in the length", &["broke during"], |_| Answer::RawThenClose(vec![0, 0])),
+        ("gigantic", &["2147483647 bytes", "16777216"], |_| Answer::Raw(i32::MAX.to_be_bytes().to_vec())),
+        ("negative", &["-1 bytes"], |_| Answer::Raw((-1_i32).to_be_bytes().to_vec())),
+        ("empty", &["not Kafka's protocol"], |_| Answer::Raw(vec![0; 4])),
+        ("of another request", &["not Kafka's protocol", "was asked"], |good| {
+            Answer::Response([&[0x7f; 4], &good[4..]].concat())
+        }),
+        ("random", &["not Kafka's protocol"], |good| Answer::Response([&good[..4], &random_bytes(5000)].concat())),
+        ("followed by more", &["not Kafka's protocol"], |good| Answer::Response([&good[..], &[0; 3]].concat())),
+    ];
+    // Commits are not waited for, and a batch that is too large is for an operator: see below.
+    let apis = Api::ALL.into_iter().filter(|api| *api != Api::OffsetCommit);
+    let mut cases: Vec<_> = apis.flat_map(|api| lies.map(move |lie| (api, lie))).collect();
+    cases.retain(|(api, (name, ..))| (*api, *name) != (Api::Fetch, "gigantic"));
+    in_parallel(cases, |(api, (name, parts, lie)): (Api, (&str, &[&str], Lie))| {
+        let name_of_api = if api == Api::Versions { "ApiVersions".to_owned() } else { format!("{api:?}") };
+        rides_out(&format!("{api:?} {name}"), &[&[name_of_api.as_str()], parts].concat(), |broker| {
+            broker.misbehave(api, lie);
+        });
+    });
+}
+
+/// Replaces bytes of an answer; the places follow from how `fake_broker` writes it.
+fn patched(at: usize, bytes: &[u8]) -> impl FnMut(Vec<u8>) -> Answer + Send + use<> {
+    let bytes = bytes.to_vec();
+    move |mut answer| {
+        answer[at..at + bytes.len()].copy_from_slice(&bytes);
+        Answer::Response(answer)
+    }
+}
+
+/// A port that nobody listens at.
+fn dead_port() -> i32 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().into()
+}
+
+/// Its name, whose answer is patched, at which byte, with what, and what the WARN says.
+type Forgery<'a> = (&'a str, Api, usize, Vec<u8>, Vec<&'a str>);
+
+#[test]
+fn numbers_in_answers_may_be_forged() {
+    const HUGE: [u8; 4] = i32::MAX.to_be_bytes();
+    const NONE: [u8; 4] = (-1_i32).to_be_bytes();
+    let dead = dead_port();
+    let dead_address = format!("127.0.0.1:{dead}");
+    let malformed = "not Kafka's protocol";
+    let cases: Vec<Forgery<'_>> = vec![
+        ("ranges", Api::Versions, 6, HUGE.into(), vec!["ApiVersions", malformed]),
+        ("ranges are null", Api::Versions, 6, NONE.into(), vec!["ApiVersions", malformed]),
+        ("brokers", Api::Metadata, 8, HUGE.into(), vec!["Metadata", malformed]),
+        ("brokers are null", Api::Metadata, 8, NONE.into(), vec!["Metadata", malformed]),
+        ("a host's length", Api::Metadata, 16, vec![0x7f, 0xff], vec!["Metadata", malformed]),
+        ("a host is null", Api::Metadata, 16, vec![0xff, 0xff], vec!["Metadata", malformed]),
+        ("a host is not UTF-8", Api::Metadata, 18, vec![0xff], vec!["Metadata", malformed]),
+        ("port -1", Api::Metadata, 27, NONE.into(), vec!["Metadata", malformed, "port -1"]),
+        ("port 65536", Api::Metadata, 27, 65536_i32.to_be_bytes().into(), vec!["Metadata", malformed, "port 65536"]),
+        ("a dead broker", Api::Metadata, 27, dead.to_be_bytes().into(), vec!["cannot connect", &dead_address]),
+        ("topics", Api::Metadata, 51, HUGE.into(), vec!["Metadata", malformed]),
+        ("another topic", Api::Metadata, 59, b"Hostile".into(), vec!["Metadata", malformed, "'Hostile'"]),
+        ("no such topic", Api::Metadata, 55, vec![0, 3], vec!["'hostile'", "does not exist"]),
+        ("partitions", Api::Metadata, 67, HUGE.into(), vec!["Metadata", malformed]),
+        ("a partition before the first", Api::Metadata, 73, NONE.into(), vec!["Metadata", malformed, "number -1"]),
+        ("nobody's partition", Api::Metadata, 77, NONE.into(), vec!["hostile", "LEADER_NOT_AVAILABLE"]),
+        ("a stranger's partition", Api::Metadata, 77, HUGE.into(), vec!["hostile", "LEADER_NOT_AVAILABLE"]),
+        ("replicas", Api::Metadata, 85, HUGE.into(), vec!["Metadata", malformed]),
+        ("no coordinator", Api::FindCoordinator, 8, vec![0, 15], vec!["FindCoordinator", "COORDINATOR_NOT_AVAILABLE"]),
+        ("a dead coordinator", Api::FindCoordinator, 27, dead.to_be_bytes().into(), vec!["connect", &dead_address]),
+        ("port of the coordinator", Api::FindCoordinator, 27, NONE.into(), vec!["FindCoordinator", malformed]),
+        ("topics committed", Api::OffsetFetch, 8, HUGE.into(), vec!["OffsetFetch", malformed]),
+        ("partitions committed", Api::OffsetFetch, 21, HUGE.into(), vec!["OffsetFetch", malformed]),
+        ("another partition committed", Api::OffsetFetch, 25, HUGE.into(), vec!["OffsetFetch", malformed, "not asked"]),
+        ("a negative commit", Api::OffsetFetch, 29, (-2_i64).to_be_bytes().into(), vec!["OffsetFetch", malformed]),
+        ("the metadata's length", Api::OffsetFetch, 41, vec![0x7f, 0xff], vec!["OffsetFetch", malformed]),
+        ("not the coordinator", Api::OffsetFetch, 43, vec![0, 16], vec!["OffsetFetch", "NOT_COORDINATOR"]),
+        ("a negative log", Api::ListOffsets, 39, (-5_i64).to_be_bytes().into(), vec!["ListOffsets", malformed]),
+        ("partitions listed", Api::ListOffsets, 21, HUGE.into(), vec!["ListOffsets", malformed]),
+        ("not the leader", Api::ListOffsets, 29, vec![0, 6], vec!["ListOffsets", "NOT_LEADER_OR_FOLLOWER"]),
+        ("topics fetched", Api::Fetch, 14, HUGE.into(), vec!["Fetch", malformed]),
+        ("another topic fetched", Api::Fetch, 20, b"Hostile".into(), vec!["Fetch", malformed, "not asked"]),
+        ("partitions fetched", Api::Fetch, 27, HUGE.into(), vec!["Fetch", malformed]),
+        ("another partition fetched", Api::Fetch, 31, HUGE.into(), vec!["Fetch", malformed, "not asked"]),
+        ("aborted transactions", Api::Fetch, 61, HUGE.into(), vec!["Fetch", malformed]),
+        ("the records' length", Api::Fetch, 69, HUGE.into(), vec!["Fetch", malformed]),
+        ("a negative length", Api::Fetch, 69, (-2_i32).to_be_bytes().into(), vec!["Fetch", malformed]),
+        ("an error code", Api::Fetch, 35, vec![0xff, 0xff], vec!["Fetch", "UNKNOWN_SERVER_ERROR"]),
+    ];
+    in_parallel(cases, |(case, api, at, bytes, parts)| {
+        rides_out(case, &parts, |broker| broker.misbehave(api, patched(at, &bytes)));
+    });
+}
+
+/// What is wrong with a batch of three records at offset 0, and what the WARN says besides where it lies.
+fn forged_batches() -> Vec<(&'static str, &'static str, Batch)> {
+    let good = good_batch;
+    let two = || Batch::of(0, &[&event(0), &event(1)]);
+    let mut cases = vec![
+        ("checksum", "checksum", Batch { crc_error: 1, ..good() }),
+        ("format 0", "format v0", Batch { magic: 0, ..good() }),
+        ("format 1", "format v1", Batch { magic: 1, ..good() }),
+        ("format 3", "format v3", Batch { magic: 3, ..good() }),
+        ("negative format", "format v-1", Batch { magic: -1, ..good() }),
+        ("negative length", "length of -1", Batch { length: Some(-1), ..good() }),
+        ("no length", "length of 0", Batch { length: Some(0), ..good() }),
+        ("shorter than its head", "length of 48", Batch { length: Some(48), ..good() }),
+        ("longer than there is", "only a part", Batch { length: Some(i32::MAX), ..good() }),
+        ("negative offset", "base offset is -1", Batch { base_offset: -1, ..good() }),
+        ("offsets beyond all", "last offset", Batch { base_offset: i64::MAX - 1, ..good() }),
+        ("negative span", "last offset", Batch { last_offset_delta: Some(-1), ..good() }),
+        ("negative count", "-1 records", Batch { record_count: Some(-1), ..good() }),
+        ("huge count", "2147483647 records", Batch { record_count: Some(i32::MAX), ..good() }),
+        (
+            "huge count in huge span",
+            "",
+            Batch { record_count: Some(i32::MAX), last_offset_delta: Some(i32::MAX), ..two() },
+        ),
+        ("fewer than announced", "", Batch { record_count: Some(3), last_offset_delta: Some(2), ..two() }),
+        ("more than announced", "", Batch { record_count: Some(2), ..good() }),
+        ("nothing but a head", "", good().with_payload(0, Vec::new())),
+        ("time beyond all", "timestamp", {
+            let late = Record { timestamp_delta: i64::MAX, ..Record::of(0, "{}") };
+            Batch { base_timestamp: i64::MAX, ..Batch::of_records(0, &[late]) }
+        }),
+    ];
+    for codec in 5..8 {
+        cases.push(("unknown codec", "unknown", Batch { attributes: codec, ..good() }));
+    }
+    for codec in 1..5 {
+        cases.push(("not compressed at all", "decompressed", Batch { attributes: codec, ..good() }));
+        cases.push(("compressed noise", "decompressed", good().with_payload(codec, random_bytes(3000))));
+    }
+    let endless = [0xff; 12].to_vec();
+    let record = |change: fn(&mut Record)| {
+        let mut records = [0, 1, 2].map(|number| Record::of(number, &event(usize::try_from(number).unwrap())));
+        change(&mut records[2]);
+        Batch { last_offset_delta: Some(2), ..Batch::of_records(0, &records) }
+    };
+    cases.extend([
+        ("endless number", "", good().with_payload(0, endless)),
+        ("negative record", "", record(|record| record.length = Some(-1))),
+        ("no record", "", record(|record| record.length = Some(0))),
+        ("record beyond the batch", "", record(|record| record.length = Some(1 << 30))),
+        ("record beyond all", "", record(|record| record.length = Some(i64::MAX))),
+        ("offset before the batch", "offset", record(|record| record.offset_delta = -1)),
+        ("offset of another record", "offset", record(|record| record.offset_delta = 1)),
+        ("offset after the batch", "offset", record(|record| record.offset_delta = 3)),
+        ("offset beyond all", "", record(|record| record.offset_delta = i64::MAX)),
+        ("key beyond the record", "", record(|record| record.key_length = Some(1 << 30))),
+        ("negative key", "", record(|record| record.key_length = Some(-2))),
+        ("value beyond the record", "", record(|record| record.value_length = Some(1 << 30))),
+        ("negative value", "", record(|record| record.value_length = Some(-2))),
+        ("negative headers", "headers", record(|record| record.header_count = -1)),
+        ("headers beyond the record", "headers", record(|record| record.header_count = (1 << 31) - 1)),
+        ("header without a name", "", record(|record| (record.header_count, record.rest) = (1, vec![1, 1]))),
+        ("more than the record says", "", record(|record| record.rest = varint(1))),
+    ]);
+    cases
+}
+
+#[test]
+fn forged_batches_are_told_and_never_stored() {
+    in_parallel(forged_batches(), |(case, part, batch)| {
+        let broker = |broker: &FakeBroker| broker.replace_log(log_of(&batch));
+        // Records before the damage may be stored: they are the good ones.
+        rides_out(case, &["hostile-0", part], broker);
+    });
+}
+
+#[test]
+fn commits_are_tried_until_they_are_accepted() {
+    let lies: [(&str, &[&str], Lie); 5] = [
+        ("hangs up", &["OffsetCommit"], |_| Answer::RawThenClose(Vec::new())),
+        ("noise", &["OffsetCommit"], |good| Answer::Response([&good[..4], &random_bytes(500)].concat())),
+        ("forged count", &["OffsetCommit"], patch_commit::<8>),
+        ("another partition", &["OffsetCommit"], patch_commit::<25>),
+        ("not the coordinator", &["OffsetCommit", "NOT_COORDINATOR"], |mut good| {
+            good[30] = 16;
+            Answer::Response(good)
+        }),
+    ];
+    in_parallel(lies.into(), |(case, parts, lie)| {
+        // A position is claimed by a commit before it is read from, so nothing goes on without it.
+        rides_out(case, parts, |broker| broker.misbehave(Api::OffsetCommit, lie));
+    });
+}
+
+fn patch_commit<const AT: usize>(mut good: Vec<u8>) -> Answer {
+    good[AT..AT + 4].copy_from_slice(&i32::MAX.to_be_bytes());
+    Answer::Response(good)
+}
+
+/// What the service says when it ends with exit code 1 after it has read the good batch; nothing else may be stored.
+fn gives_up(case: &str, log: Log) -> String {
+    let broker = FakeBroker::start(TOPIC, log);
+    let place = place(&broker);
+    place.start(&["run"]).ends_with(1);
+    assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(3), "{case}");
+    assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), Some(0), "{case}");
+    place.assert_clean();
+    place.stderr().lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_decompression_bomb_ends_the_service_with_its_coordinates() {
+    const BOMB_BYTES: usize = 256 << 20;
+    let bombs = vec![
+        ("gzip", 1, bombs::gzip(BOMB_BYTES)),
+        ("snappy", 2, bombs::snappy(BOMB_BYTES)),
+        ("lz4", 3, bombs::lz4(BOMB_BYTES)),
+        ("zstd", 4, bombs::zstd(BOMB_BYTES)),
+    ];
+    in_parallel(bombs, |(codec, attributes, payload)| {
+        assert!(payload.len() < RECEIVE_BYTES_MAX, "{codec}: refused for its own size");
+        let bomb = Batch { last_offset_delta: Some(0), record_count: Some(1), ..Batch::of(3, &["{}"]) };
+        let bomb = bomb.with_payload(attributes, payload).encode();
+        let line = gives_up(codec, Log { batches: vec![(3, good_batch().encode()), (4, bomb)], end_offset: 4 });
+        for part in ["offset 3", "hostile-0", "16777216", "KAFKA_RECEIVE_MAX_BYTES"] {
+            assert!(line.contains(part), "{codec}: {line}");
+        }
+    });
+}
+
+#[test]
+fn a_batch_larger_than_any_response_ends_the_service_with_its_coordinates() {
+    let broker = FakeBroker::start(TOPIC, log_of(&good_batch()));
+    broker.misbehave(Api::Fetch, |_| Answer::Raw(i32::MAX.to_be_bytes().to_vec()));
+    let place = place(&broker);
+    place.start(&["run"]).ends_with(1);
+    let line = place.stderr().lines().last().unwrap_or_default().to_owned();
+    for part in ["offset 0", "hostile-0", "16777216", "KAFKA_RECEIVE_MAX_BYTES"] {
+        assert!(line.contains(part), "{line}");
+    }
+}
+
+#[test]
+fn offsets_that_nobody_has_are_told_as_lost() {
+    // A batch may end far behind its last record, as compaction leaves it: only the leader's own answer shows that it lied.
+    for (case, batch) in [
+        ("span", Batch { last_offset_delta: Some(i32::MAX), ..good_batch() }),
+        ("base", Batch::of(i64::MAX - 10, &[&event(0), &event(1), &event(2)])),
+    ] {
+        let end_of_batch = batch.base_offset + i64::from(batch.last_offset_delta.unwrap_or(2)) + 1;
+        let log = Log { batches: vec![(end_of_batch, batch.encode())], end_offset: 3 };
+        let line = gives_up(case, log);
+        assert!(line.contains("hostile-0") && line.contains(&end_of_batch.to_string()), "{case}: {line}");
+    }
+}
+
+#[test]
+fn a_broker_of_another_age_is_told_apart() {
+    // The second range is that of ListOffsets, the first thing in a range its number.
+    let foreign_range = |good: Vec<u8>| {
+        let mut answer = good;
+        for entry in answer[10..].chunks_exact_mut(6).filter(|entry| entry[..2] == [0, 3]) {
+            entry[2..].copy_from_slice(&[0, 90, 0, 99]);
+        }
+        Answer::Response(answer)
+    };
+    let broker = FakeBroker::start(TOPIC, log_of(&good_batch()));
+    broker.misbehave(Api::Versions, foreign_range);
+    let place = place(&broker);
+    place.start(&["run"]).ends_with(1);
+    let line = place.stderr().lines().last().unwrap_or_default().to_owned();
+    assert!(line.contains(&broker.address()) && line.contains("Metadata") && line.contains("90-99"), "{line}");
+}
+
+#[test]
+fn silence_and_endless_answers_do_not_hold_up_a_stop() {
+    let lies: [(&str, Lie); 3] = [
+        ("silent", |_| Answer::Silence),
+        ("dripping a length", |_| Answer::Drip(vec![0])),
+        ("dripping an answer", |good| Answer::Drip(frame(&[&good[..], &vec![0; 1 << 20]].concat()))),
+    ];
+    let cases = Api::ALL.into_iter().flat_map(|api| lies.map(move |lie| (api, lie))).collect();
+    in_parallel(cases, |(api, (case, lie)): (Api, (&str, Lie))| {
+        let broker = FakeBroker::start(TOPIC, log_of(&good_batch()));
+        broker.misbehave(api, lie);
+        let place = place(&broker);
+        let mut service = place.start(&["run"]);
+        assert!(broker.wait_asked(api, 1, PATIENCE), "{api:?} {case}: was not asked");
+        assert!(service.is_running());
+        service.signal("TERM");
+        // Only a commit under way is waited for, half of SHUTDOWN_TIMEOUT_MS.
+        let status = service.wait(Duration::from_secs(9));
+        assert_eq!(status.code(), Some(0), "{api:?} {case}: {}", place.tail());
+    });
+}

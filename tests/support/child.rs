@@ -1,0 +1,243 @@
+//! The service as a process of its own in a directory of its own: started, signalled, watched by its log file and its database,
+//! and never outliving the test. Knows the contracts of both, and nothing of how the service works.
+
+#![allow(dead_code)] // Each test program uses what it needs.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Longer than anything takes that is not stuck, on a machine that does much else.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Between two looks at a condition.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A place for one service: directory, settings, database. Processes may come and go in it.
+pub struct Place {
+    directory: TempDir,
+    variables: BTreeMap<String, String>,
+    /// Words before the program's name, such as a shell that sets limits.
+    wrapper: Vec<String>,
+}
+
+impl Place {
+    /// Small waits, everything logged; everything else as it comes.
+    pub fn new(bootstrap_servers: &str, topic: &str) -> Self {
+        let mut place = Self { directory: TempDir::new().unwrap(), variables: BTreeMap::new(), wrapper: Vec::new() };
+        place.set("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers).set("KAFKA_TOPIC", topic);
+        place.set("KAFKA_GROUP_ID", &format!("group-of-{topic}"));
+        place.set("RETRY_INITIAL_MS", "10").set("RETRY_MAX_MS", "100").set("LOG_LEVEL", "DEBUG");
+        place
+    }
+
+    pub fn set(&mut self, variable: &str, value: &str) -> &mut Self {
+        self.variables.insert(variable.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Runs the program behind these words from now on.
+    pub fn wrap(&mut self, words: &[&str]) -> &mut Self {
+        self.wrapper = words.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn database_path(&self) -> PathBuf {
+        self.path().join("data/enterprise.db")
+    }
+
+    pub fn log_path(&self) -> PathBuf {
+        self.path().join("logs/consumer.log")
+    }
+
+    pub fn unidentified_path(&self) -> PathBuf {
+        self.path().join("logs/unidentified_messages.log")
+    }
+
+    /// Starts the program; what it prints is kept in the directory.
+    pub fn start(&self, arguments: &[&str]) -> Service<'_> {
+        let program = env!("CARGO_BIN_EXE_enterprise-consumer").to_owned();
+        let mut words = self.wrapper.clone();
+        words.push(program);
+        words.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        let output = |name| File::options().append(true).create(true).open(self.path().join(name)).unwrap();
+        let child = Command::new(&words[0])
+            .args(&words[1..])
+            .current_dir(self.path())
+            .env_clear()
+            .envs(&self.variables)
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .stdin(Stdio::null())
+            .stdout(output("stdout"))
+            .stderr(output("stderr"))
+            .spawn()
+            .unwrap();
+        Service { place: self, child }
+    }
+
+    /// Runs until the end of every partition, and must succeed.
+    pub fn run_to_end(&self) {
+        self.start(&["run", "--exit-at-end"]).ends_with(0);
+    }
+
+    /// The lines of the log file so far; each must be a JSON object.
+    pub fn log(&self) -> Vec<Value> {
+        json_lines(&self.log_path())
+    }
+
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(self.path().join("stderr")).unwrap_or_default()
+    }
+
+    /// The database, for reading beside the service.
+    pub fn database(&self) -> Connection {
+        let connection = Connection::open_with_flags(self.database_path(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        connection.busy_timeout(PATIENCE).unwrap();
+        connection
+    }
+
+    /// One number out of the database; `None` while there is no such table.
+    pub fn number(&self, query: &str) -> Option<i64> {
+        let path = self.database_path();
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+        connection.busy_timeout(PATIENCE).ok()?;
+        connection.query_row(query, [], |row| row.get(0)).ok()
+    }
+
+    /// Offsets that have taken effect, over all partitions.
+    pub fn stored(&self) -> i64 {
+        self.number("SELECT coalesce(sum(next_offset), 0) FROM consumer_offsets").unwrap_or(0)
+    }
+
+    /// What must hold at any moment between two transactions, whatever happened.
+    pub fn assert_clean(&self) {
+        let database = self.database();
+        let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(check, "ok");
+        let off = "SELECT count(*) FROM consumer_offsets
+                   WHERE next_offset - first_offset <> applied + stale + unidentified + absent";
+        assert_eq!(self.number(off), Some(0), "the counter equation");
+        for table in ["opportunities", "projects", "unidentified_messages"] {
+            let beyond = format!(
+                "SELECT count(*) FROM {table} AS row WHERE NOT EXISTS (SELECT 1 FROM consumer_offsets AS position
+                 WHERE topic = kafka_topic AND partition = kafka_partition AND kafka_offset < next_offset)"
+            );
+            assert_eq!(self.number(&beyond), Some(0), "rows of {table} beyond the stored position");
+        }
+        let missing = "SELECT (SELECT count(*) FROM unidentified_messages) - (SELECT coalesce(sum(unidentified), 0) FROM consumer_offsets)";
+        assert_eq!(self.number(missing), Some(0), "unidentified messages counted but not kept, or the other way round");
+    }
+
+    /// Waits for a condition; says what is in the log if it does not come.
+    pub fn wait_for(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(self) {
+            assert!(Instant::now() < deadline, "{what} did not come; {}", self.tail());
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Waits for a WARN whose message holds all parts, one that was not there after `from` lines; gives it.
+    pub fn wait_warning(&self, from: usize, parts: &[&str]) -> Value {
+        let find = |place: &Self| place.log().into_iter().skip(from).find(|line| is_warning(line, parts));
+        self.wait_for(&format!("a WARN with {parts:?}"), |place| find(place).is_some());
+        find(self).unwrap()
+    }
+
+    /// How the logs end, for the message of a failed assertion.
+    pub fn tail(&self) -> String {
+        let log = fs::read_to_string(self.log_path()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = lines[lines.len().saturating_sub(30)..].join("\n");
+        format!("the log ends:\n{tail}\nstandard error ends:\n{}", self.stderr().lines().last().unwrap_or_default())
+    }
+}
+
+/// Whether a log line is a WARN whose message holds all parts.
+pub fn is_warning(line: &Value, parts: &[&str]) -> bool {
+    line["level"] == "WARN" && line["message"].as_str().is_some_and(|text| parts.iter().all(|part| text.contains(part)))
+}
+
+/// The complete lines of a file, each a JSON object; none if there is no file.
+pub fn json_lines(path: &Path) -> Vec<Value> {
+    let bytes = fs::read(path).unwrap_or_default();
+    let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let text = std::str::from_utf8(&bytes[..complete]).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+/// A running program; killed when this goes away.
+pub struct Service<'a> {
+    place: &'a Place,
+    child: Child,
+}
+
+impl Service<'_> {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for the end, which must come before the deadline.
+    pub fn wait(&mut self, deadline: Duration) -> ExitStatus {
+        let until = Instant::now() + deadline;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < until, "still runs after {deadline:?}; {}", self.place.tail());
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Waits for the end and compares the exit code.
+    pub fn ends_with(&mut self, code: i32) {
+        let status = self.wait(PATIENCE);
+        assert_eq!(status.code(), Some(code), "{status}; {}", self.place.tail());
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// The most memory that it has had so far, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Service<'_> {
+    fn drop(&mut self) {
+        // It may have ended long ago.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process, by its name. The shell's own `kill`: the program of that name is not on every machine.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
+    assert!(status.success());
+}
