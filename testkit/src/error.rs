@@ -16,6 +16,8 @@ pub enum Error {
     Missing(String),
     /// The caller asked for something that does not exist.
     Usage(String),
+    /// The shared cluster could not be started; whoever asks later is told what the first one was told.
+    Shared(String),
     /// The operating system refused.
     Io {
         /// What was being done, to which path or program.
@@ -68,7 +70,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing(what) | Self::Usage(what) => f.write_str(what),
+            Self::Missing(what) | Self::Usage(what) | Self::Shared(what) => f.write_str(what),
             Self::Io { doing, source } => write!(f, "{doing}: {source}"),
             Self::Program { command, output } => write!(f, "'{command}' failed:\n{output}"),
             Self::Broker { node, what, log, tail } => {

@@ -20,7 +20,7 @@ pub fn shared(version: &str) -> Result<&'static Cluster> {
     };
     // Outside the lock: different versions start at the same time.
     let started = slot.get_or_init(|| Cluster::start(version).map_err(|error| error.to_string()));
-    started.as_ref().map_err(|line| Error::Missing(line.clone()))
+    started.as_ref().map_err(|told| Error::Shared(told.clone()))
 }
 
 /// The name with something added that no other call and no other process adds.

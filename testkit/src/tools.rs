@@ -97,8 +97,7 @@ impl Cluster {
     }
 }
 
-/// `GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG …`, and since 4.1 with LEADER-EPOCH before LOG-END-OFFSET
-/// only with `--verbose`; `-` stands for nothing.
+/// A line begins `GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG`; `-` stands for nothing.
 fn parse_offset(group: &str, line: &str) -> Option<GroupOffset> {
     let mut words = line.split_whitespace();
     if words.next()? != group {

@@ -11,7 +11,8 @@ pub(super) const NOT_JSON: [&[u8]; 5] = [
     br#"{"event_id":"opp_000002","name":"cut sho"#,
     br#"{"event_id":"opp_000003","name":"twice","stage":"Proposal"}{}"#,
     b"\xef\xbb\xbf{\"event_id\":\"opp_000004\",\"name\":\"with a BOM\",\"stage\":\"Proposal\"}",
-    b"{\"event_id\":\"opp_000005\",\"name\":\"Latin-1: \xe9\",\"stage\":\"Proposal\"}",
+    // UTF-16; not even JSON with its bad bytes replaced, as kafka-console-producer does.
+    b"\xff\xfe{\0\"\0i\0d\0\"\0:\x001\0}\0",
 ];
 
 /// JSON, but neither an opportunity nor a project.
