@@ -9,7 +9,7 @@ mod progress;
 
 use std::time::{Duration, Instant};
 
-use kafka::{Assignment, Consumer, Event, OutOfRange, PartitionRecords, Start, TopicPartition};
+use kafka::{Assignment, Consumer, Event, OutOfRange, PartitionRecords, Retrying, Start, TopicPartition};
 use log::{debug, info, warn};
 
 pub use error::ServiceError;
@@ -101,17 +101,8 @@ impl<'a> Service<'a> {
     fn read(&mut self) -> Result<(), ServiceError> {
         let records_max = self.settings.batch_records_max.get();
         while !self.stop.is_requested() {
-            match self.consumer.poll(self.patience(), records_max)? {
-                Event::Records(batches) => self.store(&batches)?,
-                Event::Assigned(assignments) => self.start(assignments)?,
-                Event::OutOfRange(range) => self.jump_into_range(&range)?,
-                Event::Revoked(partitions) => self.give_back(&partitions),
-                Event::Lost(partitions) => self.forget(&partitions),
-                Event::Retrying(retrying) => warn!(
-                    attempt = retrying.attempt, wait_ms = millis(retrying.wait); "{}; trying again", ErrorChain(&retrying.error)
-                ),
-                Event::Idle => {}
-            }
+            let event = self.consumer.poll(self.patience(), records_max)?;
+            self.handle(event)?;
             self.unidentified.advance(&mut self.database);
             self.commit_when_due();
             self.progress.tell_when_due();
@@ -119,6 +110,27 @@ impl<'a> Service<'a> {
                 info!("reached the end of every partition");
                 break;
             }
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), ServiceError> {
+        match event {
+            Event::Records(batches) => self.store(&batches)?,
+            Event::Assigned(assignments) => self.start(assignments)?,
+            Event::Started(partitions) => {
+                for at in &partitions {
+                    let offset = self.positions.next_offset(at);
+                    info!(topic = &*at.topic, partition = at.partition, offset = offset; "partition is being read");
+                }
+            }
+            Event::OutOfRange(range) => self.jump_into_range(&range)?,
+            Event::Revoked(partitions) => self.give_back(&partitions),
+            Event::Lost(partitions) => self.forget(&partitions),
+            Event::Retrying(Retrying { error, attempt, wait }) => {
+                warn!(attempt = attempt, wait_ms = millis(wait); "{}; trying again", ErrorChain(&error));
+            }
+            Event::Idle => {}
         }
         Ok(())
     }
@@ -227,9 +239,6 @@ impl<'a> Service<'a> {
     fn sync_and_claim(&mut self, starts: Vec<Start>) -> Result<(), ServiceError> {
         let database = &self.database;
         backoff::retry("syncing the database", &self.settings.retry, self.stop, || database.sync_wal())?;
-        for Start { partition: at, offset, .. } in &starts {
-            info!(topic = &*at.topic, partition = at.partition, offset = offset; "partition starts");
-        }
         self.consumer.start(starts, &self.claim);
         Ok(())
     }

@@ -109,7 +109,21 @@ impl<M: SerializeMap> VisitValue<'_> for JsonValue<'_, M> {
     }
 }
 
-/// Prints a record's fields behind its message: ` key=value key="a value with spaces"`.
+/// Finds out whether a value is null.
+struct IsNull(bool);
+
+impl VisitValue<'_> for IsNull {
+    fn visit_any(&mut self, _: Value<'_>) -> Result<(), kv::Error> {
+        Ok(())
+    }
+
+    fn visit_null(&mut self) -> Result<(), kv::Error> {
+        self.0 = true;
+        Ok(())
+    }
+}
+
+/// Prints a record's fields behind its message: ` key=value key="a value with spaces"`, those that are null left out.
 pub(super) struct TextFields<'a>(pub(super) &'a Record<'a>);
 
 impl fmt::Display for TextFields<'_> {
@@ -118,6 +132,11 @@ impl fmt::Display for TextFields<'_> {
 
         impl<'kvs> VisitSource<'kvs> for Fields<'_, '_> {
             fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
+                let mut null = IsNull(false);
+                value.visit(&mut null)?;
+                if null.0 {
+                    return Ok(());
+                }
                 let text = value.to_string();
                 let is_plain =
                     !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"');

@@ -40,6 +40,11 @@ impl Positions {
         self.0.get(at).map_or("", |position| &position.topic_id)
     }
 
+    /// The first offset that has not been stored.
+    pub(super) fn next_offset(&self, at: &TopicPartition) -> Option<i64> {
+        self.0.get(at).map(|position| position.next_offset)
+    }
+
     /// Records have been stored.
     pub(super) fn advance(&mut self, batch: &PartitionRecords) {
         if let Some(position) = self.0.get_mut(&batch.partition) {

@@ -92,7 +92,7 @@ impl Consumer {
         outcomes: Vec<(TopicPartition, CommitOutcome)>,
         now: Instant,
     ) -> Result<()> {
-        let mut foreign = Vec::new();
+        let (mut started, mut foreign) = (Vec::new(), Vec::new());
         let mut refused = None;
         for (at, outcome) in outcomes {
             let Some(partition) = self.partitions.get_mut(&at) else { continue };
@@ -102,6 +102,7 @@ impl Consumer {
                     partition.committed_seen = None;
                     if partition.phase == Phase::Claiming {
                         partition.phase = Phase::Reading;
+                        started.push(at);
                     }
                 }
                 CommitOutcome::Foreign => {
@@ -115,6 +116,9 @@ impl Consumer {
             }
         }
         self.commit_again(commits);
+        if !started.is_empty() {
+            self.events.push_back(Ok(Event::Started(started)));
+        }
         if !foreign.is_empty() {
             self.events.push_back(Ok(Event::Lost(foreign)));
         }

@@ -14,6 +14,8 @@ pub enum Event {
     /// Partitions to read. Each is read from nowhere until [`Consumer::start`](super::Consumer::start) says from where.
     /// A partition that we have already can be assigned again: what is known of its position is no longer true.
     Assigned(Vec<Assignment>),
+    /// Partitions that were claimed where they were told to [start](super::Consumer::start): their records come from now on.
+    Started(Vec<TopicPartition>),
     /// Partitions that another member will get: finish with them, commit, then
     /// [`release`](super::Consumer::release) them. No more of their records come.
     Revoked(Vec<TopicPartition>),
