@@ -38,8 +38,8 @@ impl Load {
                 load.records.push(Record::value(value).partition(partition));
                 continue;
             }
-            // Seconds of its own: no two events are of the same time.
-            let seconds = u64::from(number) * 7919 % u64::from(count.max(7919) * 2);
+            // Coprime, so no two of a million events are of the same time.
+            let seconds = u64::from(number) * 7919 % 1_000_003;
             let time = format!("20{:02}-01-01T{:02}:{:02}:{:02}Z", seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
             let sortable = time.replace('Z', ".000000000Z");
             let id = state % u64::from(count / 4 + 1);
