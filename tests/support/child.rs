@@ -49,6 +49,11 @@ impl Place {
         self
     }
 
+    /// The consumer group.
+    pub fn group(&self) -> String {
+        self.variables["KAFKA_GROUP_ID"].clone()
+    }
+
     pub fn path(&self) -> &Path {
         self.directory.path()
     }

@@ -1,0 +1,244 @@
+//! Every record takes effect once: the tables are what an independent computation makes of the same records, whatever the codec,
+//! whatever is killed, and whatever comes while the service runs. `TEST_SIZE=full` runs the full sizes.
+
+// Helpers of tests may panic as tests may; clippy.toml's exception knows only functions marked `#[test]`.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "support/child.rs"]
+mod child;
+#[path = "support/events.rs"]
+mod events;
+
+use child::Place;
+use events::{Random, Sent, Tables, events};
+use testkit::{Client, Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Record, unique};
+
+/// A count for CI, or for the full run.
+fn sized(ci: u64, full: u64) -> u64 {
+    if std::env::var("TEST_SIZE").is_ok_and(|size| size == "full") { full } else { ci }
+}
+
+struct Kafka {
+    cluster: &'static Cluster,
+    client: &'static Client,
+}
+
+fn kafka(version: &str) -> Kafka {
+    let cluster = testkit::shared(version).unwrap();
+    Kafka { cluster, client: cluster.client().unwrap() }
+}
+
+impl Kafka {
+    fn topic(&self, partitions: u32) -> String {
+        let topic = unique("events");
+        self.client.create_topic(&topic, partitions, &[]).unwrap();
+        topic
+    }
+
+    fn place(&self, topics: &str) -> Place {
+        let mut place = Place::new(&self.cluster.bootstrap_servers(), topics);
+        place.set("KAFKA_GROUP_ID", &unique("group"));
+        place
+    }
+
+    /// Produces, and adds what must come of it.
+    fn produce(&self, topic: &str, options: &ProduceOptions, sent: &[Sent], tables: &mut Tables) {
+        let positions = self.client.produce(topic, options, records(sent)).unwrap();
+        tables.add(topic, sent, &positions);
+    }
+
+    /// The sum of what the topic's partitions end with.
+    fn end(&self, topic: &str) -> i64 {
+        self.client.end_offsets(topic).unwrap().iter().sum()
+    }
+}
+
+fn records(sent: &[Sent]) -> Vec<Record> {
+    sent.iter().map(|sent| sent.record.clone()).collect()
+}
+
+fn finish(place: &Place, tables: &Tables) {
+    place.run_to_end();
+    place.assert_clean();
+    tables.assert_stored(&place.database());
+}
+
+fn every_codec_and_transactions(version: &str) {
+    let kafka = kafka(version);
+    let topic = kafka.topic(6);
+    let mut tables = Tables::default();
+    for (seed, codec) in Codec::ALL.into_iter().enumerate() {
+        let options = ProduceOptions::default().codec(codec);
+        let sent = events(seed as u64, sized(3_000, 100_000), 6);
+        kafka.produce(&topic, &options, &sent, &mut tables);
+        for (id, commits) in [("commits", true), ("aborts", false)] {
+            let transaction = kafka.client.begin(&unique(id), &options).unwrap();
+            let sent = events(100 + seed as u64, 200, 6);
+            let positions = transaction.produce(&topic, records(&sent)).unwrap();
+            if commits {
+                transaction.commit().unwrap();
+                tables.add(&topic, &sent, &positions);
+            } else {
+                transaction.abort().unwrap();
+            }
+        }
+    }
+    let place = kafka.place(&topic);
+    finish(&place, &tables);
+    assert_eq!(place.stored(), kafka.end(&topic), "control records and aborted transactions are passed over");
+    let absent = place.number("SELECT sum(absent) FROM consumer_offsets").unwrap();
+    assert!(absent > 5 * 200, "{absent} offsets without a record");
+    // Nothing is new: nothing changes.
+    finish(&place, &tables);
+}
+
+#[test]
+fn every_codec_and_transactions_on_the_oldest_broker() {
+    every_codec_and_transactions(OLDEST);
+}
+
+#[test]
+fn every_codec_and_transactions_on_the_newest_broker() {
+    every_codec_and_transactions(NEWEST);
+}
+
+#[test]
+fn killed_twenty_times() {
+    let kafka = kafka(NEWEST);
+    let topic = kafka.topic(6);
+    let mut tables = Tables::default();
+    let sent = events(7, sized(20_000, 200_000), 6);
+    kafka.produce(&topic, &ProduceOptions::default().codec(Codec::Lz4), &sent, &mut tables);
+    let end = kafka.end(&topic);
+    let mut place = kafka.place(&topic);
+    place.set("BATCH_MAX_RECORDS", "50").set("LOG_LEVEL", "INFO");
+    let mut random = Random::new(11);
+    let mut kills = 0;
+    for kill in 0..20 {
+        let mark = end * kill / 21 + i64::try_from(random.below(u64::try_from(end / 21).unwrap())).unwrap();
+        let mut service = place.start(&["run"]);
+        place.wait_for("progress", |place| place.stored() > mark);
+        service.kill();
+        kills += i64::from(place.stored() < end);
+    }
+    assert!(kills > 10, "only {kills} of 20 kills came before the end");
+    finish(&place, &tables);
+}
+
+#[test]
+fn what_comes_while_it_runs() {
+    let kafka = kafka(NEWEST);
+    let (topic, other, late) = (kafka.topic(2), kafka.topic(1), unique("late"));
+    let options = ProduceOptions::default();
+    let mut tables = Tables::default();
+    let place = kafka.place(&format!("{topic},{other},{late}"));
+    let mut service = place.start(&["run"]);
+    let stored = |rows: i64| place.wait_for("records", |place| place.stored() >= rows);
+
+    kafka.produce(&topic, &options, &events(1, 500, 2), &mut tables);
+    kafka.produce(&other, &options, &events(2, 500, 1), &mut tables);
+    stored(1000);
+    place.wait_warning(0, &[&late, "does not exist"]);
+    kafka.client.create_topic(&late, 1, &[]).unwrap();
+    kafka.produce(&late, &options, &events(3, 500, 1), &mut tables);
+    stored(1500);
+    kafka.client.add_partitions(&topic, 4).unwrap();
+    kafka.produce(&topic, &options, &events(4, 500, 4), &mut tables);
+    stored(2000);
+
+    service.signal("TERM");
+    service.ends_with(0);
+    place.assert_clean();
+    tables.assert_stored(&place.database());
+    let told = kafka.client.committed_offsets(&place.group()).unwrap();
+    let ends = [&topic, &other, &late].map(|topic| kafka.client.end_offsets(topic).unwrap());
+    for (topic, ends) in [&topic, &other, &late].into_iter().zip(ends) {
+        for (partition, end) in (0..).zip(ends) {
+            assert_eq!(told[&(topic.clone(), partition)].offset, end, "{topic}-{partition}");
+        }
+    }
+}
+
+#[test]
+fn holes_are_counted_as_absent() {
+    let kafka = kafka(NEWEST);
+    let topic = unique("compacted");
+    // Compacted as soon as a segment is full.
+    let settings = [("cleanup.policy", "compact"), ("segment.ms", "100"), ("min.cleanable.dirty.ratio", "0.001")];
+    kafka.client.create_topic(&topic, 1, &settings).unwrap();
+    let options = ProduceOptions::default();
+    let value = |number: u32| format!(r#"{{"event_id":"opp_1","name":"{number}","stage":"s"}}"#);
+    let produce = |number| {
+        kafka.client.produce(&topic, &options, [Record::value(value(number)).key("opp_1")]).unwrap();
+    };
+    produce(0);
+    let mut place = kafka.place(&topic);
+    place.set("BATCH_MAX_RECORDS", "1");
+    // What the cleaner leaves is seen by the first offset that a reader from the start is given.
+    let mut number = 1;
+    place.wait_for("compaction", |_| {
+        produce(number);
+        number += 1;
+        let read = kafka.place(&topic);
+        read.run_to_end();
+        read.number("SELECT absent FROM consumer_offsets").unwrap() > 0
+    });
+    place.run_to_end();
+    place.assert_clean();
+    assert_eq!(place.stored(), kafka.end(&topic));
+    let name = "SELECT count(*) FROM opportunities WHERE name = ";
+    assert_eq!(place.number(&format!("{name}'{}'", number - 1)), Some(1), "the last event has won");
+}
+
+#[test]
+fn uncommitted_records_are_read_when_that_is_asked_for() {
+    let kafka = kafka(OLDEST);
+    let topic = kafka.topic(1);
+    let options = ProduceOptions::default();
+    let transaction = kafka.client.begin(&unique("open"), &options).unwrap();
+    let event = Record::value(r#"{"event_id":"opp_1","name":"n","stage":"s"}"#);
+    transaction.produce(&topic, [event]).unwrap();
+    let place = kafka.place(&topic);
+    place.run_to_end();
+    assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(0), "behind the last stable offset");
+    let mut uncommitted = kafka.place(&topic);
+    uncommitted.set("KAFKA_ISOLATION_LEVEL", "read_uncommitted").run_to_end();
+    assert_eq!(uncommitted.number("SELECT count(*) FROM opportunities"), Some(1));
+    transaction.commit().unwrap();
+    place.run_to_end();
+    assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(1));
+}
+
+#[test]
+fn large_batches() {
+    let kafka = kafka(NEWEST);
+    let topic = unique("large");
+    kafka.client.create_topic(&topic, 2, &[("max.message.bytes", "8000000")]).unwrap();
+    let options = ProduceOptions::default().batch_bytes(3_000_000).config("max.request.size", "6000000");
+    let event = |id: u32, bytes: usize| {
+        let notes = "-".repeat(bytes);
+        Record::value(format!(r#"{{"event_id":"opp_{id}","name":"n","stage":"s","meta_data":{{"notes":"{notes}"}}}}"#))
+    };
+    let produce = |partition, events: &[(u32, usize)]| {
+        let records: Vec<Record> = events.iter().map(|(id, bytes)| event(*id, *bytes).partition(partition)).collect();
+        kafka.client.produce(&topic, &options, records).unwrap()
+    };
+    produce(0, &[(1, 10), (2, 2_500_000), (3, 10)]);
+    produce(1, &[(4, 2_000_000), (5, 2_000_000)]);
+    let mut place = kafka.place(&topic);
+    place.set("KAFKA_FETCH_MAX_BYTES", "100000");
+    place.run_to_end();
+    place.assert_clean();
+    assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(5));
+
+    produce(0, &[(6, 10)]);
+    let at = produce(0, &[(7, 2_900_000)])[0].offset;
+    place.set("KAFKA_RECEIVE_MAX_BYTES", "2800000");
+    place.start(&["run", "--exit-at-end"]).ends_with(1);
+    let error = place.stderr();
+    for part in [&format!("offset {at} of {topic}-0"), "KAFKA_RECEIVE_MAX_BYTES", "2800000"] {
+        assert!(error.contains(part), "'{part}' is not in: {error}");
+    }
+    place.assert_clean();
+    assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(6), "what lies before it is stored");
+}
