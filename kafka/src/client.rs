@@ -1,12 +1,13 @@
 //! Asks a cluster questions, one at a time, and waits for the answers: metadata, log offsets, group offsets. Finds the broker that
 //! each question is for. Never tries again by itself; knows nothing of assignments or positions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::connection::{Connection, ConnectionSettings};
+use crate::connection::ConnectionSettings;
 use crate::error::{Error, ErrorCode, Result};
+use crate::link::Link;
 use crate::protocol::{
     BrokerInfo, FetchPartition, FetchRequest, FindCoordinatorRequest, ListOffsetsRequest, Metadata, MetadataRequest,
     OffsetCommitRequest, OffsetFetchRequest, OffsetSpec, Request,
@@ -21,8 +22,10 @@ pub type LogOffsets = Result<(i64, i64)>;
 pub struct Client {
     bootstrap: Vec<Address>,
     settings: ConnectionSettings,
-    connections: HashMap<Address, Connection>,
+    links: HashMap<Address, Link>,
     brokers: Vec<BrokerInfo>,
+    /// The broker that answered the last question that any broker can answer.
+    helpful: Option<Address>,
     partitions: HashMap<TopicPartition, Place>,
     /// The group that was asked for last, and who coordinates it.
     coordinator: Option<(String, Address)>,
@@ -42,8 +45,9 @@ impl Client {
         Self {
             bootstrap,
             settings,
-            connections: HashMap::new(),
+            links: HashMap::new(),
             brokers: Vec::new(),
+            helpful: None,
             partitions: HashMap::new(),
             coordinator: None,
         }
@@ -51,23 +55,13 @@ impl Client {
 
     /// The cluster, as the first broker that answers knows it.
     pub fn metadata(&mut self, topics: Vec<Arc<str>>) -> Result<Metadata> {
-        let request = MetadataRequest { topics };
-        let known = self.brokers.iter().map(|broker| broker.address.clone());
-        let addresses: Vec<Address> = self.bootstrap.iter().cloned().chain(known).collect();
-        let mut failure = Error::Config("no bootstrap server is named".to_owned());
-        for address in addresses {
-            match self.call(&address, &request) {
-                Ok(metadata) => {
-                    self.remember(&metadata);
-                    return Ok(metadata);
-                }
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
+        let metadata = self.call_any(&MetadataRequest { topics })?;
+        self.remember(&metadata);
+        Ok(metadata)
     }
 
-    /// Start and end of each partition's log, asked at its leader. `Err` only if not even metadata can be had.
+    /// Start and end of each partition's log, asked at its leader. Says something of each partition; `Err` only if not even
+    /// metadata can be had. Where a leader does not answer, the first of its partitions has the cause.
     pub fn log_offsets(
         &mut self,
         partitions: &[TopicPartition],
@@ -87,8 +81,11 @@ impl Client {
                 Ok(offsets) => found.extend(offsets),
                 Err(error) => {
                     self.forget(&partitions);
-                    let first = partitions.into_iter().next();
-                    found.extend(first.map(|at| (at, Err(error))));
+                    let mut cause = Some(error);
+                    found.extend(partitions.into_iter().map(|at| {
+                        let error = cause.take().unwrap_or_else(|| leaderless(&at));
+                        (at, Err(error))
+                    }));
                 }
             }
         }
@@ -153,7 +150,7 @@ impl Client {
                 max_bytes: 1,
             }],
         };
-        let response = self.call(&leader, &request)?;
+        let response = self.call(&leader, &request).inspect_err(|_| self.forget(std::slice::from_ref(at)))?;
         let Some(fetched) = response.partitions.into_iter().next() else { return Ok(None) };
         if let Some(code) = fetched.error {
             return Err(self.refused(&leader, "Fetch", code, at));
@@ -208,6 +205,10 @@ impl Client {
 
     fn remember(&mut self, metadata: &Metadata) {
         self.brokers.clone_from(&metadata.brokers);
+        // Brokers that moved to another address must not leave a socket behind each time.
+        self.links.retain(|address, _| {
+            self.bootstrap.contains(address) || metadata.brokers.iter().any(|broker| broker.address == *address)
+        });
         for topic in &metadata.topics {
             self.partitions.retain(|at, _| at.topic != topic.name);
             for partition in &topic.partitions {
@@ -250,29 +251,33 @@ impl Client {
 
     fn find_coordinator(&mut self, group: &str) -> Result<Address> {
         let request = FindCoordinatorRequest { group: group.to_owned() };
-        let known = self.brokers.iter().map(|broker| broker.address.clone());
-        let addresses: Vec<Address> = known.chain(self.bootstrap.iter().cloned()).collect();
+        Ok(self.call_any(&request)?.address)
+    }
+
+    /// A question that any broker can answer: the one that did so last is asked first, then all others.
+    fn call_any<R: Request>(&mut self, request: &R) -> Result<R::Response> {
+        let known = self.brokers.iter().map(|broker| &broker.address);
+        let mut addresses: Vec<Address> = self.helpful.iter().chain(&self.bootstrap).chain(known).cloned().collect();
+        let mut asked = HashSet::new();
+        addresses.retain(|address| asked.insert(address.clone()));
         let mut failure = Error::Config("no bootstrap server is named".to_owned());
         for address in addresses {
-            match self.call(&address, &request) {
-                Ok(coordinator) => return Ok(coordinator.address),
+            match self.call(&address, request) {
+                Ok(answer) => {
+                    self.helpful = Some(address);
+                    return Ok(answer);
+                }
                 Err(error) => failure = error,
             }
         }
+        self.helpful = None;
         Err(failure)
     }
 
-    /// One question to one broker, over the connection that there is, or a new one.
+    /// One question to one broker.
     fn call<R: Request>(&mut self, address: &Address, request: &R) -> Result<R::Response> {
-        let mut connection = match self.connections.remove(address) {
-            Some(connection) => connection,
-            None => Connection::open(address, &self.settings)?,
-        };
-        let answer = connection.call(request);
-        if answer.is_ok() || matches!(answer, Err(Error::Broker { .. })) {
-            self.connections.insert(address.clone(), connection);
-        }
-        answer
+        let new = || Link::new(address.clone(), self.settings.clone());
+        self.links.entry(address.clone()).or_insert_with(new).call(request)
     }
 }
 

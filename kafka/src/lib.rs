@@ -5,6 +5,7 @@ mod client;
 mod connection;
 mod consumer;
 mod error;
+mod link;
 mod protocol;
 mod record_batch;
 mod types;
