@@ -26,8 +26,10 @@ impl Consumer {
         {
             self.cluster_id = Arc::from(cluster_id.as_str());
         }
+        // One that has left the cluster takes its thread and its connection along.
+        self.brokers.retain(|id, _| metadata.brokers.iter().any(|broker| broker.id == *id));
         for broker in metadata.brokers {
-            self.take_broker(broker)?;
+            self.take_broker(broker);
         }
         for topic in metadata.topics {
             self.take_topic(&topic, now)?;
@@ -36,15 +38,14 @@ impl Consumer {
     }
 
     /// A broker that moved to another address gets a new connection; the answer of the old one will be ignored.
-    fn take_broker(&mut self, info: BrokerInfo) -> Result<()> {
+    fn take_broker(&mut self, info: BrokerInfo) {
         if self.brokers.get(&info.id).is_some_and(|broker| broker.address == info.address) {
-            return Ok(());
+            return;
         }
         self.broker_serial += 1;
         let connection = self.config.connection.clone();
-        let broker = Broker::new(info.id, info.address, self.broker_serial, connection, self.config.retry)?;
+        let broker = Broker::new(info.address, self.broker_serial, connection, self.config.retry);
         self.brokers.insert(info.id, broker);
-        Ok(())
     }
 
     fn take_topic(&mut self, topic: &TopicMetadata, now: Instant) -> Result<()> {
@@ -58,10 +59,10 @@ impl Consumer {
             let at = TopicPartition::new(Arc::clone(&topic.name), metadata.partition);
             let retry = self.config.retry;
             let partition = self.partitions.entry(at.clone()).or_insert_with(|| Partition::new(retry));
-            partition.topic_id = topic.id;
-            partition.leader = metadata.leader.filter(|leader| self.brokers.contains_key(leader));
-            partition.leader_epoch = metadata.leader_epoch;
-            if partition.leader.is_none() {
+            partition.topic_id = topic.id.or(partition.topic_id);
+            let leader = metadata.leader.filter(|leader| self.brokers.contains_key(leader));
+            partition.led_by(leader, metadata.leader_epoch);
+            if leader.is_none() {
                 self.leader_missing(&at, now)?;
             }
         }
@@ -94,12 +95,15 @@ impl Consumer {
         Ok(())
     }
 
-    /// A topic with another id than before was deleted and made again: nothing that we know of it holds.
+    /// A topic with another id than before was deleted and made again: nothing that we know of it holds. A broker that
+    /// gives no id, an older one amid an upgrade, proves nothing.
     fn drop_recreated(&mut self, topic: &str, id: Option<TopicId>) {
         let lost: Vec<TopicPartition> = self
             .partitions
             .iter()
-            .filter(|(at, partition)| *at.topic == *topic && partition.topic_id.is_some() && partition.topic_id != id)
+            .filter(|(at, partition)| {
+                *at.topic == *topic && id.is_some() && partition.topic_id.is_some() && partition.topic_id != id
+            })
             .map(|(at, _)| at.clone())
             .collect();
         if !lost.is_empty() {
@@ -186,7 +190,9 @@ impl Consumer {
                 continue;
             }
             if (log_start_offset..=end_offset).contains(&partition.position) {
+                // Its two answers contradict each other: something was changing between them.
                 partition.phase = Phase::Reading;
+                partition.pause.hold(now + self.config.retry.initial);
                 continue;
             }
             partition.pause.succeeded();
@@ -211,6 +217,8 @@ impl Consumer {
             if partition.phase != Phase::Assigned {
                 continue;
             }
+            self.claims += 1;
+            partition.claim = self.claims;
             partition.phase = Phase::Claiming;
             partition.seek(start.offset);
             self.commit_later(start, metadata);

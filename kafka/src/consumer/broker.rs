@@ -7,14 +7,15 @@ use std::time::Instant;
 use super::Answer;
 use super::pause::Pause;
 use crate::backoff::RetryPolicy;
-use crate::connection::{Connection, ConnectionSettings};
+use crate::connection::ConnectionSettings;
 use crate::error::Result;
-use crate::protocol::{FetchRequest, FetchResponse};
-use crate::types::Address;
+use crate::link::Link;
+use crate::protocol::FetchRequest;
+use crate::types::{Address, TopicPartition};
 use crate::worker::Worker;
 
-/// Responses of one broker that may be in memory before another fetch is sent: one that is being read. The one that is then
-/// on the wire is the second, so that memory is bounded by two responses for each broker.
+/// Responses of one broker that may be in memory before another fetch is sent: one that is being read, here or by the user. The
+/// one that is then on the wire is the second, so that memory is bounded by two responses for each broker.
 const RESPONSES_HELD_MAX: usize = 1;
 
 /// A broker that we fetch from.
@@ -23,28 +24,27 @@ pub(super) struct Broker {
     /// Tells answers of this connection from those of an earlier one to the same broker id.
     pub(super) serial: u64,
     pub(super) pause: Pause,
-    link: Worker<Link>,
+    /// The partition that its last fetch asked for first.
+    pub(super) first: Option<TopicPartition>,
+    settings: ConnectionSettings,
+    /// Started with the first fetch: most brokers of a large cluster lead nothing that we read.
+    link: Option<Worker<Link>>,
     fetch_under_way: bool,
     responses: Vec<Weak<()>>,
 }
 
 impl Broker {
-    pub(super) fn new(
-        id: i32,
-        address: Address,
-        serial: u64,
-        settings: ConnectionSettings,
-        retry: RetryPolicy,
-    ) -> Result<Self> {
-        let link = Link { address: address.clone(), settings, connection: None };
-        Ok(Self {
+    pub(super) fn new(address: Address, serial: u64, settings: ConnectionSettings, retry: RetryPolicy) -> Self {
+        Self {
             address,
             serial,
             pause: Pause::new(retry),
-            link: Worker::spawn(&format!("kafka-fetch-{id}"), link)?,
+            first: None,
+            settings,
+            link: None,
             fetch_under_way: false,
             responses: Vec::new(),
-        })
+        }
     }
 
     /// Whether another fetch may be sent.
@@ -60,12 +60,19 @@ impl Broker {
 
     /// Sends a fetch; its answer arrives as [`Answer::Fetched`].
     pub(super) fn fetch(&mut self, id: i32, request: FetchRequest, answers: &Sender<Answer>) -> Result<()> {
-        self.fetch_under_way = true;
+        let link = match self.link.take() {
+            Some(link) => link,
+            None => {
+                Worker::spawn(&format!("kafka-fetch-{id}"), Link::new(self.address.clone(), self.settings.clone()))?
+            }
+        };
         let serial = self.serial;
-        self.link.run(answers, move |link| {
-            let result = link.fetch(&request);
+        self.link.insert(link).run(answers, move |link| {
+            let result = link.call(&request);
             Answer::Fetched { broker: id, serial, request, result }
-        })
+        })?;
+        self.fetch_under_way = true;
+        Ok(())
     }
 
     /// The answer of the fetch has arrived: a token that counts as long as anybody holds it.
@@ -74,24 +81,5 @@ impl Broker {
         let token = Arc::new(());
         self.responses.push(Arc::downgrade(&token));
         token
-    }
-}
-
-/// The connection of the fetching thread: made when needed, dropped when it broke.
-struct Link {
-    address: Address,
-    settings: ConnectionSettings,
-    connection: Option<Connection>,
-}
-
-impl Link {
-    fn fetch(&mut self, request: &FetchRequest) -> Result<FetchResponse> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => Connection::open(&self.address, &self.settings)?,
-        };
-        let response = connection.call(request)?;
-        self.connection = Some(connection);
-        Ok(response)
     }
 }

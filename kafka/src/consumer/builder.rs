@@ -126,7 +126,7 @@ impl Builder {
 
     /// Checks the settings and starts the consumer; no broker is called before the first
     /// [`poll`](Consumer::poll).
-    pub fn create(self) -> Result<Consumer> {
+    pub fn create(mut self) -> Result<Consumer> {
         let wrong = |what: &str| Err(Error::Config(what.to_owned()));
         if self.hosts.is_empty() {
             return wrong("no bootstrap server is named");
@@ -140,6 +140,9 @@ impl Builder {
         if self.fetch_bytes_max > self.connection.receive_bytes_max {
             return wrong("the soft limit of a fetch is above the hard limit of a response");
         }
+        // A response holds more than records: one that is as large as asked for must not be too large to be received.
+        let receive_bytes_max = self.connection.receive_bytes_max;
+        self.fetch_bytes_max = self.fetch_bytes_max.min(receive_bytes_max - receive_bytes_max / 8);
         Consumer::new(self)
     }
 }

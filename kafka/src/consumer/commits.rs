@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::control::CommitOutcome;
-use super::partition::Phase;
+use super::partition::{Partition, Phase};
+use super::pause::after;
 use super::{Answer, Consumer, Event, Start};
 use crate::error::{Error, Result};
 use crate::types::{CommittedOffset, TopicPartition};
@@ -15,6 +16,8 @@ pub(super) struct Commit {
     pub(super) offset: CommittedOffset,
     /// What the group may have instead of an earlier commit of ours (told by its metadata) without anybody having meddled.
     pub(super) committed_seen: Option<CommittedOffset>,
+    /// The partition's claim that it was made under.
+    pub(super) claim: u64,
 }
 
 impl Consumer {
@@ -32,43 +35,45 @@ impl Consumer {
     }
 
     /// Waits until everything that was given to [`commit`](Self::commit) has been accepted, at most for `timeout`, and says whether it
-    /// has. A failure is returned at once, not tried again: this is for the end, when the next start will commit anyway.
+    /// has. A failure is returned at once, not tried again. What else happens meanwhile is kept for [`poll`](Self::poll).
     pub fn flush(&mut self, timeout: Duration) -> Result<bool> {
-        let deadline = Instant::now() + timeout;
+        let deadline = after(Instant::now(), timeout);
         self.commit_pause.cut_short();
         while self.commits_under_way || !self.commits_pending.is_empty() {
             let now = Instant::now();
             if now >= deadline {
                 return Ok(false);
             }
-            self.give_control_work(now)?;
+            if !self.control_under_way {
+                self.control_under_way = self.ask_commit(|_| true)?;
+            }
             if let Ok(answer) = self.answers.recv_timeout(deadline - now) {
                 self.handle(answer)?;
             }
-            // What else happens meanwhile is of no use any more: this is the end.
-            for event in std::mem::take(&mut self.events) {
-                match event? {
-                    Event::Retrying(retrying) if self.commit_pause.until().is_some() => return Err(retrying.error),
-                    _ => {}
-                }
+            match self.events.pop_back() {
+                Some(Ok(Event::Retrying(failed))) if self.commit_pause.until().is_some() => return Err(failed.error),
+                last => self.events.extend(last),
             }
         }
         Ok(true)
     }
 
     pub(super) fn commit_later(&mut self, position: Start, metadata: &str) {
-        let committed_seen =
-            self.partitions.get(&position.partition).and_then(|partition| partition.committed_seen.clone());
+        let Some(partition) = self.partitions.get(&position.partition) else { return };
+        let (committed_seen, claim) = (partition.committed_seen.clone(), partition.claim);
         let metadata = metadata.to_owned();
         let offset = CommittedOffset { offset: position.offset, leader_epoch: position.leader_epoch, metadata };
-        self.commits_pending.insert(position.partition, Commit { offset, committed_seen });
+        self.commits_pending.insert(position.partition, Commit { offset, committed_seen, claim });
     }
 
-    pub(super) fn ask_commit(&mut self) -> Result<bool> {
-        if self.commits_pending.is_empty() {
+    /// Commits what waits, of the partitions that `which` picks.
+    pub(super) fn ask_commit(&mut self, which: impl Fn(&Partition) -> bool) -> Result<bool> {
+        let partitions = &self.partitions;
+        let is_picked = |at: &TopicPartition, _: &mut Commit| partitions.get(at).is_some_and(&which);
+        let commits: BTreeMap<_, _> = self.commits_pending.extract_if(.., is_picked).collect();
+        if commits.is_empty() {
             return Ok(false);
         }
-        let commits = std::mem::take(&mut self.commits_pending);
         let group = self.config.group.clone();
         self.commits_under_way = true;
         self.ask(move |control| {
@@ -77,10 +82,10 @@ impl Consumer {
         })
     }
 
-    /// Puts back what could not be committed, unless a newer position waits already.
+    /// Puts back what could not be committed, unless a newer position waits already or it was made under an earlier claim.
     pub(super) fn commit_again(&mut self, commits: BTreeMap<TopicPartition, Commit>) {
         for (at, commit) in commits {
-            if self.partitions.contains_key(&at) {
+            if self.partitions.get(&at).is_some_and(|partition| partition.claim == commit.claim) {
                 self.commits_pending.entry(at).or_insert(commit);
             }
         }
@@ -95,7 +100,11 @@ impl Consumer {
         let (mut started, mut foreign) = (Vec::new(), Vec::new());
         let mut refused = None;
         for (at, outcome) in outcomes {
-            let Some(partition) = self.partitions.get_mut(&at) else { continue };
+            let claim = commits.get(&at).map(|commit| commit.claim);
+            let Some(partition) = self.partitions.get_mut(&at).filter(|partition| Some(partition.claim) == claim)
+            else {
+                continue;
+            };
             match outcome {
                 CommitOutcome::Committed => {
                     commits.remove(&at);
@@ -123,6 +132,8 @@ impl Consumer {
             self.events.push_back(Ok(Event::Lost(foreign)));
         }
         if let Some(error) = refused {
+            // Perhaps the topic was deleted.
+            self.metadata_due = now;
             return self.commit_failed(error, now);
         }
         self.commit_pause.succeeded();

@@ -46,6 +46,8 @@ pub struct PartitionRecords {
     pub end_offset: i64,
     /// The visible records between the two.
     pub records: Vec<Record>,
+    /// The records lie in the memory of a response, which counts as held as long as they are.
+    pub(super) _response: Arc<()>,
 }
 
 /// A partition to read, and all there is to know to choose where to start.

@@ -1,14 +1,19 @@
 //! Asking brokers for records and handing them out: which partitions a fetch asks for, what its answer means for each.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::partition::{Fetched, Phase};
+use bytes::Bytes;
+
+use super::builder::Builder;
+use super::partition::{Fetched, Partition, Phase};
+use super::pause::Pause;
 use super::{Consumer, PartitionRecords};
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{FetchPartition, FetchRequest, FetchResponse, FetchedPartition};
 use crate::record_batch::PartitionReader;
-use crate::types::{IsolationLevel, TopicPartition};
+use crate::types::{IsolationLevel, Record, TopicPartition};
 
 /// Least share of a fetch that one partition gets, in bytes: Kafka's own default (`max.partition.fetch.bytes`).
 const PARTITION_BYTES_MIN: u32 = 1024 * 1024;
@@ -23,47 +28,15 @@ impl Consumer {
             if !broker.is_free(now) {
                 continue;
             }
-            let mut wanted: Vec<TopicPartition> = self
-                .partitions
-                .iter()
-                .filter(|(_, partition)| partition.wants_fetch(id, now))
-                .map(|(at, _)| at.clone())
-                .collect();
+            let wants_fetch = |(_, partition): &(_, &Partition)| partition.wants_fetch(id, now);
+            let mut wanted: Vec<TopicPartition> =
+                self.partitions.iter().filter(wants_fetch).map(|(at, _)| at.clone()).collect();
             if wanted.is_empty() {
                 continue;
             }
-            // The first partition of a fetch gets a batch even if that is larger than all limits: each has its turn to be first.
-            let turn = self.fetch_turn % wanted.len();
-            wanted.rotate_left(turn);
-            self.fetch_turn = self.fetch_turn.wrapping_add(1);
-            let alone = wanted.iter().position(|at| self.partitions.get(at).is_some_and(|partition| partition.alone));
-            let (wanted, bytes_max) = match alone {
-                Some(index) => (wanted.into_iter().skip(index).take(1).collect(), 1),
-                None => (wanted, self.config.fetch_bytes_max),
-            };
-            let share = bytes_max / u32::try_from(wanted.len()).unwrap_or(u32::MAX).max(1);
-            let partition_bytes_max = share.max(PARTITION_BYTES_MIN).min(bytes_max);
-            let partitions = wanted
-                .into_iter()
-                .filter_map(|at| {
-                    let partition = self.partitions.get(&at)?;
-                    Some(FetchPartition {
-                        topic_id: partition.topic_id,
-                        position: partition.fetch_position,
-                        leader_epoch: partition.leader_epoch,
-                        max_bytes: to_i32(partition_bytes_max),
-                        partition: at,
-                    })
-                })
-                .collect();
-            let request = FetchRequest {
-                isolation: self.config.isolation,
-                max_wait: self.config.fetch_wait,
-                min_bytes: 1,
-                max_bytes: to_i32(bytes_max),
-                rack: self.config.rack.clone(),
-                partitions,
-            };
+            // The first partition with records gets a batch even if that is larger than all limits.
+            take_turns(&mut wanted, &mut broker.first);
+            let request = fetch_request(&self.config, &self.partitions, wanted, now);
             broker.fetch(id, request, &self.answers_to)?;
         }
         Ok(())
@@ -102,16 +75,20 @@ impl Consumer {
             return self.narrow_fetch(request, limit_bytes);
         }
         self.metadata_due = now;
+        let mut is_needed = false;
         for asked in &request.partitions {
-            if let Some(partition) = self.partitions.get_mut(&asked.partition) {
-                partition.back_to_leader();
+            if let Some(partition) = self.partitions.get_mut(&asked.partition)
+                && partition.source(now) == Some(id)
+            {
+                is_needed |= !partition.leave_replica(now);
             }
         }
-        if let Some(broker) = self.brokers.get_mut(&id) {
-            let failed = broker.pause.failed(error, now);
-            self.tell_retrying(failed)?;
-        }
-        Ok(())
+        let Some(broker) = self.brokers.get_mut(&id) else { return Ok(()) };
+        // Where the leaders can do without it, it is not asked again, and need not use up the attempts.
+        let mut not_needed = Pause::new(self.config.retry);
+        let pause = if is_needed { &mut broker.pause } else { &mut not_needed };
+        let failed = pause.failed(error, now);
+        self.tell_retrying(failed)
     }
 
     /// A response was too large to be received: ask for one partition at a time and for its next batch only. If even
@@ -141,6 +118,8 @@ impl Consumer {
         let isolation = self.config.isolation;
         let limit_bytes = self.config.connection.receive_bytes_max;
         let Some(partition) = self.partitions.get_mut(&asked.partition) else { return Ok(()) };
+        // Whatever comes, it does not keep the others waiting.
+        let was_alone = std::mem::take(&mut partition.alone);
         // It may have been sought, or assigned anew, while the fetch was under way.
         let is_current = partition.phase == Phase::Reading
             && partition.fetch_position == asked.position
@@ -152,7 +131,11 @@ impl Consumer {
             return self.partition_refused(id, asked, code, now);
         }
         if let Some(replica) = fetched.preferred_read_replica {
-            partition.prefer(replica, now);
+            if Some(replica) != partition.leader && self.brokers.contains_key(&replica) {
+                partition.prefer(replica, now);
+            } else {
+                partition.stay_with_leader(now);
+            }
         }
         if fetched.records.is_empty() {
             partition.pause.succeeded();
@@ -165,20 +148,19 @@ impl Consumer {
         let at = asked.partition.clone();
         let reader = PartitionReader::new(at, fetched.records, asked.position, isolation, fetched.aborted, limit_bytes);
         if reader.incomplete_batch_bytes().is_some() {
-            return self.batch_cut_off(asked, now);
+            return self.batch_cut_off(asked, was_alone, now);
         }
-        partition.alone = false;
-        partition.pause.succeeded();
+        // Not yet a success that would end the growth of its pauses: the batches may turn out to be damaged.
         partition.fetch_position = reader.end_position();
-        partition.fetched.push_back(Fetched { reader, end_offset, _response: Arc::clone(response) });
+        partition.fetched.push_back(Fetched { reader, end_offset, response: Arc::clone(response) });
         Ok(())
     }
 
     /// Not one whole batch came: another partition was first. It comes whole when asked for alone; if not, the broker is wrong.
-    fn batch_cut_off(&mut self, asked: &FetchPartition, now: Instant) -> Result<()> {
+    fn batch_cut_off(&mut self, asked: &FetchPartition, was_alone: bool, now: Instant) -> Result<()> {
         let Some(partition) = self.partitions.get_mut(&asked.partition) else { return Ok(()) };
-        if !partition.alone {
-            partition.alone = true;
+        partition.alone = true;
+        if !was_alone {
             return Ok(());
         }
         let detail = "the broker sends only a part of it, though asked for nothing else".to_owned();
@@ -191,7 +173,11 @@ impl Consumer {
         let (Some(partition), Some(broker)) = (self.partitions.get_mut(&asked.partition), self.brokers.get(&id)) else {
             return Ok(());
         };
-        if partition.back_to_leader() {
+        if partition.source(now) != Some(id) {
+            // The leader has moved meanwhile.
+            return Ok(());
+        }
+        if partition.leave_replica(now) {
             // A follower may lag behind or have gone; only the leader's word counts.
             return Ok(());
         }
@@ -209,8 +195,9 @@ impl Consumer {
         self.partition_failed(&asked.partition, error, now)
     }
 
-    /// Takes up to `records_max` records that are on hand, from each partition in its turn.
-    pub(super) fn take_records(&mut self, records_max: usize) -> Vec<PartitionRecords> {
+    /// Takes up to `records_max` records that are on hand, from each partition in its turn, and from no further one once they
+    /// are as large as a fetch: however well they were compressed, memory stays bounded.
+    pub(super) fn take_records(&mut self, records_max: usize, now: Instant) -> Vec<PartitionRecords> {
         let mut on_hand: Vec<TopicPartition> = self
             .partitions
             .iter()
@@ -220,24 +207,24 @@ impl Consumer {
         if on_hand.is_empty() {
             return Vec::new();
         }
-        let turn = self.read_turn % on_hand.len();
-        on_hand.rotate_left(turn);
-        self.read_turn = self.read_turn.wrapping_add(1);
+        take_turns(&mut on_hand, &mut self.read_first);
         let mut taken = Vec::new();
         let mut left = records_max;
+        let mut bytes_left = to_usize(self.config.fetch_bytes_max);
         for at in on_hand {
-            if left == 0 {
+            if left == 0 || bytes_left == 0 {
                 break;
             }
-            if let Some(records) = self.take_from(&at, left) {
+            if let Some(records) = self.take_from(&at, left, now) {
                 left = left.saturating_sub(records.records.len());
+                bytes_left = bytes_left.saturating_sub(records.records.iter().map(payload_bytes).sum());
                 taken.push(records);
             }
         }
         taken
     }
 
-    fn take_from(&mut self, at: &TopicPartition, records_max: usize) -> Option<PartitionRecords> {
+    fn take_from(&mut self, at: &TopicPartition, records_max: usize, now: Instant) -> Option<PartitionRecords> {
         let partition = self.partitions.get_mut(at)?;
         let fetched = partition.fetched.front_mut()?;
         let mut records = Vec::new();
@@ -250,22 +237,79 @@ impl Consumer {
             next_offset: fetched.reader.position(),
             end_offset: fetched.end_offset,
             records,
+            _response: Arc::clone(&fetched.response),
         };
         partition.position = taken.next_offset;
         if fetched.reader.is_empty() {
             partition.fetched.pop_front();
         }
-        if let Err(error) = result {
-            // What was read before the damage counts; the rest is fetched again, from there.
-            partition.drop_fetched();
-            let failed = self.partition_failed(at, error, Instant::now());
-            self.events.extend(failed.err().map(Err));
+        match result {
+            // What is fetched next may be failing already, and waits then.
+            Ok(()) if partition.pause.is_over(now) => partition.pause.succeeded(),
+            Ok(()) => {}
+            Err(error) => {
+                // What was read before the damage counts; the rest is fetched again, from there.
+                partition.drop_fetched();
+                let failed = self.partition_failed(at, error, now);
+                self.events.extend(failed.err().map(Err));
+            }
         }
         (taken.next_offset > from_offset).then_some(taken)
     }
 }
 
+/// Asks one broker for some of its partitions; for one alone where one has to be.
+fn fetch_request(
+    config: &Builder,
+    partitions: &BTreeMap<TopicPartition, Partition>,
+    wanted: Vec<TopicPartition>,
+    now: Instant,
+) -> FetchRequest {
+    let state = |at: &TopicPartition| partitions.get(at);
+    let alone = wanted.iter().position(|at| state(at).is_some_and(|partition| partition.alone));
+    let (wanted, bytes_max) = match alone {
+        Some(index) => (wanted.into_iter().skip(index).take(1).collect(), 1),
+        None => (wanted, config.fetch_bytes_max),
+    };
+    let may_be_redirected = wanted.iter().filter_map(state).all(|partition| partition.may_be_redirected(now));
+    let share = bytes_max / u32::try_from(wanted.len()).unwrap_or(u32::MAX).max(1);
+    let partition_bytes_max = share.max(PARTITION_BYTES_MIN).min(bytes_max);
+    let partitions = wanted.into_iter().filter_map(|at| {
+        let partition = partitions.get(&at)?;
+        Some(FetchPartition {
+            topic_id: partition.topic_id,
+            position: partition.fetch_position,
+            leader_epoch: partition.leader_epoch,
+            max_bytes: to_i32(partition_bytes_max),
+            partition: at,
+        })
+    });
+    FetchRequest {
+        isolation: config.isolation,
+        max_wait: config.fetch_wait,
+        min_bytes: 1,
+        max_bytes: to_i32(bytes_max),
+        rack: config.rack.clone().filter(|_| may_be_redirected),
+        partitions: partitions.collect(),
+    }
+}
+
+/// Turns sorted partitions so that the one after `first` is the first now: each has its turn, whichever come and go.
+fn take_turns(partitions: &mut [TopicPartition], first: &mut Option<TopicPartition>) {
+    let passed = first.as_ref().map_or(0, |first| partitions.partition_point(|at| at <= first));
+    partitions.rotate_left(passed);
+    *first = partitions.first().cloned();
+}
+
+fn payload_bytes(record: &Record) -> usize {
+    [&record.key, &record.value].into_iter().flatten().map(Bytes::len).sum()
+}
+
 /// Sizes go over the wire as `i32`; the limit of 2 GiB is far above what is meant.
 fn to_i32(bytes: u32) -> i32 {
     i32::try_from(bytes).unwrap_or(i32::MAX)
+}
+
+fn to_usize(bytes: u32) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

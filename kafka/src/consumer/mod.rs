@@ -26,7 +26,7 @@ use broker::Broker;
 use commits::Commit;
 use control::{CommitOutcome, Control, Facts};
 use partition::{Partition, Phase};
-use pause::Pause;
+use pause::{Pause, after};
 
 use crate::error::{Error, Result};
 use crate::protocol::{FetchRequest, FetchResponse, Metadata};
@@ -72,9 +72,10 @@ pub struct Consumer {
     partitions: BTreeMap<TopicPartition, Partition>,
     brokers: BTreeMap<i32, Broker>,
     broker_serial: u64,
-    /// Where the last fetch and the last batch of records began, so that every partition has its turn.
-    fetch_turn: usize,
-    read_turn: usize,
+    /// How often a partition has been claimed.
+    claims: u64,
+    /// The partition that the last records were first taken from.
+    read_first: Option<TopicPartition>,
 
     /// Commits that wait for the control thread.
     commits_pending: BTreeMap<TopicPartition, Commit>,
@@ -106,8 +107,8 @@ impl Consumer {
             partitions: BTreeMap::new(),
             brokers: BTreeMap::new(),
             broker_serial: 0,
-            fetch_turn: 0,
-            read_turn: 0,
+            claims: 0,
+            read_first: None,
             commits_pending: BTreeMap::new(),
             commits_under_way: false,
             config,
@@ -119,12 +120,12 @@ impl Consumer {
         Waker(self.answers_to.clone())
     }
 
-    /// Waits until something happens, at most for `timeout`. Gives at most `records_max` records at once; while the user is busy
-    /// with them, the next fetch is on the wire.
+    /// Waits until something happens, at most for `timeout`. Gives at most `records_max` records at once, fewer if they are
+    /// large; while the user is busy with them, the next fetch is on the wire.
     ///
     /// An error is final: what waiting may cure is an [`Event::Retrying`].
     pub fn poll(&mut self, timeout: Duration, records_max: usize) -> Result<Event> {
-        let deadline = Instant::now() + timeout;
+        let deadline = after(Instant::now(), timeout);
         loop {
             while let Ok(answer) = self.answers.try_recv() {
                 self.handle(answer)?;
@@ -132,8 +133,8 @@ impl Consumer {
             if let Some(event) = self.events.pop_front() {
                 return event;
             }
-            let records = self.take_records(records_max);
             let now = Instant::now();
+            let records = self.take_records(records_max, now);
             self.send_fetches(now)?;
             self.give_control_work(now)?;
             if !records.is_empty() {
@@ -225,7 +226,9 @@ impl Consumer {
     /// Gives the control thread the most urgent thing to do, if it is free.
     fn give_control_work(&mut self, now: Instant) -> Result<()> {
         if !self.control_under_way {
-            self.control_under_way = (self.commit_pause.is_over(now) && self.ask_commit()?)
+            // A partition without leader may belong to a topic that was deleted: its commit would be refused, and hold up others.
+            self.control_under_way = (self.commit_pause.is_over(now)
+                && self.ask_commit(|partition| partition.leader.is_some())?)
                 || (self.facts_pause.is_over(now) && self.ask_log_offsets(now)?)
                 || (self.metadata_due <= now && self.metadata_pause.is_over(now) && self.ask_metadata(now)?)
                 || (self.facts_pause.is_over(now) && self.ask_facts(now)?);

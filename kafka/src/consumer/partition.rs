@@ -13,6 +13,10 @@ use crate::types::{CommittedOffset, TopicId};
 /// takes its metadata's age for it.
 const PREFERRED_REPLICA_AGE_MAX: Duration = Duration::from_mins(5);
 
+/// How long records come from the leader after a replica failed: it goes on naming one that has died until the controller
+/// notices (`broker.session.timeout.ms`, 9 s), and answers with a name instead of records.
+const LEADER_ONLY: Duration = Duration::from_secs(30);
+
 /// How far the way from "there is such a partition" to "its records come" has been gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -28,13 +32,25 @@ pub(super) enum Phase {
     OutOfRange,
 }
 
+/// Whom to fetch from
+/// ([KIP-392](https://cwiki.apache.org/confluence/display/KAFKA/KIP-392%3A+Allow+consumers+to+fetch+from+closest+replica)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The leader, which may name another replica instead of sending records.
+    Leader,
+    /// A replica that the leader named.
+    Replica { id: i32, until: Instant },
+    /// The leader, which must send the records itself.
+    LeaderOnly { until: Instant },
+}
+
 /// Fetched records of one partition.
 pub(super) struct Fetched {
     pub(super) reader: PartitionReader,
     /// End of the log when they were fetched.
     pub(super) end_offset: i64,
     /// Keeps count of the responses that are held in memory: see `Broker`.
-    pub(super) _response: Arc<()>,
+    pub(super) response: Arc<()>,
 }
 
 /// One partition of a topic that we read.
@@ -43,9 +59,11 @@ pub(super) struct Partition {
     /// Broker that leads it, if there is one at the moment.
     pub(super) leader: Option<i32>,
     pub(super) leader_epoch: Option<i32>,
-    /// A follower that the leader sent us to, and until when (KIP-392).
-    preferred_replica: Option<(i32, Instant)>,
+    source: Source,
     pub(super) phase: Phase,
+    /// Number of the claim that it is read under; 0 before the first. Tells commits under this one from those under earlier
+    /// ones, which say nothing of it any more.
+    pub(super) claim: u64,
     /// What the group had committed when the partition was assigned.
     pub(super) committed_seen: Option<CommittedOffset>,
     /// The next offset that the user will see.
@@ -65,8 +83,9 @@ impl Partition {
             topic_id: None,
             leader: None,
             leader_epoch: None,
-            preferred_replica: None,
+            source: Source::Leader,
             phase: Phase::New,
+            claim: 0,
             committed_seen: None,
             position: 0,
             fetch_position: 0,
@@ -76,22 +95,45 @@ impl Partition {
         }
     }
 
+    /// Takes note of its leader. A new one need not be spared for what the old one did.
+    pub(super) fn led_by(&mut self, leader: Option<i32>, epoch: Option<i32>) {
+        if leader.is_some() && (self.leader, self.leader_epoch) != (leader, epoch) {
+            self.pause.cut_short();
+        }
+        self.leader = leader;
+        self.leader_epoch = epoch;
+    }
+
     /// The broker to fetch from.
     pub(super) fn source(&self, now: Instant) -> Option<i32> {
-        match self.preferred_replica {
-            Some((replica, until)) if now < until => Some(replica),
+        match self.source {
+            Source::Replica { id, until } if now < until => Some(id),
             _ => self.leader,
         }
     }
 
-    /// Follows the leader's advice where to fetch.
-    pub(super) fn prefer(&mut self, replica: i32, now: Instant) {
-        self.preferred_replica = Some((replica, now + PREFERRED_REPLICA_AGE_MAX));
+    /// Whether the leader may name a replica instead of sending records.
+    pub(super) fn may_be_redirected(&self, now: Instant) -> bool {
+        !matches!(self.source, Source::LeaderOnly { until } if now < until)
     }
 
-    /// Fetches from the leader again; tells whether that is a change.
-    pub(super) fn back_to_leader(&mut self) -> bool {
-        self.preferred_replica.take().is_some()
+    /// Follows the leader's advice where to fetch.
+    pub(super) fn prefer(&mut self, replica: i32, now: Instant) {
+        self.source = Source::Replica { id: replica, until: now + PREFERRED_REPLICA_AGE_MAX };
+    }
+
+    /// Fetches from the leader, which shall not name a replica for a while.
+    pub(super) fn stay_with_leader(&mut self, now: Instant) {
+        self.source = Source::LeaderOnly { until: now + LEADER_ONLY };
+    }
+
+    /// A fetch of it failed. Turns to the leader if it was sent to a replica, and tells whether it was.
+    pub(super) fn leave_replica(&mut self, now: Instant) -> bool {
+        let at_replica = matches!(self.source, Source::Replica { .. });
+        if at_replica {
+            self.stay_with_leader(now);
+        }
+        at_replica
     }
 
     /// Goes to another position: whatever has been fetched is of no use.

@@ -1,10 +1,18 @@
 //! When something that failed may be tried again: a backoff with its point in time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::event::Retrying;
 use crate::backoff::{Backoff, RetryPolicy};
 use crate::error::{Error, Result};
+
+/// Stands for "never" in waits that are too long for a clock to tell their end.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365);
+
+/// The end of a wait, however long.
+pub(super) fn after(now: Instant, wait: Duration) -> Instant {
+    now.checked_add(wait).unwrap_or(now + FOR_EVER)
+}
 
 /// A thing that may have to wait before it is tried again.
 #[derive(Debug)]
@@ -36,7 +44,7 @@ impl Pause {
         let Some(wait) = self.backoff.next_wait() else {
             return Err(Error::RetriesExhausted { attempts: self.backoff.attempt(), source: Box::new(error) });
         };
-        self.until = Some(now + wait);
+        self.until = Some(after(now, wait));
         Ok(Retrying { error, attempt: self.backoff.attempt(), wait })
     }
 
