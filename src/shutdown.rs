@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +18,9 @@ pub const EXIT_SECOND_SIGNAL: i32 = 130;
 
 /// Exit code past the deadline: failed.
 pub const EXIT_DEADLINE: i32 = 1;
+
+/// How long the end of the process waits for the log to take a notice, when it is too late already.
+const NOTICE_WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// The stop flag. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -60,12 +64,10 @@ impl Stop {
     /// `timeout` is what the service may take from the first signal until [`finished`](Self::finished).
     pub fn install(timeout: Duration) -> Result<Self, StopError> {
         let stop = Self::manual();
-        // Started now: at the time of need the machine may have no thread to give.
+        // Threads are started now: at the time of need the machine may have none to give.
+        let notices = notices(timeout)?;
         let watched = stop.clone();
-        thread::Builder::new()
-            .name("shutdown".to_owned())
-            .spawn(move || watched.watch(timeout, || process::exit(EXIT_DEADLINE)))
-            .map_err(StopError::Thread)?;
+        spawn("shutdown", move || watched.watch(timeout, &notices, || process::exit(EXIT_DEADLINE)))?;
         let signalled = stop.clone();
         // Runs on a thread of its own, not inside the signal handler: locks and calls are safe.
         let mut second = false;
@@ -133,28 +135,28 @@ impl Stop {
     }
 
     /// Waits for the wish to stop, then for its fulfilment; calls `exit` if that takes longer than `timeout`.
-    fn watch(&self, timeout: Duration, exit: impl FnOnce()) {
+    fn watch(&self, timeout: Duration, notices: &Sender<(Notice, Sender<()>)>, exit: impl FnOnce()) {
         let state = self
             .0
             .changed
             .wait_while(self.lock(), |state| !self.is_requested() && !state.finished)
             .unwrap_or_else(PoisonError::into_inner);
-        let finished = state.finished;
-        // Logging may take its time, and asking for the flag must not.
-        drop(state);
-        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        if !finished {
-            log::info!(timeout_ms; "stopping; a second signal ends the process at once");
+        if state.finished {
+            return;
         }
+        let (said, wait) = channel();
+        // Nobody to say it is no reason not to watch.
+        let _ = notices.send((Notice::Stopping, said.clone()));
         let (state, _) = self
             .0
             .changed
-            .wait_timeout_while(self.lock(), timeout, |state| !state.finished)
+            .wait_timeout_while(state, timeout, |state| !state.finished)
             .unwrap_or_else(PoisonError::into_inner);
         if !state.finished {
             drop(state);
-            log::error!(timeout_ms; "not stopped in time: the process ends now; what was not stored is read again");
-            log::logger().flush();
+            let _ = notices.send((Notice::TooLate, said));
+            // Both notices; what cannot be logged by then is not.
+            let _ = wait.recv_timeout(NOTICE_WAIT_MAX).and_then(|()| wait.recv_timeout(NOTICE_WAIT_MAX));
             exit();
         }
     }
@@ -165,12 +167,44 @@ impl Stop {
     }
 }
 
+/// What the log is told of a stop.
+#[derive(Clone, Copy, Debug)]
+enum Notice {
+    Stopping,
+    TooLate,
+}
+
+/// A thread that logs notices and then says that it has: logging may never end, as on a pipe that nobody reads, and the
+/// deadline must not wait for that.
+fn notices(timeout: Duration) -> Result<Sender<(Notice, Sender<()>)>, StopError> {
+    let (notices, to_log) = channel::<(Notice, Sender<()>)>();
+    let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+    spawn("shutdown-log", move || {
+        for (notice, said) in to_log {
+            match notice {
+                Notice::Stopping => log::info!(timeout_ms; "stopping; a second signal ends the process at once"),
+                Notice::TooLate => {
+                    log::error!(timeout_ms; "not stopped in time: the process ends now; what was not stored is read again");
+                }
+            }
+            log::logger().flush();
+            // The watch may have ended meanwhile.
+            let _ = said.send(());
+        }
+    })?;
+    Ok(notices)
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StopError> {
+    thread::Builder::new().name(name.to_owned()).spawn(run).map(drop).map_err(StopError::Thread)
+}
+
 /// Why the process cannot listen to signals.
 #[derive(Debug)]
 pub enum StopError {
     /// The handler could not be set.
     Signals(ctrlc::Error),
-    /// The thread that watches the deadline could not be started.
+    /// A thread that watches the deadline could not be started.
     Thread(io::Error),
 }
 
@@ -178,7 +212,7 @@ impl fmt::Display for StopError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Signals(_) => f.write_str("cannot listen to signals"),
-            Self::Thread(_) => f.write_str("cannot start the thread that watches over the shutdown"),
+            Self::Thread(_) => f.write_str("cannot start the threads that watch over the shutdown"),
         }
     }
 }
@@ -257,7 +291,8 @@ mod tests {
     fn the_deadline_counts_from_the_request_until_finished() {
         let watch = |stop: &Stop, timeout| {
             let mut exited = false;
-            stop.watch(timeout, || exited = true);
+            // Nobody takes the notices: as if the log were stuck.
+            stop.watch(timeout, &channel().0, || exited = true);
             exited
         };
         let late = Stop::manual();

@@ -54,6 +54,10 @@ impl Place {
         self.variables["KAFKA_GROUP_ID"].clone()
     }
 
+    pub fn variables(&self) -> &BTreeMap<String, String> {
+        &self.variables
+    }
+
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
@@ -166,6 +170,15 @@ impl Place {
         let lines: Vec<&str> = log.lines().collect();
         let tail = lines[lines.len().saturating_sub(30)..].join("\n");
         format!("the log ends:\n{tail}\nstandard error ends:\n{}", self.stderr().lines().last().unwrap_or_default())
+    }
+}
+
+/// Waits for a condition that has nothing to do with a place.
+pub fn wait_until(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + deadline;
+    while !condition() {
+        assert!(Instant::now() < until, "{what} did not come");
+        thread::sleep(LOOK);
     }
 }
 

@@ -148,12 +148,11 @@ impl FakeBroker {
         self.shared.lock().committed.clone()
     }
 
-    /// Waits until this request has been made `times` more often than now; false past the deadline.
+    /// Waits until this request has been made so often since the start; false past the deadline.
     pub fn wait_asked(&self, api: Api, times: u64, deadline: Duration) -> bool {
         let until = Instant::now() + deadline;
         let mut state = self.shared.lock();
-        let target = state.asked.get(&api).copied().unwrap_or(0) + times;
-        while state.asked.get(&api).copied().unwrap_or(0) < target {
+        while state.asked.get(&api).copied().unwrap_or(0) < times {
             let Some(left) = until.checked_duration_since(Instant::now()) else { return false };
             state = self.shared.changed.wait_timeout(state, left).unwrap().0;
         }

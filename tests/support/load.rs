@@ -40,7 +40,13 @@ impl Load {
             }
             // Coprime, so no two of a million events are of the same time.
             let seconds = u64::from(number) * 7919 % 1_000_003;
-            let time = format!("20{:02}-01-01T{:02}:{:02}:{:02}Z", seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+            let time = format!(
+                "20{:02}-01-01T{:02}:{:02}:{:02}Z",
+                seconds / 86400,
+                seconds / 3600 % 24,
+                seconds / 60 % 60,
+                seconds % 60
+            );
             let sortable = time.replace('Z', ".000000000Z");
             let id = state % u64::from(count / 4 + 1);
             let (name, mark) = (format!("name {number}"), format!("step {}", number % 7));
