@@ -81,8 +81,9 @@ impl Place {
         words.push(program);
         words.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         let output = |name| File::options().append(true).create(true).open(self.path().join(name)).unwrap();
-        let child = Command::new(&words[0])
-            .args(&words[1..])
+        let (first, rest) = words.split_first().unwrap();
+        let child = Command::new(first)
+            .args(rest)
             .current_dir(self.path())
             .env_clear()
             .envs(&self.variables)
@@ -168,7 +169,7 @@ impl Place {
     pub fn tail(&self) -> String {
         let log = fs::read_to_string(self.log_path()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
-        let tail = lines[lines.len().saturating_sub(30)..].join("\n");
+        let tail = lines.get(lines.len().saturating_sub(30)..).unwrap_or_default().join("\n");
         format!("the log ends:\n{tail}\nstandard error ends:\n{}", self.stderr().lines().last().unwrap_or_default())
     }
 }
@@ -191,7 +192,7 @@ pub fn is_warning(line: &Value, parts: &[&str]) -> bool {
 pub fn json_lines(path: &Path) -> Vec<Value> {
     let bytes = fs::read(path).unwrap_or_default();
     let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let text = std::str::from_utf8(&bytes[..complete]).unwrap();
+    let text = std::str::from_utf8(bytes.get(..complete).unwrap()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
