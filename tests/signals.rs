@@ -50,7 +50,7 @@ fn assert_committed(cluster: &Cluster, place: &Place, topic: &str) {
     let mut statement = database.prepare("SELECT partition, next_offset FROM consumer_offsets").unwrap();
     let stored = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     for (partition, offset) in stored.map(|row: rusqlite::Result<(i32, i64)>| row.unwrap()) {
-        assert_eq!(committed[&(topic.to_owned(), partition)].offset, offset, "{topic}-{partition}");
+        assert_eq!(committed.get(&(topic.to_owned(), partition)).unwrap().offset, offset, "{topic}-{partition}");
     }
 }
 

@@ -352,7 +352,7 @@ impl Request<'_> {
     }
 
     fn skip(&mut self, bytes: usize) {
-        self.0 = &self.0[bytes..];
+        self.0 = self.0.split_at(bytes).1;
     }
 
     /// Null is empty.
