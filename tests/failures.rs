@@ -31,7 +31,7 @@ fn lasting(full: Duration) -> Duration {
 }
 
 /// How many records a load has.
-const RECORDS: u32 = 30_000;
+const RECORDS: u32 = 12_000;
 const PARTITIONS: i32 = 3;
 
 /// A topic with half of a load in it.
