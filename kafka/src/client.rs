@@ -121,7 +121,11 @@ impl Client {
         let (coordinator, answer) = self.call_coordinator(group, &request)?;
         let mut outcomes = Vec::with_capacity(answer.len());
         for (at, refusal) in answer {
-            let refusal = refusal.map(|code| self.refused(&coordinator, "OffsetCommit", code, &at));
+            let mut refusal = refusal.map(|code| self.refused(&coordinator, "OffsetCommit", code, &at));
+            if let Some(Error::Broker { code: ErrorCode::UNKNOWN_MEMBER_ID, subject, .. }) = &mut refusal {
+                // The code alone helps nobody: we are no member, and claim to be none.
+                *subject = format!("{at} (another program is a member of group '{group}')");
+            }
             outcomes.push((at, refusal));
         }
         Ok(outcomes)
