@@ -50,6 +50,8 @@ load_builder() {
 
 # load_kafka: the same with the tests' Kafka, under the name that docker-compose.yml gives to its broker.
 load_kafka() {
+    local version=${KAFKA_LIBS##*/kafka-}
+    [ "$(image_of kafka)" = "apache/kafka:$version" ] || fail "docker-compose.yml does not have Kafka $version, as the tests"
     mkdir -p "$work/kafka-image"
     cp -r "$KAFKA_LIBS" "$work/kafka-image/libs"
     cp -r "$work/kafka/bin" "$work/kafka-image/bin"

@@ -12,10 +12,11 @@ target_dir=${CARGO_TARGET_DIR:-$PWD/target}
 binary=$target_dir/$target/release/enterprise-consumer
 broker=127.0.0.1:19092
 
-# The newest Kafka that the tests have downloaded.
+# find_kafka_libs: the newest Kafka of the tests, which download it once.
 find_kafka_libs() {
-    KAFKA_LIBS=$(find "$target_dir/testkit" -maxdepth 1 -name 'kafka-*' 2> /dev/null | sort -V | tail -1)
-    [ -n "$KAFKA_LIBS" ] || fail "no Kafka in $target_dir/testkit: the tests of the testkit download it"
+    cargo run --quiet --locked --package testkit -- fetch
+    KAFKA_LIBS=$(find "$target_dir/testkit" -maxdepth 1 -name 'kafka-*' | sort -V | tail -1)
+    [ -n "$KAFKA_LIBS" ] || fail "no Kafka in $target_dir/testkit"
     export KAFKA_LIBS
 }
 
