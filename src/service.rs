@@ -29,11 +29,10 @@ use crate::unidentified::UnidentifiedLog;
 
 /// Group offsets are synced and committed at most this often.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
-/// Idle partitions are committed again this often: Kafka forgets the offsets of empty groups after 7 days
-/// (`offsets.retention.minutes`).
-const COMMIT_AGAIN: Duration = Duration::from_hours(24);
-/// Longest time without looking at the clock; signals and records end the wait at once.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Idle partitions are committed again this often, as Kafka's own consumer does (`auto.commit.interval.ms`): so a reset of the
+/// group's offset is noticed soon, also where no records come, and Kafka never forgets the offsets of a group that seems empty
+/// (`offsets.retention.minutes`). It is also the longest time without looking at the clock.
+const COMMIT_AGAIN: Duration = Duration::from_secs(5);
 
 /// Runs the service until it is stopped, fails for good, or, with `exit_at_end`, has reached the end of every partition as
 /// first seen.
@@ -260,7 +259,7 @@ impl<'a> Service<'a> {
     /// How long the next poll may wait.
     fn patience(&self) -> Duration {
         let commit = self.positions.have_changed().then(|| COMMIT_INTERVAL.saturating_sub(self.synced_at.elapsed()));
-        [commit, self.progress.due_in(), self.unidentified.due_in()].into_iter().flatten().min().unwrap_or(PATIENCE)
+        [commit, self.progress.due_in(), self.unidentified.due_in()].into_iter().flatten().min().unwrap_or(COMMIT_AGAIN)
     }
 
     fn commit_when_due(&mut self) {
