@@ -22,6 +22,9 @@ use crate::types::Address;
 /// those announced.
 const RECEIVE_STEP_BYTES: usize = 64 * 1024;
 
+/// An answer is late after this part of the request timeout: five seconds by default.
+const LATE_PART: u32 = 6;
+
 /// How to speak to a broker, and for how long.
 #[derive(Debug, Clone)]
 pub struct ConnectionSettings {
@@ -133,7 +136,7 @@ impl Connection {
         self.correlation_id = self.correlation_id.wrapping_add(1);
         let bytes = protocol::encode_request(request, version, self.correlation_id, &self.settings.client_id)
             .map_err(|unencodable| Error::Config(format!("{} cannot be sent: {}", R::NAME, unencodable.0)))?;
-        let answer = self.transfer::<R>(&bytes, deadline).and_then(|response| {
+        let answer = self.transfer::<R>(&bytes, request.wait(), deadline).and_then(|response| {
             let decoded = protocol::decode_response(request, version, self.correlation_id, response);
             decoded.map_err(|failure| self.failure::<R>(failure))
         });
@@ -144,11 +147,12 @@ impl Connection {
         answer
     }
 
-    fn transfer<R: Request>(&self, request: &[u8], deadline: &Deadline) -> Result<Bytes> {
+    fn transfer<R: Request>(&self, request: &[u8], wait: Duration, deadline: &Deadline) -> Result<Bytes> {
         let mut socket = Timed { stream: &self.stream, deadline };
         let mut length = [0; 4];
         socket
             .write_all(request)
+            .and_then(|()| self.warn_if_late::<R>(wait, deadline))
             .and_then(|()| socket.read_exact(&mut length))
             .map_err(|source| self.broken::<R>(source, deadline))?;
         let announced = i32::from_be_bytes(length);
@@ -166,6 +170,26 @@ impl Connection {
         }
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         receive(&mut socket, length).map(Bytes::from).map_err(|source| self.broken::<R>(source, deadline))
+    }
+
+    /// Waits for the answer's first byte, and says so if it is late: a broker that stands still should be known of long before it
+    /// is given up. `wait` is what it may take on purpose.
+    fn warn_if_late<R: Request>(&self, wait: Duration, deadline: &Deadline) -> io::Result<()> {
+        let patience = wait.saturating_add(self.settings.request_timeout / LATE_PART);
+        if patience >= deadline.left()? {
+            return Ok(());
+        }
+        self.stream.set_read_timeout(Some(patience))?;
+        // Whatever else is wrong with the stream, reading from it will tell.
+        if let Err(error) = self.stream.peek(&mut [0])
+            && matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+        {
+            log::warn!(
+                waited_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+                "broker {} has not answered {} yet; still waiting", self.address, R::NAME
+            );
+        }
+        Ok(())
     }
 
     fn broken<R: Request>(&self, source: io::Error, deadline: &Deadline) -> Error {
