@@ -32,13 +32,19 @@ fn lasting(full: Duration) -> Duration {
 
 /// How many records a load has.
 const RECORDS: u32 = 12_000;
+/// As many are more than fits into what the write-ahead log has of the disk already, wherever it stands.
+const FULL_RECORDS: u32 = 30_000;
 const PARTITIONS: i32 = 3;
 
 /// A topic with half of a load in it.
 fn half_loaded(kafka: &Client, name: &str) -> (String, Load) {
+    half_loaded_with(kafka, name, RECORDS)
+}
+
+fn half_loaded_with(kafka: &Client, name: &str, records: u32) -> (String, Load) {
     let topic = unique(name);
     kafka.create_topic(&topic, PARTITIONS.try_into().unwrap(), &[]).unwrap();
-    let load = Load::of(RECORDS, PARTITIONS, 300);
+    let load = Load::of(records, PARTITIONS, 300);
     let (first, _) = load.records.split_at(load.records.len() / 2);
     kafka.produce(&topic, &ProduceOptions::default(), first.iter().cloned()).unwrap();
     (topic, load)
@@ -95,7 +101,8 @@ fn a_broker_that_stands_still_for_a_while() {
     let service = place.start(&["run"]);
     place.wait_for("the middle", |place| place.stored() > 2_000);
     node.pause().unwrap();
-    thread::sleep(lasting(Duration::from_secs(20)));
+    place.wait_warning(0, &[&node.address(), "has not answered"]);
+    thread::sleep(lasting(Duration::from_secs(15)));
     node.resume().unwrap();
     produce_rest(kafka, &topic, &load);
     assert_goes_on(&place, service, &load);
@@ -128,12 +135,12 @@ fn a_database_that_is_locked_for_a_while() {
     other.busy_timeout(child::PATIENCE).unwrap();
     let held = other.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
     let before = place.stored();
+    produce_rest(kafka, &topic, &load);
     let warning = place.wait_warning(0, &["storing", "locked", "trying again"]);
     assert!(warning["attempt"].is_u64() && warning["wait_ms"].is_u64(), "{warning}");
     thread::sleep(lasting(Duration::from_secs(15)));
     assert_eq!(place.stored(), before, "stored in spite of the lock");
     held.commit().unwrap();
-    produce_rest(kafka, &topic, &load);
     assert_goes_on(&place, service, &load);
 }
 
@@ -148,6 +155,7 @@ fn a_reader_that_keeps_the_write_ahead_log_from_being_reused() {
     place.wait_for("the beginning", |place| place.stored() > 0);
     let reader = place.database();
     reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
+    produce_rest(kafka, &topic, &load);
     place.wait_warning(0, &["write-ahead log", "limit is 1048576", "trying again"]);
     let before = place.stored();
     thread::sleep(lasting(Duration::from_secs(15)));
@@ -156,7 +164,6 @@ fn a_reader_that_keeps_the_write_ahead_log_from_being_reused() {
     // One transaction may go beyond it.
     assert!(wal < 2 << 20, "the log has {wal} bytes");
     reader.execute_batch("COMMIT").unwrap();
-    produce_rest(kafka, &topic, &load);
     assert_goes_on(&place, service, &load);
 }
 
@@ -212,15 +219,18 @@ fn logged(place: &Place) -> u64 {
 fn a_disk_that_is_full_for_a_while() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
     let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded(kafka, "full");
+    let (topic, load) = half_loaded_with(kafka, "full", FULL_RECORDS);
     let mut place = slow_place(cluster, &topic);
     place.set("LOG_LEVEL", "DEBUG");
     with_own_disk(&mut place, "size=64m");
     let mut service = place.start(&["run"]);
     place.wait_for("the middle", |place| logged(place) > 2_000);
+    service.signal("STOP");
     let disk = Disk::of(&place, &service);
     let mut ballast = File::create(disk.path("ballast")).unwrap();
     while ballast.write_all(&[0; 4096]).is_ok() {}
+    service.signal("CONT");
+    produce_rest(kafka, &topic, &load);
     let warning = place.wait_warning(0, &["storing", "full", "trying again"]);
     assert!(warning["attempt"].is_u64() && warning["wait_ms"].is_u64(), "{warning}");
     let before = logged(&place);
@@ -228,8 +238,7 @@ fn a_disk_that_is_full_for_a_while() {
     assert_eq!(logged(&place), before, "stored on a full disk");
     drop(ballast);
     fs::remove_file(disk.path("ballast")).unwrap();
-    produce_rest(kafka, &topic, &load);
-    place.wait_for("the whole load", |place| logged(place) == u64::from(RECORDS));
+    place.wait_for("the whole load", |place| logged(place) == u64::from(FULL_RECORDS));
     service.signal("TERM");
     service.ends_with(0);
     disk.bring_out(&place);
