@@ -256,7 +256,7 @@ fn topics_and_partitions_come_and_go() {
         });
         assert!(reader.lost.is_empty(), "only another id proves that it is gone for good");
         let before = reader.assigned.last().unwrap().topic_id;
-        assert_eq!(kafka.topic_exists(&setup.topic).unwrap(), false);
+        assert!(!kafka.topic_exists(&setup.topic).unwrap());
         let id = kafka.create_topic(&setup.topic, 1, &[]).unwrap();
         setup.produce_numbers(0, 100..101);
         reader.until("the new topic's record", |reader| reader.records[&first].len() == 4);
@@ -334,7 +334,7 @@ fn offsets_that_somebody_else_sets_are_never_overwritten() {
         assert!(reader.lost.is_empty());
         reader.commit_later();
         reader.until("the loss", |reader| !reader.lost.is_empty());
-        assert_eq!(reader.lost, [meddled.clone()]);
+        assert_eq!(reader.lost, std::slice::from_ref(&meddled));
         assert_eq!((committed().offset, &*committed().metadata), (2, ""), "left alone until the user has chosen");
         reader.until_position(&meddled, 5);
         let facts = reader.assigned.last().unwrap();

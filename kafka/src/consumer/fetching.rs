@@ -259,7 +259,7 @@ impl Consumer {
 }
 
 /// Asks one broker for some of its partitions; for one alone where one has to be.
-fn fetch_request(
+pub(super) fn fetch_request(
     config: &Builder,
     partitions: &BTreeMap<TopicPartition, Partition>,
     wanted: Vec<TopicPartition>,
@@ -295,7 +295,7 @@ fn fetch_request(
 }
 
 /// Turns sorted partitions so that the one after `first` is the first now: each has its turn, whichever come and go.
-fn take_turns(partitions: &mut [TopicPartition], first: &mut Option<TopicPartition>) {
+pub(super) fn take_turns(partitions: &mut [TopicPartition], first: &mut Option<TopicPartition>) {
     let passed = first.as_ref().map_or(0, |first| partitions.partition_point(|at| at <= first));
     partitions.rotate_left(passed);
     *first = partitions.first().cloned();

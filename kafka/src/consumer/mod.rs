@@ -13,6 +13,8 @@ mod event;
 mod fetching;
 mod partition;
 mod pause;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -1,0 +1,103 @@
+//! The client and brokers made by hand, for what a real one does too seldom: close an idle connection, hang for good.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of a test fail the test.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use kafka::{Address, Client, ConnectionSettings, Error};
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::{ApiVersionsResponse, MetadataResponse, ResponseHeader};
+use kafka_protocol::protocol::{Encodable, HeaderVersion};
+
+const API_VERSIONS: i16 = 18;
+const METADATA: i16 = 3;
+
+/// Answers on each connection as many questions as told and closes it then; says how many connections there have been.
+fn broker(questions: usize) -> (Address, Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
+    let (connections, seen) = channel();
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept()
+            && connections.send(()).is_ok()
+        {
+            for _ in 0..=questions {
+                if serve(&mut stream).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    (address, seen)
+}
+
+fn serve(stream: &mut TcpStream) -> io::Result<()> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let mut request = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+    stream.read_exact(&mut request)?;
+    let version = i16::from_be_bytes(request[2..4].try_into().unwrap());
+    let id = i32::from_be_bytes(request[4..8].try_into().unwrap());
+    match i16::from_be_bytes(request[..2].try_into().unwrap()) {
+        API_VERSIONS => {
+            let metadata = ApiVersion::default().with_api_key(METADATA).with_min_version(4).with_max_version(12);
+            answer(stream, &ApiVersionsResponse::default().with_api_keys(vec![metadata]), version, id)
+        }
+        METADATA => answer(stream, &MetadataResponse::default().with_cluster_id(Some("c".into())), version, id),
+        other => panic!("request {other}"),
+    }
+}
+
+fn answer<M: Encodable + HeaderVersion>(stream: &mut TcpStream, message: &M, version: i16, id: i32) -> io::Result<()> {
+    let mut bytes = BytesMut::new();
+    let header = ResponseHeader::default().with_correlation_id(id);
+    header.encode(&mut bytes, M::header_version(version)).unwrap();
+    message.encode(&mut bytes, version).unwrap();
+    stream.write_all(&u32::try_from(bytes.len()).unwrap().to_be_bytes())?;
+    stream.write_all(&bytes)
+}
+
+/// Takes connections and says nothing.
+fn silent_broker() -> (Address, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    (Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() }, listener)
+}
+
+#[test]
+fn a_connection_that_was_closed_while_idle_is_no_failure() {
+    let (address, connections) = broker(2);
+    let mut client = Client::new(vec![address], ConnectionSettings::default());
+    for expected in [1, 0, 1, 0, 1] {
+        assert_eq!(client.metadata(vec![]).unwrap().cluster_id.as_deref(), Some("c"));
+        assert_eq!(connections.try_iter().count(), expected, "new connections");
+    }
+}
+
+#[test]
+fn a_broker_that_breaks_off_each_time_is_a_failure_and_not_asked_for_ever() {
+    let (address, connections) = broker(0);
+    let mut client = Client::new(vec![address.clone(), address], ConnectionSettings::default());
+    let error = client.metadata(vec![]).unwrap_err();
+    assert!(matches!(error, Error::Disconnected { request: "Metadata", .. }), "{error}");
+    assert_eq!(connections.try_iter().count(), 1, "no address is asked twice");
+}
+
+#[test]
+fn a_broker_that_hangs_is_passed_over_once_another_has_answered() {
+    let (silent, listener) = silent_broker();
+    let (address, _connections) = broker(10);
+    let settings = ConnectionSettings { connect_timeout: Duration::from_millis(200), ..ConnectionSettings::default() };
+    let mut client = Client::new(vec![silent, address], settings);
+    client.metadata(vec![]).unwrap();
+    drop(listener.accept().unwrap());
+    for _ in 0..3 {
+        client.metadata(vec![]).unwrap();
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "it was called again");
+}
