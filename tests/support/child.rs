@@ -76,6 +76,21 @@ impl Place {
 
     /// Starts the program; what it prints is kept in the directory.
     pub fn start(&self, arguments: &[&str]) -> Service<'_> {
+        self.start_into(arguments, "stdout", "stderr")
+    }
+
+    /// Runs a command to its end, beside a service that may be running here, and gives what it said.
+    pub fn ask(&self, arguments: &[&str]) -> Answer {
+        let names = ["answer.stdout", "answer.stderr"];
+        let read = |name| fs::read_to_string(self.path().join(name)).unwrap();
+        for name in names {
+            File::create(self.path().join(name)).unwrap();
+        }
+        let status = self.start_into(arguments, names[0], names[1]).wait(PATIENCE);
+        Answer { code: status.code(), stdout: read(names[0]), stderr: read(names[1]) }
+    }
+
+    fn start_into(&self, arguments: &[&str], stdout: &str, stderr: &str) -> Service<'_> {
         let program = env!("CARGO_BIN_EXE_enterprise-consumer").to_owned();
         let mut words = self.wrapper.clone();
         words.push(program);
@@ -89,8 +104,8 @@ impl Place {
             .envs(&self.variables)
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .stdin(Stdio::null())
-            .stdout(output("stdout"))
-            .stderr(output("stderr"))
+            .stdout(output(stdout))
+            .stderr(output(stderr))
             .spawn()
             .unwrap();
         Service { place: self, child }
@@ -194,6 +209,15 @@ pub fn json_lines(path: &Path) -> Vec<Value> {
     let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let text = std::str::from_utf8(bytes.get(..complete).unwrap()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Answer {
+    /// The exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 /// A running program; killed when this goes away.

@@ -1,0 +1,179 @@
+//! One topic on a shared broker and a place for a service that reads it: the stage of a test about positions. Knows the tables
+//! and the messages of the service, not its rules.
+
+#![allow(dead_code)] // Each test program uses what it needs.
+
+use std::fs;
+use std::ops::Range;
+
+use rusqlite::Row;
+use testkit::{Client, Cluster, Position, ProduceOptions, Record, unique};
+
+use super::child::Place;
+
+/// A topic, its broker, and a service's place.
+pub struct Scene {
+    pub cluster: &'static Cluster,
+    pub kafka: &'static Client,
+    pub topic: String,
+    pub place: Place,
+}
+
+/// A row of `position_changes`: partition, from, to, reason.
+pub type Change = (i32, Option<i64>, i64, String);
+
+impl Scene {
+    pub fn new(name: &str, partitions: u32) -> Self {
+        Self::on(testkit::NEWEST, name, partitions)
+    }
+
+    pub fn on(version: &str, name: &str, partitions: u32) -> Self {
+        let scene = Self::without_topic(version, name);
+        scene.create_topic(partitions);
+        scene
+    }
+
+    pub fn without_topic(version: &str, name: &str) -> Self {
+        let cluster = testkit::shared(version).unwrap();
+        let topic = unique(name);
+        let place = Place::new(&cluster.bootstrap_servers(), &topic);
+        Self { cluster, kafka: cluster.client().unwrap(), topic, place }
+    }
+
+    /// Gives the topic's id.
+    pub fn create_topic(&self, partitions: u32) -> String {
+        self.kafka.create_topic(&self.topic, partitions, &[]).unwrap()
+    }
+
+    /// Deletes the topic and makes it again; gives its ids, before and now.
+    pub fn recreate_topic(&self, partitions: u32) -> (String, String) {
+        let before = self.kafka.topic_id(&self.topic).unwrap();
+        self.kafka.delete_topic(&self.topic).unwrap();
+        (before, self.create_topic(partitions))
+    }
+
+    pub fn group(&self) -> String {
+        format!("group-of-{}", self.topic)
+    }
+
+    /// A place of another service of the same group and topic.
+    pub fn another_place(&self) -> Place {
+        Place::new(&self.cluster.bootstrap_servers(), &self.topic)
+    }
+
+    /// One opportunity per number, each with an id of its own.
+    pub fn produce(&self, partition: i32, numbers: Range<i64>) -> Vec<Position> {
+        let event = |number| {
+            let value = format!(r#"{{"event_id":"opp_{partition}_{number}","name":"number {number}","stage":"won"}}"#);
+            Record::value(value).partition(partition)
+        };
+        self.kafka.produce(&self.topic, &ProduceOptions::default(), numbers.map(event)).unwrap()
+    }
+
+    /// As an operator does it, with the broker's own tool; `partitions` such as `:0`, or nothing for all.
+    pub fn reset(&self, partitions: &str, to: &[&str]) {
+        self.cluster.reset_offsets(&self.group(), &format!("{}{partitions}", self.topic), to).unwrap();
+    }
+
+    pub fn database_id(&self) -> String {
+        self.place.database().query_row("SELECT id FROM database_identity", [], |row| row.get(0)).unwrap()
+    }
+
+    /// Where the partitions of the topic go on, as stored.
+    pub fn next_offsets(&self) -> Vec<i64> {
+        self.rows("SELECT next_offset FROM consumer_offsets ORDER BY partition", |row| row.get(0))
+    }
+
+    /// Where the partitions' counters began.
+    pub fn first_offsets(&self) -> Vec<i64> {
+        self.rows("SELECT first_offset FROM consumer_offsets ORDER BY partition", |row| row.get(0))
+    }
+
+    /// Offsets of the events in the table, of one partition.
+    pub fn stored_offsets(&self, partition: i32) -> Vec<i64> {
+        let query = format!("SELECT kafka_offset FROM opportunities WHERE kafka_partition = {partition} ORDER BY 1");
+        self.rows(&query, |row| row.get(0))
+    }
+
+    /// Every change of position so far.
+    pub fn changes(&self) -> Vec<Change> {
+        let query = "SELECT partition, from_offset, to_offset, reason FROM position_changes ORDER BY rowid";
+        self.rows(query, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+    }
+
+    /// The changes but for the first so many, in the order of partitions.
+    pub fn changes_after(&self, count: usize) -> Vec<Change> {
+        let mut changes = self.changes().split_off(count);
+        changes.sort();
+        changes
+    }
+
+    pub fn rows<T>(&self, query: &str, row: impl Fn(&Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
+        let database = self.place.database();
+        let mut statement = database.prepare(query).unwrap();
+        let rows = statement.query_map([], |found| row(found)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    /// Runs until the end, after which tables and group agree with the log.
+    pub fn run_to_end(&self) {
+        self.place.run_to_end();
+        self.assert_at_end();
+    }
+
+    /// Everything has been read, in the database's eyes and in the group's; and the group's offsets are marked as ours.
+    pub fn assert_at_end(&self) {
+        self.place.assert_clean();
+        let ends = self.kafka.end_offsets(&self.topic).unwrap();
+        assert_eq!(self.next_offsets(), ends, "stored positions; {}", self.place.tail());
+        let committed = self.kafka.committed_offsets(&self.group()).unwrap();
+        let marks = format!("database={} cluster=", self.database_id());
+        for (partition, end) in (0..).zip(&ends) {
+            let offset = &committed[&(self.topic.clone(), partition)];
+            assert_eq!(offset.offset, *end, "the group's offset of partition {partition}");
+            assert!(offset.metadata.starts_with(&marks), "not marked as ours: {offset:?}");
+        }
+    }
+
+    /// The service must refuse to run, say all of this, and leave every position as it is.
+    pub fn is_refused(&self, parts: &[&str]) {
+        let before = self.place.database_path().exists().then(|| (self.next_offsets(), self.changes()));
+        let answer = self.place.ask(&["run", "--exit-at-end"]);
+        assert_eq!(answer.code, Some(1), "{answer:?}");
+        assert_last_line_has(&answer.stderr, parts);
+        if let Some(before) = before {
+            assert_eq!((self.next_offsets(), self.changes()), before, "a service that refuses changes nothing");
+        }
+    }
+
+    /// Stops a running service as `systemctl stop` does.
+    pub fn stop(service: &mut super::child::Service<'_>) {
+        service.signal("TERM");
+        service.ends_with(0);
+    }
+
+    /// The database as one file without a log, as backups are made.
+    pub fn back_up(&self) -> Vec<u8> {
+        let copy = self.place.path().join("backup.db");
+        let _ = fs::remove_file(&copy); // There may be an earlier one.
+        self.place.database().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+        fs::read(copy).unwrap()
+    }
+
+    /// Puts a backup in the database's place.
+    pub fn restore(&self, backup: &[u8]) {
+        let path = self.place.database_path();
+        for suffix in ["-wal", "-shm"] {
+            let _ = fs::remove_file(format!("{}{suffix}", path.display())); // A clean stop removes them itself.
+        }
+        fs::write(path, backup).unwrap();
+    }
+}
+
+/// The end of an error chain is one line that says it all.
+pub fn assert_last_line_has(text: &str, parts: &[&str]) {
+    let line = text.lines().last().unwrap_or_default();
+    for part in parts {
+        assert!(line.contains(part), "'{part}' is not in '{line}'");
+    }
+}
