@@ -286,6 +286,6 @@ impl Client {
 }
 
 /// The failure of a partition that nobody leads at the moment.
-pub(crate) fn leaderless(at: &TopicPartition) -> Error {
-    Error::Topic { topic: at.topic.to_string(), code: ErrorCode::LEADER_NOT_AVAILABLE }
+fn leaderless(at: &TopicPartition) -> Error {
+    Error::Leaderless { partition: at.clone(), others: 0 }
 }

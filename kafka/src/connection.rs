@@ -160,12 +160,13 @@ impl Connection {
             let detail = format!("a response of {announced} bytes is announced");
             return Err(self.failure::<R>(protocol::Malformed(detail).into()));
         };
-        if length > self.settings.receive_bytes_max {
+        let limit = self.settings.receive_bytes_max.min(R::RESPONSE_BYTES_MAX);
+        if length > limit {
             return Err(Error::ResponseTooLarge {
                 address: self.address.clone(),
                 request: R::NAME,
                 bytes: length.into(),
-                limit_bytes: self.settings.receive_bytes_max.into(),
+                limit_bytes: limit.into(),
             });
         }
         let length = usize::try_from(length).unwrap_or(usize::MAX);

@@ -86,6 +86,13 @@ pub enum Error {
         /// The partition, group or topic it is about, as text; empty if the whole request was refused.
         subject: String,
     },
+    /// Nobody leads some partitions of a topic at the moment.
+    Leaderless {
+        /// One of them.
+        partition: TopicPartition,
+        /// How many others there are.
+        others: usize,
+    },
     /// The cluster has the topic not (yet), or does not let us see it.
     Topic {
         /// Its name.
@@ -134,6 +141,7 @@ impl Error {
             | Self::TimedOut { .. }
             | Self::Malformed { .. }
             | Self::ResponseTooLarge { .. }
+            | Self::Leaderless { .. }
             | Self::CorruptBatch { .. } => true,
             Self::Broker { code, .. } | Self::Topic { code, .. } => code.is_retriable(),
             Self::UnsupportedVersion { .. }
@@ -161,7 +169,8 @@ impl fmt::Display for Error {
             }
             Self::ResponseTooLarge { address, request, bytes, limit_bytes } => write!(
                 f,
-                "broker {address} announced a response to {request} of {bytes} bytes, more than the limit of {limit_bytes}"
+                "{address} announced a response to {request} of {bytes} bytes, more than the limit of {limit_bytes}: is it a \
+                 Kafka broker, and this its port for plain connections?"
             ),
             Self::UnsupportedVersion { address, request, ours, theirs } => {
                 write!(
@@ -180,6 +189,10 @@ impl fmt::Display for Error {
                     write!(f, " for {subject}")?;
                 }
                 write!(f, ": {code}")
+            }
+            Self::Leaderless { partition, others: 0 } => write!(f, "{partition} has no leader"),
+            Self::Leaderless { partition, others } => {
+                write!(f, "{partition} and {others} more of its topic have no leader")
             }
             Self::Topic { topic, code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION } => {
                 write!(f, "topic '{topic}' does not exist; waiting for it, as this client never creates one")
@@ -214,6 +227,7 @@ impl std::error::Error for Error {
             | Self::ResponseTooLarge { .. }
             | Self::UnsupportedVersion { .. }
             | Self::Broker { .. }
+            | Self::Leaderless { .. }
             | Self::Topic { .. }
             | Self::CorruptBatch { .. }
             | Self::BatchTooLarge { .. }
@@ -240,7 +254,8 @@ macro_rules! error_codes {
                 }
             }
 
-            /// As in the protocol's table; an unknown code is taken as not retriable.
+            /// As in the protocol's table, but that an unknown server error is worth another try: a broker that goes down answers
+            /// with it. An unknown code is taken as not retriable.
             pub fn is_retriable(self) -> bool {
                 match self.0 {
                     $($code => $retriable,)*
@@ -269,7 +284,7 @@ error_codes! {
     ILLEGAL_GENERATION = 22, false;
     INVALID_GROUP_ID = 24, false;
     UNKNOWN_MEMBER_ID = 25, false;
-    REBALANCE_IN_PROGRESS = 27, true;
+    REBALANCE_IN_PROGRESS = 27, false;
     TOPIC_AUTHORIZATION_FAILED = 29, false;
     GROUP_AUTHORIZATION_FAILED = 30, false;
     CLUSTER_AUTHORIZATION_FAILED = 31, false;

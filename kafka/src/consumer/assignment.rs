@@ -8,7 +8,6 @@ use super::control::Facts;
 use super::partition::{Partition, Phase};
 use super::pause::Pause;
 use super::{Answer, Assignment, Consumer, Event, OutOfRange, Start};
-use crate::client::leaderless;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{BrokerInfo, Metadata, TopicMetadata};
 use crate::types::{TopicId, TopicPartition};
@@ -31,6 +30,9 @@ impl Consumer {
         for broker in metadata.brokers {
             self.take_broker(broker);
         }
+        for partition in self.partitions.values_mut() {
+            partition.leave_replica_unless(now, |replica| self.brokers.contains_key(&replica));
+        }
         for topic in metadata.topics {
             self.take_topic(&topic, now)?;
         }
@@ -52,29 +54,38 @@ impl Consumer {
         if let Some(code) = topic.error {
             return self.topic_refused(topic, code, now);
         }
-        self.topics_refused.remove(&topic.name);
         self.drop_recreated(&topic.name, topic.id);
         self.topics_seen.insert(Arc::clone(&topic.name));
         for metadata in &topic.partitions {
             let at = TopicPartition::new(Arc::clone(&topic.name), metadata.partition);
             let retry = self.config.retry;
-            let partition = self.partitions.entry(at.clone()).or_insert_with(|| Partition::new(retry));
+            let partition = self.partitions.entry(at).or_insert_with(|| Partition::new(retry));
             partition.topic_id = topic.id.or(partition.topic_id);
             let leader = metadata.leader.filter(|leader| self.brokers.contains_key(leader));
             partition.led_by(leader, metadata.leader_epoch);
-            if leader.is_none() {
-                self.leader_missing(&at, now)?;
-            }
         }
-        Ok(())
+        self.tell_leaderless(&topic.name, now)
     }
 
-    /// A partition without a leader has a new one soon, as a rule: metadata is asked again, long before it is too old.
-    fn leader_missing(&mut self, at: &TopicPartition, now: Instant) -> Result<()> {
-        let Some(partition) = self.partitions.get_mut(at) else { return Ok(()) };
-        let failed = partition.pause.is_over(now).then(|| partition.pause.failed(leaderless(at), now));
-        let again = partition.pause.until();
-        self.metadata_due = again.map_or(self.metadata_due, |again| again.min(self.metadata_due));
+    /// A partition without a leader has a new one soon, as a rule: metadata is asked again, long before it is too old. One pause
+    /// and one word for all of a topic: there may be hundreds.
+    fn tell_leaderless(&mut self, topic: &Arc<str>, now: Instant) -> Result<()> {
+        let leaderless =
+            || self.partitions.iter().filter(|(at, partition)| at.topic == *topic && partition.leader.is_none());
+        let Some((first, _)) = leaderless().next() else {
+            self.topics_failing.remove(topic);
+            return Ok(());
+        };
+        let error = Error::Leaderless { partition: first.clone(), others: leaderless().count().saturating_sub(1) };
+        self.topic_failed(topic, error, now)
+    }
+
+    /// Metadata is not what it should be for a topic: it is asked again after a pause of the topic's own.
+    fn topic_failed(&mut self, topic: &Arc<str>, error: Error, now: Instant) -> Result<()> {
+        let retry = self.config.retry;
+        let pause = self.topics_failing.entry(Arc::clone(topic)).or_insert_with(|| Pause::new(retry));
+        let failed = pause.is_over(now).then(|| pause.failed(error, now));
+        self.metadata_due = pause.until().map_or(self.metadata_due, |again| again.min(self.metadata_due));
         failed.map_or(Ok(()), |failed| self.tell_retrying(failed))
     }
 
@@ -84,15 +95,7 @@ impl Consumer {
         for (_, partition) in self.partitions.iter_mut().filter(|(at, _)| at.topic == topic.name) {
             partition.leader = None;
         }
-        let retry = self.config.retry;
-        let pause = self.topics_refused.entry(Arc::clone(&topic.name)).or_insert_with(|| Pause::new(retry));
-        if pause.is_over(now) {
-            let failed = pause.failed(Error::Topic { topic: topic.name.to_string(), code }, now);
-            let again = pause.until();
-            self.metadata_due = again.map_or(self.metadata_due, |again| again.min(self.metadata_due));
-            self.tell_retrying(failed)?;
-        }
-        Ok(())
+        self.topic_failed(&topic.name, Error::Topic { topic: topic.name.to_string(), code }, now)
     }
 
     /// A topic with another id than before was deleted and made again: nothing that we know of it holds. A broker that
@@ -144,11 +147,12 @@ impl Consumer {
     /// Tells the user of new partitions, with what was learnt of them.
     pub(super) fn announce(&mut self, facts: Vec<Facts>, now: Instant) -> Result<()> {
         let mut assignments = Vec::with_capacity(facts.len());
+        let mut failure = None;
         for Facts { partition: at, committed, log } in facts {
             let (log_start_offset, end_offset) = match log {
                 Ok(offsets) => offsets,
                 Err(error) => {
-                    self.partition_failed(&at, error, now)?;
+                    failure = failure.or(Some(error));
                     continue;
                 }
             };
@@ -172,16 +176,26 @@ impl Consumer {
         if !assignments.is_empty() {
             self.events.push_back(Ok(Event::Assigned(assignments)));
         }
+        self.facts_taken(failure, now)
+    }
+
+    /// What could not be learnt is asked again, after one pause and one word for all.
+    fn facts_taken(&mut self, failure: Option<Error>, now: Instant) -> Result<()> {
+        if let Some(error) = failure {
+            return self.facts_failed(error, now);
+        }
+        self.facts_pause.succeeded();
         Ok(())
     }
 
     /// The leader's own word on a refused position: outside its log, or an error of the moment.
     pub(super) fn confirm_out_of_range(&mut self, facts: Vec<Facts>, now: Instant) -> Result<()> {
+        let mut failure = None;
         for Facts { partition: at, log, .. } in facts {
             let (log_start_offset, end_offset) = match log {
                 Ok(offsets) => offsets,
                 Err(error) => {
-                    self.partition_failed(&at, error, now)?;
+                    failure = failure.or(Some(error));
                     continue;
                 }
             };
@@ -206,7 +220,7 @@ impl Consumer {
                 end_offset,
             })));
         }
-        Ok(())
+        self.facts_taken(failure, now)
     }
 
     /// Says where assigned partitions are read from. Each is claimed first, by a commit of that offset with `metadata`, and read

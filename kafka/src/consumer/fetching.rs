@@ -11,7 +11,7 @@ use super::partition::{Fetched, Partition, Phase};
 use super::pause::Pause;
 use super::{Consumer, PartitionRecords};
 use crate::error::{Error, ErrorCode, Result};
-use crate::protocol::{FetchPartition, FetchRequest, FetchResponse, FetchedPartition};
+use crate::protocol::{FetchPartition, FetchRequest, FetchResponse, FetchedPartition, Request};
 use crate::record_batch::PartitionReader;
 use crate::types::{IsolationLevel, Record, TopicPartition};
 
@@ -71,7 +71,8 @@ impl Consumer {
     }
 
     fn fetch_failed(&mut self, id: i32, request: &FetchRequest, error: Error, now: Instant) -> Result<()> {
-        if let Error::ResponseTooLarge { limit_bytes, .. } = error {
+        // A new connection begins with another request: what is too large there is no batch, and perhaps no broker.
+        if let Error::ResponseTooLarge { request: FetchRequest::NAME, limit_bytes, .. } = error {
             return self.narrow_fetch(request, limit_bytes);
         }
         self.metadata_due = now;

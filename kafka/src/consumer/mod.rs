@@ -69,8 +69,8 @@ pub struct Consumer {
     metadata_due: Instant,
     /// Topics that metadata has shown, with all their partitions.
     topics_seen: BTreeSet<Arc<str>>,
-    /// Topics that metadata has refused, and when that is worth another word.
-    topics_refused: BTreeMap<Arc<str>, Pause>,
+    /// Topics that metadata refuses, or whose partitions have no leader, and when that is worth another word.
+    topics_failing: BTreeMap<Arc<str>, Pause>,
     partitions: BTreeMap<TopicPartition, Partition>,
     brokers: BTreeMap<i32, Broker>,
     broker_serial: u64,
@@ -81,7 +81,7 @@ pub struct Consumer {
 
     /// Commits that wait for the control thread.
     commits_pending: BTreeMap<TopicPartition, Commit>,
-    /// Partitions whose commit the control thread is at.
+    /// Whether the control thread is at a commit.
     commits_under_way: bool,
 }
 
@@ -105,7 +105,7 @@ impl Consumer {
             cluster_id: Arc::from(""),
             metadata_due: Instant::now(),
             topics_seen: BTreeSet::new(),
-            topics_refused: BTreeMap::new(),
+            topics_failing: BTreeMap::new(),
             partitions: BTreeMap::new(),
             brokers: BTreeMap::new(),
             broker_serial: 0,
@@ -177,17 +177,11 @@ impl Consumer {
                 }
             },
             Answer::Facts(result) => match self.control_answered(result) {
-                Ok(facts) => {
-                    self.facts_pause.succeeded();
-                    self.announce(facts, now)?;
-                }
+                Ok(facts) => self.announce(facts, now)?,
                 Err(error) => self.facts_failed(error, now)?,
             },
             Answer::LogOffsets(result) => match self.control_answered(result) {
-                Ok(facts) => {
-                    self.facts_pause.succeeded();
-                    self.confirm_out_of_range(facts, now)?;
-                }
+                Ok(facts) => self.confirm_out_of_range(facts, now)?,
                 Err(error) => self.facts_failed(error, now)?,
             },
             Answer::Committed { commits, result } => {

@@ -95,8 +95,12 @@ impl Partition {
         }
     }
 
-    /// Takes note of its leader. A new one need not be spared for what the old one did.
+    /// Takes note of its leader. A new one need not be spared for what the old one did. A broker that names one of an earlier epoch
+    /// has not heard of the election since.
     pub(super) fn led_by(&mut self, leader: Option<i32>, epoch: Option<i32>) {
+        if self.leader.is_some() && epoch.zip(self.leader_epoch).is_some_and(|(named, known)| named < known) {
+            return;
+        }
         if leader.is_some() && (self.leader, self.leader_epoch) != (leader, epoch) {
             self.pause.cut_short();
         }
@@ -134,6 +138,13 @@ impl Partition {
             self.stay_with_leader(now);
         }
         at_replica
+    }
+
+    /// Turns to the leader if it was sent to a replica that is no longer there.
+    pub(super) fn leave_replica_unless(&mut self, now: Instant, is_there: impl Fn(i32) -> bool) {
+        if matches!(self.source, Source::Replica { id, .. } if !is_there(id)) {
+            self.stay_with_leader(now);
+        }
     }
 
     /// Goes to another position: whatever has been fetched is of no use.

@@ -93,6 +93,8 @@ impl Request for FetchRequest {
     const VERSIONS: (i16, i16) = (4, 17);
     const FLEXIBLE_SINCE: i16 = 12;
     type Response = FetchResponse;
+    /// Its limit is the connection's.
+    const RESPONSE_BYTES_MAX: u32 = u32::MAX;
 
     fn version_max(&self) -> i16 {
         if self.partitions.iter().all(|partition| partition.topic_id.is_some()) {

@@ -52,6 +52,9 @@ pub(crate) trait Request {
     const RESPONSE_HEADER_FLEXIBLE: bool = true;
     /// What the broker says.
     type Response;
+    /// Largest response that makes sense, in bytes, whatever the connection would take: metadata of a hundred thousand
+    /// partitions and what groups commit stay far below.
+    const RESPONSE_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
     /// The highest version that can carry this very request.
     fn version_max(&self) -> i16 {
