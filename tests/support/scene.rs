@@ -56,9 +56,10 @@ impl Scene {
         format!("group-of-{}", self.topic)
     }
 
-    /// A place of another service of the same group and topic.
-    pub fn another_place(&self) -> Place {
-        Place::new(&self.cluster.bootstrap_servers(), &self.topic)
+    /// The same topic and group, and a place for another service.
+    pub fn beside(&self) -> Self {
+        let place = Place::new(&self.cluster.bootstrap_servers(), &self.topic);
+        Self { cluster: self.cluster, kafka: self.kafka, topic: self.topic.clone(), place }
     }
 
     /// One opportunity per number, each with an id of its own.
@@ -87,6 +88,23 @@ impl Scene {
     /// Where the partitions' counters began.
     pub fn first_offsets(&self) -> Vec<i64> {
         self.rows("SELECT first_offset FROM consumer_offsets ORDER BY partition", |row| row.get(0))
+    }
+
+    /// The sum of a column of `consumer_offsets`.
+    pub fn number(&self, column: &str) -> i64 {
+        self.place.number(&format!("SELECT sum({column}) FROM consumer_offsets")).unwrap()
+    }
+
+    /// Waits until the group has an offset for a partition; gives the text that was committed with it.
+    pub fn wait_committed(&self, partition: i32, offset: i64) -> String {
+        let at = (self.topic.clone(), partition);
+        let mut found = None;
+        self.place.wait_for("the commit", |_| {
+            let mut committed = self.kafka.committed_offsets(&self.group()).unwrap();
+            found = committed.remove(&at).filter(|committed| committed.offset == offset);
+            found.is_some()
+        });
+        found.unwrap().metadata
     }
 
     /// Offsets of the events in the table, of one partition.
@@ -135,8 +153,8 @@ impl Scene {
         }
     }
 
-    /// The service must refuse to run, say all of this, and leave every position as it is.
-    pub fn is_refused(&self, parts: &[&str]) {
+    /// The service must refuse to run, say all of this, and leave every position as it is. Gives all that it said.
+    pub fn is_refused(&self, parts: &[&str]) -> String {
         let before = self.place.database_path().exists().then(|| (self.next_offsets(), self.changes()));
         let answer = self.place.ask(&["run", "--exit-at-end"]);
         assert_eq!(answer.code, Some(1), "{answer:?}");
@@ -144,6 +162,7 @@ impl Scene {
         if let Some(before) = before {
             assert_eq!((self.next_offsets(), self.changes()), before, "a service that refuses changes nothing");
         }
+        answer.stderr
     }
 
     /// Stops a running service as `systemctl stop` does.
