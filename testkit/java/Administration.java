@@ -138,11 +138,17 @@ final class Administration {
         return List.of();
     }
 
+    /**
+     * Metadata names a leader a little before that has made its log. Who produces in between may have a first batch refused and
+     * a second one taken, after which a new partition refuses the first for ever (out of order): so the leaders must answer.
+     */
     private TopicDescription awaitPartitions(String topic, int partitions) throws Exception {
-        return await("a leader of every partition of " + topic, () -> describe(topic).filter(description -> {
+        TopicDescription ready = await("a leader of every partition of " + topic, () -> describe(topic).filter(description -> {
             List<TopicPartitionInfo> known = description.partitions();
             return known.size() == partitions && known.stream().allMatch(partition -> partition.leader() != null);
         }));
+        listOffsets(topic, "end");
+        return ready;
     }
 
     private Optional<TopicDescription> describe(String topic) throws Exception {

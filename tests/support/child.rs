@@ -156,9 +156,9 @@ impl Place {
         for table in ["opportunities", "projects", "unidentified_messages"] {
             let beyond = format!(
                 "SELECT count(*) FROM {table} AS row WHERE NOT EXISTS (SELECT 1 FROM consumer_offsets AS position
-                 WHERE topic = kafka_topic AND partition = kafka_partition AND kafka_offset < next_offset)"
+                 WHERE topic = kafka_topic AND partition = kafka_partition AND kafka_offset < high_offset)"
             );
-            assert_eq!(self.number(&beyond), Some(0), "rows of {table} beyond the stored position");
+            assert_eq!(self.number(&beyond), Some(0), "rows of {table} beyond the highest stored position");
         }
         let missing = "SELECT (SELECT count(*) FROM unidentified_messages) - (SELECT coalesce(sum(unidentified), 0) FROM consumer_offsets)";
         assert_eq!(self.number(missing), Some(0), "unidentified messages counted but not kept, or the other way round");
