@@ -51,7 +51,7 @@ impl Place {
 
     /// The consumer group.
     pub fn group(&self) -> String {
-        self.variables["KAFKA_GROUP_ID"].clone()
+        self.variables.get("KAFKA_GROUP_ID").cloned().unwrap_or_default()
     }
 
     pub fn variables(&self) -> &BTreeMap<String, String> {
