@@ -3,9 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use kafka::{Client, ConnectionSettings, Metadata, TopicMetadata, TopicPartition};
 
@@ -17,6 +20,9 @@ use crate::start::Claim;
 
 /// How long a broker may take to answer a question of `check` or `status`: somebody is waiting at a terminal.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two questions to a broker that is not ready.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Names of file systems, as in `/proc/self/mountinfo`, whose locks and shared memory SQLite cannot rely on
 /// (<https://www.sqlite.org/useovernet.html>).
@@ -98,7 +104,9 @@ pub fn check(settings: &Settings) -> bool {
             for topic in &metadata.topics {
                 tell("topic", look_at_topic(topic));
             }
-            tell("group", look_at_group(&mut client, kafka, &metadata, database_id.as_deref(), &cluster_id));
+            if metadata.topics.iter().any(|topic| topic.error.is_none()) {
+                tell("group", look_at_group(&mut client, kafka, &metadata, database_id.as_deref(), &cluster_id));
+            }
         }
     }
     all_right
@@ -138,27 +146,39 @@ fn look_at_database(path: &Path) -> (Finding, Option<String>) {
         Err(DatabaseError::Missing { .. }) => return (look_at_place(path), None),
         Err(error) => return (Finding::Mend(ErrorChain(&error).to_string()), None),
     };
-    let text = format!(
-        "'{shown}', id {id}; if it is a copy of a file that goes on being used, give it an id of its own: \
-         UPDATE database_identity SET id = lower(hex(randomblob(16)))"
-    );
-    (Finding::Ok(text), Some(id))
+    let directory = path.parent().unwrap_or(Path::new("."));
+    // To append nothing changes nothing. SQLite keeps its log beside the file.
+    if let Err(error) = File::options().append(true).open(path).map(drop).and_then(|()| try_to_write(directory)) {
+        return (
+            Finding::Mend(format!("'{shown}' and its directory must be writable for the service: {error}")),
+            Some(id),
+        );
+    }
+    (Finding::Ok(format!("'{shown}', id {id}")), Some(id))
 }
 
 /// Whether the service can make the database where there is none yet.
 fn look_at_place(path: &Path) -> Finding {
-    let mut directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    if directory.as_os_str().is_empty() {
-        directory = PathBuf::from(".");
-    }
-    while !directory.exists() && directory.pop() {}
-    match directory.metadata() {
-        Ok(found) if found.is_dir() && !found.permissions().readonly() => {
-            Finding::Ok(format!("'{}' does not exist yet; the first run makes it", path.display()))
+    let parents = path.ancestors().skip(1);
+    let directory = parents.map(or_here).find(|directory| directory.exists()).unwrap_or(Path::new("."));
+    match try_to_write(directory) {
+        Ok(()) => Finding::Ok(format!("'{}' does not exist yet; the first run makes it", path.display())),
+        Err(error) => {
+            Finding::Mend(format!("'{}' must be a directory that can be written to: {error}", directory.display()))
         }
-        Ok(_) => Finding::Mend(format!("'{}' is not a directory that can be written to", directory.display())),
-        Err(error) => Finding::Mend(format!("'{}' cannot be looked at: {error}", directory.display())),
     }
+}
+
+/// Permissions tell little of what is permitted: makes a file and removes it.
+fn try_to_write(directory: &Path) -> io::Result<()> {
+    let probe = or_here(directory).join(format!(".enterprise-consumer-check-{}", std::process::id()));
+    File::create_new(&probe)?;
+    std::fs::remove_file(&probe)
+}
+
+/// The parent of a bare file name is the empty path, which means here.
+fn or_here(directory: &Path) -> &Path {
+    if directory.as_os_str().is_empty() { Path::new(".") } else { directory }
 }
 
 /// A warning, if the database lies where SQLite must not be used.
@@ -213,7 +233,8 @@ fn look_at_group(
     cluster_id: &str,
 ) -> Finding {
     let group = &kafka.group_id;
-    let committed = match client.committed(group, &partitions_of(metadata)) {
+    let partitions = partitions_of(metadata);
+    let committed = match patiently(|| client.committed(group, &partitions)) {
         Ok(committed) => committed,
         Err(error) => return Finding::Mend(format!("'{group}' cannot be read: {}", ErrorChain(&error))),
     };
@@ -236,6 +257,17 @@ fn look_at_group(
          offsets with kafka-consumer-groups --reset-offsets",
         ids.join(", ")
     ))
+}
+
+/// Asks again what a broker cannot answer yet: on a new cluster, the first question about a group makes it get ready for groups.
+fn patiently<T>(mut ask: impl FnMut() -> kafka::Result<T>) -> kafka::Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match ask() {
+            Err(error) if error.is_retriable() && Instant::now() < deadline => thread::sleep(ASK_AGAIN),
+            answer => return answer,
+        }
+    }
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -9,7 +9,7 @@ mod progress;
 
 use std::time::{Duration, Instant};
 
-use kafka::{Assignment, Consumer, Event, OutOfRange, PartitionRecords, Retrying, Start, TopicPartition};
+use kafka::{Assignment, Backoff, Consumer, Event, OutOfRange, PartitionRecords, Retrying, Start, TopicPartition};
 use log::{debug, info, warn};
 
 pub use error::ServiceError;
@@ -22,7 +22,7 @@ use crate::entity;
 use crate::error_chain::ErrorChain;
 use crate::repository::position_change::PositionMove;
 use crate::repository::{Entry, Header, Headers, PartitionBatch};
-use crate::settings::{KafkaSettings, Settings};
+use crate::settings::{GroupProtocol, KafkaSettings, Settings};
 use crate::shutdown::Stop;
 use crate::start::{self, Choice, Claim, Policy, Stored};
 use crate::unidentified::UnidentifiedLog;
@@ -54,7 +54,9 @@ struct Service<'a> {
     progress: Progress,
     /// Text that marks our commits; known once a partition has been assigned.
     claim: String,
-    synced_at: Instant,
+    /// When the next commit may be made.
+    commit_at: Instant,
+    sync_backoff: Backoff,
     /// Given back after the database has been closed.
     _lock: DatabaseLock,
 }
@@ -85,7 +87,8 @@ impl<'a> Service<'a> {
             positions: Positions::default(),
             progress: Progress::new(),
             claim: String::new(),
-            synced_at: Instant::now(),
+            commit_at: Instant::now(),
+            sync_backoff: Backoff::new(settings.retry),
             _lock: lock,
         })
     }
@@ -236,7 +239,7 @@ impl<'a> Service<'a> {
 
     /// What is claimed must survive a power cut, as what is committed.
     fn sync_and_claim(&mut self, starts: Vec<Start>) -> Result<(), ServiceError> {
-        let database = &self.database;
+        let database = &mut self.database;
         backoff::retry("syncing the database", &self.settings.retry, self.stop, || database.sync_wal())?;
         self.consumer.start(starts, &self.claim);
         Ok(())
@@ -258,12 +261,12 @@ impl<'a> Service<'a> {
 
     /// How long the next poll may wait.
     fn patience(&self) -> Duration {
-        let commit = self.positions.have_changed().then(|| COMMIT_INTERVAL.saturating_sub(self.synced_at.elapsed()));
+        let commit = self.positions.have_changed().then(|| self.commit_at.saturating_duration_since(Instant::now()));
         [commit, self.progress.due_in(), self.unidentified.due_in()].into_iter().flatten().min().unwrap_or(COMMIT_AGAIN)
     }
 
     fn commit_when_due(&mut self) {
-        if self.positions.have_changed() && self.synced_at.elapsed() >= COMMIT_INTERVAL {
+        if self.positions.have_changed() && Instant::now() >= self.commit_at {
             self.commit();
         }
         let idle = self.positions.take_idle(COMMIT_AGAIN);
@@ -274,12 +277,23 @@ impl<'a> Service<'a> {
 
     /// Syncs what is stored, then hands its offsets to the consumer.
     fn commit(&mut self) {
-        self.synced_at = Instant::now();
-        match self.database.sync_wal() {
-            Ok(()) => self.consumer.commit(self.positions.take_changed(), &self.claim),
-            // Nothing is lost: the offsets stay marked as changed, and the next second tries again.
-            Err(error) => warn!("cannot sync the database, group offsets wait: {}", ErrorChain(&error)),
-        }
+        let wait = match self.database.sync_wal() {
+            Ok(()) => {
+                self.consumer.commit(self.positions.take_changed(), &self.claim);
+                self.sync_backoff.reset();
+                COMMIT_INTERVAL
+            }
+            // Nothing is lost: the offsets stay marked as changed.
+            Err(error) => {
+                let wait = self.sync_backoff.next_wait().unwrap_or(self.settings.retry.max).max(COMMIT_INTERVAL);
+                warn!(
+                    attempt = self.sync_backoff.attempt(), wait_ms = millis(wait);
+                    "group offsets wait, since the database cannot be synced: {}", ErrorChain(&error)
+                );
+                wait
+            }
+        };
+        self.commit_at = Instant::now() + wait;
     }
 
     fn commit_and_wait(&mut self) {
@@ -305,7 +319,7 @@ impl<'a> Service<'a> {
         Policy {
             reset: self.settings.kafka.auto_offset_reset,
             fail_on_data_loss: self.settings.fail_on_data_loss,
-            exclusive: true,
+            exclusive: self.settings.kafka.group_protocol == GroupProtocol::None,
         }
     }
 }

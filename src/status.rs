@@ -91,9 +91,7 @@ pub fn print(settings: &Settings, json: bool) -> Result<(), DatabaseError> {
 impl Report {
     fn make(settings: &Settings) -> Result<Self, DatabaseError> {
         let group = settings.kafka.group_id.clone();
-        let mut summary = DatabaseReader::open(&settings.database.path)?.summary()?;
-        summary.positions.retain(|position| position.group_id == group);
-        summary.changes.retain(|change| change.group_id == group);
+        let summary = DatabaseReader::open(&settings.database.path)?.summary(&group)?;
         let (ends, error) = ask_kafka(&settings.kafka, &summary.positions);
         let mut positions: BTreeMap<TopicPartition, StoredPosition> = summary
             .positions
@@ -159,11 +157,17 @@ fn ask_ends(
     ends: &mut BTreeMap<TopicPartition, End>,
 ) -> kafka::Result<()> {
     let metadata = client.metadata(kafka.topics.iter().map(|topic| topic.as_str().into()).collect())?;
-    if let Some((topic, code)) = metadata.topics.iter().find_map(|topic| Some((topic.name.to_string(), topic.error?))) {
-        return Err(kafka::Error::Topic { topic, code });
-    }
+    let missing = metadata.topics.iter().find_map(|topic| Some((topic.name.to_string(), topic.error?)));
+    // What is known of the others is told all the same.
+    let mut failure = missing.map(|(topic, code)| kafka::Error::Topic { topic, code });
     for (at, offsets) in client.log_offsets(&partitions_of(&metadata), kafka.isolation_level)? {
-        let (start_offset, end_offset) = offsets?;
+        let (start_offset, end_offset) = match offsets {
+            Ok(offsets) => offsets,
+            Err(error) => {
+                failure = failure.or(Some(error));
+                continue;
+            }
+        };
         let stored = positions.iter().find(|stored| *stored.topic == *at.topic && stored.partition == at.partition);
         // Nothing below the log's start can be asked for its time.
         let next_offset = stored.map_or(start_offset, |stored| stored.next_offset.max(start_offset));
@@ -174,7 +178,7 @@ fn ask_ends(
         };
         ends.insert(at, End { end_offset: Some(end_offset), lag_seconds });
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
 }
 
 /// Whole milliseconds as seconds. A time in the future, by a clock that is ahead of ours, counts as now.

@@ -85,6 +85,11 @@ pub enum DatabaseError {
         /// The limit in bytes.
         limit_bytes: u64,
     },
+    /// A sync of the `-wal` file failed, and a reader keeps SQLite from carrying its content over.
+    NotSynced {
+        /// The `-wal` file.
+        path: PathBuf,
+    },
     /// The stored position is not the one that the caller started from: somebody else writes to this database.
     PositionConflict {
         /// The topic's name.
@@ -115,7 +120,11 @@ impl DatabaseError {
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::Sqlite { source, .. } => source.sqlite_error_code().is_some_and(is_retriable_code),
-            Self::Io { .. } | Self::ReadOnly { .. } | Self::WalNotReadable { .. } | Self::WalFull { .. } => true,
+            Self::Io { .. }
+            | Self::ReadOnly { .. }
+            | Self::WalNotReadable { .. }
+            | Self::WalFull { .. }
+            | Self::NotSynced { .. } => true,
             Self::Missing { .. }
             | Self::Foreign { .. }
             | Self::NewerSchema { .. }
@@ -206,6 +215,12 @@ impl fmt::Display for DatabaseError {
                 "the write-ahead log has {bytes} bytes, its limit is {limit_bytes}: another process holds a read \
                  transaction open, which keeps SQLite from reusing the log"
             ),
+            Self::NotSynced { path } => write!(
+                f,
+                "a sync of '{}' failed, and another process holds a read transaction open, which keeps SQLite from \
+                 carrying the log over: its content may not survive a power cut",
+                path.display()
+            ),
             Self::PositionConflict { topic, partition, expected, stored } => {
                 write!(f, "the position of {topic}-{partition} was changed by somebody else: expected ")?;
                 match expected {
@@ -213,9 +228,10 @@ impl fmt::Display for DatabaseError {
                     (Some(offset), topic_id) => write!(f, "offset {offset} of topic id '{topic_id}'")?,
                 }
                 match stored {
-                    None => f.write_str(", stored is none"),
-                    Some((offset, topic_id)) => write!(f, ", stored is offset {offset} of topic id '{topic_id}'"),
+                    None => f.write_str(", stored is none")?,
+                    Some((offset, topic_id)) => write!(f, ", stored is offset {offset} of topic id '{topic_id}'")?,
                 }
+                f.write_str("; see who else writes to the database, then start again")
             }
             Self::BadBatch { topic, partition, range: (from, next), offset } => {
                 write!(f, "a batch of {topic}-{partition} said to cover the offsets {from} to before {next}")?;
@@ -241,6 +257,7 @@ impl std::error::Error for DatabaseError {
             | Self::NoWal { .. }
             | Self::LockHeld { .. }
             | Self::WalFull { .. }
+            | Self::NotSynced { .. }
             | Self::PositionConflict { .. }
             | Self::BadBatch { .. } => None,
         }

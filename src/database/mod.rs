@@ -36,6 +36,8 @@ pub struct Database {
     /// What the last [`apply`](Self::apply) would have returned, if its commit failed: SQLite can fail after it has written
     /// everything, and a new connection then finds the transaction done.
     uncertain: Option<Applied>,
+    /// The same of the last [`move_positions`](Self::move_positions).
+    move_uncertain: bool,
 }
 
 impl Database {
@@ -53,6 +55,7 @@ impl Database {
             id,
             connection: Some(connection),
             uncertain: None,
+            move_uncertain: false,
         })
     }
 
@@ -99,7 +102,7 @@ impl Database {
 
     /// The group's positions, by topic and partition.
     pub fn positions(&mut self) -> Result<Vec<StoredPosition>, DatabaseError> {
-        self.read(|transaction, group_id| offset::all(transaction, Some(group_id)))
+        self.read(offset::all)
     }
 
     /// Whether any partition of the topic has a position, so that one without is new.
@@ -112,7 +115,11 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::PositionConflict`] if a position is not where the caller believed it to be.
     pub fn move_positions(&mut self, moves: &[PositionMove]) -> Result<(), DatabaseError> {
-        self.write(|transaction, group_id, now| {
+        if std::mem::take(&mut self.move_uncertain) && self.have_moved(moves)? {
+            return Ok(());
+        }
+        let mut done = false;
+        let result = self.write(|transaction, group_id, now| {
             for moved in moves {
                 if !offset::put(transaction, group_id, moved, now).doing("move a position")? {
                     let expected = (moved.from, moved.topic_id.as_str());
@@ -120,12 +127,21 @@ impl Database {
                 }
                 position_change::insert(transaction, group_id, moved, now).doing("note a change of position")?;
             }
+            done = true;
             Ok(())
-        })
+        });
+        self.move_uncertain = done && result.is_err();
+        result
     }
 
     /// Makes everything that took effect so far survive a power cut. To be called before an offset is committed to Kafka.
-    pub fn sync_wal(&self) -> Result<(), DatabaseError> {
+    pub fn sync_wal(&mut self) -> Result<(), DatabaseError> {
+        if self.wal.sync_has_failed() {
+            self.connect()?;
+            let Some(connection) = &self.connection else { return Ok(()) };
+            let result = self.wal.carry_over(connection);
+            return self.learn_from(result);
+        }
         self.wal.sync()
     }
 
@@ -173,6 +189,17 @@ impl Database {
         for batch in batches {
             let stored = self.position(batch.topic, batch.partition)?;
             if stored.is_none_or(|stored| stored.next_offset != batch.next_offset) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the positions are where the moves put them.
+    fn have_moved(&mut self, moves: &[PositionMove]) -> Result<bool, DatabaseError> {
+        for moved in moves {
+            let stored = self.position(&moved.topic, moved.partition)?;
+            if stored.is_none_or(|stored| (stored.next_offset, stored.topic_id) != (moved.to, moved.topic_id.clone())) {
                 return Ok(false);
             }
         }

@@ -33,9 +33,9 @@ pub struct Summary {
     pub projects: u64,
     /// Unidentified messages, by reason.
     pub unidentified: Vec<UnidentifiedCount>,
-    /// The positions of every group, by group, topic and partition.
+    /// The group's positions, by topic and partition.
     pub positions: Vec<StoredPosition>,
-    /// The latest changes of position other than by reading, the newest first.
+    /// The group's latest changes of position other than by reading, the newest first.
     pub changes: Vec<PositionChange>,
 }
 
@@ -58,11 +58,11 @@ impl DatabaseReader {
     }
 
     /// Counts and positions. Takes the longer the more rows there are.
-    pub fn summary(&mut self) -> Result<Summary, DatabaseError> {
-        self.read().doing("read the database")
+    pub fn summary(&mut self, group_id: &str) -> Result<Summary, DatabaseError> {
+        self.read(group_id).doing("read the database")
     }
 
-    fn read(&mut self) -> rusqlite::Result<Summary> {
+    fn read(&mut self, group_id: &str) -> rusqlite::Result<Summary> {
         let transaction = self.connection.transaction()?;
         Ok(Summary {
             database_id: identity::find(&transaction)?,
@@ -70,8 +70,8 @@ impl DatabaseReader {
             opportunities: opportunity::count(&transaction)?,
             projects: project::count(&transaction)?,
             unidentified: unidentified::count_by_reason(&transaction)?,
-            positions: offset::all(&transaction, None)?,
-            changes: position_change::latest(&transaction, CHANGES_MAX)?,
+            positions: offset::all(&transaction, group_id)?,
+            changes: position_change::latest(&transaction, group_id, CHANGES_MAX)?,
         })
     }
 }

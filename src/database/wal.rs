@@ -21,13 +21,21 @@ pub(super) struct Wal {
     limit_bytes: u64,
     /// Size at which the next warning is due.
     warn_at_bytes: u64,
+    /// Whether a sync has failed and not been made good for.
+    sync_failed: bool,
     /// Whether the disk was full at the last attempt to write. The log may be what fills it.
     disk_was_full: bool,
 }
 
 impl Wal {
     pub(super) fn new(database: &Path, limit_bytes: u64) -> Self {
-        Self { path: beside(database, "-wal"), limit_bytes, warn_at_bytes: WARN_FROM_BYTES, disk_was_full: false }
+        Self {
+            path: beside(database, "-wal"),
+            limit_bytes,
+            warn_at_bytes: WARN_FROM_BYTES,
+            disk_was_full: false,
+            sync_failed: false,
+        }
     }
 
     /// Remembers that there was no space left to write.
@@ -51,10 +59,7 @@ impl Wal {
         if bytes < self.limit_bytes && !self.disk_was_full {
             return Ok(());
         }
-        // Waits for readers as long as the busy timeout, then says in its answer, not as an error, that it gave up.
-        let busy: bool = connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-            .doing("empty the write-ahead log")?;
+        let busy = empty(connection)?;
         self.disk_was_full = false;
         if busy && bytes >= self.limit_bytes {
             return Err(DatabaseError::WalFull { bytes, limit_bytes: self.limit_bytes });
@@ -64,11 +69,35 @@ impl Wal {
 
     /// Makes every transaction committed so far survive a power cut. Nothing is to be done for what is no longer in the file:
     /// a checkpoint syncs the log before, and the database after it writes there.
-    pub(super) fn sync(&self) -> Result<(), DatabaseError> {
+    pub(super) fn sync(&mut self) -> Result<(), DatabaseError> {
         match File::open(&self.path).and_then(|file| file.sync_data()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(DatabaseError::Io { action: "sync", path: self.path.clone(), source }),
+            Err(source) => {
+                self.sync_failed = true;
+                Err(DatabaseError::Io { action: "sync", path: self.path.clone(), source })
+            }
             Ok(()) => Ok(()),
         }
     }
+
+    /// Whether a sync has failed: the next one would succeed without what that one has lost
+    /// (<https://wiki.postgresql.org/wiki/Fsync_Errors>).
+    pub(super) fn sync_has_failed(&self) -> bool {
+        self.sync_failed
+    }
+
+    /// Makes good for a failed sync: carries everything over into the database file, which is synced with that.
+    pub(super) fn carry_over(&mut self, connection: &Connection) -> Result<(), DatabaseError> {
+        if empty(connection)? {
+            return Err(DatabaseError::NotSynced { path: self.path.clone() });
+        }
+        self.sync_failed = false;
+        Ok(())
+    }
+}
+
+/// Carries the whole log over into the database and truncates it. Waits for readers as long as the busy timeout; true if they
+/// prevent it even so.
+fn empty(connection: &Connection) -> Result<bool, DatabaseError> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).doing("empty the write-ahead log")
 }

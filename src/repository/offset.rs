@@ -68,11 +68,11 @@ pub(crate) fn find(
         .optional()
 }
 
-/// All positions of one group, or of every group, by group, topic and partition.
-pub(crate) fn all(transaction: &Transaction<'_>, group_id: Option<&str>) -> rusqlite::Result<Vec<StoredPosition>> {
+/// All positions of a group, by topic and partition.
+pub(crate) fn all(transaction: &Transaction<'_>, group_id: &str) -> rusqlite::Result<Vec<StoredPosition>> {
     transaction
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM consumer_offsets WHERE ?1 IS NULL OR group_id = ?1 ORDER BY group_id, topic, partition"
+            "SELECT {COLUMNS} FROM consumer_offsets WHERE group_id = ?1 ORDER BY topic, partition"
         ))?
         .query_map([group_id], from_row)?
         .collect()

@@ -119,13 +119,17 @@ pub(crate) fn insert(
 }
 
 /// The latest changes, the newest first.
-pub(crate) fn latest(transaction: &Transaction<'_>, rows_max: u32) -> rusqlite::Result<Vec<PositionChange>> {
+pub(crate) fn latest(
+    transaction: &Transaction<'_>,
+    group_id: &str,
+    rows_max: u32,
+) -> rusqlite::Result<Vec<PositionChange>> {
     transaction
         .prepare_cached(
             "SELECT at, group_id, topic, partition, from_offset, to_offset, topic_id, reason, detail
-             FROM position_changes ORDER BY rowid DESC LIMIT ?1",
+             FROM position_changes WHERE group_id = ?1 ORDER BY rowid DESC LIMIT ?2",
         )?
-        .query_map([rows_max], |row| {
+        .query_map(params![group_id, rows_max], |row| {
             Ok(PositionChange {
                 at: row.get(0)?,
                 group_id: row.get(1)?,

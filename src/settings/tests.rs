@@ -550,8 +550,8 @@ fn files() {
     }
     let refused = |text: &str, line: &str| assert_eq!(topics(text), Err(line.to_owned()), "{text}");
     let allowed = "allowed: NAME=value";
-    refused("A=1\nKAFKA TOPIC=t\n", &format!("line 2 of the settings file 'FILE' begins 'KAFKA TOPIC='; {allowed}"));
-    refused("just words", &format!("line 1 of the settings file 'FILE' begins 'just words'; {allowed}"));
+    refused("A=1\nKAFKA TOPIC=t\n", &format!("line 2 of the settings file 'FILE' begins 'KAFKA'; {allowed}"));
+    refused("just words", &format!("line 1 of the settings file 'FILE' begins 'just'; {allowed}"));
     refused("A=1\n\n=x\nB=2\n", &format!("line 3 of the settings file 'FILE' begins '='; {allowed}"));
     // No value is shown: it may be a secret.
     refused(

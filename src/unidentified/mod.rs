@@ -140,6 +140,8 @@ fn write_out(path: &Path, in_step: bool, database: &mut Database) -> Result<bool
     }
     let messages = database.unidentified_after(cursor, STEP_MESSAGES_MAX, STEP_BYTES_MAX)?;
     let Some(last) = messages.last() else { return Ok(false) };
+    // A power cut must not take back from the table what the file has: it would be read again, and written a second time.
+    database.sync_wal()?;
     let file = open(path)?;
     let mut out = BufWriter::new(&file);
     for message in &messages {

@@ -101,6 +101,8 @@ final class Producers {
         Properties properties = new Properties();
         properties.put("bootstrap.servers", servers);
         properties.put("max.block.ms", "30000");
+        // With more, a producer on a slow machine can lose count of a new topic's sequence, and hang (OutOfOrderSequenceException).
+        properties.put("max.in.flight.requests.per.connection", "1");
         for (String line : configuration.split("\n")) {
             int equals = line.indexOf('=');
             if (equals > 0) {

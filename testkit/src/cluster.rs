@@ -148,6 +148,7 @@ impl Builder {
              SSL:SSL,SASL_SSL:SASL_SSL\n\
              log.dirs={}\n\
              default.replication.factor={replicas}\n\
+             log.retention.ms=-1\n\
              offsets.topic.replication.factor={replicas}\n\
              offsets.topic.num.partitions={replicas}\n\
              transaction.state.log.replication.factor={replicas}\n\

@@ -163,6 +163,7 @@ impl Consumer {
             partition.pause.succeeded();
             partition.phase = Phase::Assigned;
             partition.committed_seen.clone_from(&committed);
+            partition.end_offset = end_offset;
             assignments.push(Assignment {
                 topic_id: partition.topic_id,
                 leader_epoch: partition.leader_epoch,
@@ -211,6 +212,7 @@ impl Consumer {
             }
             partition.pause.succeeded();
             partition.phase = Phase::Assigned;
+            partition.end_offset = end_offset;
             self.events.push_back(Ok(Event::OutOfRange(OutOfRange {
                 topic_id: partition.topic_id,
                 leader_epoch: partition.leader_epoch,

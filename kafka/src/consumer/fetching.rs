@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::builder::Builder;
 use super::partition::{Fetched, Partition, Phase};
 use super::pause::Pause;
-use super::{Consumer, PartitionRecords};
+use super::{Consumer, Event, PartitionRecords};
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{FetchPartition, FetchRequest, FetchResponse, FetchedPartition, Request};
 use crate::record_batch::PartitionReader;
@@ -130,6 +130,10 @@ impl Consumer {
         }
         if let Some(code) = fetched.error {
             return self.partition_refused(id, asked, code, now);
+        }
+        if std::mem::take(&mut partition.is_beyond_end) {
+            // Perhaps the last thing that somebody who waits for the end has waited for.
+            self.events.push_back(Ok(Event::Idle));
         }
         if let Some(replica) = fetched.preferred_read_replica {
             if Some(replica) != partition.leader && self.brokers.contains_key(&replica) {

@@ -155,10 +155,11 @@ impl Consumer {
         }
     }
 
-    /// Whether every partition of every topic has been assigned and started: nothing more is to come but new partitions.
+    /// Whether every partition of every topic has been assigned and started, where the leader has such a position: nothing more is
+    /// to come but new partitions.
     pub fn is_settled(&self) -> bool {
         self.config.topics.iter().all(|topic| self.topics_seen.contains(topic))
-            && self.partitions.values().all(|partition| partition.phase == Phase::Reading)
+            && self.partitions.values().all(|partition| partition.phase == Phase::Reading && !partition.is_beyond_end)
     }
 
     fn handle(&mut self, answer: Answer) -> Result<()> {

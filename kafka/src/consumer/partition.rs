@@ -66,6 +66,10 @@ pub(super) struct Partition {
     pub(super) claim: u64,
     /// What the group had committed when the partition was assigned.
     pub(super) committed_seen: Option<CommittedOffset>,
+    /// End of the log when the user was asked where to start.
+    pub(super) end_offset: i64,
+    /// The start lies beyond that end, and the leader has not said yet whether it has such an offset.
+    pub(super) is_beyond_end: bool,
     /// The next offset that the user will see.
     pub(super) position: i64,
     /// The next offset to fetch: what lies between the two is in `fetched`.
@@ -87,6 +91,8 @@ impl Partition {
             phase: Phase::New,
             claim: 0,
             committed_seen: None,
+            end_offset: 0,
+            is_beyond_end: false,
             position: 0,
             fetch_position: 0,
             fetched: VecDeque::new(),
@@ -150,6 +156,7 @@ impl Partition {
     /// Goes to another position: whatever has been fetched is of no use.
     pub(super) fn seek(&mut self, offset: i64) {
         self.position = offset;
+        self.is_beyond_end = offset > self.end_offset;
         self.drop_fetched();
     }
 

@@ -3,7 +3,7 @@
 use rusqlite::types::Value;
 
 use crate::database::fixtures::{
-    Place, TOPIC, TOPIC_ID, a_move, batch, entry, modified, opportunity, project, rejected,
+    GROUP, Place, TOPIC, TOPIC_ID, a_move, batch, entry, modified, opportunity, project, rejected,
 };
 use crate::database::{Database, DatabaseError, DatabaseReader};
 use crate::entity::{Event, MetaData, Opportunity, Project, Reason, Rejection};
@@ -142,7 +142,7 @@ fn the_position_and_its_counters_move_with_the_rows() {
     assert_eq!((stored.next_offset, stored.counters), (3, counted(0, 0, 0, 3)));
     place.assert_counted();
 
-    let summary = DatabaseReader::open(&place.settings.path).unwrap().summary().unwrap();
+    let summary = DatabaseReader::open(&place.settings.path).unwrap().summary(GROUP).unwrap();
     assert_eq!((summary.opportunities, summary.projects), (1, 0));
     let by_reason: Vec<_> = summary.unidentified.iter().map(|count| (count.reason.as_str(), count.messages)).collect();
     assert_eq!(by_reason, [("not_json", 2)]);

@@ -198,7 +198,7 @@ fn each_error_is_one_line_that_says_what_and_where() {
         &database.apply(&[two(7)]).unwrap_err(),
         &format!(
             "the position of sales_events-0 was changed by somebody else: expected offset 7 of topic id '{id}', stored is \
-             offset 0 of topic id '{id}'",
+             offset 0 of topic id '{id}'; see who else writes to the database, then start again",
             id = crate::database::fixtures::TOPIC_ID
         ),
     );

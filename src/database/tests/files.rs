@@ -133,7 +133,7 @@ fn names_that_mean_something_in_a_uri_are_only_names() {
     place.settings.path = place.directory.path().join("50% of #1? really.db");
     let id = place.open().id().to_owned();
     assert_eq!(place.open().id(), id);
-    assert_eq!(DatabaseReader::open(&place.settings.path).unwrap().summary().unwrap().database_id, id);
+    assert_eq!(DatabaseReader::open(&place.settings.path).unwrap().summary(GROUP).unwrap().database_id, id);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_reader_sees_what_the_running_service_wrote() {
     let place = Place::new();
     let database = place.open_at_0(2);
     let mut reader = DatabaseReader::open(&place.settings.path).unwrap();
-    let summary = reader.summary().unwrap();
+    let summary = reader.summary(GROUP).unwrap();
     assert_eq!(summary.database_id, database.id());
     assert_eq!(summary.positions.len(), 2);
     assert_eq!(summary.changes.len(), 2);
@@ -176,7 +176,7 @@ fn after_a_clean_stop_a_reader_needs_nothing_but_the_file() {
     drop(place.open_at_0(2));
     assert!(!place.path("-wal").exists(), "a clean stop leaves no log");
     forbid_shm(&place);
-    let summary = DatabaseReader::open(&place.settings.path).unwrap().summary().unwrap();
+    let summary = DatabaseReader::open(&place.settings.path).unwrap().summary(GROUP).unwrap();
     assert_eq!(summary.positions.len(), 2);
 }
 
@@ -197,7 +197,7 @@ fn a_reader_does_not_do_without_what_is_in_the_log() {
     let error = DatabaseReader::open(&copy.settings.path).expect_err("not readable");
     assert!(matches!(&error, DatabaseError::WalNotReadable { path, .. } if *path == copy.path("-wal")), "{error:?}");
     fs::remove_file(copy.path("-shm")).unwrap();
-    assert_eq!(DatabaseReader::open(&copy.settings.path).unwrap().summary().unwrap().positions.len(), 2);
+    assert_eq!(DatabaseReader::open(&copy.settings.path).unwrap().summary(GROUP).unwrap().positions.len(), 2);
 }
 
 #[test]

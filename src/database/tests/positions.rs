@@ -92,7 +92,7 @@ fn the_newest_changes_are_shown_first() {
     for offset in 0..20 {
         database.move_positions(&[a_move(0, Some(offset), offset + 1)]).unwrap();
     }
-    let summary = crate::database::DatabaseReader::open(&place.settings.path).unwrap().summary().unwrap();
+    let summary = crate::database::DatabaseReader::open(&place.settings.path).unwrap().summary(GROUP).unwrap();
     let to: Vec<_> = summary.changes.iter().map(|change| change.to_offset).collect();
     assert_eq!(to, (11..=20).rev().collect::<Vec<_>>());
 }
