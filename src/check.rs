@@ -149,10 +149,7 @@ fn look_at_database(path: &Path) -> (Finding, Option<String>) {
     let directory = path.parent().unwrap_or(Path::new("."));
     // To append nothing changes nothing. SQLite keeps its log beside the file.
     if let Err(error) = File::options().append(true).open(path).map(drop).and_then(|()| try_to_write(directory)) {
-        return (
-            Finding::Mend(format!("'{shown}' and its directory must be writable for the service: {error}")),
-            Some(id),
-        );
+        return (Finding::Mend(format!("'{shown}' or its directory cannot be written to: {error}")), Some(id));
     }
     (Finding::Ok(format!("'{shown}', id {id}")), Some(id))
 }

@@ -21,7 +21,7 @@ Commands:
   status [--json]       rows, unidentified messages, and how far each partition has been read
 
 Options:
-  --env-file PATH       read settings from this file instead of ./.env; variables that are set already win
+  --env-file PATH       read settings from this file instead of ./.env; variables already set win
   -h, --help            print this
   -V, --version         print the version
 

@@ -5,8 +5,6 @@
 //! Left alone it is a good broker. [`FakeBroker::misbehave`] hands every answer to one kind of request to a function that may
 //! send anything instead.
 
-#![allow(dead_code)] // Each test program uses what it needs.
-
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};

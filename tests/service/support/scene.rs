@@ -1,8 +1,6 @@
 //! One topic on a shared broker and a place for a service that reads it: the stage of a test about positions. Knows the tables
 //! and the messages of the service, not its rules.
 
-#![allow(dead_code)] // Each test program uses what it needs.
-
 use std::fs;
 use std::ops::Range;
 
@@ -60,6 +58,13 @@ impl Scene {
     pub fn beside(&self) -> Self {
         let place = Place::new(&self.cluster.bootstrap_servers(), &self.topic);
         Self { cluster: self.cluster, kafka: self.kafka, topic: self.topic.clone(), place }
+    }
+
+    /// A place whose commands look at this one's database, behind these words.
+    pub fn beside_database(&self, wrapper: &[&str]) -> Place {
+        let mut place = self.beside().place;
+        place.set("DATABASE_URL", &format!("sqlite:///{}", self.place.database_path().display())).wrap(wrapper);
+        place
     }
 
     /// One opportunity per number, each with an id of its own.

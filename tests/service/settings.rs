@@ -1,9 +1,6 @@
 //! Settings as an operator meets them: every variable of the environment table with bad and with borderline values, told by the
 //! program itself. Needs no broker.
 
-// Helpers of tests may panic as tests may; clippy.toml's exception knows only functions marked `#[test]`.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;

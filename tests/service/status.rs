@@ -1,21 +1,14 @@
 //! What `status` and `check` tell an operator, and how they end: beside a running service, after it, without a broker, a database,
 //! a topic, or a permission. Neither changes anything.
 
-// Helpers of tests may panic as tests may; clippy.toml's exception knows only functions marked `#[test]`.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
-#[path = "support/child.rs"]
-mod child;
-#[path = "support/scene.rs"]
-mod scene;
-
+use crate::support::scene;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use child::{Answer, Place};
-use scene::Scene;
+use crate::support::child::{Answer, Place};
+use crate::support::scene::Scene;
 use serde_json::{Value, json};
 use testkit::{Codec, ProduceOptions, Record};
 

@@ -1,18 +1,9 @@
 //! Where a partition starts, rule by rule, on real brokers and with Kafka's own tools: a stored position is obeyed, an operator's
 //! reset is obeyed, a loss is never passed over in silence, and every jump is on record.
 
-// Helpers of tests may panic as tests may; clippy.toml's exception knows only functions marked `#[test]`.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
-#[path = "support/child.rs"]
-mod child;
-#[path = "support/load.rs"]
-mod load;
-#[path = "support/scene.rs"]
-mod scene;
-
-use load::Load;
-use scene::{Change, Scene};
+use crate::support::load::Load;
+use crate::support::scene;
+use crate::support::scene::{Change, Scene};
 use testkit::ProduceOptions;
 
 fn change(partition: i32, from: impl Into<Option<i64>>, to: i64, reason: &str) -> Change {

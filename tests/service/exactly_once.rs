@@ -1,16 +1,8 @@
 //! Every record takes effect once: the tables are what an independent computation makes of the same records, whatever the codec,
 //! whatever is killed, and whatever comes while the service runs. `TEST_SIZE=full` runs the full sizes.
 
-// Helpers of tests may panic as tests may; clippy.toml's exception knows only functions marked `#[test]`.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
-#[path = "support/child.rs"]
-mod child;
-#[path = "support/events.rs"]
-mod events;
-
-use child::Place;
-use events::{Random, Sent, Tables, events};
+use crate::support::child::Place;
+use crate::support::events::{Random, Sent, Tables, events};
 use testkit::{Client, Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Record, unique};
 
 /// A count for CI, or for the full run.

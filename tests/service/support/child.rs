@@ -1,8 +1,6 @@
 //! The service as a process of its own in a directory of its own: started, signalled, watched by its log file and its database,
 //! and never outliving the test. Knows the contracts of both, and nothing of how the service works.
 
-#![allow(dead_code)] // Each test program uses what it needs.
-
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -3,14 +3,7 @@
 //!
 //! `TEST_SIZE=full` lets each failure last as long as the service promises to ride out at least: 15 or 20 seconds.
 
-// Helpers of tests may panic as tests may; clippy.toml's exception knows only functions marked `#[test]`.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-#[path = "support/child.rs"]
-mod child;
-#[path = "support/load.rs"]
-mod load;
-
+use crate::support::child;
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::TcpListener;
@@ -20,8 +13,8 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use child::{Place, Service, json_lines};
-use load::Load;
+use crate::support::child::{Place, Service, json_lines};
+use crate::support::load::Load;
 use rusqlite::Connection;
 use testkit::{Client, Cluster, ProduceOptions, unique};
 

@@ -1,8 +1,6 @@
 //! Events of every shape, and what must come of them: each record is made together with its truth, and the tables are worked out
 //! from the truths by the rule which event wins. Shares nothing with the service but the contract.
 
-#![allow(dead_code)] // Each test program uses what it needs.
-
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

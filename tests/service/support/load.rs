@@ -1,8 +1,6 @@
 //! Events to be sent, and the tables that must come of them, worked out by the rule which event wins alone: every event has a
 //! time of its own, so the latest of an id is its row, wherever and whenever it arrives.
 
-#![allow(dead_code)] // Each test program uses what it needs.
-
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;

@@ -1,22 +1,15 @@
 //! Every payload that is no event is kept byte for byte, in the table and once in the log file, with the right reason; every one
 //! that is an event, however odd, has its columns right; and none stops the service.
 
-// Helpers of tests may panic as tests may; clippy.toml's exception knows only functions marked `#[test]`.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
-#[path = "support/cases.rs"]
-mod cases;
-#[path = "support/child.rs"]
-mod child;
-
+use crate::support::cases;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 
+use crate::support::cases::{Case, Expected};
+use crate::support::child::{Place, json_lines};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use cases::{Case, Expected};
-use child::{Place, json_lines};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Value, json};

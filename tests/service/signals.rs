@@ -1,25 +1,16 @@
 //! SIGINT, SIGTERM and SIGHUP in every phase of the service's life: it ends by itself, soon, with exit code 0 and everything in
 //! order; and when it cannot, a second signal or the deadline ends it.
 
-// Helpers of tests may panic as tests may; clippy.toml's exception knows only functions marked `#[test]`.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-#[path = "support/child.rs"]
-mod child;
-#[path = "support/fake_broker.rs"]
-mod fake_broker;
-#[path = "support/load.rs"]
-mod load;
-
+use crate::support::child;
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use child::{PATIENCE, Place, Service};
-use fake_broker::{Answer, Api, FakeBroker, Log};
-use load::Load;
+use crate::support::child::{PATIENCE, Place, Service};
+use crate::support::fake_broker::{Answer, Api, FakeBroker, Log};
+use crate::support::load::Load;
 use rusqlite::Connection;
 use testkit::{Cluster, ProduceOptions, unique};
 

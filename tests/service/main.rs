@@ -1,0 +1,16 @@
+//! The service as a whole, from outside: its program as a process, real brokers, real files, real signals. One test program, so that
+//! its tests share their brokers and helpers.
+
+// Helpers of tests may panic as tests may; clippy.toml's exception knows only functions marked `#[test]`.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod exactly_once;
+mod failures;
+mod hostile;
+mod payloads;
+mod settings;
+mod signals;
+mod start_loss;
+mod start_rules;
+mod status;
+mod support;

@@ -1,0 +1,10 @@
+//! What the tests share: the service as a process, what is sent to it, what must come of that, and a broker that lies.
+
+pub mod batches;
+pub mod bombs;
+pub mod cases;
+pub mod child;
+pub mod events;
+pub mod fake_broker;
+pub mod load;
+pub mod scene;
