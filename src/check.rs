@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -146,31 +145,32 @@ fn look_at_database(path: &Path) -> (Finding, Option<String>) {
         Err(DatabaseError::Missing { .. }) => return (look_at_place(path), None),
         Err(error) => return (Finding::Mend(ErrorChain(&error).to_string()), None),
     };
-    let directory = path.parent().unwrap_or(Path::new("."));
     // To append nothing changes nothing. SQLite keeps its log beside the file.
-    if let Err(error) = File::options().append(true).open(path).map(drop).and_then(|()| try_to_write(directory)) {
-        return (Finding::Mend(format!("'{shown}' or its directory cannot be written to: {error}")), Some(id));
+    let file =
+        File::options().append(true).open(path).map_err(|error| format!("'{shown}' cannot be written to: {error}"));
+    if let Err(obstacle) = file.and_then(|_| try_to_write_beside(path)) {
+        return (Finding::Mend(obstacle), Some(id));
     }
     (Finding::Ok(format!("'{shown}', id {id}")), Some(id))
 }
 
 /// Whether the service can make the database where there is none yet.
 fn look_at_place(path: &Path) -> Finding {
-    let parents = path.ancestors().skip(1);
-    let directory = parents.map(or_here).find(|directory| directory.exists()).unwrap_or(Path::new("."));
-    match try_to_write(directory) {
+    match try_to_write_beside(path) {
         Ok(()) => Finding::Ok(format!("'{}' does not exist yet; the first run makes it", path.display())),
-        Err(error) => {
-            Finding::Mend(format!("'{}' must be a directory that can be written to: {error}", directory.display()))
-        }
+        Err(obstacle) => Finding::Mend(obstacle),
     }
 }
 
-/// Permissions tell little of what is permitted: makes a file and removes it.
-fn try_to_write(directory: &Path) -> io::Result<()> {
-    let probe = or_here(directory).join(format!(".enterprise-consumer-check-{}", std::process::id()));
-    File::create_new(&probe)?;
-    std::fs::remove_file(&probe)
+/// Permissions tell little of what is permitted: makes a file and removes it, in the nearest directory that exists; the first run makes
+/// the others.
+fn try_to_write_beside(path: &Path) -> Result<(), String> {
+    let mut directories = path.ancestors().skip(1).map(or_here);
+    let directory = directories.find(|directory| directory.exists()).unwrap_or(Path::new("."));
+    let probe = directory.join(format!(".enterprise-consumer-check-{}", std::process::id()));
+    File::create_new(&probe)
+        .and_then(|_| std::fs::remove_file(&probe))
+        .map_err(|error| format!("'{}' is not a directory that can be written to: {error}", directory.display()))
 }
 
 /// The parent of a bare file name is the empty path, which means here.
