@@ -475,3 +475,17 @@ fn the_next_fetch_is_on_the_wire_before_the_records_are_used_and_a_dropped_consu
     drop(consumer);
     peer.join().unwrap();
 }
+
+#[test]
+fn a_waker_ends_a_poll_and_the_one_that_comes_next() {
+    let mut consumer = consumer();
+    // Nothing but a wake can end the wait: no timer, no answer.
+    consumer.metadata_due = after(Instant::now(), Duration::MAX);
+    let waker = consumer.waker();
+    waker.wake();
+    assert!(matches!(consumer.poll(Duration::MAX, 1), Ok(Event::Idle)));
+    let sleeper = thread::spawn(move || consumer.poll(Duration::MAX, 1).map(|_| ()));
+    waker.wake();
+    sleeper.join().unwrap().unwrap();
+    waker.wake(); // the consumer is gone
+}
