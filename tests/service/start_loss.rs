@@ -209,5 +209,8 @@ fn a_position_within_an_open_transaction_is_no_loss() {
     scene.place.run_to_end();
     assert_eq!((scene.next_offsets(), scene.changes().len()), (vec![1], 1));
     transaction.commit().unwrap();
+    // Its end is written into the log a little after Kafka has promised it.
+    let is_stable = || scene.kafka.stable_offsets(&scene.topic).unwrap() == [2];
+    scene.place.wait_for("the end of the transaction", |_| is_stable());
     scene.run_to_end();
 }
