@@ -151,7 +151,11 @@ fn look_at_database(path: &Path) -> (Finding, Option<String>) {
     if let Err(obstacle) = file.and_then(|_| try_to_write_beside(path)) {
         return (Finding::Mend(obstacle), Some(id));
     }
-    (Finding::Ok(format!("'{shown}', id {id}")), Some(id))
+    let text = format!(
+        "'{shown}', id {id}; a copy that is used beside it needs an id of its own: \
+         UPDATE database_identity SET id = lower(hex(randomblob(16)))"
+    );
+    (Finding::Ok(text), Some(id))
 }
 
 /// Whether the service can make the database where there is none yet.
