@@ -132,7 +132,8 @@ impl Builder {
         Ok(Cluster { client: OnceLock::new(), client_starts: Mutex::new(()), nodes, keeps_data, jars, directory })
     }
 
-    /// A node's configuration file: small and quick, else as Kafka comes.
+    /// A node's configuration file: small and quick, and nothing goes by its age (half a minute after its start a broker would
+    /// remove records whose timestamps are a week old, as those of tests are); else as Kafka comes.
     fn properties_of(&self, id: u16, port: &Port, controller: &Port, voters: &str, data: &Path) -> String {
         let (port, controller) = (port.number(), controller.number());
         let replicas = self.nodes;

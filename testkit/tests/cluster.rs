@@ -86,6 +86,27 @@ fn a_cluster_leaves_its_logs_and_nothing_else() {
     assert!(log.contains("log.retention.ms = 12345"), "a property was not passed on");
 }
 
+/// The broker looks for old records all the time: those of the topic that asks for it go, those of the other one stay.
+#[test]
+fn records_stay_however_old_they_are() {
+    let builder = Cluster::builder(NEWEST).property("log.initial.task.delay.ms", "0");
+    let cluster = builder.property("log.retention.check.interval.ms", "50").start().unwrap();
+    let kafka = cluster.client().unwrap();
+    kafka.create_topic("kept", 1, &[]).unwrap();
+    kafka.create_topic("forgotten", 1, &[("retention.ms", "1000")]).unwrap();
+    let produce_old = |topic| kafka.produce(topic, &ProduceOptions::default(), [Record::value("a").timestamp_ms(1000)]);
+    produce_old("kept").unwrap();
+    // The second one is removed in a round that began after the first.
+    for round in 1..=2 {
+        produce_old("forgotten").unwrap();
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while kafka.start_offsets("forgotten").unwrap() != [round] {
+            assert!(Instant::now() < deadline, "nobody looks for old records");
+        }
+    }
+    assert_eq!(kafka.start_offsets("kept").unwrap(), [0]);
+}
+
 #[test]
 fn kept_data_is_there_again() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kept-data");
