@@ -3,6 +3,8 @@
 
 use crate::support::child::Place;
 use crate::support::events::{Random, Sent, Tables, events};
+use std::collections::BTreeMap;
+
 use testkit::{Client, Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Record, unique};
 
 /// A count for CI, or for the full run.
@@ -233,4 +235,60 @@ fn large_batches() {
     }
     place.assert_clean();
     assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(6), "what lies before it is stored");
+}
+
+/// Where the topic's time is the broker's, the time in the record says nothing: neither in the tables nor in which event wins.
+#[test]
+fn the_time_of_the_log_is_taken_where_the_topic_says_so() {
+    let kafka = kafka(NEWEST);
+    let topic = unique("append-time");
+    kafka.client.create_topic(&topic, 2, &[("message.timestamp.type", "LogAppendTime")]).unwrap();
+    let event = |name: &str, id: u32, timestamp_ms: i64, partition: i32| {
+        let value = format!(r#"{{"event_id":"opp_{id}","name":"{name}","stage":"s"}}"#);
+        Record::value(value).timestamp_ms(timestamp_ms).partition(partition)
+    };
+    // Batches of several records; what comes later says that it is older.
+    let options = ProduceOptions::default().codec(Codec::Zstd).linger_ms(1000);
+    let produce = |name: &str, timestamp_ms: i64| {
+        let records = (0..10).map(|id| event(name, id, timestamp_ms - i64::from(id), 1 - (id % 2).cast_signed()));
+        let broken = Record::value("{").timestamp_ms(timestamp_ms).partition(0);
+        kafka.client.produce(&topic, &options, records.chain([broken])).unwrap();
+    };
+    produce("first", 1_700_000_000_000);
+    produce("second", 1_600_000_000_000);
+    let place = kafka.place(&topic);
+    place.run_to_end();
+    place.assert_clean();
+
+    let all = "SELECT kafka_partition AS at, kafka_offset, kafka_timestamp, name FROM opportunities
+               UNION ALL SELECT kafka_partition, kafka_offset, kafka_timestamp, 'no event' FROM unidentified_messages
+               ORDER BY at, kafka_offset";
+    let database = place.database();
+    let mut statement = database.prepare(all).unwrap();
+    let stored = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
+    let stored: Vec<(i64, i64, i64, String)> = stored.map(Result::unwrap).collect();
+    assert_eq!(stored.iter().filter(|(.., name)| name == "second").count(), 10, "{stored:?}");
+    assert_eq!(stored.len(), 12, "{stored:?}");
+    let told = told_by_console_consumer(kafka.cluster, &topic, 22);
+    for (partition, offset, timestamp_ms, _) in stored {
+        assert_eq!(told.get(&(partition, offset)), Some(&timestamp_ms), "{topic}-{partition}@{offset}");
+    }
+}
+
+/// The broker's time of each record, by partition and offset, as Kafka's own consumer tells it.
+fn told_by_console_consumer(cluster: &Cluster, topic: &str, records: usize) -> BTreeMap<(i64, i64), i64> {
+    const CLASS: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+    let count = records.to_string();
+    let mut arguments = vec!["--topic", topic, "--from-beginning", "--timeout-ms", "60000", "--max-messages", &count];
+    for shown in ["print.timestamp=true", "print.partition=true", "print.offset=true"] {
+        arguments.extend(["--formatter-property", shown]);
+    }
+    let printed = cluster.tool(CLASS, &arguments, b"").unwrap();
+    let field = |line: &str, name: &str| {
+        line.split('\t').find_map(|field| field.strip_prefix(name)?.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+    };
+    let line = |line: &str| ((field(line, "Partition:"), field(line, "Offset:")), field(line, "LogAppendTime:"));
+    let told: BTreeMap<_, _> = printed.lines().filter(|line| line.contains("LogAppendTime:")).map(line).collect();
+    assert_eq!(told.len(), records, "{printed}");
+    told
 }
