@@ -1,11 +1,12 @@
 //! Every record takes effect once: the tables are what an independent computation makes of the same records, whatever the codec,
 //! whatever is killed, and whatever comes while the service runs. `TEST_SIZE=full` runs the full sizes.
 
-use crate::support::child::Place;
-use crate::support::events::{Random, Sent, Tables, events};
 use std::collections::BTreeMap;
 
 use testkit::{Client, Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Record, unique};
+
+use crate::support::child::Place;
+use crate::support::events::{Random, Sent, Tables, events};
 
 /// A count for CI, or for the full run.
 fn sized(ci: u64, full: u64) -> u64 {

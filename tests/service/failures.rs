@@ -3,7 +3,6 @@
 //!
 //! `TEST_SIZE=full` lets each failure last as long as the service promises to ride out at least: 15 or 20 seconds.
 
-use crate::support::child;
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::TcpListener;
@@ -13,10 +12,12 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::child::{Place, Service, json_lines};
-use crate::support::load::Load;
 use rusqlite::Connection;
 use testkit::{Client, Cluster, ProduceOptions, unique};
+
+use crate::support::child;
+use crate::support::child::{Place, Service, json_lines};
+use crate::support::load::Load;
 
 /// How long a failure lasts.
 fn lasting(full: Duration) -> Duration {

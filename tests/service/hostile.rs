@@ -1,13 +1,13 @@
 //! A broker that lies: whatever it sends, the service says what is wrong and where, takes little memory, stores nothing wrong, can be
 //! stopped, and goes on when the broker comes to its senses.
 
-use crate::support::{bombs, child};
 use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::support::batches::{Batch, Record, varint};
 use crate::support::child::{PATIENCE, Place};
 use crate::support::fake_broker::{Answer, Api, FakeBroker, Log, frame};
+use crate::support::{bombs, child};
 
 const TOPIC: &str = "hostile";
 

@@ -1,19 +1,20 @@
 //! Every payload that is no event is kept byte for byte, in the table and once in the log file, with the right reason; every one
 //! that is an event, however odd, has its columns right; and none stops the service.
 
-use crate::support::cases;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 
-use crate::support::cases::{Case, Expected};
-use crate::support::child::{Place, json_lines};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Value, json};
 use testkit::{Client, Cluster, Position, ProduceOptions, Record, unique};
+
+use crate::support::cases;
+use crate::support::cases::{Case, Expected};
+use crate::support::child::{Place, json_lines};
 
 fn cluster() -> (&'static Cluster, &'static Client) {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();

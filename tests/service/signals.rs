@@ -1,18 +1,19 @@
 //! SIGINT, SIGTERM and SIGHUP in every phase of the service's life: it ends by itself, soon, with exit code 0 and everything in
 //! order; and when it cannot, a second signal or the deadline ends it.
 
-use crate::support::child;
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use rusqlite::Connection;
+use testkit::{Cluster, ProduceOptions, unique};
+
+use crate::support::child;
 use crate::support::child::{PATIENCE, Place, Service};
 use crate::support::fake_broker::{Answer, Api, FakeBroker, Log};
 use crate::support::load::Load;
-use rusqlite::Connection;
-use testkit::{Cluster, ProduceOptions, unique};
 
 const SIGNALS: [&str; 3] = ["INT", "TERM", "HUP"];
 

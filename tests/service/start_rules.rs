@@ -1,10 +1,11 @@
 //! Where a partition starts, rule by rule, on real brokers and with Kafka's own tools: a stored position is obeyed, an operator's
 //! reset is obeyed, a loss is never passed over in silence, and every jump is on record.
 
+use testkit::ProduceOptions;
+
 use crate::support::load::Load;
 use crate::support::scene;
 use crate::support::scene::{Change, Scene};
-use testkit::ProduceOptions;
 
 fn change(partition: i32, from: impl Into<Option<i64>>, to: i64, reason: &str) -> Change {
     (partition, from.into(), to, reason.to_owned())

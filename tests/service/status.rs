@@ -1,16 +1,17 @@
 //! What `status` and `check` tell an operator, and how they end: beside a running service, after it, without a broker, a database,
 //! a topic, or a permission. Neither changes anything.
 
-use crate::support::scene;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::support::child::{Answer, Place};
-use crate::support::scene::Scene;
 use serde_json::{Value, json};
 use testkit::{Codec, ProduceOptions, Record};
+
+use crate::support::child::{Answer, Place};
+use crate::support::scene;
+use crate::support::scene::Scene;
 
 fn status(place: &Place) -> Value {
     let answer = place.ask(&["status", "--json"]);
