@@ -29,7 +29,19 @@ Settings come from the environment; README.md and .env.example list them all.
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 second signal.
 ";
 
+/// Printed by `--version`.
+pub const VERSION: &str = concat!("enterprise-consumer ", env!("CARGO_PKG_VERSION"), "\n");
+
 /// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A text to print, for which nothing else is needed.
+    Text(&'static str),
+    /// Work, for which settings are needed.
+    Work(Invocation),
+}
+
+/// What is to be done, and with which settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation {
     /// `--env-file`.
@@ -53,10 +65,6 @@ pub enum Command {
         /// For programs.
         json: bool,
     },
-    /// Print the help.
-    Help,
-    /// Print the version.
-    Version,
 }
 
 /// A command line that means nothing.
@@ -99,13 +107,13 @@ impl From<lexopt::Error> for UsageError {
 }
 
 /// Reads the arguments, the program's own name not among them.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, UsageError> {
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, UsageError> {
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut env_file, mut command, mut exit_at_end, mut json) = (None, None, false, false);
     while let Some(argument) = parser.next()? {
         match argument {
-            Short('h') | Long("help") => return Ok(Invocation { env_file, command: Command::Help }),
-            Short('V') | Long("version") => return Ok(Invocation { env_file, command: Command::Version }),
+            Short('h') | Long("help") => return Ok(Asked::Text(HELP)),
+            Short('V') | Long("version") => return Ok(Asked::Text(VERSION)),
             Long("env-file") => env_file = Some(PathBuf::from(parser.value()?)),
             Long("exit-at-end") => exit_at_end = true,
             Long("json") => json = true,
@@ -119,17 +127,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation
         Some("status") => Command::Status { json },
         Some(name) => return Err(UsageError::Command(shorten(name))),
     };
-    match command {
-        Command::Run { .. } => {}
-        _ if exit_at_end => return Err(UsageError::Misplaced { option: "--exit-at-end", command: "run" }),
-        _ => {}
+    if exit_at_end && !matches!(command, Command::Run { .. }) {
+        return Err(UsageError::Misplaced { option: "--exit-at-end", command: "run" });
     }
-    match command {
-        Command::Status { .. } => {}
-        _ if json => return Err(UsageError::Misplaced { option: "--json", command: "status" }),
-        _ => {}
+    if json && !matches!(command, Command::Status { .. }) {
+        return Err(UsageError::Misplaced { option: "--json", command: "status" });
     }
-    Ok(Invocation { env_file, command })
+    Ok(Asked::Work(Invocation { env_file, command }))
 }
 
 /// The name of a command, unless it is one whose options are not even known yet.
@@ -161,8 +165,9 @@ mod tests {
     fn check(line: &str, expected: Result<(Command, Option<&str>), &str>) {
         let parsed = parse(line.split_whitespace().map(OsString::from));
         match (parsed, expected) {
-            (Ok(invocation), Ok((command, env_file))) => {
-                assert_eq!(invocation, Invocation { env_file: env_file.map(PathBuf::from), command }, "{line}");
+            (Ok(asked), Ok((command, env_file))) => {
+                let invocation = Invocation { env_file: env_file.map(PathBuf::from), command };
+                assert_eq!(asked, Asked::Work(invocation), "{line}");
             }
             (Err(error), Err(message)) => assert_eq!(error.to_string(), message, "{line}"),
             (parsed, expected) => panic!("'{line}': {parsed:?} instead of {expected:?}"),
@@ -178,8 +183,9 @@ mod tests {
         check("--env-file=x check", Ok((Command::Check, Some("x"))));
         check("status", Ok((Command::Status { json: false }, None)));
         check("status --json", Ok((Command::Status { json: true }, None)));
-        check("--help", Ok((Command::Help, None)));
-        check("status -V", Ok((Command::Version, None)));
+        for (line, text) in [("--help", HELP), ("status -V", VERSION)] {
+            assert_eq!(parse(line.split(' ').map(OsString::from)).unwrap(), Asked::Text(text));
+        }
         check("start", Err("unknown command 'start': run, check or status; see --help"));
         check("run now", Err("unexpected argument \"now\"; see --help"));
         check("check --json", Err("'--json' belongs to the command 'status'; see --help"));

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use enterprise_consumer::cli::{self, Command, Invocation};
+use enterprise_consumer::cli::{self, Asked, Command, Invocation};
 use enterprise_consumer::error_chain::ErrorChain;
 use enterprise_consumer::settings::Settings;
 use enterprise_consumer::shutdown::Stop;
@@ -10,37 +10,34 @@ use enterprise_consumer::{check, logger, service, status};
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Exit code: failed.
-const FAILED: u8 = 1;
-/// Exit code: wrong usage or settings.
+/// Wrong usage or settings.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let invocation = match cli::parse(std::env::args_os().skip(1)) {
-        Ok(invocation) => invocation,
-        Err(error) => return fail(&error, USAGE),
-    };
-    match invocation.command {
-        Command::Help => done(cli::HELP),
-        Command::Version => done(concat!("enterprise-consumer ", env!("CARGO_PKG_VERSION"), "\n")),
-        Command::Run { exit_at_end } => with_settings(&invocation, |settings| run(settings, exit_at_end)),
-        Command::Check => with_settings(&invocation, |settings| Ok(check::check(settings))),
-        Command::Status { json } => {
-            with_settings(&invocation, |settings| Ok(status::print(settings, json).map(|()| true)?))
+    match cli::parse(std::env::args_os().skip(1)) {
+        Err(error) => fail(&error, ExitCode::from(USAGE)),
+        Ok(Asked::Text(text)) => {
+            cli::print(text);
+            ExitCode::SUCCESS
         }
+        Ok(Asked::Work(invocation)) => work(&invocation),
     }
 }
 
-/// Does the work of a command; its answer is whether all is well.
-fn with_settings(invocation: &Invocation, work: impl FnOnce(&Settings) -> Result<bool, Failure>) -> ExitCode {
+fn work(invocation: &Invocation) -> ExitCode {
     let settings = match Settings::load(std::env::vars_os(), invocation.env_file.as_deref()) {
         Ok(settings) => settings,
-        Err(error) => return fail(&error, USAGE),
+        Err(error) => return fail(&error, ExitCode::from(USAGE)),
     };
-    match work(&settings) {
+    let all_is_well = match invocation.command {
+        Command::Run { exit_at_end } => run(&settings, exit_at_end),
+        Command::Check => Ok(check::check(&settings)),
+        Command::Status { json } => status::print(&settings, json).map(|()| true).map_err(Failure::from),
+    };
+    match all_is_well {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(FAILED),
-        Err(error) => fail(&*error, FAILED),
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => fail(&*error, ExitCode::FAILURE),
     }
 }
 
@@ -48,23 +45,13 @@ fn run(settings: &Settings, exit_at_end: bool) -> Result<bool, Failure> {
     let stop = Stop::install(settings.shutdown_timeout)?;
     logger::init(&settings.log)?;
     let result = service::run(settings, exit_at_end, &stop);
-    if let Err(error) = &result {
-        log::error!("{}", ErrorChain(error));
-    }
+    let result = result.inspect_err(|error| log::error!("{}", ErrorChain(error)));
     stop.finished();
-    match result {
-        Err(error) if !log::log_enabled!(log::Level::Error) => Err(error.into()),
-        // The log has told it, on the console too.
-        result => Ok(result.is_ok()),
-    }
+    // What the log has told, on the console too, is not told twice.
+    if log::log_enabled!(log::Level::Error) { Ok(result.is_ok()) } else { Ok(result.map(|()| true)?) }
 }
 
-fn done(text: &str) -> ExitCode {
-    cli::print(text);
-    ExitCode::SUCCESS
-}
-
-fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
+fn fail(error: &dyn std::error::Error, code: ExitCode) -> ExitCode {
     cli::print_error(error);
-    ExitCode::from(code)
+    code
 }
