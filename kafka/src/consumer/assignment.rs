@@ -10,7 +10,7 @@ use super::pause::Pause;
 use super::{Answer, Assignment, Consumer, Event, OutOfRange, Start};
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{BrokerInfo, Metadata, TopicMetadata};
-use crate::types::{TopicId, TopicPartition};
+use crate::types::{CommittedOffset, TopicId, TopicPartition};
 
 impl Consumer {
     pub(super) fn ask_metadata(&mut self, now: Instant) -> Result<bool> {
@@ -147,15 +147,8 @@ impl Consumer {
     /// Tells the user of new partitions, with what was learnt of them.
     pub(super) fn announce(&mut self, facts: Vec<Facts>, now: Instant) -> Result<()> {
         let mut assignments = Vec::with_capacity(facts.len());
-        let mut failure = None;
-        for Facts { partition: at, committed, log } in facts {
-            let (log_start_offset, end_offset) = match log {
-                Ok(offsets) => offsets,
-                Err(error) => {
-                    failure = failure.or(Some(error));
-                    continue;
-                }
-            };
+        let (known, failure) = known(facts);
+        for (at, committed, (log_start_offset, end_offset)) in known {
             let Some(partition) = self.partitions.get_mut(&at) else { continue };
             if partition.phase != Phase::New {
                 continue;
@@ -191,15 +184,8 @@ impl Consumer {
 
     /// The leader's own word on a refused position: outside its log, or an error of the moment.
     pub(super) fn confirm_out_of_range(&mut self, facts: Vec<Facts>, now: Instant) -> Result<()> {
-        let mut failure = None;
-        for Facts { partition: at, log, .. } in facts {
-            let (log_start_offset, end_offset) = match log {
-                Ok(offsets) => offsets,
-                Err(error) => {
-                    failure = failure.or(Some(error));
-                    continue;
-                }
-            };
+        let (known, failure) = known(facts);
+        for (at, _, (log_start_offset, end_offset)) in known {
             let Some(partition) = self.partitions.get_mut(&at) else { continue };
             if partition.phase != Phase::OutOfRange {
                 continue;
@@ -248,4 +234,20 @@ impl Consumer {
             self.commits_pending.remove(at);
         }
     }
+}
+
+/// A partition, what the group has committed for it, and start and end of its log.
+type Known = (TopicPartition, Option<CommittedOffset>, (i64, i64));
+
+/// What could be learnt, and the first reason why something could not.
+fn known(facts: Vec<Facts>) -> (Vec<Known>, Option<Error>) {
+    let mut known = Vec::with_capacity(facts.len());
+    let mut failure = None;
+    for Facts { partition, committed, log } in facts {
+        match log {
+            Ok(offsets) => known.push((partition, committed, offsets)),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    (known, failure)
 }

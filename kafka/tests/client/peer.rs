@@ -1,7 +1,5 @@
 //! The client and brokers made by hand, for what a real one does too seldom: close an idle connection, hang for good.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of a test fail the test.
-
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};

@@ -1,8 +1,6 @@
 //! A user of the consumer that keeps what it is told and checks, with everything that it reads, that positions follow each other
 //! without a gap: so each test also shows that no record comes twice, none is left out and none is out of order.
 
-#![allow(dead_code)] // Each test program uses what it needs.
-
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -1,18 +1,14 @@
 //! The consumer against single brokers of the oldest and the newest version, with records of Kafka's official client.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of a test fail the test.
-
-mod support;
-
 use std::num::NonZeroU32;
 use std::thread;
 use std::time::Duration;
 
+use crate::support::{CLAIM, Reader, addresses, wait_for};
 use kafka::{
     Builder, Client, CommittedOffset, ConnectionSettings, Consumer, Error, ErrorCode, Header, IsolationLevel, Record,
     TopicPartition,
 };
-use support::{CLAIM, Reader, addresses, wait_for};
 use testkit::{Cluster, Codec, ProduceOptions, unique};
 
 /// One broker of each version, a topic of its own on it, and a consumer of it that looks for changes often.

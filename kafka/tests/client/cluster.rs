@@ -1,17 +1,13 @@
 //! The consumer and three brokers: leaders that move, brokers that die, stand still and come back, replicas nearby. One cluster
 //! for all, so one test after the other.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of a test fail the test.
-
-mod support;
-
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::support::{Reader, addresses, wait_for};
 use kafka::{Builder, Client, ConnectionSettings, Consumer, IsolationLevel, RetryPolicy, TopicPartition};
-use support::{Reader, addresses, wait_for};
 use testkit::{Cluster, ProduceOptions, unique};
 
 const PARTITIONS: i32 = 3;

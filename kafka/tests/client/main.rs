@@ -1,0 +1,10 @@
+//! The client from outside: its public interface against real brokers, and against peers made by hand. One test program, so that its
+//! tests share their brokers and helpers.
+
+// Helpers of tests may panic as tests may; clippy.toml's exception knows only functions marked `#[test]`.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod cluster;
+mod consumer;
+mod peer;
+mod support;
