@@ -246,6 +246,12 @@ fn first_start(assignment: &Assignment, topic_known: bool, policy: Policy) -> Re
     let jump = |to_offset, reason, detail: &str| Ok(Choice::Jump { to_offset, reason, detail: detail.to_owned() });
     let (start, end) = (assignment.log_start_offset, assignment.end_offset);
     match policy.reset {
+        _ if topic_known && start > 0 => {
+            let detail = format!(
+                "the partition appeared after its topic was first seen; records before offset {start} were gone by then"
+            );
+            jump(start, MoveReason::NewPartition, &detail)
+        }
         _ if topic_known => {
             jump(start, MoveReason::NewPartition, "the partition appeared after its topic was first seen")
         }
