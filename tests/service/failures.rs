@@ -261,7 +261,8 @@ fn a_disk_that_is_read_only_for_a_while() {
         command.args(["-U", "--preserve-credentials"]);
     }
     let data = place.path().join("data");
-    assert!(command.args(["mount", "-o", "remount,rw"]).arg(&data).status().unwrap().success());
+    // Named in full: else the options that it has now would be given again, of which a user may not give some.
+    assert!(command.args(["mount", "-t", "tmpfs", "-o", "remount,rw", "tmpfs"]).arg(&data).status().unwrap().success());
     place.wait_for("the whole load", |place| logged(place) == u64::from(RECORDS));
     let disk = Disk::of(&place, &service);
     service.signal("TERM");
