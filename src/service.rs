@@ -20,7 +20,7 @@ use crate::backoff::{self, RetryError};
 use crate::database::{Database, DatabaseError, DatabaseLock};
 use crate::entity;
 use crate::error_chain::ErrorChain;
-use crate::repository::position_change::PositionMove;
+use crate::repository::position_change::{MoveReason, PositionMove};
 use crate::repository::{Entry, Header, Headers, PartitionBatch};
 use crate::settings::{GroupProtocol, KafkaSettings, Settings};
 use crate::shutdown::Stop;
@@ -180,16 +180,8 @@ impl<'a> Service<'a> {
             let offset = match choice {
                 Choice::Resume(offset) => offset,
                 Choice::Jump { to_offset, reason, detail } => {
-                    moves.push(PositionMove {
-                        topic: at.topic.to_string(),
-                        partition: at.partition,
-                        from: stored.as_ref().map(|row| row.next_offset),
-                        to: to_offset,
-                        topic_id: topic_id.clone(),
-                        leader_epoch: None,
-                        reason,
-                        detail,
-                    });
+                    let from = stored.as_ref().map(|row| row.next_offset);
+                    moves.push(position_move(at, &topic_id, from, to_offset, reason, detail));
                     to_offset
                 }
             };
@@ -205,16 +197,8 @@ impl<'a> Service<'a> {
         let at = &range.partition;
         if let Choice::Jump { to_offset, reason, detail } = start::choose_out_of_range(range, self.policy())? {
             let topic_id = range.topic_id.map(|id| id.to_string()).unwrap_or_default();
-            self.move_positions(&[PositionMove {
-                topic: at.topic.to_string(),
-                partition: at.partition,
-                from: Some(range.position),
-                to: to_offset,
-                topic_id: topic_id.clone(),
-                leader_epoch: None,
-                reason,
-                detail,
-            }])?;
+            let from = Some(range.position);
+            self.move_positions(&[position_move(at, &topic_id, from, to_offset, reason, detail)])?;
             self.positions.insert(at.clone(), topic_id, to_offset, range.end_offset);
             self.sync_and_claim(vec![Start { partition: at.clone(), offset: to_offset, leader_epoch: None }])?;
         }
@@ -337,6 +321,27 @@ fn consumer(kafka: &KafkaSettings, settings: &Settings) -> Result<Consumer, Serv
         builder = builder.with_topic(topic.as_str());
     }
     Ok(builder.create()?)
+}
+
+/// A jump of a position, for the database. What leader wrote the record before the new position is not known.
+fn position_move(
+    at: &TopicPartition,
+    topic_id: &str,
+    from: Option<i64>,
+    to: i64,
+    reason: MoveReason,
+    detail: String,
+) -> PositionMove {
+    PositionMove {
+        topic: at.topic.to_string(),
+        partition: at.partition,
+        from,
+        to,
+        topic_id: topic_id.to_owned(),
+        leader_epoch: None,
+        reason,
+        detail,
+    }
 }
 
 /// Decodes records. What is no event stays with its reason.
