@@ -104,6 +104,19 @@ pub struct CommittedOffset {
     pub metadata: String,
 }
 
+/// Who we are in a consumer group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) id: String,
+    /// A name that outlives the process
+    /// ([KIP-345](https://cwiki.apache.org/confluence/display/KAFKA/KIP-345%3A+Introduce+static+membership+protocol+to+reduce+consumer+rebalances)).
+    pub(crate) instance_id: Option<String>,
+    /// The generation of a classic group, or the member's epoch
+    /// ([KIP-848](https://cwiki.apache.org/confluence/display/KAFKA/KIP-848%3A+The+Next+Generation+of+the+Consumer+Rebalance+Protocol)):
+    /// tells what we say from what we said before the partitions were divided anew.
+    pub(crate) epoch: i32,
+}
+
 /// One record, its bytes shared with the decompressed batch that it lies in: cloning copies no payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {

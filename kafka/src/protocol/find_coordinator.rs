@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use kafka_protocol::messages::{self, ApiKey};
 
-use super::{Failure, Malformed, Reader, Request, Unencodable, address, encode_message, text};
+use super::{Failure, Malformed, Reader, Request, Unencodable, address, encode_message, group_refused, text};
 use crate::error::ErrorCode;
 use crate::types::Address;
 
@@ -55,7 +55,7 @@ impl Request for FindCoordinatorRequest {
         };
         from.skip_tagged_fields()?;
         match answer.error {
-            Some(code) => Err(Failure::Refused { code, subject: format!("group '{}'", self.group) }),
+            Some(code) => Err(group_refused(code, &self.group)),
             None => Ok(Coordinator { id: answer.id, address: address(answer.host, answer.port)? }),
         }
     }

@@ -6,13 +6,18 @@
 
 pub(crate) mod api_versions;
 mod asked;
+pub(crate) mod consumer_group_heartbeat;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
+pub(crate) mod heartbeat;
+pub(crate) mod join_group;
+pub(crate) mod leave_group;
 pub(crate) mod list_offsets;
 pub(crate) mod metadata;
 pub(crate) mod offset_commit;
 pub(crate) mod offset_fetch;
 mod reader;
+pub(crate) mod sync_group;
 #[cfg(test)]
 mod tests;
 
@@ -28,14 +33,21 @@ use crate::types::{Address, IsolationLevel};
 
 pub(crate) use api_versions::ApiVersionsRequest;
 pub(crate) use asked::{Asked, by_topic};
+pub(crate) use consumer_group_heartbeat::{
+    ConsumerGroupHeartbeat, ConsumerGroupHeartbeatRequest, EPOCH_JOIN, EPOCH_LEAVE, EPOCH_LEAVE_STATIC, PartitionsById,
+};
 pub(crate) use fetch::{AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchedPartition};
 pub(crate) use find_coordinator::FindCoordinatorRequest;
+pub(crate) use heartbeat::HeartbeatRequest;
+pub(crate) use join_group::{JoinGroupRequest, JoinedMember};
+pub(crate) use leave_group::LeaveGroupRequest;
 pub(crate) use list_offsets::{ListOffsetsRequest, OffsetSpec};
 pub(crate) use metadata::MetadataRequest;
 pub use metadata::{BrokerInfo, Metadata, PartitionMetadata, TopicMetadata};
 pub(crate) use offset_commit::OffsetCommitRequest;
 pub(crate) use offset_fetch::OffsetFetchRequest;
 pub(crate) use reader::Reader;
+pub(crate) use sync_group::SyncGroupRequest;
 
 /// A request of the protocol: how it is sent and how its response is read.
 pub(crate) trait Request {
@@ -154,15 +166,20 @@ pub(crate) fn decode_response<R: Request>(
     }
 }
 
+/// The coordinator refuses a request about a group.
+fn group_refused(code: ErrorCode, group: &str) -> Failure {
+    Failure::Refused { code, subject: format!("group '{group}'") }
+}
+
 fn encode_message(message: &impl Encodable, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
     message.encode(to, version).map_err(Unencodable::new)
 }
 
-fn text(of: &str) -> StrBytes {
+pub(crate) fn text(of: &str) -> StrBytes {
     StrBytes::from_string(of.to_owned())
 }
 
-fn topic_name(of: &str) -> TopicName {
+pub(crate) fn topic_name(of: &str) -> TopicName {
     TopicName(text(of))
 }
 

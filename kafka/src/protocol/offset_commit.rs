@@ -6,16 +6,18 @@ use kafka_protocol::messages::{self, ApiKey, GroupId};
 
 use super::{Asked, Failure, Reader, Request, Unencodable, by_topic, encode_message, text, topic_name};
 use crate::error::ErrorCode;
-use crate::types::{CommittedOffset, TopicPartition};
+use crate::types::{CommittedOffset, Member, TopicPartition};
 
 /// How one outside the group signs: no generation, and (by default) no member id. The coordinator takes it while the group
 /// has no members.
 const GENERATION_NONE: i32 = -1;
 
-/// Commits offsets as one outside the group.
+/// Commits offsets.
 #[derive(Debug, Clone)]
 pub(crate) struct OffsetCommitRequest {
     pub(crate) group: String,
+    /// As whom; `None`: as one outside the group.
+    pub(crate) member: Option<Member>,
     pub(crate) offsets: Vec<(TopicPartition, CommittedOffset)>,
 }
 
@@ -44,6 +46,13 @@ impl Request for OffsetCommitRequest {
             .with_group_id(GroupId(text(&self.group)))
             .with_generation_id_or_member_epoch(GENERATION_NONE)
             .with_topics(topics.collect());
+        let message = match &self.member {
+            Some(member) => message
+                .with_generation_id_or_member_epoch(member.epoch)
+                .with_member_id(text(&member.id))
+                .with_group_instance_id(member.instance_id.as_deref().map(text)),
+            None => message,
+        };
         encode_message(&message, version, to)
     }
 

@@ -6,7 +6,9 @@ use kafka_protocol::messages::offset_fetch_request::{
 };
 use kafka_protocol::messages::{self, ApiKey, GroupId};
 
-use super::{Asked, Failure, Malformed, Reader, Request, Unencodable, by_topic, encode_message, text, topic_name};
+use super::{
+    Asked, Failure, Malformed, Reader, Request, Unencodable, by_topic, encode_message, group_refused, text, topic_name,
+};
 use crate::error::ErrorCode;
 use crate::types::{CommittedOffset, TopicPartition};
 
@@ -79,7 +81,7 @@ impl Request for OffsetFetchRequest {
         };
         from.skip_tagged_fields()?;
         if let Some(code) = error {
-            return Err(Failure::Refused { code, subject: format!("group '{}'", self.group) });
+            return Err(group_refused(code, &self.group));
         }
         asked.finish()?;
         Ok(offsets)

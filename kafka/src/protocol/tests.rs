@@ -2,6 +2,7 @@
 
 mod fetch;
 mod group;
+mod membership;
 mod reader;
 
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Requests and responses about groups.
 
 use super::*;
+use crate::types::Member;
 
 const GROUP: &str = "readers";
 
@@ -134,7 +135,9 @@ fn offset_commit() {
         |offset, leader_epoch, metadata: &str| CommittedOffset { offset, leader_epoch, metadata: metadata.into() };
     let offsets =
         vec![(partition("a", 0), committed(50, Some(3), "note")), (partition("b", 0), committed(0, None, ""))];
-    let request = OffsetCommitRequest { group: GROUP.to_owned(), offsets };
+    let request = OffsetCommitRequest { group: GROUP.to_owned(), member: None, offsets };
+    let member = Member { id: "id-1".to_owned(), instance_id: Some("here".to_owned()), epoch: 5 };
+    let of_member = OffsetCommitRequest { member: Some(member), ..request.clone() };
     for version in versions(&request) {
         let sent: messages::OffsetCommitRequest = sent(&request, version);
         assert_eq!((sent.group_id.to_string(), sent.member_id.as_str()), (GROUP.to_owned(), ""));
@@ -142,6 +145,11 @@ fn offset_commit() {
             (sent.generation_id_or_member_epoch, sent.group_instance_id, sent.retention_time_ms),
             (-1, None, -1)
         );
+        if version >= 7 {
+            let sent: messages::OffsetCommitRequest = super::sent(&of_member, version);
+            assert_eq!((sent.member_id.as_str(), sent.generation_id_or_member_epoch), ("id-1", 5));
+            assert_eq!(sent.group_instance_id.as_deref(), Some("here"));
+        }
         let told: Vec<_> = sent
             .topics
             .iter()

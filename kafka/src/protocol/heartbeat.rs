@@ -1,0 +1,39 @@
+//! `Heartbeat`: tells the coordinator of a classic group that we are still there, and hears whether the group is changing.
+
+use bytes::BytesMut;
+use kafka_protocol::messages::{self, ApiKey, GroupId};
+
+use super::{Failure, Reader, Request, Unencodable, encode_message, group_refused, text};
+use crate::types::Member;
+
+/// One sign of life.
+#[derive(Debug, Clone)]
+pub(crate) struct HeartbeatRequest {
+    pub(crate) group: String,
+    pub(crate) member: Member,
+}
+
+impl Request for HeartbeatRequest {
+    const NAME: &'static str = "Heartbeat";
+    const KEY: i16 = ApiKey::Heartbeat as i16;
+    /// From 3 on with static membership.
+    const VERSIONS: (i16, i16) = (3, 4);
+    const FLEXIBLE_SINCE: i16 = 4;
+    type Response = ();
+
+    fn encode(&self, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
+        let message = messages::HeartbeatRequest::default()
+            .with_group_id(GroupId(text(&self.group)))
+            .with_generation_id(self.member.epoch)
+            .with_member_id(text(&self.member.id))
+            .with_group_instance_id(self.member.instance_id.as_deref().map(text));
+        encode_message(&message, version, to)
+    }
+
+    fn decode(&self, _version: i16, from: &mut Reader) -> Result<(), Failure> {
+        from.i32()?; // throttle time: the broker itself holds back the next answer
+        let error = from.error_code()?;
+        from.skip_tagged_fields()?;
+        error.map_or(Ok(()), |code| Err(group_refused(code, &self.group)))
+    }
+}

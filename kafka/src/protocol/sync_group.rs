@@ -1,0 +1,71 @@
+//! `SyncGroup`: the leader of a classic group says who gets what, and each member is told its part.
+//! Does not look into the assignments.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
+use kafka_protocol::messages::{self, ApiKey, GroupId};
+
+use super::join_group::PROTOCOL_TYPE;
+use super::{Failure, Reader, Request, Unencodable, encode_message, group_refused, text};
+use crate::types::Member;
+
+/// Asks for our part.
+#[derive(Debug, Clone)]
+pub(crate) struct SyncGroupRequest {
+    pub(crate) group: String,
+    pub(crate) member: Member,
+    /// The chosen one.
+    pub(crate) assignor: String,
+    /// By member id, from the leader; empty from everybody else.
+    pub(crate) assignments: Vec<(String, Bytes)>,
+    /// How long the leader may take.
+    pub(crate) rebalance_timeout: Duration,
+}
+
+impl Request for SyncGroupRequest {
+    const NAME: &'static str = "SyncGroup";
+    const KEY: i16 = ApiKey::SyncGroup as i16;
+    /// From 3 on with static membership.
+    const VERSIONS: (i16, i16) = (3, 5);
+    const FLEXIBLE_SINCE: i16 = 4;
+    type Response = Bytes;
+
+    fn encode(&self, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
+        let assignments = self.assignments.iter().map(|(member_id, assignment)| {
+            SyncGroupRequestAssignment::default().with_member_id(text(member_id)).with_assignment(assignment.clone())
+        });
+        let message = messages::SyncGroupRequest::default()
+            .with_group_id(GroupId(text(&self.group)))
+            .with_generation_id(self.member.epoch)
+            .with_member_id(text(&self.member.id))
+            .with_group_instance_id(self.member.instance_id.as_deref().map(text))
+            .with_assignments(assignments.collect());
+        let message = if version >= 5 {
+            message.with_protocol_type(Some(text(PROTOCOL_TYPE))).with_protocol_name(Some(text(&self.assignor)))
+        } else {
+            message
+        };
+        encode_message(&message, version, to)
+    }
+
+    fn decode(&self, version: i16, from: &mut Reader) -> Result<Bytes, Failure> {
+        from.i32()?; // throttle time: the broker itself holds back the next answer
+        let error = from.error_code()?;
+        if version >= 5 {
+            from.nullable_string()?; // protocol type
+            from.nullable_string()?; // assignor: the coordinator refuses another one than ours
+        }
+        let assignment = from.nullable_bytes()?.unwrap_or_default();
+        from.skip_tagged_fields()?;
+        match error {
+            Some(code) => Err(group_refused(code, &self.group)),
+            None => Ok(assignment),
+        }
+    }
+
+    fn wait(&self) -> Duration {
+        self.rebalance_timeout
+    }
+}
