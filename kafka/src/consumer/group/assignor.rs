@@ -1,0 +1,185 @@
+//! How the leader of a classic group divides partitions among its members. Pure; must not know how it hears of them.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::subscription::Subscription;
+use crate::types::TopicPartition;
+
+/// A way to divide that all members of a group know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Assignor {
+    /// Each topic's partitions in a row, in parts that are as equal as can be. What a member no longer gets is gone at once, so it
+    /// must have finished with it before.
+    Range,
+    /// As equal as can be over all topics, and everybody keeps what it has otherwise. What moves is first given up by its owner, and
+    /// given to its new one in the division after that
+    /// ([KIP-429](https://cwiki.apache.org/confluence/display/KAFKA/KIP-429%3A+Kafka+Consumer+Incremental+Rebalance+Protocol)).
+    CooperativeSticky,
+}
+
+impl Assignor {
+    /// All that we know, the preferred one first.
+    pub(super) const ALL: [Self; 2] = [Self::CooperativeSticky, Self::Range];
+
+    /// As members call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Range => "range",
+            Self::CooperativeSticky => "cooperative-sticky",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|assignor| assignor.name() == name)
+    }
+
+    /// Says who gets what: something, perhaps nothing, for each member.
+    pub(super) fn divide(self, members: &[GroupMember], topics: &Topics) -> Vec<BTreeSet<TopicPartition>> {
+        match self {
+            Self::Range => range(members, topics),
+            Self::CooperativeSticky => cooperative_sticky(members, topics),
+        }
+    }
+}
+
+/// The partitions of each topic.
+pub(super) type Topics = BTreeMap<Arc<str>, BTreeSet<i32>>;
+
+/// One member, as the leader knows it.
+#[derive(Clone, Debug)]
+pub(super) struct GroupMember {
+    pub(super) id: String,
+    pub(super) instance_id: Option<String>,
+    pub(super) subscription: Subscription,
+}
+
+impl GroupMember {
+    fn wants(&self, at: &TopicPartition) -> bool {
+        self.subscription.topics.contains(&at.topic)
+    }
+
+    /// Static members first, by the name that outlives them: so that a restart moves nothing.
+    fn rank(&self) -> (bool, &str) {
+        match &self.instance_id {
+            Some(instance_id) => (false, instance_id),
+            None => (true, &self.id),
+        }
+    }
+}
+
+fn range(members: &[GroupMember], topics: &Topics) -> Vec<BTreeSet<TopicPartition>> {
+    let mut shares = vec![BTreeSet::new(); members.len()];
+    for (topic, partitions) in topics {
+        let mut takers: Vec<(&GroupMember, &mut BTreeSet<TopicPartition>)> =
+            members.iter().zip(&mut shares).filter(|(member, _)| member.subscription.topics.contains(topic)).collect();
+        takers.sort_by(|(one, _), (other, _)| one.rank().cmp(&other.rank()));
+        let mut partitions = partitions.iter();
+        let (total, count) = (partitions.len(), takers.len());
+        for (place, (_, share)) in takers.into_iter().enumerate() {
+            let size = total / count + usize::from(place < total % count);
+            share.extend(partitions.by_ref().take(size).map(|&number| TopicPartition::new(Arc::clone(topic), number)));
+        }
+    }
+    shares
+}
+
+fn cooperative_sticky(members: &[GroupMember], topics: &Topics) -> Vec<BTreeSet<TopicPartition>> {
+    let all = topics.iter().flat_map(|(topic, partitions)| {
+        partitions.iter().map(|&number| TopicPartition::new(Arc::clone(topic), number))
+    });
+    let all: BTreeSet<TopicPartition> = all.collect();
+    let claims = claims(members, &all);
+    let mut shares = Shares { members, shares: vec![BTreeSet::new(); members.len()] };
+    let mut free = Vec::new();
+    for at in all {
+        match claims.get(&at).map(Vec::as_slice) {
+            Some(&[owner]) => shares.give(at, owner),
+            _ => free.push(at),
+        }
+    }
+    for at in free {
+        if let Some(taker) = shares.lightest(&at) {
+            shares.give(at, taker);
+        }
+    }
+    shares.level();
+    // What somebody else still has is given to nobody yet.
+    for (place, share) in shares.shares.iter_mut().enumerate() {
+        share.retain(|at| claims.get(at).is_none_or(|owners| owners.iter().all(|owner| *owner == place)));
+    }
+    shares.shares
+}
+
+/// Who has each partition: of several that say so, those who were given it last.
+fn claims(members: &[GroupMember], all: &BTreeSet<TopicPartition>) -> BTreeMap<TopicPartition, Vec<usize>> {
+    let mut claims: BTreeMap<TopicPartition, (Option<i32>, Vec<usize>)> = BTreeMap::new();
+    for (place, member) in members.iter().enumerate() {
+        let generation = member.subscription.generation;
+        for at in member.subscription.owned.iter().filter(|at| all.contains(at) && member.wants(at)) {
+            let (latest, owners) = claims.entry(at.clone()).or_default();
+            if generation > *latest {
+                owners.clear();
+                *latest = generation;
+            }
+            if generation == *latest {
+                owners.push(place);
+            }
+        }
+    }
+    claims.into_iter().map(|(at, (_, owners))| (at, owners)).collect()
+}
+
+/// What each member has so far, in the members' order.
+struct Shares<'a> {
+    members: &'a [GroupMember],
+    shares: Vec<BTreeSet<TopicPartition>>,
+}
+
+impl Shares<'_> {
+    fn give(&mut self, at: TopicPartition, taker: usize) {
+        if let Some(share) = self.shares.get_mut(taker) {
+            share.insert(at);
+        }
+    }
+
+    fn size(&self, place: usize) -> usize {
+        self.shares.get(place).map_or(0, BTreeSet::len)
+    }
+
+    /// Of those who want it, the one with the least.
+    fn lightest(&self, at: &TopicPartition) -> Option<usize> {
+        let takers = self.members.iter().enumerate().filter(|(_, member)| member.wants(at));
+        takers.map(|(place, _)| place).min_by_key(|place| self.size(*place))
+    }
+
+    /// Moves partitions from who has more to who has less until nothing is gained by it. Ends, since each move makes the sizes more
+    /// equal.
+    fn level(&mut self) {
+        while let Some((at, from, to)) = self.next_move() {
+            if let Some(share) = self.shares.get_mut(from) {
+                share.remove(&at);
+            }
+            self.give(at, to);
+        }
+    }
+
+    fn next_move(&self) -> Option<(TopicPartition, usize, usize)> {
+        let mut by_size: Vec<usize> = (0..self.shares.len()).collect();
+        by_size.sort_by_key(|place| Reverse(self.size(*place)));
+        for &from in &by_size {
+            for &to in by_size.iter().rev().take_while(|to| self.size(**to) + 1 < self.size(from)) {
+                let taker = self.members.get(to)?;
+                // The last ones move, as with `range`.
+                if let Some(at) = self.shares.get(from)?.iter().rev().find(|at| taker.wants(at)) {
+                    return Some((at.clone(), from, to));
+                }
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

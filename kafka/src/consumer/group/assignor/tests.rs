@@ -1,0 +1,134 @@
+//! Divisions, told as text: members with what they want and have, and what each then gets.
+
+use super::*;
+
+fn partitions(text: &str) -> BTreeSet<TopicPartition> {
+    text.split_whitespace()
+        .map(|at| {
+            let (topic, number) = at.split_at(1);
+            TopicPartition::new(topic, number.parse().unwrap())
+        })
+        .collect()
+}
+
+/// `topics: partitions that it has`.
+fn member(id: &str, text: &str, generation: i32) -> GroupMember {
+    let (topics, owned) = text.split_once(':').unwrap();
+    let topics = topics.chars().map(|topic| Arc::from(topic.to_string())).collect();
+    let subscription = Subscription { topics, owned: partitions(owned), generation: Some(generation) };
+    GroupMember { id: id.to_owned(), instance_id: None, subscription }
+}
+
+fn topics(counts: &[(&str, i32)]) -> Topics {
+    counts.iter().map(|(topic, count)| (Arc::from(*topic), (0..*count).collect())).collect()
+}
+
+fn members(texts: &[&str]) -> Vec<GroupMember> {
+    texts.iter().zip('a'..).map(|(text, id)| member(&id.to_string(), text, 1)).collect()
+}
+
+fn check(assignor: Assignor, counts: &[(&str, i32)], texts: &[&str], expected: &[&str]) {
+    let shares = assignor.divide(&members(texts), &topics(counts));
+    let expected: Vec<_> = expected.iter().map(|text| partitions(text)).collect();
+    assert_eq!(shares, expected, "{counts:?} {texts:?}");
+}
+
+#[test]
+fn range_gives_rows_of_each_topic() {
+    let check = |counts: &[_], texts: &[_], expected: &[_]| check(Assignor::Range, counts, texts, expected);
+    check(&[("t", 3)], &["t:"], &["t0 t1 t2"]);
+    check(&[("t", 5)], &["t:", "t:"], &["t0 t1 t2", "t3 t4"]);
+    check(&[("t", 3), ("u", 3)], &["tu:", "tu:"], &["t0 t1 u0 u1", "t2 u2"]);
+    check(&[("t", 2)], &["t:", "t:", "t:"], &["t0", "t1", ""]);
+    check(&[("t", 2), ("u", 2)], &["u:", "tu:"], &["u0", "t0 t1 u1"]);
+    check(&[("t", 2)], &["u:"], &[""]);
+    check(&[], &["t:"], &[""]);
+}
+
+#[test]
+fn static_members_have_their_place_by_their_own_name() {
+    let mut members = members(&["t:", "t:", "t:"]);
+    members[2].instance_id = Some("m".to_owned());
+    members[0].instance_id = Some("n".to_owned());
+    let shares = Assignor::Range.divide(&members, &topics(&[("t", 3)]));
+    assert_eq!(shares, [partitions("t1"), partitions("t2"), partitions("t0")]);
+}
+
+#[test]
+fn sticky_levels_and_otherwise_leaves_everything_where_it_is() {
+    let check = |counts: &[_], texts: &[_], expected: &[_]| check(Assignor::CooperativeSticky, counts, texts, expected);
+    check(&[("t", 3)], &["t:"], &["t0 t1 t2"]);
+    check(&[("t", 4)], &["t:", "t:"], &["t0 t2", "t1 t3"]);
+    // Balanced: nothing moves.
+    check(&[("t", 4)], &["t:t3 t0", "t:t1 t2"], &["t0 t3", "t1 t2"]);
+    check(&[("t", 3)], &["t:t1", "t:t0 t2"], &["t1", "t0 t2"]);
+    // One that is new gets nothing yet: its share is still somebody's.
+    check(&[("t", 4)], &["t:t0 t1 t2 t3", "t:"], &["t0 t1", ""]);
+    // Given up meanwhile.
+    check(&[("t", 4)], &["t:t0 t1", "t:"], &["t0 t1", "t2 t3"]);
+    // One has gone: the others share what it had, and only that.
+    check(&[("t", 6)], &["t:t0 t1", "t:t4 t5"], &["t0 t1 t2", "t3 t4 t5"]);
+    // Partitions that are new.
+    check(&[("t", 4)], &["t:t0", "t:t1"], &["t0 t2", "t1 t3"]);
+    // Over topics, and only to who wants them.
+    check(&[("t", 1), ("u", 1)], &["tu:", "tu:"], &["t0", "u0"]);
+    check(&[("t", 4), ("u", 2)], &["t:", "tu:"], &["t0 t2 t3", "t1 u0 u1"]);
+    check(&[("t", 2), ("u", 4)], &["t:t0 t1", "u:u0 u1", "u:u2 u3"], &["t0 t1", "u0 u1", "u2 u3"]);
+    // What there is no longer, or is no longer wanted, is no longer had.
+    check(&[("t", 1)], &["t:t0 t1 x0", "t:"], &["t0", ""]);
+    check(&[("t", 2)], &["u:t0 t1", "t:"], &["", "t0 t1"]);
+    check(&[], &["t:t0"], &[""]);
+}
+
+#[test]
+fn of_several_owners_the_latest_counts() {
+    let shares = |of_a, of_b| {
+        let members = [member("a", "t:t0 t1", of_a), member("b", "t:t1", of_b)];
+        Assignor::CooperativeSticky.divide(&members, &topics(&[("t", 2)]))
+    };
+    assert_eq!(shares(1, 2), [partitions("t0"), partitions("t1")]);
+    // Who of two is right cannot be told: it is given to neither, so that both give it up.
+    assert_eq!(shares(2, 2), [partitions("t0"), partitions("")]);
+}
+
+/// Whatever is done to a group, rounds of giving up and taking end soon: all partitions are had, by one each, in equal shares.
+#[test]
+fn sticky_settles() {
+    let mut state = 7_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    let mut members: Vec<GroupMember> = Vec::new();
+    for change in 0..300_u32 {
+        match random(3) {
+            0 if members.len() > 1 => drop(members.remove(random(members.len()))),
+            _ if members.len() < 7 => members.push(member(&change.to_string(), "tu:", -1)),
+            _ => {}
+        }
+        let topics = topics(&[("t", i32::try_from(random(9)).unwrap()), ("u", 5)]);
+        let total: usize = topics.values().map(BTreeSet::len).sum();
+        let mut generation = 0;
+        loop {
+            generation += 1;
+            let shares = Assignor::CooperativeSticky.divide(&members, &topics);
+            let mut moves = false;
+            for (member, share) in members.iter_mut().zip(&shares) {
+                let owned = &mut member.subscription.owned;
+                for other in &shares {
+                    assert!(std::ptr::eq(other, share) || other.is_disjoint(share), "two owners of {share:?}");
+                }
+                moves |= !owned.is_subset(share);
+                *owned = share.clone();
+                member.subscription.generation = Some(generation);
+            }
+            if !moves {
+                let sizes: Vec<usize> = shares.iter().map(BTreeSet::len).collect();
+                assert_eq!(sizes.iter().sum::<usize>(), total, "{shares:?}");
+                assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1, "{sizes:?}");
+                break;
+            }
+            assert!(generation <= 3, "the group does not come to rest: {shares:?}");
+        }
+    }
+}

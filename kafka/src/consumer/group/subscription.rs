@@ -1,0 +1,160 @@
+//! What members of a classic group tell each other through the coordinator, as bytes that Kafka's own members understand: what each
+//! wants and has ([ConsumerProtocolSubscription](https://github.com/apache/kafka/blob/trunk/clients/src/main/resources/common/message/ConsumerProtocolSubscription.json)),
+//! and what it gets. Knows nothing of how the partitions are divided.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
+use kafka_protocol::messages::{consumer_protocol_assignment, consumer_protocol_subscription};
+use kafka_protocol::protocol::{Encodable, StrBytes};
+
+use crate::error::{Error, Result};
+use crate::protocol::{Malformed, Reader, by_topic, text, topic_name};
+use crate::types::TopicPartition;
+
+/// With what a member has, since when, and its rack. Who knows only an older version reads the beginning.
+const SUBSCRIPTION_VERSION: i16 = 3;
+/// All versions are alike.
+const ASSIGNMENT_VERSION: i16 = 0;
+
+/// What a member wants and has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Subscription {
+    pub(super) topics: BTreeSet<Arc<str>>,
+    pub(super) owned: BTreeSet<TopicPartition>,
+    /// The generation that it was given them in; `None`: in no known one.
+    pub(super) generation: Option<i32>,
+}
+
+impl Subscription {
+    /// As a member sends it. The generation stands there twice: members before Kafka 3.3 look for it in the user data.
+    pub(super) fn encode(&self, rack: Option<&str>) -> Result<Bytes> {
+        let generation = self.generation.unwrap_or(-1);
+        let owned = by_topic(self.owned.iter().map(|at| (at, at.partition))).into_iter().map(|(topic, partitions)| {
+            consumer_protocol_subscription::TopicPartition::default()
+                .with_topic(topic_name(topic))
+                .with_partitions(partitions)
+        });
+        let message = ConsumerProtocolSubscription::default()
+            .with_topics(self.topics.iter().map(|topic| StrBytes::from_string(topic.to_string())).collect())
+            .with_user_data(Some(Bytes::copy_from_slice(&generation.to_be_bytes())))
+            .with_owned_partitions(owned.collect())
+            .with_generation_id(generation)
+            .with_rack_id(rack.map(text));
+        encode(&message, SUBSCRIPTION_VERSION)
+    }
+
+    /// As a member has sent it, of whatever version.
+    pub(super) fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+        let mut from = Reader::new(bytes, false);
+        let version = from.i16()?;
+        let topics = from.array(2, Reader::string)?.into_iter().map(Arc::from).collect();
+        from.nullable_bytes()?; // user data: belongs to assignors that we do not know
+        let owned = if version >= 1 { partitions(&mut from)? } else { BTreeSet::new() };
+        let generation = if version >= 2 { from.optional_i32()? } else { None };
+        Ok(Self { topics, owned, generation })
+    }
+}
+
+/// What a member gets, as the leader sends it.
+pub(super) fn encode_assignment(assigned: &BTreeSet<TopicPartition>) -> Result<Bytes> {
+    let assigned = by_topic(assigned.iter().map(|at| (at, at.partition))).into_iter().map(|(topic, partitions)| {
+        consumer_protocol_assignment::TopicPartition::default()
+            .with_topic(topic_name(topic))
+            .with_partitions(partitions)
+    });
+    encode(&ConsumerProtocolAssignment::default().with_assigned_partitions(assigned.collect()), ASSIGNMENT_VERSION)
+}
+
+/// What we get, as a leader has sent it. No bytes at all: nothing.
+pub(super) fn decode_assignment(bytes: Bytes) -> Result<BTreeSet<TopicPartition>, Malformed> {
+    if bytes.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let mut from = Reader::new(bytes, false);
+    from.i16()?; // version
+    partitions(&mut from)
+}
+
+/// The version, then the message.
+fn encode(message: &impl Encodable, version: i16) -> Result<Bytes> {
+    let mut bytes = BytesMut::new();
+    bytes.put_i16(version);
+    let unencodable = |error| Error::Config(format!("the group cannot be told: {error}"));
+    message.encode(&mut bytes, version).map_err(unencodable)?;
+    Ok(bytes.freeze())
+}
+
+fn partitions(from: &mut Reader) -> Result<BTreeSet<TopicPartition>, Malformed> {
+    let topics = from.array(6, |from| {
+        let topic: Arc<str> = from.string()?.into();
+        let partitions = from.array(4, Reader::i32)?;
+        Ok(partitions.into_iter().map(move |partition| TopicPartition::new(Arc::clone(&topic), partition)))
+    })?;
+    Ok(topics.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(topic: &str, partition: i32) -> TopicPartition {
+        TopicPartition::new(topic, partition)
+    }
+
+    #[test]
+    fn a_subscription_is_read_as_it_was_sent() {
+        let check = |subscription: Subscription| {
+            assert_eq!(Subscription::decode(subscription.encode(Some("rack")).unwrap()), Ok(subscription.clone()));
+            assert_eq!(Subscription::decode(subscription.encode(None).unwrap()), Ok(subscription));
+        };
+        check(Subscription::default());
+        check(Subscription {
+            topics: ["a".into(), "b".into()].into(),
+            owned: [at("a", 0), at("a", 7), at("c", 1)].into(),
+            generation: Some(5),
+        });
+    }
+
+    /// As Java's `ConsumerProtocol` writes them, byte for byte.
+    #[test]
+    fn bytes_are_those_of_kafkas_own_members() {
+        let subscription =
+            Subscription { topics: ["t".into()].into(), owned: [at("t", 2)].into(), generation: Some(9) };
+        let expected =
+            b"\0\x03\0\0\0\x01\0\x01t\0\0\0\x04\0\0\0\x09\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\x02\0\0\0\x09\0\x02r1";
+        assert_eq!(subscription.encode(Some("r1")).unwrap(), &expected[..]);
+        // Version 0, without user data; version 1, with partitions; one from the future.
+        let check = |bytes: &'static [u8], owned: &[TopicPartition], generation| {
+            let read = Subscription::decode(Bytes::from_static(bytes)).unwrap();
+            let expected =
+                Subscription { topics: ["t".into()].into(), owned: owned.iter().cloned().collect(), generation };
+            assert_eq!(read, expected);
+        };
+        check(b"\0\0\0\0\0\x01\0\x01t\xff\xff\xff\xff", &[], None);
+        check(b"\0\x01\0\0\0\x01\0\x01t\0\0\0\0\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\x02", &[at("t", 2)], None);
+        let future =
+            b"\0\x09\0\0\0\x01\0\x01t\xff\xff\xff\xff\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\x02\0\0\0\x05\0\x01rwhatever";
+        check(future, &[at("t", 2)], Some(5));
+    }
+
+    #[test]
+    fn an_assignment_is_read_as_it_was_sent() {
+        let assigned: BTreeSet<_> = [at("a", 0), at("a", 1), at("b", 0)].into();
+        let bytes = encode_assignment(&assigned).unwrap();
+        let expected = b"\0\0\0\0\0\x02\0\x01a\0\0\0\x02\0\0\0\0\0\0\0\x01\0\x01b\0\0\0\x01\0\0\0\0\xff\xff\xff\xff";
+        assert_eq!(bytes, &expected[..]);
+        assert_eq!(decode_assignment(bytes), Ok(assigned));
+        assert_eq!(decode_assignment(Bytes::new()), Ok(BTreeSet::new()));
+    }
+
+    #[test]
+    fn bytes_that_are_none_are_refused() {
+        for bytes in [&b"\0"[..], b"\0\0\x7f\xff\xff\xff", b"\0\x01\0\0\0\x01\0\x02t", b"\0\0\xff\xff\xff\xf0"] {
+            assert!(Subscription::decode(Bytes::from_static(bytes)).is_err(), "{bytes:?}");
+            assert!(decode_assignment(Bytes::from_static(bytes)).is_err(), "{bytes:?}");
+        }
+    }
+}
