@@ -13,7 +13,7 @@ use crate::protocol::{
     OffsetCommitRequest, OffsetFetchRequest, OffsetSpec, Request,
 };
 use crate::record_batch::PartitionReader;
-use crate::types::{Address, CommittedOffset, IsolationLevel, TopicId, TopicPartition};
+use crate::types::{Address, CommittedOffset, IsolationLevel, Member, TopicId, TopicPartition};
 
 /// First offset of a partition's log, and its end for an isolation level; or why the leader does not say.
 pub type LogOffsets = Result<(i64, i64)>;
@@ -111,18 +111,22 @@ impl Client {
         Ok(committed)
     }
 
-    /// Commits offsets for a group that has no members; for each partition, why it was refused, if it was.
-    pub fn commit(
+    /// Commits offsets, as a member of the group or for one that has none; for each partition, why it was refused, if it was.
+    pub(crate) fn commit(
         &mut self,
         group: &str,
+        member: Option<Member>,
         offsets: Vec<(TopicPartition, CommittedOffset)>,
     ) -> Result<Vec<(TopicPartition, Option<Error>)>> {
-        let request = OffsetCommitRequest { group: group.to_owned(), offsets };
+        let is_member = member.is_some();
+        let request = OffsetCommitRequest { group: group.to_owned(), member, offsets };
         let (coordinator, answer) = self.call_coordinator(group, &request)?;
         let mut outcomes = Vec::with_capacity(answer.len());
         for (at, refusal) in answer {
             let mut refusal = refusal.map(|code| self.refused(&coordinator, "OffsetCommit", code, &at));
-            if let Some(Error::Broker { code: ErrorCode::UNKNOWN_MEMBER_ID, subject, .. }) = &mut refusal {
+            if let Some(Error::Broker { code: ErrorCode::UNKNOWN_MEMBER_ID, subject, .. }) = &mut refusal
+                && !is_member
+            {
                 // The code alone helps nobody: we are no member, and claim to be none.
                 *subject = format!("{at} (another program is a member of group '{group}')");
             }
@@ -242,15 +246,19 @@ impl Client {
         Error::Broker { address: address.clone(), request, code, subject: at.to_string() }
     }
 
-    fn call_coordinator<R: Request>(&mut self, group: &str, request: &R) -> Result<(Address, R::Response)> {
+    /// A question to the broker that coordinates a group.
+    pub(crate) fn call_coordinator<R: Request>(&mut self, group: &str, request: &R) -> Result<(Address, R::Response)> {
         let known = self.coordinator.take().filter(|(of, _)| of == group);
         let address = match known {
             Some((_, address)) => address,
             None => self.find_coordinator(group)?,
         };
-        let answer = self.call(&address, request)?;
-        self.coordinator = Some((group.to_owned(), address.clone()));
-        Ok((address, answer))
+        let answer = self.call(&address, request);
+        // Who refuses for good knows the group; a refusal of the moment may mean that another one does.
+        if !answer.as_ref().is_err_and(Error::is_retriable) {
+            self.coordinator = Some((group.to_owned(), address.clone()));
+        }
+        Ok((address, answer?))
     }
 
     fn find_coordinator(&mut self, group: &str) -> Result<Address> {

@@ -20,6 +20,7 @@ impl Consumer {
     }
 
     pub(super) fn take_metadata(&mut self, metadata: Metadata, now: Instant) -> Result<()> {
+        self.sharing.join(&self.config, &self.answers_to)?;
         if let Some(cluster_id) = &metadata.cluster_id
             && **cluster_id != *self.cluster_id
         {
@@ -58,6 +59,9 @@ impl Consumer {
         self.topics_seen.insert(Arc::clone(&topic.name));
         for metadata in &topic.partitions {
             let at = TopicPartition::new(Arc::clone(&topic.name), metadata.partition);
+            if !self.is_ours(&at) {
+                continue;
+            }
             let retry = self.config.retry;
             let partition = self.partitions.entry(at).or_insert_with(|| Partition::new(retry));
             partition.topic_id = topic.id.or(partition.topic_id);
@@ -233,6 +237,7 @@ impl Consumer {
             self.partitions.remove(at);
             self.commits_pending.remove(at);
         }
+        self.tell_given_up();
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Consumer;
+use super::group::GroupProtocol;
 use crate::backoff::RetryPolicy;
 use crate::connection::ConnectionSettings;
 use crate::error::{Error, Result};
@@ -25,6 +26,7 @@ pub struct Builder {
     pub(super) topics: Vec<Arc<str>>,
     pub(super) group: String,
     pub(super) isolation: IsolationLevel,
+    pub(super) group_protocol: GroupProtocol,
     pub(super) rack: Option<String>,
     pub(super) fetch_bytes_max: u32,
     pub(super) fetch_wait: Duration,
@@ -40,6 +42,7 @@ impl Builder {
             topics: Vec::new(),
             group: String::new(),
             isolation: IsolationLevel::default(),
+            group_protocol: GroupProtocol::None,
             rack: None,
             fetch_bytes_max: FETCH_BYTES_MAX_DEFAULT,
             fetch_wait: FETCH_WAIT,
@@ -63,6 +66,13 @@ impl Builder {
     #[must_use]
     pub fn with_group(mut self, group: impl Into<String>) -> Self {
         self.group = group.into();
+        self
+    }
+
+    /// How the group's partitions are shared; by default not at all.
+    #[must_use]
+    pub fn with_group_protocol(mut self, protocol: GroupProtocol) -> Self {
+        self.group_protocol = protocol;
         self
     }
 

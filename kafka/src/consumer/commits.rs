@@ -28,7 +28,8 @@ impl Consumer {
     /// It is not overwritten; the partition is [lost](Event::Lost) and [assigned](Event::Assigned) again.
     pub fn commit(&mut self, positions: Vec<Start>, metadata: &str) {
         for position in positions {
-            if self.partitions.get(&position.partition).is_some_and(|partition| partition.phase == Phase::Reading) {
+            let phase = self.partitions.get(&position.partition).map(|partition| partition.phase);
+            if matches!(phase, Some(Phase::Reading | Phase::Revoked)) {
                 self.commit_later(position, metadata);
             }
         }
@@ -44,10 +45,12 @@ impl Consumer {
             if now >= deadline {
                 return Ok(false);
             }
-            if !self.control_under_way {
+            if !self.control_under_way && self.commit_pause.is_over(now) {
                 self.control_under_way = self.ask_commit(|_| true)?;
             }
-            if let Ok(answer) = self.answers.recv_timeout(deadline - now) {
+            let until =
+                self.commit_pause.until().filter(|until| *until > now).map_or(deadline, |until| until.min(deadline));
+            if let Ok(answer) = self.answers.recv_timeout(until - now) {
                 self.handle(answer)?;
             }
             match self.events.pop_back() {
@@ -74,10 +77,10 @@ impl Consumer {
         if commits.is_empty() {
             return Ok(false);
         }
-        let group = self.config.group.clone();
+        let (group, member) = (self.config.group.clone(), self.member());
         self.commits_under_way = true;
         self.ask(move |control| {
-            let result = control.commit(&group, &commits);
+            let result = control.commit(&group, member, &commits);
             Answer::Committed { commits, result }
         })
     }
@@ -130,6 +133,11 @@ impl Consumer {
         }
         if !foreign.is_empty() {
             self.events.push_back(Ok(Event::Lost(foreign)));
+        }
+        if refused.as_ref().is_some_and(|error| self.is_of_another_division(error)) {
+            // The new one is about to be told: then they are committed in its name, or dropped.
+            self.commit_pause.hold(now + self.config.retry.initial);
+            return Ok(());
         }
         if let Some(error) = refused {
             // Perhaps the topic was deleted.

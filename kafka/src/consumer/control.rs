@@ -8,8 +8,8 @@ use super::builder::Builder;
 use super::commits::Commit;
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::protocol::Metadata;
-use crate::types::{CommittedOffset, IsolationLevel, TopicPartition};
+use crate::protocol::{LeaveGroupRequest, Metadata};
+use crate::types::{CommittedOffset, IsolationLevel, Member, TopicPartition};
 
 /// What is known of a partition's position.
 #[derive(Debug)]
@@ -61,12 +61,17 @@ impl Control {
         Ok(offsets.into_iter().map(|(partition, log)| Facts { partition, committed: None, log }).collect())
     }
 
-    /// Commits, but leaves alone what neither we committed (told by the metadata) nor was there when we began.
+    /// Commits. Of a group that has no members, leaves alone what neither we committed (told by the metadata) nor was there when
+    /// we began; in one that has, nobody but the partition's owner can commit.
     pub(super) fn commit(
         &mut self,
         group: &str,
+        member: Option<Member>,
         commits: &BTreeMap<TopicPartition, Commit>,
     ) -> Result<Vec<(TopicPartition, CommitOutcome)>> {
+        if member.is_some() {
+            return self.commit_all(group, member, commits);
+        }
         let partitions: Vec<TopicPartition> = commits.keys().cloned().collect();
         let committed = self.client.committed(group, &partitions)?;
         let is_foreign = |at: &TopicPartition, commit: &Commit| {
@@ -77,11 +82,25 @@ impl Control {
         let (foreign, ours): (Vec<_>, Vec<_>) = commits.iter().partition(|(at, commit)| is_foreign(at, commit));
         let mut outcomes: Vec<_> = foreign.into_iter().map(|(at, _)| (at.clone(), CommitOutcome::Foreign)).collect();
         if !ours.is_empty() {
-            let offsets = ours.into_iter().map(|(at, commit)| (at.clone(), commit.offset.clone())).collect();
-            for (at, refused) in self.client.commit(group, offsets)? {
-                outcomes.push((at, refused.map_or(CommitOutcome::Committed, CommitOutcome::Refused)));
-            }
+            outcomes.extend(self.commit_all(group, None, ours)?);
         }
         Ok(outcomes)
+    }
+
+    fn commit_all<'a>(
+        &mut self,
+        group: &str,
+        member: Option<Member>,
+        commits: impl IntoIterator<Item = (&'a TopicPartition, &'a Commit)>,
+    ) -> Result<Vec<(TopicPartition, CommitOutcome)>> {
+        let offsets = commits.into_iter().map(|(at, commit)| (at.clone(), commit.offset.clone())).collect();
+        let outcomes = self.client.commit(group, member, offsets)?.into_iter();
+        let outcome = |refused: Option<Error>| refused.map_or(CommitOutcome::Committed, CommitOutcome::Refused);
+        Ok(outcomes.map(|(at, refused)| (at, outcome(refused))).collect())
+    }
+
+    /// Takes a static member out of its group.
+    pub(super) fn leave(&mut self, request: &LeaveGroupRequest) -> Result<()> {
+        self.client.call_coordinator(&request.group, request).map(drop)
     }
 }

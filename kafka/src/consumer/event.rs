@@ -16,6 +16,9 @@ pub enum Event {
     Assigned(Vec<Assignment>),
     /// Partitions that were claimed where they were told to [start](super::Consumer::start): their records come from now on.
     Started(Vec<TopicPartition>),
+    /// The members of the group are about to divide the partitions anew, and each of ours may be gone then: commit what is done, with
+    /// [`flush`](super::Consumer::flush). The next [`poll`](super::Consumer::poll) goes on; what stays ours is read on from where it is.
+    Rebalancing,
     /// Partitions that another member will get: finish with them, commit, then
     /// [`release`](super::Consumer::release) them. No more of their records come.
     Revoked(Vec<TopicPartition>),

@@ -11,6 +11,8 @@ mod commits;
 mod control;
 mod event;
 mod fetching;
+mod group;
+mod membership;
 mod partition;
 mod pause;
 #[cfg(test)]
@@ -23,10 +25,13 @@ use std::time::{Duration, Instant};
 
 pub use builder::{Builder, FETCH_BYTES_MAX_DEFAULT};
 pub use event::{Assignment, Event, OutOfRange, PartitionRecords, Retrying, Start};
+pub use group::GroupProtocol;
 
 use broker::Broker;
 use commits::Commit;
 use control::{CommitOutcome, Control, Facts};
+use group::News;
+use membership::Sharing;
 use partition::{Partition, Phase};
 use pause::{Pause, after};
 
@@ -47,6 +52,10 @@ enum Answer {
     LogOffsets(Result<Vec<Facts>>),
     /// What came of a commit.
     Committed { commits: BTreeMap<TopicPartition, Commit>, result: Result<Vec<(TopicPartition, CommitOutcome)>> },
+    /// What happened in the group.
+    Group(News),
+    /// The control thread has left the group in our name.
+    Left(Result<()>),
     /// A fetch has ended.
     Fetched { broker: i32, serial: u64, request: FetchRequest, result: Result<FetchResponse> },
 }
@@ -65,6 +74,8 @@ pub struct Consumer {
     facts_pause: Pause,
     commit_pause: Pause,
 
+    /// Who else reads, and what is ours.
+    sharing: Sharing,
     cluster_id: Arc<str>,
     metadata_due: Instant,
     /// Topics that metadata has shown, with all their partitions.
@@ -95,6 +106,7 @@ impl Consumer {
         let (answers_to, answers) = channel();
         Ok(Self {
             control: Worker::spawn("kafka-control", Control::new(&config))?,
+            sharing: Sharing::new(&config.group_protocol),
             control_under_way: false,
             metadata_pause: Pause::new(config.retry),
             facts_pause: Pause::new(config.retry),
@@ -128,11 +140,14 @@ impl Consumer {
     /// An error is final: what waiting may cure is an [`Event::Retrying`].
     pub fn poll(&mut self, timeout: Duration, records_max: usize) -> Result<Event> {
         let deadline = after(Instant::now(), timeout);
+        // The user has handled what the last one gave.
+        self.sharing.answer();
         loop {
             while let Ok(answer) = self.answers.try_recv() {
                 self.handle(answer)?;
             }
             if let Some(event) = self.events.pop_front() {
+                self.sharing.note_given(&event);
                 return event;
             }
             let now = Instant::now();
@@ -159,6 +174,7 @@ impl Consumer {
     /// to come but new partitions.
     pub fn is_settled(&self) -> bool {
         self.config.topics.iter().all(|topic| self.topics_seen.contains(topic))
+            && self.is_division_settled()
             && self.partitions.values().all(|partition| partition.phase == Phase::Reading && !partition.is_beyond_end)
     }
 
@@ -195,6 +211,8 @@ impl Consumer {
                     }
                 }
             }
+            Answer::Group(news) => self.take_news(news, now)?,
+            Answer::Left(result) => self.left_by_control(result),
             Answer::Fetched { broker, serial, request, result } => {
                 self.take_fetch(broker, serial, &request, result, now)?;
             }
@@ -245,7 +263,7 @@ impl Consumer {
         let partitions = self.partitions.values().map(|partition| &partition.pause);
         let control = [&self.commit_pause, &self.facts_pause, &self.metadata_pause];
         let pauses = brokers.chain(partitions).chain(control).filter_map(Pause::until);
-        pauses.chain([self.metadata_due]).filter(|at| *at > now).min()
+        pauses.chain([self.metadata_due]).chain(self.sharing.held_until()).filter(|at| *at > now).min()
     }
 
     /// A failure of one partition: it waits, and metadata is asked again, for its leader may have moved.

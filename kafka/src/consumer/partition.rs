@@ -30,6 +30,8 @@ pub(super) enum Phase {
     Reading,
     /// The leader refused the position; what the log holds is still to be asked.
     OutOfRange,
+    /// Another member will get it; the user is finishing with it.
+    Revoked,
 }
 
 /// Whom to fetch from

@@ -38,9 +38,11 @@ impl Pause {
 
     /// It failed once more: how long it waits now; an error if it is of no use to wait, or has been tried often enough.
     pub(super) fn failed(&mut self, error: Error, now: Instant) -> Result<Retrying> {
-        if !error.is_retriable() {
-            return Err(error);
-        }
+        if error.is_retriable() { self.again(error, now) } else { Err(error) }
+    }
+
+    /// The same of an error that the caller knows to be of the moment.
+    pub(super) fn again(&mut self, error: Error, now: Instant) -> Result<Retrying> {
         let Some(wait) = self.backoff.next_wait() else {
             return Err(Error::RetriesExhausted { attempts: self.backoff.attempt(), source: Box::new(error) });
         };

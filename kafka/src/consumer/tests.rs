@@ -1,6 +1,8 @@
 //! The consumer's decisions: each answer is made up and handed in, so that any order of events can be had. No broker is called,
 //! unless a test brings one along.
 
+mod membership;
+
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::num::NonZeroU32;

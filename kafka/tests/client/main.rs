@@ -6,5 +6,6 @@
 
 mod cluster;
 mod consumer;
+mod groups;
 mod peer;
 mod support;

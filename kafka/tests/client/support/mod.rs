@@ -51,6 +51,7 @@ pub struct Reader {
     pub assigned: Vec<Assignment>,
     pub started: Vec<TopicPartition>,
     pub lost: Vec<TopicPartition>,
+    pub revoked: Vec<TopicPartition>,
     pub out_of_range: Vec<OutOfRange>,
     pub retried: Vec<Retrying>,
 }
@@ -70,6 +71,7 @@ impl Reader {
             assigned: Vec::new(),
             started: Vec::new(),
             lost: Vec::new(),
+            revoked: Vec::new(),
             out_of_range: Vec::new(),
             retried: Vec::new(),
         }
@@ -119,7 +121,15 @@ impl Reader {
             Event::OutOfRange(range) => self.out_of_range.push(range),
             Event::Started(partitions) => self.started.extend(partitions),
             Event::Retrying(retrying) => self.retried.push(retrying),
-            Event::Revoked(partitions) => panic!("{partitions:?} revoked without a group"),
+            Event::Revoked(partitions) => {
+                self.commit();
+                self.consumer.release(&partitions);
+                for at in &partitions {
+                    self.positions.remove(at);
+                }
+                self.revoked.extend(partitions);
+            }
+            Event::Rebalancing => self.commit(),
             Event::Idle => {}
         }
         Ok(())

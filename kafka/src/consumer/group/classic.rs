@@ -1,0 +1,206 @@
+//! The classic protocol: members join, one of them divides the partitions, each is told its part
+//! ([group membership](https://kafka.apache.org/protocol#The_Messages_JoinGroup)). Knows the requests, not when they are due.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::assignor::{Assignor, GroupMember, Topics};
+use super::subscription::{self, Subscription};
+use super::{BEATS_PER_SESSION, Beat, Divided, Protocol, REBALANCE_TIMEOUT};
+use crate::client::Client;
+use crate::consumer::builder::Builder;
+use crate::error::{Error, ErrorCode, Result};
+use crate::protocol::{
+    HeartbeatRequest, JoinGroupRequest, JoinedMember, LeaveGroupRequest, Malformed, Request, SyncGroupRequest,
+};
+use crate::types::{Address, Member, TopicPartition};
+
+/// Longest time between two signs of life: Kafka's own consumer takes the same (`heartbeat.interval.ms`). A member hears of a change with
+/// the next one.
+const INTERVAL_MAX: Duration = Duration::from_secs(3);
+/// The epoch of one who is no member.
+const GENERATION_NONE: i32 = -1;
+
+/// A static member of a classic group.
+pub(super) struct Classic {
+    group: String,
+    instance_id: String,
+    session_timeout: Duration,
+    topics: BTreeSet<Arc<str>>,
+    rack: Option<String>,
+    /// As the coordinator called us last.
+    member: Member,
+    leads: Option<Leading>,
+    metadata_age_max: Duration,
+}
+
+/// What the leader has divided, and when it looks whether there is more.
+struct Leading {
+    topics: Topics,
+    look_at: Instant,
+}
+
+impl Classic {
+    pub(super) fn new(config: &Builder, instance_id: &str, session_timeout: Duration) -> Self {
+        let instance_id = instance_id.to_owned();
+        let member = Member { id: String::new(), instance_id: Some(instance_id.clone()), epoch: GENERATION_NONE };
+        Self {
+            group: config.group.clone(),
+            instance_id,
+            session_timeout,
+            topics: config.topics.iter().cloned().collect(),
+            rack: config.rack.clone(),
+            member,
+            leads: None,
+            metadata_age_max: config.metadata_age_max,
+        }
+    }
+
+    fn join_request(&self, owned: &BTreeSet<TopicPartition>) -> Result<JoinGroupRequest> {
+        let subscription = Subscription {
+            topics: self.topics.clone(),
+            owned: owned.clone(),
+            generation: Some(self.member.epoch).filter(|generation| *generation >= 0),
+        };
+        let bytes = subscription.encode(self.rack.as_deref())?;
+        Ok(JoinGroupRequest {
+            group: self.group.clone(),
+            member_id: self.member.id.clone(),
+            instance_id: self.instance_id.clone(),
+            session_timeout: self.session_timeout,
+            rebalance_timeout: REBALANCE_TIMEOUT,
+            assignors: Assignor::ALL.map(|assignor| (assignor.name(), bytes.clone())).into(),
+        })
+    }
+
+    /// The leader's work: everybody's part, by member id.
+    fn divide(
+        &mut self,
+        client: &mut Client,
+        assignor: Assignor,
+        joined: Vec<JoinedMember>,
+    ) -> Result<Vec<(String, bytes::Bytes)>> {
+        let members: Vec<GroupMember> = joined.into_iter().map(group_member).collect();
+        let wanted: BTreeSet<Arc<str>> =
+            members.iter().flat_map(|member| member.subscription.topics.iter().cloned()).collect();
+        let topics = partitions_of(client, wanted)?;
+        let shares = assignor.divide(&members, &topics);
+        self.lead(topics);
+        members
+            .into_iter()
+            .zip(&shares)
+            .map(|(member, share)| Ok((member.id, subscription::encode_assignment(share)?)))
+            .collect()
+    }
+
+    fn lead(&mut self, topics: Topics) {
+        self.leads = Some(Leading { topics, look_at: Instant::now() + self.metadata_age_max });
+    }
+
+    /// Whether there are other partitions to divide than those that we, as the leader, have divided. What cannot be had now is
+    /// looked for the next time.
+    fn topics_have_changed(&mut self, client: &mut Client) -> bool {
+        let Some(leading) = self.leads.as_mut().filter(|leading| leading.look_at <= Instant::now()) else {
+            return false;
+        };
+        leading.look_at = Instant::now() + self.metadata_age_max;
+        let known = leading.topics.keys().cloned().collect();
+        partitions_of(client, known).is_ok_and(|topics| topics != leading.topics)
+    }
+}
+
+impl Protocol for Classic {
+    fn divides_by_joining(&self) -> bool {
+        true
+    }
+
+    fn join(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Divided> {
+        self.leads = None;
+        let request = self.join_request(owned)?;
+        let (coordinator, joined) = client.call_coordinator(&self.group, &request)?;
+        self.member = Member { id: joined.member_id, epoch: joined.generation, ..self.member.clone() };
+        let Some(assignor) = Assignor::named(&joined.assignor) else {
+            return Err(malformed::<JoinGroupRequest>(coordinator, format!("assignor '{}'", joined.assignor)));
+        };
+        let assignments = match joined.leads {
+            Some(leadership) if leadership.skips_assignment => {
+                let members = leadership.members.into_iter().map(group_member);
+                let wanted = members.flat_map(|member| member.subscription.topics).collect();
+                self.lead(partitions_of(client, wanted)?);
+                Vec::new()
+            }
+            Some(leadership) => self.divide(client, assignor, leadership.members)?,
+            None => Vec::new(),
+        };
+        let request = SyncGroupRequest {
+            group: self.group.clone(),
+            member: self.member.clone(),
+            assignor: joined.assignor,
+            assignments,
+            rebalance_timeout: REBALANCE_TIMEOUT,
+        };
+        let (coordinator, assignment) = client.call_coordinator(&self.group, &request)?;
+        let partitions = subscription::decode_assignment(assignment)
+            .map_err(|Malformed(detail)| malformed::<SyncGroupRequest>(coordinator, detail))?;
+        Ok(Divided { partitions, in_turn: assignor == Assignor::CooperativeSticky })
+    }
+
+    fn beat(&mut self, client: &mut Client, _owned: &BTreeSet<TopicPartition>) -> Result<Beat> {
+        let request = HeartbeatRequest { group: self.group.clone(), member: self.member.clone() };
+        match client.call_coordinator(&self.group, &request) {
+            Ok(_) if self.topics_have_changed(client) => Ok(Beat::Rebalance),
+            Ok(_) => Ok(Beat::Steady),
+            Err(Error::Broker { code: ErrorCode::REBALANCE_IN_PROGRESS, .. }) => Ok(Beat::Rebalance),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn interval(&self) -> Duration {
+        INTERVAL_MAX.min(self.session_timeout / BEATS_PER_SESSION)
+    }
+
+    fn member(&self) -> Member {
+        self.member.clone()
+    }
+
+    fn forget(&mut self) {
+        self.member = Member { id: String::new(), epoch: GENERATION_NONE, ..self.member.clone() };
+        self.leads = None;
+    }
+
+    fn leave(&mut self, client: &mut Client) -> Result<()> {
+        let request = LeaveGroupRequest {
+            group: self.group.clone(),
+            member_id: self.member.id.clone(),
+            instance_id: self.instance_id.clone(),
+        };
+        client.call_coordinator(&self.group, &request).map(drop)
+    }
+}
+
+/// A member that says what nobody understands wants nothing, and does not keep the others from what they want.
+fn group_member(joined: JoinedMember) -> GroupMember {
+    let JoinedMember { member_id, instance_id, subscription } = joined;
+    let subscription = Subscription::decode(subscription).unwrap_or_else(|malformed| {
+        log::warn!(
+            "member '{member_id}' of the group gets no partitions: its subscription is not understood: {malformed}"
+        );
+        Subscription::default()
+    });
+    GroupMember { id: member_id, instance_id, subscription }
+}
+
+/// What there is of topics: nothing of those that do not exist.
+fn partitions_of(client: &mut Client, topics: BTreeSet<Arc<str>>) -> Result<Topics> {
+    let metadata = client.metadata(topics.into_iter().collect())?;
+    let partitions = metadata.topics.into_iter().map(|topic| {
+        let numbers = topic.partitions.iter().map(|partition| partition.partition).collect();
+        (topic.name, numbers)
+    });
+    Ok(partitions.collect())
+}
+
+fn malformed<R: Request>(address: Address, detail: String) -> Error {
+    Error::Malformed { address, request: R::NAME, detail }
+}

@@ -1,0 +1,264 @@
+//! The life of a member, with a protocol whose answers are made up: what is told, what is asked, what is waited for.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use super::*;
+
+/// What the protocol says next, and what it has been asked so far.
+#[derive(Clone, Default)]
+struct Script {
+    joins: Arc<Mutex<VecDeque<Result<Divided>>>>,
+    beats: Arc<Mutex<VecDeque<Result<Beat>>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Script {
+    fn note(&self, what: String) {
+        let mut asked = self.asked.lock().unwrap();
+        if asked.last() != Some(&what) {
+            asked.push(what);
+        }
+    }
+}
+
+struct Made {
+    script: Script,
+    classic: bool,
+}
+
+impl Protocol for Made {
+    fn divides_by_joining(&self) -> bool {
+        self.classic
+    }
+
+    fn join(&mut self, _: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Divided> {
+        self.script.note(format!("join with {}", numbers(owned)));
+        self.script.joins.lock().unwrap().pop_front().unwrap_or_else(|| Err(refusal(ErrorCode::NOT_COORDINATOR)))
+    }
+
+    fn beat(&mut self, _: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Beat> {
+        self.script.note(format!("beat with {}", numbers(owned)));
+        self.script.beats.lock().unwrap().pop_front().unwrap_or(Ok(Beat::Steady))
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn member(&self) -> Member {
+        Member { id: "m".to_owned(), instance_id: None, epoch: 1 }
+    }
+
+    fn forget(&mut self) {
+        self.script.note("forget".to_owned());
+    }
+
+    fn leave(&mut self, _: &mut Client) -> Result<()> {
+        self.script.note("leave".to_owned());
+        Ok(())
+    }
+}
+
+fn numbers(partitions: &BTreeSet<TopicPartition>) -> String {
+    partitions.iter().map(|at| at.partition.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+fn partitions(numbers: &[i32]) -> BTreeSet<TopicPartition> {
+    numbers.iter().map(|number| TopicPartition::new("t", *number)).collect()
+}
+
+fn divided(numbers: &[i32], in_turn: bool) -> Divided {
+    Divided { partitions: partitions(numbers), in_turn }
+}
+
+fn refusal(code: ErrorCode) -> Error {
+    let address = crate::types::Address { host: "broker".to_owned(), port: 1 };
+    Error::Broker { address, request: "Heartbeat", code, subject: String::new() }
+}
+
+/// A member at work.
+struct Life {
+    script: Script,
+    orders: Option<Sender<Order>>,
+    news: Receiver<Answer>,
+}
+
+impl Life {
+    fn start(classic: bool, joins: Vec<Result<Divided>>) -> Self {
+        let script = Script::default();
+        script.joins.lock().unwrap().extend(joins);
+        let (orders, ordered) = channel();
+        let (answers, news) = channel();
+        let protocol = Box::new(Made { script: script.clone(), classic });
+        let client = Client::new(Vec::new(), ConnectionSettings::default());
+        let retry =
+            RetryPolicy { initial: Duration::from_millis(1), max: Duration::from_millis(1), attempts_max: None };
+        let task = Task::new(client, protocol, retry, ordered, answers);
+        thread::spawn(move || task.run());
+        Self { script, orders: Some(orders), news }
+    }
+
+    fn beat(&self, beat: Result<Beat>) {
+        self.script.beats.lock().unwrap().push_back(beat);
+    }
+
+    /// The next thing that it tells, failures left out.
+    fn next(&self) -> News {
+        loop {
+            match self.news.recv_timeout(Duration::from_mins(1)).unwrap() {
+                Answer::Group(News::Retrying(_)) => {}
+                Answer::Group(news) => return news,
+                _ => panic!(),
+            }
+        }
+    }
+
+    fn next_division(&self) -> (String, Handover) {
+        match self.next() {
+            News::Divided(division) => (numbers(&division.partitions), division.handover),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn order(&self, order: Order) {
+        self.orders.as_ref().unwrap().send(order).unwrap();
+    }
+
+    /// Whether, and after what, it has been asked that.
+    fn wait_asked(&self, what: &str) {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while self.script.asked.lock().unwrap().last().is_none_or(|last| last != what) {
+            assert!(Instant::now() < deadline, "'{what}' was not asked: {:?}", self.script.asked.lock().unwrap());
+            thread::yield_now();
+        }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.script.asked.lock().unwrap().clone()
+    }
+}
+
+#[test]
+fn a_classic_member_joins_again_once_the_user_is_done() {
+    let life = Life::start(true, vec![Ok(divided(&[0, 1], false)), Ok(divided(&[1, 2], false))]);
+    assert_eq!(life.next_division(), ("0 1".to_owned(), Handover::Gone));
+    life.beat(Ok(Beat::Rebalance));
+    let News::Rebalancing(question) = life.next() else { panic!() };
+    // An answer to an earlier question is none, and it lives on meanwhile.
+    life.order(Order::Done(question - 1));
+    life.beat(Ok(Beat::Rebalance));
+    life.wait_asked("beat with 0 1");
+    assert!(life.asked().iter().filter(|asked| asked.starts_with("join")).count() == 1);
+    life.order(Order::Done(question));
+    assert_eq!(life.next_division(), ("1 2".to_owned(), Handover::Gone));
+    assert!(life.asked().contains(&"join with 0 1".to_owned()));
+    life.order(Order::Leave);
+    assert!(matches!(life.next(), News::Left));
+    assert_eq!(life.asked().last().unwrap(), "leave");
+}
+
+#[test]
+fn what_a_cooperative_member_gives_up_is_divided_by_joining_again() {
+    let life = Life::start(true, vec![Ok(divided(&[0, 1], true)), Ok(divided(&[0], true)), Ok(divided(&[0, 2], true))]);
+    assert!(matches!(life.next_division(), (first, Handover::InTurn(_)) if first == "0 1"));
+    life.beat(Ok(Beat::Rebalance));
+    let News::Rebalancing(question) = life.next() else { panic!() };
+    life.order(Order::Done(question));
+    let (kept, Handover::InTurn(question)) = life.next_division() else { panic!() };
+    assert_eq!(kept, "0");
+    life.wait_asked("beat with 0 1"); // it is not given up yet
+    life.order(Order::Done(question));
+    let News::Rebalancing(question) = life.next() else { panic!() };
+    life.order(Order::Done(question));
+    assert_eq!(life.next_division().0, "0 2");
+    assert_eq!(life.asked().iter().filter(|asked| *asked == "join with 0").count(), 1);
+}
+
+#[test]
+fn a_member_that_is_told_what_to_give_up_says_so_when_it_has() {
+    let life = Life::start(false, vec![Ok(divided(&[0, 1], true))]);
+    assert_eq!(life.next_division().0, "0 1");
+    life.beat(Ok(Beat::Divided(divided(&[1], true))));
+    let (kept, Handover::InTurn(question)) = life.next_division() else { panic!() };
+    assert_eq!(kept, "1");
+    life.wait_asked("beat with 0 1");
+    // A change that comes amid it waits.
+    life.beat(Ok(Beat::Divided(divided(&[1, 5], true))));
+    while !life.script.beats.lock().unwrap().is_empty() {
+        thread::yield_now();
+    }
+    life.order(Order::Done(question));
+    assert_eq!(life.next_division().0, "1 5");
+    life.wait_asked("beat with 1 5");
+    assert!(life.asked().iter().all(|asked| asked != "forget"));
+}
+
+#[test]
+fn who_is_no_member_any_more_has_lost_everything_and_joins_again() {
+    for code in [ErrorCode::UNKNOWN_MEMBER_ID, ErrorCode::ILLEGAL_GENERATION, ErrorCode::FENCED_MEMBER_EPOCH] {
+        for classic in [true, false] {
+            let life = Life::start(classic, vec![Ok(divided(&[0], true)), Ok(divided(&[0, 3], true))]);
+            assert_eq!(life.next_division().0, "0");
+            life.beat(Err(refusal(code)));
+            let News::Lost(question) = life.next() else { panic!() };
+            life.wait_asked("forget");
+            life.order(Order::Done(question - 1));
+            assert!(life.news.recv_timeout(Duration::from_millis(20)).is_ok_and(is_retrying), "nothing but why");
+            life.order(Order::Done(question));
+            assert_eq!(life.next_division().0, "0 3");
+            let asked = life.asked();
+            let forgotten = asked.iter().position(|asked| asked == "forget").unwrap();
+            assert_eq!(asked[forgotten + 1], "join with ", "{code}");
+        }
+    }
+}
+
+#[test]
+fn it_is_lost_amid_a_question_too() {
+    let life = Life::start(true, vec![Ok(divided(&[0], true)), Ok(divided(&[7], true))]);
+    assert_eq!(life.next_division().0, "0");
+    life.beat(Ok(Beat::Rebalance));
+    let News::Rebalancing(rebalancing) = life.next() else { panic!() };
+    life.beat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID)));
+    let News::Lost(lost) = life.next() else { panic!() };
+    life.order(Order::Done(rebalancing));
+    life.order(Order::Done(lost));
+    assert_eq!(life.next_division().0, "7");
+}
+
+#[test]
+fn failures_of_the_moment_are_told_and_ridden_out_and_others_end_it() {
+    let life = Life::start(
+        false,
+        vec![
+            Err(refusal(ErrorCode::NOT_COORDINATOR)),
+            Err(refusal(ErrorCode::REBALANCE_IN_PROGRESS)),
+            Ok(divided(&[0], true)),
+        ],
+    );
+    let Answer::Group(News::Retrying(retrying)) = life.news.recv_timeout(Duration::from_mins(1)).unwrap() else {
+        panic!()
+    };
+    assert!(matches!(retrying.error, Error::Broker { code: ErrorCode::NOT_COORDINATOR, .. }));
+    assert_eq!(life.next_division().0, "0");
+    life.beat(Err(refusal(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS)));
+    life.beat(Err(refusal(ErrorCode::FENCED_INSTANCE_ID)));
+    assert!(matches!(life.next(), News::Failed(Error::Broker { code: ErrorCode::FENCED_INSTANCE_ID, .. })));
+    assert!(!life.asked().contains(&"leave".to_owned()), "another one is that member now");
+}
+
+#[test]
+fn it_leaves_in_the_middle_of_a_wait_and_not_when_it_is_dropped() {
+    let mut life = Life::start(true, vec![]);
+    life.wait_asked("join with ");
+    life.order(Order::Leave);
+    assert!(matches!(life.next(), News::Left));
+    assert_eq!(life.asked(), ["join with ", "leave"]);
+
+    life = Life::start(true, vec![Ok(divided(&[0], true))]);
+    assert_eq!(life.next_division().0, "0");
+    life.orders = None;
+    assert!(life.news.recv_timeout(Duration::from_mins(1)).is_err(), "it has ended");
+    assert!(!life.asked().contains(&"leave".to_owned()));
+}

@@ -1,0 +1,273 @@
+//! What membership in a group means for the consumer: which partitions are ours, and that none is given up before the user is done
+//! with it. Must not know how the group comes to its decisions.
+
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use super::builder::Builder;
+use super::group::{Division, GroupProtocol, Handover, Membership, News};
+use super::partition::Phase;
+use super::pause::after;
+use super::{Answer, Consumer, Event};
+use crate::error::{Error, ErrorCode, Result};
+use crate::protocol::LeaveGroupRequest;
+use crate::types::{Member, TopicPartition};
+
+/// Longest time that records are held back while the group divides its partitions. Members hear of it within three seconds; if one of
+/// them does not answer, the others had better read on, if what they have cannot be gone before they give it up.
+const HELD_MAX: Duration = Duration::from_secs(5);
+/// How long the group's thread may take to leave, before the control thread does it in its place.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Who else reads, and what is ours.
+pub(super) struct Sharing {
+    /// Whether there are others at all; if not, everything is ours.
+    is_shared: bool,
+    /// `None` before the cluster has been reached, and after the membership has ended.
+    membership: Option<Membership>,
+    division: Option<Division>,
+    /// What is answered with the next poll after its event has been given to the user.
+    asked: Option<Asked>,
+    /// Set while the group divides its partitions anew: no records are given out until then, or, without a time, until it has.
+    held: Option<Option<Instant>>,
+    /// The question that is answered once no partition is in [`Phase::Revoked`] any more.
+    giving_up: Option<u64>,
+    /// There is nothing to leave any more.
+    has_left: bool,
+}
+
+/// A question of the group's thread.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    question: u64,
+    /// Whether its event is [`Event::Lost`], else [`Event::Rebalancing`].
+    is_loss: bool,
+    /// Whether the user has been given the event, and so is done with the next poll.
+    is_given: bool,
+}
+
+impl Sharing {
+    pub(super) fn new(protocol: &GroupProtocol) -> Self {
+        Self {
+            is_shared: *protocol != GroupProtocol::None,
+            membership: None,
+            division: None,
+            asked: None,
+            held: None,
+            giving_up: None,
+            has_left: false,
+        }
+    }
+
+    /// Becomes a member, unless it is one: only now, so that a cluster that cannot be reached is told of once.
+    pub(super) fn join(&mut self, config: &Builder, answers: &Sender<Answer>) -> Result<()> {
+        if self.is_shared && self.membership.is_none() {
+            self.membership = Membership::start(config, answers)?;
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn watch(&mut self, membership: Membership) {
+        self.is_shared = true;
+        self.membership = Some(membership);
+    }
+
+    /// The user has polled again: it has handled what it was given.
+    pub(super) fn answer(&mut self) {
+        if let Some(asked) = self.asked.take_if(|asked| asked.is_given) {
+            self.done(asked.question);
+        }
+    }
+
+    /// An event goes to the user.
+    pub(super) fn note_given(&mut self, event: &Result<Event>) {
+        if let Some(asked) = &mut self.asked {
+            asked.is_given |= match event {
+                Ok(Event::Rebalancing) => !asked.is_loss,
+                Ok(Event::Lost(_)) => asked.is_loss,
+                _ => false,
+            };
+        }
+    }
+
+    pub(super) fn is_held(&self, now: Instant) -> bool {
+        self.held.is_some_and(|until| until.is_none_or(|until| now < until))
+    }
+
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        self.held.flatten()
+    }
+
+    fn done(&self, question: u64) {
+        if let Some(membership) = &self.membership {
+            membership.done(question);
+        }
+    }
+}
+
+impl Consumer {
+    /// As whom to commit: as a member, if there are any.
+    pub(super) fn member(&self) -> Option<Member> {
+        self.sharing.division.as_ref().map(|division| division.member.clone())
+    }
+
+    pub(super) fn is_ours(&self, at: &TopicPartition) -> bool {
+        !self.sharing.is_shared
+            || self.sharing.division.as_ref().is_some_and(|division| division.partitions.contains(at))
+    }
+
+    /// Whether what is ours is known, and nothing of it is about to change.
+    pub(super) fn is_division_settled(&self) -> bool {
+        let Sharing { is_shared, division, held, giving_up, .. } = &self.sharing;
+        let all_known = |division: &Division| division.partitions.iter().all(|at| self.partitions.contains_key(at));
+        !is_shared || (held.is_none() && giving_up.is_none() && division.as_ref().is_some_and(all_known))
+    }
+
+    /// Whether a commit was refused since it was made under a division that has ended, or is about to.
+    pub(super) fn is_of_another_division(&self, error: &Error) -> bool {
+        self.sharing.is_shared
+            && matches!(
+                error,
+                Error::Broker {
+                    code: ErrorCode::REBALANCE_IN_PROGRESS
+                        | ErrorCode::ILLEGAL_GENERATION
+                        | ErrorCode::UNKNOWN_MEMBER_ID
+                        | ErrorCode::FENCED_INSTANCE_ID
+                        | ErrorCode::FENCED_MEMBER_EPOCH
+                        | ErrorCode::STALE_MEMBER_EPOCH,
+                    ..
+                }
+            )
+    }
+
+    pub(super) fn take_news(&mut self, news: News, now: Instant) -> Result<()> {
+        match news {
+            News::Rebalancing(question) => self.hold(question, now),
+            News::Divided(division) => self.take_division(division, now),
+            News::Lost(question) => self.lose_all(question),
+            News::Retrying(retrying) => self.events.push_back(Ok(Event::Retrying(retrying))),
+            News::Failed(error) => {
+                self.sharing.has_left = true;
+                return Err(error);
+            }
+            News::Left => self.sharing.has_left = true,
+        }
+        Ok(())
+    }
+
+    /// Any partition may be gone after what follows: nothing more is begun, and the user commits.
+    fn hold(&mut self, question: u64, now: Instant) {
+        let in_turn = |division: &Division| division.handover != Handover::Gone;
+        let until = self.sharing.division.as_ref().is_some_and(in_turn).then(|| now + HELD_MAX);
+        self.sharing.held = Some(until);
+        self.sharing.asked = Some(Asked { question, is_loss: false, is_given: false });
+        self.events.push_back(Ok(Event::Rebalancing));
+    }
+
+    fn take_division(&mut self, division: Division, now: Instant) {
+        self.sharing.held = None;
+        let is_gone = |at: &&TopicPartition| !division.partitions.contains(at);
+        let gone: Vec<TopicPartition> = self.partitions.keys().filter(is_gone).cloned().collect();
+        if division.partitions.iter().any(|at| !self.partitions.contains_key(at)) {
+            self.metadata_due = now;
+        }
+        // Commits that were refused under the last division are made under this one.
+        self.commit_pause.cut_short();
+        let handover = division.handover;
+        self.sharing.division = Some(division);
+        match handover {
+            Handover::Gone => self.lose(gone),
+            Handover::InTurn(question) => self.revoke(gone, question),
+        }
+    }
+
+    fn lose_all(&mut self, question: u64) {
+        self.sharing.division = None;
+        self.sharing.held = None;
+        self.sharing.giving_up = None;
+        self.sharing.asked = Some(Asked { question, is_loss: true, is_given: self.partitions.is_empty() });
+        self.lose(self.partitions.keys().cloned().collect());
+    }
+
+    /// Partitions that somebody else has: nothing of them is committed any more.
+    fn lose(&mut self, gone: Vec<TopicPartition>) {
+        if !gone.is_empty() {
+            self.release(&gone);
+            self.events.push_back(Ok(Event::Lost(gone)));
+        }
+    }
+
+    /// Partitions that somebody else will have.
+    fn revoke(&mut self, gone: Vec<TopicPartition>, question: u64) {
+        self.sharing.giving_up = Some(question);
+        for at in &gone {
+            if let Some(partition) = self.partitions.get_mut(at) {
+                partition.phase = Phase::Revoked;
+                partition.drop_fetched();
+            }
+        }
+        if gone.is_empty() {
+            self.tell_given_up();
+        } else {
+            self.events.push_back(Ok(Event::Revoked(gone)));
+        }
+    }
+
+    /// Answers that all that was revoked has been given up, if that is so.
+    pub(super) fn tell_given_up(&mut self) {
+        if let Some(question) = self.sharing.giving_up
+            && self.partitions.values().all(|partition| partition.phase != Phase::Revoked)
+        {
+            self.sharing.giving_up = None;
+            self.sharing.done(question);
+        }
+    }
+
+    /// Leaves the group, so that others take over at once; a static member of the consumer protocol stays one until its session times
+    /// out. To be called when all is committed: nothing can be after it. Says whether it was done in time.
+    pub fn leave(&mut self, timeout: Duration) -> Result<bool> {
+        let Some(membership) = self.sharing.membership.as_ref().filter(|_| !self.sharing.has_left) else {
+            return Ok(true);
+        };
+        membership.leave();
+        let deadline = after(Instant::now(), timeout);
+        self.wait_left(deadline.min(after(Instant::now(), LEAVE_PATIENCE)))?;
+        // Its thread may be waiting for the others to join, which only ends when we are taken out.
+        if let GroupProtocol::Classic { instance_id, .. } = self.config.group_protocol.clone() {
+            while !self.sharing.has_left && self.control_under_way && Instant::now() < deadline {
+                self.take_answer(deadline)?;
+            }
+            if !self.sharing.has_left && !self.control_under_way {
+                let group = self.config.group.clone();
+                let member_id = self.member().map(|member| member.id).unwrap_or_default();
+                let request = LeaveGroupRequest { group, member_id, instance_id };
+                self.control_under_way = self.ask(move |control| Answer::Left(control.leave(&request)))?;
+            }
+        }
+        self.wait_left(deadline)?;
+        Ok(self.sharing.has_left)
+    }
+
+    fn wait_left(&mut self, deadline: Instant) -> Result<()> {
+        while !self.sharing.has_left && Instant::now() < deadline {
+            self.take_answer(deadline)?;
+        }
+        Ok(())
+    }
+
+    fn take_answer(&mut self, deadline: Instant) -> Result<()> {
+        match self.answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(answer) => self.handle(answer),
+            Err(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn left_by_control(&mut self, result: Result<()>) {
+        // Who is no member needs no leave.
+        let is_out = |result: &Result<()>| {
+            matches!(result, Ok(()) | Err(Error::Broker { code: ErrorCode::UNKNOWN_MEMBER_ID, .. }))
+        };
+        self.sharing.has_left |= is_out(&self.control_answered(result));
+    }
+}

@@ -1,0 +1,236 @@
+//! What the consumer does with what happens in its group.
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::Receiver;
+
+use super::super::group::{Division, Handover, Membership, Order};
+use super::*;
+use crate::types::Member;
+
+/// A member that has been given nothing yet, and what its group's thread is told.
+fn member() -> (Consumer, Receiver<Order>) {
+    let mut consumer = consumer();
+    let (membership, orders) = Membership::watched();
+    consumer.sharing.watch(membership);
+    (consumer, orders)
+}
+
+fn refused(code: ErrorCode) -> CommitOutcome {
+    let subject = at(0).to_string();
+    CommitOutcome::Refused(Error::Broker { address: nowhere(), request: "OffsetCommit", code, subject })
+}
+
+impl Consumer {
+    fn news(&mut self, news: News) {
+        self.handle(Answer::Group(news)).unwrap();
+    }
+
+    fn divided(&mut self, epoch: i32, numbers: &[i32], handover: Handover) {
+        let partitions: BTreeSet<_> = numbers.iter().map(|number| at(*number)).collect();
+        let member = Member { id: "m".to_owned(), instance_id: None, epoch };
+        self.news(News::Divided(Division { member, partitions, handover }));
+    }
+
+    /// Brings what it has been given to being read.
+    fn read_ours(&mut self, numbers: &[i32]) {
+        self.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER); 4])))).unwrap();
+        for &partition in numbers {
+            self.handle(facts(partition)).unwrap();
+            self.claim(partition, 0);
+        }
+        let commits = self.take_pending();
+        self.handle(committed(commits)).unwrap();
+        self.events.clear();
+    }
+
+    fn known(&self) -> Vec<i32> {
+        self.partitions.keys().map(|at| at.partition).collect()
+    }
+
+    fn next_event(&mut self) -> Event {
+        self.events.pop_front().unwrap().unwrap()
+    }
+
+    fn commit_one(&mut self, partition: i32, offset: i64) {
+        self.commit(vec![Start { partition: at(partition), offset, leader_epoch: None }], "ours");
+    }
+}
+
+#[test]
+fn only_what_is_ours_is_read() {
+    let (mut consumer, _orders) = member();
+    consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER); 4])))).unwrap();
+    assert!(consumer.known().is_empty() && !consumer.is_settled());
+    consumer.metadata_due = after(Instant::now(), Duration::MAX);
+    consumer.divided(1, &[1, 3], Handover::InTurn(1));
+    assert!(consumer.metadata_due <= Instant::now(), "who leads them is asked at once");
+    assert!(!consumer.is_settled());
+    consumer.read_ours(&[1, 3]);
+    assert_eq!(consumer.known(), [1, 3]);
+    assert!(consumer.is_settled());
+    assert_eq!(consumer.wanted(LEADER), [1, 3]);
+    // A member that has nothing is settled too.
+    let (mut idle, _orders) = member();
+    idle.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER); 4])))).unwrap();
+    idle.divided(1, &[], Handover::InTurn(1));
+    assert!(idle.is_settled());
+}
+
+#[test]
+fn what_is_revoked_is_finished_with_committed_and_only_then_given_up() {
+    let (mut consumer, orders) = member();
+    consumer.divided(1, &[0, 1, 2], Handover::InTurn(1));
+    assert_eq!(orders.try_recv(), Ok(Order::Done(1)), "there was nothing to give up");
+    consumer.read_ours(&[0, 1, 2]);
+    consumer.fetched(LEADER, 1, |fetched| fetched.records = BATCH.into()).unwrap();
+    consumer.divided(2, &[0], Handover::InTurn(2));
+    assert!(matches!(consumer.next_event(), Event::Revoked(revoked) if revoked == [at(1), at(2)]));
+    assert!(consumer.take_records(1000, Instant::now()).is_empty(), "no more of its records come");
+    assert_eq!(consumer.wanted(LEADER), [0]);
+    assert!(!consumer.is_settled());
+    consumer.commit_one(1, 7);
+    assert_eq!(consumer.member().unwrap().epoch, 2, "in the name of the present division");
+    let commits = consumer.take_pending();
+    assert_eq!(commits[&at(1)].offset.offset, 7);
+    consumer.handle(committed(commits)).unwrap();
+    consumer.release(&[at(1)]);
+    assert!(orders.try_recv().is_err(), "not all is given up");
+    consumer.release(&[at(2)]);
+    assert_eq!(orders.try_recv(), Ok(Order::Done(2)));
+    assert_eq!(consumer.known(), [0]);
+    assert!(consumer.is_settled());
+}
+
+#[test]
+fn before_a_division_the_user_commits_and_nothing_new_begins() {
+    for (handover, reads_on_in_the_end) in [(Handover::Gone, false), (Handover::InTurn(1), true)] {
+        let (mut consumer, orders) = member();
+        consumer.divided(1, &[0, 1], handover);
+        while orders.try_recv().is_ok() {}
+        consumer.read_ours(&[0, 1]);
+        consumer.metadata_due = after(Instant::now(), Duration::MAX);
+        consumer.fetched(LEADER, 0, |fetched| fetched.records = BATCH.into()).unwrap();
+        consumer.news(News::Rebalancing(5));
+        assert!(orders.try_recv().is_err());
+        assert!(matches!(consumer.poll(Duration::ZERO, 1000), Ok(Event::Rebalancing)));
+        assert!(orders.try_recv().is_err(), "the user is at it");
+        assert!(consumer.flush(Duration::MAX).unwrap());
+        assert!(matches!(consumer.poll(Duration::ZERO, 1000), Ok(Event::Idle)), "records are held back");
+        assert_eq!(orders.try_recv(), Ok(Order::Done(5)));
+        assert!(matches!(consumer.poll(Duration::ZERO, 1000), Ok(Event::Idle)));
+        assert!(orders.try_recv().is_err(), "it is said once");
+        let much_later = Instant::now() + Duration::from_hours(1);
+        assert_eq!(!consumer.sharing.is_held(much_later), reads_on_in_the_end);
+
+        consumer.divided(2, &[0, 2], handover);
+        assert_eq!(consumer.take_records(1000, Instant::now()).len(), 1, "what stays ours is read on");
+        let (Event::Lost(gone) | Event::Revoked(gone)) = consumer.next_event() else { panic!() };
+        assert_eq!(gone, [at(1)]);
+    }
+}
+
+#[test]
+fn what_is_lost_is_never_committed() {
+    for is_membership_lost in [true, false] {
+        let (mut consumer, _orders) = member();
+        consumer.divided(1, &[0, 1], Handover::Gone);
+        consumer.read_ours(&[0, 1]);
+        consumer.commit_one(0, 7);
+        consumer.commit_one(1, 7);
+        let under_way = consumer.take_pending();
+        consumer.commit_one(0, 8);
+        if is_membership_lost {
+            consumer.news(News::Lost(9));
+            assert!(matches!(consumer.next_event(), Event::Lost(lost) if lost == [at(0), at(1)]));
+            assert_eq!(consumer.member(), None);
+        } else {
+            consumer.divided(2, &[1], Handover::Gone);
+            assert!(matches!(consumer.next_event(), Event::Lost(lost) if lost == [at(0)]));
+        }
+        let outcomes =
+            vec![(at(0), refused(ErrorCode::UNKNOWN_MEMBER_ID)), (at(1), refused(ErrorCode::UNKNOWN_MEMBER_ID))];
+        consumer.handle(Answer::Committed { commits: under_way, result: Ok(outcomes) }).unwrap();
+        consumer.commit_one(0, 9);
+        let expected: &[TopicPartition] = if is_membership_lost { &[] } else { &[at(1)] };
+        assert_eq!(consumer.commits_pending.keys().cloned().collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn a_commit_under_an_old_division_waits_for_the_new_one() {
+    let (mut consumer, _orders) = member();
+    consumer.divided(1, &[0], Handover::InTurn(1));
+    consumer.read_ours(&[0]);
+    for code in [
+        ErrorCode::REBALANCE_IN_PROGRESS,
+        ErrorCode::ILLEGAL_GENERATION,
+        ErrorCode::STALE_MEMBER_EPOCH,
+        ErrorCode::FENCED_MEMBER_EPOCH,
+    ] {
+        consumer.commit_one(0, 7);
+        let commits = consumer.take_pending();
+        let outcomes = vec![(at(0), refused(code))];
+        consumer.handle(Answer::Committed { commits, result: Ok(outcomes) }).unwrap();
+        assert!(consumer.events.is_empty(), "that is no failure");
+        assert!(!consumer.commit_pause.is_over(Instant::now()));
+        consumer.divided(2, &[0], Handover::InTurn(1));
+        assert!(consumer.commit_pause.is_over(Instant::now()));
+        assert_eq!(consumer.take_pending()[&at(0)].offset.offset, 7);
+    }
+    // Of a group without members it is one.
+    let mut alone = super::consumer();
+    alone.read_all_from(&nowhere(), 1);
+    alone.commit_one(0, 7);
+    let commits = alone.take_pending();
+    let outcomes = vec![(at(0), refused(ErrorCode::UNKNOWN_MEMBER_ID))];
+    assert!(alone.handle(Answer::Committed { commits, result: Ok(outcomes) }).is_err());
+}
+
+#[test]
+fn what_comes_back_begins_anew() {
+    let (mut consumer, _orders) = member();
+    consumer.divided(1, &[0], Handover::InTurn(1));
+    consumer.read_ours(&[0]);
+    consumer.news(News::Lost(9));
+    consumer.divided(7, &[0], Handover::InTurn(2));
+    consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
+    assert_eq!(consumer.phase(0), Phase::New);
+    assert!(matches!(consumer.next_event(), Event::Lost(_)));
+}
+
+#[test]
+fn leaving_waits_for_the_word_of_it() {
+    let (mut consumer, orders) = member();
+    let group = thread::spawn({
+        let answers = consumer.answers_to.clone();
+        move || {
+            assert_eq!(orders.recv(), Ok(Order::Leave));
+            answers.send(Answer::Group(News::Left)).unwrap();
+        }
+    });
+    assert!(consumer.leave(Duration::from_mins(1)).unwrap());
+    group.join().unwrap();
+    let (mut unanswered, _orders) = member();
+    assert!(!unanswered.leave(Duration::from_millis(1)).unwrap());
+    let mut alone = super::consumer();
+    assert!(alone.leave(Duration::ZERO).unwrap(), "there is nothing to leave");
+}
+
+#[test]
+fn only_a_user_that_goes_on_joins_again() {
+    let (mut consumer, orders) = member();
+    consumer.divided(1, &[0], Handover::Gone);
+    consumer.read_ours(&[0]);
+    consumer.metadata_due = after(Instant::now(), Duration::MAX);
+    consumer.news(News::Lost(9));
+    assert!(orders.try_recv().is_err());
+    assert!(matches!(consumer.poll(Duration::ZERO, 1), Ok(Event::Lost(_))));
+    assert!(orders.try_recv().is_err(), "the user is at it");
+    assert!(matches!(consumer.poll(Duration::ZERO, 1), Ok(Event::Idle)));
+    assert_eq!(orders.try_recv(), Ok(Order::Done(9)));
+    // Where nothing had come to the user yet, there is nothing to wait for but a poll.
+    consumer.divided(2, &[0], Handover::Gone);
+    consumer.news(News::Lost(10));
+    assert!(matches!(consumer.poll(Duration::ZERO, 1), Ok(Event::Idle)));
+    assert_eq!(orders.try_recv(), Ok(Order::Done(10)));
+}
