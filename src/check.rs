@@ -14,7 +14,7 @@ use kafka::{Client, ConnectionSettings, Metadata, TopicMetadata, TopicPartition}
 use crate::cli;
 use crate::database::{DatabaseError, DatabaseReader};
 use crate::error_chain::ErrorChain;
-use crate::settings::{KafkaSettings, Settings};
+use crate::settings::{GroupProtocol, KafkaSettings, Settings};
 use crate::start::Claim;
 
 /// How long a broker may take to answer a question of `check` or `status`: somebody is waiting at a terminal.
@@ -253,6 +253,10 @@ fn look_at_group(
         return Finding::Ok(format!("'{group}' has offsets of {partitions}"));
     }
     let ids: Vec<String> = others.into_iter().collect();
+    if kafka.group_protocol != GroupProtocol::None {
+        let ids = ids.join(", ");
+        return Finding::Ok(format!("'{group}' has offsets of {partitions}, some of other databases (id {ids})"));
+    }
     Finding::Mend(format!(
         "'{group}' was read into another database (id {}): use that one or another KAFKA_GROUP_ID, or reset the group's \
          offsets with kafka-consumer-groups --reset-offsets",

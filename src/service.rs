@@ -23,7 +23,7 @@ use crate::error_chain::ErrorChain;
 use crate::repository::position_change::{MoveReason, PositionMove};
 use crate::repository::{Entry, Header, Headers, PartitionBatch};
 use crate::settings::{GroupProtocol, KafkaSettings, Settings};
-use crate::shutdown::Stop;
+use crate::shutdown::{Slept, Stop};
 use crate::start::{self, Choice, Claim, Policy, Stored};
 use crate::unidentified::UnidentifiedLog;
 
@@ -33,6 +33,12 @@ const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 /// group's offset is noticed soon, also where no records come, and Kafka never forgets the offsets of a group that seems empty
 /// (`offsets.retention.minutes`). It is also the longest time without looking at the clock.
 const COMMIT_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long others wait at most for what we have stored of the partitions that they get: then they read it again.
+const HANDOVER_PATIENCE: Duration = Duration::from_secs(10);
+const NOT_HANDED_OVER: &str =
+    "group offsets were not committed before the partitions are given up, which others may read again";
+const NOT_LEFT: &str = "the group was not left in order; others take over when the session times out";
 
 /// Runs the service until it is stopped, fails for good, or, with `exit_at_end`, has reached the end of every partition as
 /// first seen.
@@ -67,7 +73,7 @@ impl<'a> Service<'a> {
         let lock = backoff::retry("taking the lock of the database", &settings.retry, stop, lock)?;
         let open = || Database::open(&settings.database, &settings.kafka.group_id);
         let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
-        let consumer = consumer(&settings.kafka, settings)?;
+        let consumer = consumer(settings, database.id())?;
         let waker = consumer.waker();
         stop.on_stop(Box::new(move || waker.wake()));
         for warning in &settings.warnings {
@@ -127,6 +133,10 @@ impl<'a> Service<'a> {
                 }
             }
             Event::OutOfRange(range) => self.jump_into_range(&range)?,
+            Event::Rebalancing => {
+                info!("the group divides its partitions anew");
+                self.commit_for_others();
+            }
             Event::Revoked(partitions) => self.give_back(&partitions),
             Event::Lost(partitions) => self.forget(&partitions),
             Event::Retrying(Retrying { error, attempt, wait }) => {
@@ -231,9 +241,27 @@ impl<'a> Service<'a> {
 
     /// Partitions that another member gets next: it shall begin where we ended.
     fn give_back(&mut self, partitions: &[TopicPartition]) {
-        self.commit_and_wait();
+        self.commit_for_others();
         self.consumer.release(partitions);
         self.forget(partitions);
+    }
+
+    /// Commits what is stored, since another member may read on from there; tries again what waiting may cure.
+    fn commit_for_others(&mut self) {
+        self.commit();
+        let deadline = Instant::now() + HANDOVER_PATIENCE;
+        loop {
+            match self.consumer.flush(deadline.saturating_duration_since(Instant::now())) {
+                Ok(true) => return,
+                Err(error) if error.is_retriable() && Instant::now() < deadline => {
+                    if self.stop.sleep(self.settings.retry.initial) == Slept::Stopped {
+                        return;
+                    }
+                }
+                Ok(false) => return warn!("{NOT_HANDED_OVER}: the broker did not confirm them in time"),
+                Err(error) => return warn!("{NOT_HANDED_OVER}: {}", ErrorChain(&error)),
+            }
+        }
     }
 
     fn forget(&mut self, partitions: &[TopicPartition]) {
@@ -253,9 +281,12 @@ impl<'a> Service<'a> {
         if self.positions.have_changed() && Instant::now() >= self.commit_at {
             self.commit();
         }
-        let idle = self.positions.take_idle(COMMIT_AGAIN);
-        if !idle.is_empty() {
-            self.consumer.commit(idle, &self.claim);
+        // Nobody else can commit for a group that has members, and it forgets nothing of what they read.
+        if self.settings.kafka.group_protocol == GroupProtocol::None {
+            let idle = self.positions.take_idle(COMMIT_AGAIN);
+            if !idle.is_empty() {
+                self.consumer.commit(idle, &self.claim);
+            }
         }
     }
 
@@ -294,9 +325,24 @@ impl<'a> Service<'a> {
 
     fn finish(&mut self) {
         self.commit_and_wait();
+        self.leave_group();
         self.unidentified.finish(&mut self.database, Instant::now() + self.settings.shutdown_timeout / 4);
         self.progress.tell();
         info!("service stopped");
+    }
+
+    /// Others take over at once, and an operator can reset the offsets of a group that is empty then. A static member that was named as one
+    /// stays a member until its session times out.
+    fn leave_group(&mut self) {
+        let kafka = &self.settings.kafka;
+        if kafka.group_protocol == GroupProtocol::Classic && kafka.group_instance_id.is_some() {
+            return;
+        }
+        match self.consumer.leave(self.settings.shutdown_timeout / 8) {
+            Ok(true) => {}
+            Ok(false) => warn!("{NOT_LEFT}: the broker did not answer in time"),
+            Err(error) => warn!("{NOT_LEFT}: {}", ErrorChain(&error)),
+        }
     }
 
     fn policy(&self) -> Policy {
@@ -308,11 +354,13 @@ impl<'a> Service<'a> {
     }
 }
 
-fn consumer(kafka: &KafkaSettings, settings: &Settings) -> Result<Consumer, ServiceError> {
+fn consumer(settings: &Settings, database_id: &str) -> Result<Consumer, ServiceError> {
+    let kafka = &settings.kafka;
     let mut builder = Consumer::from_hosts(kafka.bootstrap_servers.clone())
         .with_group(kafka.group_id.clone())
         .with_client_id(kafka.client_id.clone())
         .with_isolation_level(kafka.isolation_level)
+        .with_group_protocol(membership(kafka, database_id))
         .with_rack(kafka.client_rack.clone())
         .with_fetch_max_bytes(kafka.fetch_max_bytes)
         .with_receive_max_bytes(kafka.receive_max_bytes)
@@ -321,6 +369,19 @@ fn consumer(kafka: &KafkaSettings, settings: &Settings) -> Result<Consumer, Serv
         builder = builder.with_topic(topic.as_str());
     }
     Ok(builder.create()?)
+}
+
+/// As whom we join the group: by a name that the database keeps, so that a crashed service has its partitions back at once.
+fn membership(kafka: &KafkaSettings, database_id: &str) -> kafka::GroupProtocol {
+    let instance_id = kafka.group_instance_id.clone();
+    match kafka.group_protocol {
+        GroupProtocol::None => kafka::GroupProtocol::None,
+        GroupProtocol::Classic => kafka::GroupProtocol::Classic {
+            instance_id: instance_id.unwrap_or_else(|| database_id.to_owned()),
+            session_timeout: kafka.session_timeout,
+        },
+        GroupProtocol::Consumer => kafka::GroupProtocol::Consumer { member_id: database_id.to_owned(), instance_id },
+    }
 }
 
 /// A jump of a position, for the database. What leader wrote the record before the new position is not known.

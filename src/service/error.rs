@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use kafka::ErrorCode;
+
 use crate::backoff::{Retriable, RetryError};
 use crate::database::DatabaseError;
 use crate::start::StartError;
@@ -22,13 +24,36 @@ impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Database(error) => error.fmt(f),
-            // The client does not know what its limits are called here.
-            Self::Kafka(error @ kafka::Error::BatchTooLarge { .. }) => {
-                write!(f, "{error}; a greater KAFKA_RECEIVE_MAX_BYTES lets it in")
-            }
-            Self::Kafka(error) => error.fmt(f),
+            Self::Kafka(error) => match advice(error) {
+                Some(advice) => write!(f, "{error}; {advice}"),
+                None => error.fmt(f),
+            },
             Self::Start(error) => error.fmt(f),
         }
+    }
+}
+
+/// What an operator can do, in the names of our settings, which the client does not know.
+fn advice(error: &kafka::Error) -> Option<&'static str> {
+    match error {
+        kafka::Error::BatchTooLarge { .. } => Some("a greater KAFKA_RECEIVE_MAX_BYTES lets it in"),
+        kafka::Error::UnsupportedVersion { request: "ConsumerGroupHeartbeat", .. }
+        | kafka::Error::Broker { request: "ConsumerGroupHeartbeat", code: ErrorCode::UNSUPPORTED_VERSION, .. } => {
+            Some("KAFKA_GROUP_PROTOCOL=consumer needs brokers since Kafka 4.0 that allow it: choose classic")
+        }
+        kafka::Error::Broker { code: ErrorCode::FENCED_INSTANCE_ID, .. } => Some(
+            "another process has become this member of the group: no two may have the same KAFKA_GROUP_INSTANCE_ID, and a \
+             copied database needs an id of its own ('check' says how)",
+        ),
+        kafka::Error::Broker { code: ErrorCode::INCONSISTENT_GROUP_PROTOCOL, .. } => Some(
+            "the group's other members share partitions in another way: choose KAFKA_GROUP_PROTOCOL as they do, or another \
+             KAFKA_GROUP_ID",
+        ),
+        kafka::Error::Broker { code: ErrorCode::INVALID_SESSION_TIMEOUT, .. } => Some(
+            "KAFKA_SESSION_TIMEOUT_MS must lie between group.min.session.timeout.ms and group.max.session.timeout.ms of the \
+             brokers",
+        ),
+        _ => None,
     }
 }
 

@@ -37,6 +37,8 @@ const CLIENT_ID_DEFAULT: &str = "enterprise-consumer";
 const FETCH_MAX_BYTES_DEFAULT: NonZeroU32 = NonZeroU32::new(16 << 20).unwrap();
 /// `KAFKA_RECEIVE_MAX_BYTES`, in bytes: what Kafka itself takes as the greatest request (`socket.request.max.bytes`).
 const RECEIVE_MAX_BYTES_DEFAULT: NonZeroU32 = NonZeroU32::new(100 << 20).unwrap();
+/// `KAFKA_SESSION_TIMEOUT_MS`: Kafka's own consumer takes the same (`session.timeout.ms`).
+const SESSION_TIMEOUT_DEFAULT: Duration = Duration::from_secs(45);
 /// `DATABASE_URL`, as a path.
 const DATABASE_PATH_DEFAULT: &str = "data/enterprise.db";
 /// `WAL_MAX_BYTES`, in bytes: far beyond what a batch needs, far below what fills a disk.
@@ -98,10 +100,10 @@ pub struct KafkaSettings {
     pub isolation_level: IsolationLevel,
     /// How partitions are shared.
     pub group_protocol: GroupProtocol,
-    /// Static membership in the group.
+    /// Static membership in the group, over a stop too.
     pub group_instance_id: Option<String>,
-    /// After this time without a heartbeat a member has left; `None`: the protocol's default.
-    pub session_timeout: Option<Duration>,
+    /// A classic member that has not been heard of for so long is given up.
+    pub session_timeout: Duration,
     /// Where this machine stands.
     pub client_rack: Option<String>,
     /// Encryption and authentication.
@@ -218,6 +220,8 @@ impl Settings {
 fn kafka(variables: &mut Variables) -> Result<KafkaSettings, SettingsError> {
     let bootstrap_default = Address { host: "localhost".to_owned(), port: BOOTSTRAP_PORT_DEFAULT };
     let bytes = || rules::number(1..=PROTOCOL_INT_GREATEST, " bytes");
+    let session_timeout =
+        variables.optional("KAFKA_SESSION_TIMEOUT_MS", rules::milliseconds(1..=PROTOCOL_INT_GREATEST))?;
     let settings = KafkaSettings {
         bootstrap_servers: variables.or("KAFKA_BOOTSTRAP_SERVERS", vec![bootstrap_default], rules::addresses)?,
         group_id: variables.or("KAFKA_GROUP_ID", GROUP_ID_DEFAULT.to_owned(), rules::name)?,
@@ -242,7 +246,7 @@ fn kafka(variables: &mut Variables) -> Result<KafkaSettings, SettingsError> {
         )?,
         group_protocol: variables.or(
             "KAFKA_GROUP_PROTOCOL",
-            GroupProtocol::None,
+            GroupProtocol::Classic,
             rules::choice(&[
                 ("classic", GroupProtocol::Classic),
                 ("consumer", GroupProtocol::Consumer),
@@ -250,8 +254,7 @@ fn kafka(variables: &mut Variables) -> Result<KafkaSettings, SettingsError> {
             ]),
         )?,
         group_instance_id: variables.optional("KAFKA_GROUP_INSTANCE_ID", rules::name)?,
-        session_timeout: variables
-            .optional("KAFKA_SESSION_TIMEOUT_MS", rules::milliseconds(1..=PROTOCOL_INT_GREATEST))?,
+        session_timeout: session_timeout.unwrap_or(SESSION_TIMEOUT_DEFAULT),
         client_rack: variables.optional("KAFKA_CLIENT_RACK", rules::name)?,
         security: security::read(variables)?,
         fetch_max_bytes: variables.or("KAFKA_FETCH_MAX_BYTES", FETCH_MAX_BYTES_DEFAULT, bytes())?,
@@ -272,7 +275,7 @@ fn kafka(variables: &mut Variables) -> Result<KafkaSettings, SettingsError> {
             "needs a KAFKA_GROUP_PROTOCOL other than none, which has no members",
         ));
     }
-    if settings.group_protocol != GroupProtocol::Classic && settings.session_timeout.is_some() {
+    if settings.group_protocol != GroupProtocol::Classic && session_timeout.is_some() {
         return Err(SettingsError::contradiction(
             "KAFKA_SESSION_TIMEOUT_MS",
             "is for KAFKA_GROUP_PROTOCOL classic only",
@@ -283,9 +286,6 @@ fn kafka(variables: &mut Variables) -> Result<KafkaSettings, SettingsError> {
 
 /// What is understood but does nothing yet. Goes away with the features themselves, and with nothing else.
 fn refuse_unsupported(kafka: &KafkaSettings, variables: &Variables) -> Result<(), SettingsError> {
-    if kafka.group_protocol != GroupProtocol::None {
-        return Err(variables.unsupported("KAFKA_GROUP_PROTOCOL", "none"));
-    }
     if kafka.security != Security::default() {
         return Err(variables.unsupported("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT"));
     }

@@ -45,9 +45,9 @@ fn defaults() {
             client_id: "enterprise-consumer".to_owned(),
             auto_offset_reset: OffsetReset::Earliest,
             isolation_level: IsolationLevel::ReadCommitted,
-            group_protocol: GroupProtocol::None,
+            group_protocol: GroupProtocol::Classic,
             group_instance_id: None,
-            session_timeout: None,
+            session_timeout: Duration::from_secs(45),
             client_rack: None,
             security: Security { tls: None, sasl: None },
             fetch_max_bytes: NonZeroU32::new(16_777_216).unwrap(),
@@ -127,7 +127,16 @@ fn choices() {
         vec![("read_committed", IsolationLevel::ReadCommitted), ("read_uncommitted", IsolationLevel::ReadUncommitted)],
     );
     check("KAFKA_ISOLATION_LEVEL", "read_committed, read_uncommitted");
-    check_good("KAFKA_GROUP_PROTOCOL", |settings| settings.kafka.group_protocol, vec![("none", GroupProtocol::None)]);
+    check_good(
+        "KAFKA_GROUP_PROTOCOL",
+        |settings| settings.kafka.group_protocol,
+        vec![
+            ("none", GroupProtocol::None),
+            ("classic", GroupProtocol::Classic),
+            ("consumer", GroupProtocol::Consumer),
+            ("CLASSIC", GroupProtocol::Classic),
+        ],
+    );
     check("KAFKA_GROUP_PROTOCOL", "classic, consumer, none");
     check_good("KAFKA_SECURITY_PROTOCOL", |settings| settings.kafka.security, vec![("PLAINTEXT", Security::default())]);
     check("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL");
@@ -203,10 +212,20 @@ fn numbers() {
         vec![("1", milliseconds(1)), ("3600000", milliseconds(3_600_000))],
     );
     check("SHUTDOWN_TIMEOUT_MS", "a whole number from 1 to 3600000 milliseconds", &["0", "3600001"]);
+    check_good(
+        "KAFKA_SESSION_TIMEOUT_MS",
+        |settings| settings.kafka.session_timeout,
+        vec![("", milliseconds(45_000)), ("6000", milliseconds(6_000))],
+    );
     check_bad(
         "KAFKA_SESSION_TIMEOUT_MS",
         "a whole number from 1 to 2147483647 milliseconds",
         &["0", "45s", "2147483648"],
+    );
+    check_good(
+        "KAFKA_GROUP_INSTANCE_ID",
+        |settings| settings.kafka.group_instance_id,
+        vec![("", None), ("one", Some("one".to_owned()))],
     );
 }
 
@@ -360,7 +379,7 @@ fn contradictions() {
         "KAFKA_FETCH_MAX_BYTES (16777216) must not be greater than KAFKA_RECEIVE_MAX_BYTES (16777215)",
     );
     check(
-        &[("KAFKA_GROUP_INSTANCE_ID", "one")],
+        &[("KAFKA_GROUP_INSTANCE_ID", "one"), ("KAFKA_GROUP_PROTOCOL", "none")],
         "KAFKA_GROUP_INSTANCE_ID needs a KAFKA_GROUP_PROTOCOL other than none, which has no members",
     );
     for protocol in ["none", "consumer"] {
@@ -485,19 +504,6 @@ fn password_file() {
 
 #[test]
 fn not_supported_yet() {
-    for protocol in ["classic", "consumer"] {
-        assert!(understand(&[("KAFKA_GROUP_PROTOCOL", protocol)]).is_ok());
-        assert_eq!(
-            load(&[("KAFKA_GROUP_PROTOCOL", protocol)]),
-            Err(format!("KAFKA_GROUP_PROTOCOL is '{protocol}', which is not supported yet; allowed: none"))
-        );
-    }
-    let classic =
-        [("KAFKA_GROUP_PROTOCOL", "classic"), ("KAFKA_SESSION_TIMEOUT_MS", "6000"), ("KAFKA_GROUP_INSTANCE_ID", "i")];
-    let settings = understand(&classic).unwrap();
-    assert_eq!(settings.kafka.session_timeout, Some(Duration::from_secs(6)));
-    assert_eq!(settings.kafka.group_instance_id.as_deref(), Some("i"));
-
     let tls = [
         ("KAFKA_SECURITY_PROTOCOL", "SSL"),
         ("KAFKA_SSL_CA_LOCATION", "ca"),

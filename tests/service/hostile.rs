@@ -122,8 +122,9 @@ fn every_answer_may_be_no_answer_at_all() {
         ("random", &["not Kafka's protocol"], |good| Answer::Response([&good[..4], &random_bytes(5000)].concat())),
         ("followed by more", &["not Kafka's protocol"], |good| Answer::Response([&good[..], &[0; 3]].concat())),
     ];
-    // Commits are not waited for, and a batch that is too large is for an operator: see below.
-    let apis = Api::ALL.into_iter().filter(|api| *api != Api::OffsetCommit);
+    // Commits and signs of life are not waited for, and a batch that is too large is for an operator: see below.
+    let unasked = [Api::OffsetCommit, Api::Heartbeat, Api::LeaveGroup];
+    let apis = Api::ALL.into_iter().filter(|api| !unasked.contains(api));
     let mut cases: Vec<_> = apis.flat_map(|api| lies.map(move |lie| (api, lie))).collect();
     cases.retain(|(api, (name, ..))| (*api, *name) != (Api::Fetch, "gigantic"));
     in_parallel(cases, |(api, (name, parts, lie)): (Api, (&str, &[&str], Lie))| {
@@ -180,6 +181,15 @@ fn numbers_in_answers_may_be_forged() {
         ("no coordinator", Api::FindCoordinator, 8, vec![0, 15], vec!["FindCoordinator", "COORDINATOR_NOT_AVAILABLE"]),
         ("a dead coordinator", Api::FindCoordinator, 27, dead.to_be_bytes().into(), vec!["connect", &dead_address]),
         ("port of the coordinator", Api::FindCoordinator, 27, NONE.into(), vec!["FindCoordinator", malformed]),
+        ("not the group's coordinator", Api::JoinGroup, 8, vec![0, 16], vec!["JoinGroup", "NOT_COORDINATOR"]),
+        ("no such member", Api::JoinGroup, 8, vec![0, 25], vec!["JoinGroup", "UNKNOWN_MEMBER_ID"]),
+        ("an assignor's length", Api::JoinGroup, 14, vec![0x7f, 0xff], vec!["JoinGroup", malformed]),
+        ("an unknown assignor", Api::JoinGroup, 16, b"C".into(), vec!["JoinGroup", malformed, "'Cooperative-sticky'"]),
+        ("members", Api::JoinGroup, 40, HUGE.into(), vec!["JoinGroup", malformed]),
+        ("a subscription's length", Api::JoinGroup, 81, HUGE.into(), vec!["JoinGroup", malformed]),
+        ("no such generation", Api::SyncGroup, 8, vec![0, 22], vec!["SyncGroup", "ILLEGAL_GENERATION"]),
+        ("an assignment's length", Api::SyncGroup, 10, HUGE.into(), vec!["SyncGroup", malformed]),
+        ("topics assigned", Api::SyncGroup, 16, HUGE.into(), vec!["SyncGroup", malformed]),
         ("topics committed", Api::OffsetFetch, 8, HUGE.into(), vec!["OffsetFetch", malformed]),
         ("partitions committed", Api::OffsetFetch, 21, HUGE.into(), vec!["OffsetFetch", malformed]),
         ("another partition committed", Api::OffsetFetch, 25, HUGE.into(), vec!["OffsetFetch", malformed, "not asked"]),
@@ -390,10 +400,12 @@ fn silence_and_endless_answers_do_not_hold_up_a_stop() {
         broker.misbehave(api, lie);
         let place = place(&broker);
         let mut service = place.start(&["run"]);
-        assert!(broker.wait_asked(api, 1, PATIENCE), "{api:?} {case}: was not asked");
+        // Leave is taken at the end.
+        let first = if api == Api::LeaveGroup { Api::OffsetCommit } else { api };
+        assert!(broker.wait_asked(first, 1, PATIENCE), "{api:?} {case}: was not asked");
         assert!(service.is_running());
         service.signal("TERM");
-        // Only a commit under way is waited for, half of SHUTDOWN_TIMEOUT_MS.
+        // A commit under way is waited for, half of SHUTDOWN_TIMEOUT_MS, and the group's word that we have left, an eighth.
         let status = service.wait(Duration::from_secs(9));
         assert_eq!(status.code(), Some(0), "{api:?} {case}: {}", place.tail());
     });

@@ -60,7 +60,7 @@ fn a_reset_while_stopped_replays_the_topic() {
 
 #[test]
 fn a_reset_while_running_replays_the_topic() {
-    let scene = Scene::new("reset-running", 3);
+    let scene = Scene::without_members("reset-running", 3);
     let load = loaded(&scene);
     let mut service = scene.place.start(&["run"]);
     scene.place.wait_for("the load", |place| place.stored() == 900);
@@ -163,7 +163,7 @@ fn a_backup_from_before_the_first_read_begins_at_the_first_offset_whatever_the_s
 
 #[test]
 fn a_group_belongs_to_one_database() {
-    let scene = Scene::new("two-databases", 1);
+    let scene = Scene::without_members("two-databases", 1);
     scene.produce(0, 0..10);
     scene.run_to_end();
     let other = scene.beside();
@@ -181,7 +181,7 @@ fn a_group_belongs_to_one_database() {
 
 #[test]
 fn a_running_service_yields_to_nobody_but_a_reset() {
-    let scene = Scene::new("taken-over", 1);
+    let scene = Scene::without_members("taken-over", 1);
     scene.produce(0, 0..10);
     let mut service = scene.place.start(&["run"]);
     scene.place.wait_for("the events", |place| place.stored() == 10);

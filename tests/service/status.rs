@@ -218,13 +218,18 @@ fn a_missing_topic_is_named_and_not_created() {
 
 #[test]
 fn check_finds_a_group_of_another_database() {
-    let scene = Scene::new("group-taken", 1);
+    let scene = Scene::without_members("group-taken", 1);
     scene.produce(0, 0..10);
     scene.run_to_end();
-    let other = scene.beside();
+    let mut other = scene.beside();
     finds(&other.place, "group", &[&scene.group(), &scene.database_id(), "KAFKA_GROUP_ID", "--reset-offsets"]);
     other.reset("", &["--to-earliest"]); // One of the ways that it names.
     assert_eq!(other.place.ask(&["check"]).code, Some(0));
+    // Members of a group have a database each.
+    scene.run_to_end();
+    let answer = other.place.set("KAFKA_GROUP_PROTOCOL", "classic").ask(&["check"]);
+    assert_eq!(answer.code, Some(0));
+    assert!(answer.stdout.contains(&format!("of other databases (id {})", scene.database_id())), "{}", answer.stdout);
 }
 
 #[test]

@@ -22,14 +22,22 @@ pub enum Api {
     OffsetCommit = 8,
     OffsetFetch = 9,
     FindCoordinator = 10,
+    JoinGroup = 11,
+    Heartbeat = 12,
+    LeaveGroup = 13,
+    SyncGroup = 14,
     Versions = 18,
 }
 
 impl Api {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Versions,
         Self::Metadata,
         Self::FindCoordinator,
+        Self::JoinGroup,
+        Self::SyncGroup,
+        Self::Heartbeat,
+        Self::LeaveGroup,
         Self::OffsetFetch,
         Self::ListOffsets,
         Self::Fetch,
@@ -40,7 +48,8 @@ impl Api {
     pub fn version(self) -> i16 {
         match self {
             Self::Fetch => 11,
-            Self::ListOffsets | Self::OffsetFetch => 5,
+            Self::ListOffsets | Self::OffsetFetch | Self::JoinGroup => 5,
+            Self::SyncGroup | Self::Heartbeat | Self::LeaveGroup => 3,
             Self::Metadata => 8,
             Self::OffsetCommit => 7,
             Self::FindCoordinator | Self::Versions => 2,
@@ -224,7 +233,8 @@ impl State {
             Api::Versions => {
                 let known = version <= api.version();
                 let error = if known { 0 } else { 35 };
-                let ranges = Api::ALL.iter().fold(to.i16(error).i32(7), |to, api| {
+                let count = i32::try_from(Api::ALL.len()).unwrap();
+                let ranges = Api::ALL.iter().fold(to.i16(error).i32(count), |to, api| {
                     to.i16(*api as i16).i16(if *api == Api::Versions { 0 } else { api.version() }).i16(api.version())
                 });
                 if known { ranges.i32(0).0 } else { ranges.0 }
@@ -238,6 +248,29 @@ impl State {
                 to.i32(0).i32(0).0
             }
             Api::FindCoordinator => to.i32(0).i16(0).null().i32(1).string("127.0.0.1").i32(self.port.into()).0,
+            Api::JoinGroup => {
+                request.string(); // group
+                request.skip(4 + 4); // time-outs
+                request.string(); // member
+                let instance = request.string();
+                request.string(); // kind of group
+                request.skip(4);
+                let (assignor, subscription) = (request.string(), request.bytes());
+                // The only member leads: generation, assignor, leader, member, and the member once more.
+                let to = to.i32(0).i16(0).i32(1).string(&assignor).string("m").string("m");
+                to.i32(1).string("m").string(&instance).bytes(&subscription).0
+            }
+            Api::SyncGroup => {
+                request.string(); // group
+                request.skip(4); // generation
+                request.string(); // member
+                request.string(); // instance
+                request.skip(4);
+                request.string();
+                to.i32(0).i16(0).bytes(&request.bytes()).0
+            }
+            Api::Heartbeat => to.i32(0).i16(0).0,
+            Api::LeaveGroup => to.i32(0).i16(0).i32(1).string("m").null().i16(0).0,
             Api::OffsetFetch => {
                 let to = to.i32(0).i32(1).string(&topic).i32(1).i32(0);
                 let to = match &self.committed {
@@ -351,6 +384,13 @@ impl Request<'_> {
 
     fn skip(&mut self, bytes: usize) {
         self.0 = self.0.split_at(bytes).1;
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        let length = usize::try_from(self.i32()).unwrap();
+        let (bytes, rest) = self.0.split_at(length);
+        self.0 = rest;
+        bytes.to_vec()
     }
 
     /// Null is empty.

@@ -25,6 +25,13 @@ impl Scene {
         Self::on(testkit::NEWEST, name, partitions)
     }
 
+    /// Where the group has no members: anybody may set its offsets at any time.
+    pub fn without_members(name: &str, partitions: u32) -> Self {
+        let mut scene = Self::new(name, partitions);
+        scene.place.set("KAFKA_GROUP_PROTOCOL", "none");
+        scene
+    }
+
     pub fn on(version: &str, name: &str, partitions: u32) -> Self {
         let scene = Self::without_topic(version, name);
         scene.create_topic(partitions);
@@ -56,7 +63,10 @@ impl Scene {
 
     /// The same topic and group, and a place for another service.
     pub fn beside(&self) -> Self {
-        let place = Place::new(&self.cluster.bootstrap_servers(), &self.topic);
+        let mut place = Place::new(&self.cluster.bootstrap_servers(), &self.topic);
+        if let Some(protocol) = self.place.variables().get("KAFKA_GROUP_PROTOCOL") {
+            place.set("KAFKA_GROUP_PROTOCOL", protocol);
+        }
         Self { cluster: self.cluster, kafka: self.kafka, topic: self.topic.clone(), place }
     }
 
