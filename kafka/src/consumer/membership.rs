@@ -28,12 +28,22 @@ pub(super) struct Sharing {
     division: Option<Division>,
     /// What is answered with the next poll after its event has been given to the user.
     asked: Option<Asked>,
-    /// Set while the group divides its partitions anew: no records are given out until then, or, without a time, until it has.
-    held: Option<Option<Instant>>,
+    hold: Hold,
     /// The question that is answered once no partition is in [`Phase::Revoked`] any more.
     giving_up: Option<u64>,
     /// There is nothing to leave any more.
     has_left: bool,
+}
+
+/// Whether records are given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// They are.
+    None,
+    /// The group divides its partitions anew: not until then, if that takes so long.
+    Until(Instant),
+    /// The group divides its partitions anew: not before it has.
+    UntilDivided,
 }
 
 /// A question of the group's thread.
@@ -53,7 +63,7 @@ impl Sharing {
             membership: None,
             division: None,
             asked: None,
-            held: None,
+            hold: Hold::None,
             giving_up: None,
             has_left: false,
         }
@@ -92,11 +102,18 @@ impl Sharing {
     }
 
     pub(super) fn is_held(&self, now: Instant) -> bool {
-        self.held.is_some_and(|until| until.is_none_or(|until| now < until))
+        match self.hold {
+            Hold::None => false,
+            Hold::Until(until) => now < until,
+            Hold::UntilDivided => true,
+        }
     }
 
     pub(super) fn held_until(&self) -> Option<Instant> {
-        self.held.flatten()
+        match self.hold {
+            Hold::Until(until) => Some(until),
+            Hold::None | Hold::UntilDivided => None,
+        }
     }
 
     fn done(&self, question: u64) {
@@ -119,9 +136,9 @@ impl Consumer {
 
     /// Whether what is ours is known, and nothing of it is about to change.
     pub(super) fn is_division_settled(&self) -> bool {
-        let Sharing { is_shared, division, held, giving_up, .. } = &self.sharing;
+        let Sharing { is_shared, division, hold, giving_up, .. } = &self.sharing;
         let all_known = |division: &Division| division.partitions.iter().all(|at| self.partitions.contains_key(at));
-        !is_shared || (held.is_none() && giving_up.is_none() && division.as_ref().is_some_and(all_known))
+        !is_shared || (*hold == Hold::None && giving_up.is_none() && division.as_ref().is_some_and(all_known))
     }
 
     /// Whether a commit was refused since it was made under a division that has ended, or is about to.
@@ -159,14 +176,14 @@ impl Consumer {
     /// Any partition may be gone after what follows: nothing more is begun, and the user commits.
     fn hold(&mut self, question: u64, now: Instant) {
         let in_turn = |division: &Division| division.handover != Handover::Gone;
-        let until = self.sharing.division.as_ref().is_some_and(in_turn).then(|| now + HELD_MAX);
-        self.sharing.held = Some(until);
+        let in_turn = self.sharing.division.as_ref().is_some_and(in_turn);
+        self.sharing.hold = if in_turn { Hold::Until(now + HELD_MAX) } else { Hold::UntilDivided };
         self.sharing.asked = Some(Asked { question, is_loss: false, is_given: false });
         self.events.push_back(Ok(Event::Rebalancing));
     }
 
     fn take_division(&mut self, division: Division, now: Instant) {
-        self.sharing.held = None;
+        self.sharing.hold = Hold::None;
         let is_gone = |at: &&TopicPartition| !division.partitions.contains(at);
         let gone: Vec<TopicPartition> = self.partitions.keys().filter(is_gone).cloned().collect();
         if division.partitions.iter().any(|at| !self.partitions.contains_key(at)) {
@@ -184,7 +201,7 @@ impl Consumer {
 
     fn lose_all(&mut self, question: u64) {
         self.sharing.division = None;
-        self.sharing.held = None;
+        self.sharing.hold = Hold::None;
         self.sharing.giving_up = None;
         self.sharing.asked = Some(Asked { question, is_loss: true, is_given: self.partitions.is_empty() });
         self.lose(self.partitions.keys().cloned().collect());

@@ -44,6 +44,7 @@ fn on_each_protocol(test: impl Fn(&Setup) + Sync) {
     });
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a reader takes")]
 fn committed_or_start(assignment: &Assignment) -> Option<i64> {
     Some(assignment.committed.as_ref().map_or(assignment.log_start_offset, |committed| committed.offset))
 }

@@ -43,6 +43,14 @@ impl Consumer {
         self.events.clear();
     }
 
+    /// So that a poll has nothing to tell but what is made up here.
+    fn calls_nobody(&mut self) {
+        self.metadata_due = after(Instant::now(), Duration::MAX);
+        for broker in self.brokers.values_mut() {
+            broker.pause.hold(after(Instant::now(), Duration::MAX));
+        }
+    }
+
     fn known(&self) -> Vec<i32> {
         self.partitions.keys().map(|at| at.partition).collect()
     }
@@ -108,7 +116,7 @@ fn before_a_division_the_user_commits_and_nothing_new_begins() {
         consumer.divided(1, &[0, 1], handover);
         while orders.try_recv().is_ok() {}
         consumer.read_ours(&[0, 1]);
-        consumer.metadata_due = after(Instant::now(), Duration::MAX);
+        consumer.calls_nobody();
         consumer.fetched(LEADER, 0, |fetched| fetched.records = BATCH.into()).unwrap();
         consumer.news(News::Rebalancing(5));
         assert!(orders.try_recv().is_err());
@@ -221,7 +229,7 @@ fn only_a_user_that_goes_on_joins_again() {
     let (mut consumer, orders) = member();
     consumer.divided(1, &[0], Handover::Gone);
     consumer.read_ours(&[0]);
-    consumer.metadata_due = after(Instant::now(), Duration::MAX);
+    consumer.calls_nobody();
     consumer.news(News::Lost(9));
     assert!(orders.try_recv().is_err());
     assert!(matches!(consumer.poll(Duration::ZERO, 1), Ok(Event::Lost(_))));
@@ -230,6 +238,7 @@ fn only_a_user_that_goes_on_joins_again() {
     assert_eq!(orders.try_recv(), Ok(Order::Done(9)));
     // Where nothing had come to the user yet, there is nothing to wait for but a poll.
     consumer.divided(2, &[0], Handover::Gone);
+    consumer.calls_nobody();
     consumer.news(News::Lost(10));
     assert!(matches!(consumer.poll(Duration::ZERO, 1), Ok(Event::Idle)));
     assert_eq!(orders.try_recv(), Ok(Order::Done(10)));
