@@ -116,8 +116,8 @@ fn before_a_division_the_user_commits_and_nothing_new_begins() {
         consumer.divided(1, &[0, 1], handover);
         while orders.try_recv().is_ok() {}
         consumer.read_ours(&[0, 1]);
-        consumer.calls_nobody();
         consumer.fetched(LEADER, 0, |fetched| fetched.records = BATCH.into()).unwrap();
+        consumer.calls_nobody();
         consumer.news(News::Rebalancing(5));
         assert!(orders.try_recv().is_err());
         assert!(matches!(consumer.poll(Duration::ZERO, 1000), Ok(Event::Rebalancing)));
