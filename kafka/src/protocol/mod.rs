@@ -16,6 +16,7 @@ pub(crate) mod list_offsets;
 pub(crate) mod metadata;
 pub(crate) mod offset_commit;
 pub(crate) mod offset_fetch;
+pub(crate) mod offset_for_leader_epoch;
 mod reader;
 pub(crate) mod sync_group;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub(crate) use metadata::MetadataRequest;
 pub use metadata::{BrokerInfo, Metadata, PartitionMetadata, TopicMetadata};
 pub(crate) use offset_commit::OffsetCommitRequest;
 pub(crate) use offset_fetch::OffsetFetchRequest;
+pub(crate) use offset_for_leader_epoch::{EpochEnd, EpochQuestion, OffsetForLeaderEpochRequest};
 pub(crate) use reader::Reader;
 pub(crate) use sync_group::SyncGroupRequest;
 
