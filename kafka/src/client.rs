@@ -1,6 +1,8 @@
 //! Asks a cluster questions, one at a time, and waits for the answers: metadata, log offsets, group offsets. Finds the broker that
 //! each question is for. Never tries again by itself; knows nothing of assignments or positions.
 
+mod epochs;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,8 @@ use crate::protocol::{
 };
 use crate::record_batch::PartitionReader;
 use crate::types::{Address, CommittedOffset, IsolationLevel, Member, TopicId, TopicPartition};
+
+pub(crate) use epochs::EpochEnds;
 
 /// First offset of a partition's log, and its end for an isolation level; or why the leader does not say.
 pub type LogOffsets = Result<(i64, i64)>;
@@ -67,29 +71,7 @@ impl Client {
         partitions: &[TopicPartition],
         isolation: IsolationLevel,
     ) -> Result<Vec<(TopicPartition, LogOffsets)>> {
-        self.locate(partitions)?;
-        let mut by_leader: BTreeMap<Address, Vec<TopicPartition>> = BTreeMap::new();
-        let mut found = Vec::with_capacity(partitions.len());
-        for at in partitions {
-            match self.partitions.get(at).and_then(|place| place.leader.clone()) {
-                Some(leader) => by_leader.entry(leader).or_default().push(at.clone()),
-                None => found.push((at.clone(), Err(leaderless(at)))),
-            }
-        }
-        for (leader, partitions) in by_leader {
-            match self.log_offsets_at(&leader, &partitions, isolation) {
-                Ok(offsets) => found.extend(offsets),
-                Err(error) => {
-                    self.forget(&partitions);
-                    let mut cause = Some(error);
-                    found.extend(partitions.into_iter().map(|at| {
-                        let error = cause.take().unwrap_or_else(|| leaderless(&at));
-                        (at, Err(error))
-                    }));
-                }
-            }
-        }
-        Ok(found)
+        self.at_leaders(partitions, |client, leader, partitions| client.log_offsets_at(leader, partitions, isolation))
     }
 
     /// What a group has committed, for each partition where it has committed something.
@@ -169,6 +151,38 @@ impl Client {
         let mut records = Vec::new();
         reader.read(1, &mut records)?;
         Ok(records.first().and_then(|record| record.timestamp_ms))
+    }
+
+    /// Asks each leader about its partitions. Says something of each; `Err` only if not even metadata can be had. Where a leader does
+    /// not answer, the first of its partitions has the cause.
+    fn at_leaders<T>(
+        &mut self,
+        partitions: &[TopicPartition],
+        ask: impl Fn(&mut Self, &Address, &[TopicPartition]) -> Result<Vec<(TopicPartition, Result<T>)>>,
+    ) -> Result<Vec<(TopicPartition, Result<T>)>> {
+        self.locate(partitions)?;
+        let mut by_leader: BTreeMap<Address, Vec<TopicPartition>> = BTreeMap::new();
+        let mut found = Vec::with_capacity(partitions.len());
+        for at in partitions {
+            match self.partitions.get(at).and_then(|place| place.leader.clone()) {
+                Some(leader) => by_leader.entry(leader).or_default().push(at.clone()),
+                None => found.push((at.clone(), Err(leaderless(at)))),
+            }
+        }
+        for (leader, partitions) in by_leader {
+            match ask(self, &leader, &partitions) {
+                Ok(answers) => found.extend(answers),
+                Err(error) => {
+                    self.forget(&partitions);
+                    let mut cause = Some(error);
+                    found.extend(partitions.into_iter().map(|at| {
+                        let error = cause.take().unwrap_or_else(|| leaderless(&at));
+                        (at, Err(error))
+                    }));
+                }
+            }
+        }
+        Ok(found)
     }
 
     fn log_offsets_at(

@@ -16,7 +16,7 @@ pub use client::{Client, LogOffsets};
 pub use connection::ConnectionSettings;
 pub use consumer::{
     Assignment, Builder, Consumer, Event, FETCH_BYTES_MAX_DEFAULT, GroupProtocol, OutOfRange, PartitionRecords,
-    Retrying, Start, Waker,
+    Retrying, Start, Truncation, Waker,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use protocol::{BrokerInfo, Metadata, PartitionMetadata, TopicMetadata};

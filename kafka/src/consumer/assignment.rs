@@ -138,7 +138,7 @@ impl Consumer {
         self.ask(move |control| Answer::LogOffsets(control.log_offsets(&asked)))
     }
 
-    fn in_phase(&self, phase: Phase, now: Instant) -> Vec<TopicPartition> {
+    pub(super) fn in_phase(&self, phase: Phase, now: Instant) -> Vec<TopicPartition> {
         self.partitions
             .iter()
             .filter(|(_, partition)| {
@@ -178,7 +178,7 @@ impl Consumer {
     }
 
     /// What could not be learnt is asked again, after one pause and one word for all.
-    fn facts_taken(&mut self, failure: Option<Error>, now: Instant) -> Result<()> {
+    pub(super) fn facts_taken(&mut self, failure: Option<Error>, now: Instant) -> Result<()> {
         if let Some(error) = failure {
             return self.facts_failed(error, now);
         }
@@ -196,7 +196,7 @@ impl Consumer {
             }
             if (log_start_offset..=end_offset).contains(&partition.position) {
                 // Its two answers contradict each other: something was changing between them.
-                partition.phase = Phase::Reading;
+                partition.read_when_valid();
                 partition.pause.hold(now + self.config.retry.initial);
                 continue;
             }
@@ -216,7 +216,8 @@ impl Consumer {
     }
 
     /// Says where assigned partitions are read from. Each is claimed first, by a commit of that offset with `metadata`, and read
-    /// once that has been accepted. If somebody else commits in between, the partition is lost and assigned again.
+    /// once that has been accepted, and once its leader has confirmed the epoch that is named. If somebody else commits in
+    /// between, the partition is lost and assigned again.
     pub fn start(&mut self, starts: Vec<Start>, metadata: &str) {
         for start in starts {
             let Some(partition) = self.partitions.get_mut(&start.partition) else { continue };
@@ -226,7 +227,7 @@ impl Consumer {
             self.claims += 1;
             partition.claim = self.claims;
             partition.phase = Phase::Claiming;
-            partition.seek(start.offset);
+            partition.seek(start.offset, start.leader_epoch);
             self.commit_later(start, metadata);
         }
     }

@@ -28,8 +28,8 @@ impl Consumer {
     /// It is not overwritten; the partition is [lost](Event::Lost) and [assigned](Event::Assigned) again.
     pub fn commit(&mut self, positions: Vec<Start>, metadata: &str) {
         for position in positions {
-            let phase = self.partitions.get(&position.partition).map(|partition| partition.phase);
-            if matches!(phase, Some(Phase::Reading | Phase::Revoked)) {
+            let may_commit = |partition: &Partition| partition.is_claimed() || partition.phase == Phase::Revoked;
+            if self.partitions.get(&position.partition).is_some_and(may_commit) {
                 self.commit_later(position, metadata);
             }
         }
@@ -113,7 +113,7 @@ impl Consumer {
                     commits.remove(&at);
                     partition.committed_seen = None;
                     if partition.phase == Phase::Claiming {
-                        partition.phase = Phase::Reading;
+                        partition.read_when_valid();
                         started.push(at);
                     }
                 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::builder::Builder;
 use super::commits::Commit;
-use crate::client::Client;
+use crate::client::{Client, EpochEnds};
 use crate::error::{Error, Result};
-use crate::protocol::{LeaveGroupRequest, Metadata};
+use crate::protocol::{EpochQuestion, LeaveGroupRequest, Metadata};
 use crate::types::{CommittedOffset, IsolationLevel, Member, TopicPartition};
 
 /// What is known of a partition's position.
@@ -59,6 +59,10 @@ impl Control {
     pub(super) fn log_offsets(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Facts>> {
         let offsets = self.client.log_offsets(partitions, self.isolation)?;
         Ok(offsets.into_iter().map(|(partition, log)| Facts { partition, committed: None, log }).collect())
+    }
+
+    pub(super) fn epoch_ends(&mut self, questions: &[EpochQuestion]) -> Result<EpochEnds> {
+        self.client.epoch_ends(questions)
     }
 
     /// Commits. Of a group that has no members, leaves alone what neither we committed (told by the metadata) nor was there when

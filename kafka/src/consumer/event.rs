@@ -27,6 +27,9 @@ pub enum Event {
     /// The position lies outside what the partition's leader has, as the leader itself confirms. Answer with
     /// [`Consumer::start`](super::Consumer::start), or end.
     OutOfRange(OutOfRange),
+    /// The log was truncated below the position and written anew, as the partition's leader itself confirms: what was read last is
+    /// not in it any more. Answer with [`Consumer::start`](super::Consumer::start), or end.
+    Truncated(Truncation),
     /// Something failed that waiting may cure; the consumer will try again by itself.
     Retrying(Retrying),
     /// Nothing happened for as long as was asked, or a [`Waker`](super::Waker) ended the wait.
@@ -87,6 +90,25 @@ pub struct OutOfRange {
     pub log_start_offset: i64,
     /// One past the last offset that the leader gives to this consumer.
     pub end_offset: i64,
+}
+
+/// A log that is no longer the one that was read, as after an unclean election of a leader
+/// ([KIP-320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation)).
+#[derive(Clone, Debug)]
+pub struct Truncation {
+    /// Which partition.
+    pub partition: TopicPartition,
+    /// The topic's id; `None` from brokers that have none.
+    pub topic_id: Option<TopicId>,
+    /// The next offset that we wanted to read.
+    pub position: i64,
+    /// Epoch of the leader that wrote the record before it, as it was read.
+    pub position_epoch: i32,
+    /// From here on the log holds other records than were read, or none: at most `position`. Where it was truncated more than once
+    /// since the records before were read, they may differ from an earlier offset on: of our earlier epochs nothing is known.
+    pub divergence_offset: i64,
+    /// Epoch of the leader that wrote the record before `divergence_offset`.
+    pub divergence_epoch: i32,
 }
 
 /// A failure that is being ridden out.

@@ -121,9 +121,10 @@ impl Consumer {
         let Some(partition) = self.partitions.get_mut(&asked.partition) else { return Ok(()) };
         // Whatever comes, it does not keep the others waiting.
         let was_alone = std::mem::take(&mut partition.alone);
-        // It may have been sought, or assigned anew, while the fetch was under way.
+        // It may have been sought, assigned anew, or led by another, while the fetch was under way.
         let is_current = partition.phase == Phase::Reading
             && partition.fetch_position == asked.position
+            && partition.leader_epoch == asked.leader_epoch
             && partition.topic_id == asked.topic_id;
         if !is_current {
             return Ok(());
@@ -247,7 +248,10 @@ impl Consumer {
             records,
             _response: Arc::clone(&fetched.response),
         };
-        partition.position = taken.next_offset;
+        if taken.next_offset > from_offset {
+            partition.position = taken.next_offset;
+            partition.position_epoch = taken.leader_epoch;
+        }
         if fetched.reader.is_empty() {
             partition.fetched.pop_front();
         }

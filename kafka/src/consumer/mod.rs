@@ -17,6 +17,7 @@ mod partition;
 mod pause;
 #[cfg(test)]
 mod tests;
+mod validation;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 pub use builder::{Builder, FETCH_BYTES_MAX_DEFAULT};
-pub use event::{Assignment, Event, OutOfRange, PartitionRecords, Retrying, Start};
+pub use event::{Assignment, Event, OutOfRange, PartitionRecords, Retrying, Start, Truncation};
 pub use group::GroupProtocol;
 
 use broker::Broker;
@@ -35,8 +36,9 @@ use membership::Sharing;
 use partition::{Partition, Phase};
 use pause::{Pause, after};
 
+use crate::client::EpochEnds;
 use crate::error::{Error, Result};
-use crate::protocol::{FetchRequest, FetchResponse, Metadata};
+use crate::protocol::{EpochQuestion, FetchRequest, FetchResponse, Metadata};
 use crate::types::{Address, TopicPartition};
 use crate::worker::Worker;
 
@@ -50,6 +52,8 @@ enum Answer {
     Facts(Result<Vec<Facts>>),
     /// What the leaders hold of partitions of [`Phase::OutOfRange`].
     LogOffsets(Result<Vec<Facts>>),
+    /// What the leaders hold of what was read of partitions of [`Phase::Validating`].
+    EpochEnds { questions: Vec<EpochQuestion>, result: Result<EpochEnds> },
     /// What came of a commit.
     Committed { commits: BTreeMap<TopicPartition, Commit>, result: Result<Vec<(TopicPartition, CommitOutcome)>> },
     /// What happened in the group.
@@ -201,6 +205,10 @@ impl Consumer {
                 Ok(facts) => self.confirm_out_of_range(facts, now)?,
                 Err(error) => self.facts_failed(error, now)?,
             },
+            Answer::EpochEnds { questions, result } => match self.control_answered(result) {
+                Ok(ends) => self.take_epoch_ends(&questions, ends, now)?,
+                Err(error) => self.facts_failed(error, now)?,
+            },
             Answer::Committed { commits, result } => {
                 self.commits_under_way = false;
                 match self.control_answered(result) {
@@ -244,7 +252,7 @@ impl Consumer {
             // A partition without leader may belong to a topic that was deleted: its commit would be refused, and hold up others.
             self.control_under_way = (self.commit_pause.is_over(now)
                 && self.ask_commit(|partition| partition.leader.is_some())?)
-                || (self.facts_pause.is_over(now) && self.ask_log_offsets(now)?)
+                || (self.facts_pause.is_over(now) && (self.ask_log_offsets(now)? || self.ask_epoch_ends(now)?))
                 || (self.metadata_due <= now && self.metadata_pause.is_over(now) && self.ask_metadata(now)?)
                 || (self.facts_pause.is_over(now) && self.ask_facts(now)?);
         }

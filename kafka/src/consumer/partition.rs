@@ -26,6 +26,8 @@ pub(super) enum Phase {
     Assigned,
     /// The user has chosen; the group offset is being committed to claim it.
     Claiming,
+    /// Claimed; the leader is being asked whether it has what was read before the position.
+    Validating,
     /// Records come.
     Reading,
     /// The leader refused the position; what the log holds is still to be asked.
@@ -74,6 +76,8 @@ pub(super) struct Partition {
     pub(super) is_beyond_end: bool,
     /// The next offset that the user will see.
     pub(super) position: i64,
+    /// Epoch of the leader that wrote the record before it, if known.
+    pub(super) position_epoch: Option<i32>,
     /// The next offset to fetch: what lies between the two is in `fetched`.
     pub(super) fetch_position: i64,
     /// At most two: one being read, and the one after it.
@@ -96,6 +100,7 @@ impl Partition {
             end_offset: 0,
             is_beyond_end: false,
             position: 0,
+            position_epoch: None,
             fetch_position: 0,
             fetched: VecDeque::new(),
             alone: false,
@@ -113,7 +118,24 @@ impl Partition {
             self.pause.cut_short();
         }
         self.leader = leader;
+        let is_another = self.leader_epoch != epoch;
         self.leader_epoch = epoch;
+        if is_another && self.is_claimed() {
+            self.read_when_valid();
+        }
+    }
+
+    /// Whether it is ours to read.
+    pub(super) fn is_claimed(&self) -> bool {
+        matches!(self.phase, Phase::Validating | Phase::Reading)
+    }
+
+    /// Reads from the position, once the leader has confirmed, where that can be asked, that its log still has what was read before.
+    /// Whatever has been fetched came from the leader of another epoch, and may be gone with it.
+    pub(super) fn read_when_valid(&mut self) {
+        self.drop_fetched();
+        let can_be_asked = self.position_epoch.is_some() && self.leader_epoch.is_some();
+        self.phase = if can_be_asked { Phase::Validating } else { Phase::Reading };
     }
 
     /// The broker to fetch from.
@@ -156,8 +178,9 @@ impl Partition {
     }
 
     /// Goes to another position: whatever has been fetched is of no use.
-    pub(super) fn seek(&mut self, offset: i64) {
+    pub(super) fn seek(&mut self, offset: i64, epoch: Option<i32>) {
         self.position = offset;
+        self.position_epoch = epoch;
         self.is_beyond_end = offset > self.end_offset;
         self.drop_fetched();
     }

@@ -2,6 +2,7 @@
 //! unless a test brings one along.
 
 mod membership;
+mod validation;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

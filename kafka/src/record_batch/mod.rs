@@ -114,7 +114,7 @@ impl PartitionReader {
         self.position
     }
 
-    /// The leader's epoch when the last batch read was written.
+    /// The leader's epoch when the batch before the position was written, once the position has moved.
     pub(crate) fn leader_epoch(&self) -> Option<i32> {
         self.leader_epoch
     }
@@ -204,7 +204,6 @@ impl PartitionReader {
     /// Checks a batch, and opens it if it holds records that are wanted.
     fn open(&mut self, batch: Batch, bytes_left: &mut usize) -> Result<(), FaultKind> {
         batch.check_crc()?;
-        self.leader_epoch = Some(batch.leader_epoch).filter(|epoch| *epoch >= 0);
         let hidden = match &mut self.aborted {
             Some(aborted) if batch.is_control() => {
                 aborted.mark(&batch, marker(&batch, self.bytes_max)?);
@@ -215,7 +214,7 @@ impl PartitionReader {
         };
         // Compaction may leave a batch without records, and a fetch may begin with one that ends before its position.
         if hidden || batch.record_count == 0 || batch.next_offset <= self.position {
-            self.position = self.position.max(batch.next_offset);
+            self.advance(&batch, batch.next_offset);
             return Ok(());
         }
         let bytes_max = to_usize(self.bytes_max);
@@ -229,16 +228,24 @@ impl PartitionReader {
     fn take_records(&mut self, mut records: Records, after: usize, into: &mut Vec<Record>) -> Result<(), FaultKind> {
         while into.len() < after || records.is_at_end() {
             let Some(record) = records.next()? else {
-                self.position = self.position.max(records.batch().next_offset);
+                self.advance(records.batch(), records.batch().next_offset);
                 return Ok(());
             };
             if record.offset >= self.position {
-                self.position = record.offset.saturating_add(1);
+                self.advance(records.batch(), record.offset.saturating_add(1));
                 into.push(record);
             }
         }
         self.open = Some(records);
         Ok(())
+    }
+
+    /// Position and epoch move together: a batch that is only open has given nothing yet.
+    fn advance(&mut self, over: &Batch, position: i64) {
+        if position > self.position {
+            self.position = position;
+            self.leader_epoch = Some(over.leader_epoch).filter(|epoch| *epoch >= 0);
+        }
     }
 
     fn error(&self, fault: Fault) -> Error {

@@ -148,3 +148,17 @@ fn a_batch_that_ends_before_the_position_is_passed_over() {
     let mut reader = reader([first, second].concat(), 230);
     assert_eq!((read_all(&mut reader).len(), reader.position()), (10, 240));
 }
+
+#[test]
+fn the_epoch_is_that_of_the_batch_before_the_position() {
+    let mut next = testdata!("none.bin").to_vec();
+    put(&mut next, 0, &120i64.to_be_bytes());
+    put(&mut next, 12, &6i32.to_be_bytes());
+    put(&mut next, ATTRIBUTES, &[0, 1]); // gzip, says its head
+    let mut reader = reader([testdata!("none.bin").to_vec(), seal(next)].concat(), 0);
+    let mut records = Vec::new();
+    reader.read(1000, &mut records).unwrap();
+    assert_eq!((records.len(), reader.position(), reader.leader_epoch()), (20, 120, Some(5)));
+    assert!(reader.read(1000, &mut records).is_err());
+    assert_eq!((reader.position(), reader.leader_epoch()), (120, Some(5)), "the damaged one was opened in vain");
+}

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use kafka::{
     Address, Assignment, Builder, Consumer, Error, Event, OutOfRange, Record, Retrying, Start, TopicPartition,
+    Truncation,
 };
 
 /// Far beyond what anything here takes.
@@ -53,6 +54,7 @@ pub struct Reader {
     pub lost: Vec<TopicPartition>,
     pub revoked: Vec<TopicPartition>,
     pub out_of_range: Vec<OutOfRange>,
+    pub truncated: Vec<Truncation>,
     pub retried: Vec<Retrying>,
 }
 
@@ -73,6 +75,7 @@ impl Reader {
             lost: Vec::new(),
             revoked: Vec::new(),
             out_of_range: Vec::new(),
+            truncated: Vec::new(),
             retried: Vec::new(),
         }
     }
@@ -119,6 +122,7 @@ impl Reader {
                 self.lost.extend(partitions);
             }
             Event::OutOfRange(range) => self.out_of_range.push(range),
+            Event::Truncated(truncation) => self.truncated.push(truncation),
             Event::Started(partitions) => self.started.extend(partitions),
             Event::Retrying(retrying) => self.retried.push(retrying),
             Event::Revoked(partitions) => {
@@ -136,8 +140,13 @@ impl Reader {
     }
 
     pub fn start(&mut self, at: &TopicPartition, offset: i64) {
+        self.start_after(at, offset, None);
+    }
+
+    /// Starts where a leader of that epoch wrote the record before.
+    pub fn start_after(&mut self, at: &TopicPartition, offset: i64, leader_epoch: Option<i32>) {
         self.positions.insert(at.clone(), offset);
-        self.consumer.start(vec![Start { partition: at.clone(), offset, leader_epoch: None }], CLAIM);
+        self.consumer.start(vec![Start { partition: at.clone(), offset, leader_epoch }], CLAIM);
     }
 
     /// Goes on until it is so.

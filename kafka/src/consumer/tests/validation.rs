@@ -1,0 +1,135 @@
+//! What is read on, what is dropped and what is told when the leader's epoch changes.
+
+use super::*;
+use crate::protocol::EpochEnd;
+
+const POSITION: i64 = 10;
+const EPOCH: i32 = 2;
+
+/// As in [`metadata`], of another epoch.
+fn elected(leader: Option<i32>, epoch: Option<i32>) -> Answer {
+    let mut metadata = metadata(&nowhere(), 1, &[leader]);
+    metadata.topics[0].partitions[0].leader_epoch = epoch;
+    Answer::Metadata(Ok(metadata))
+}
+
+/// The one partition, claimed at a position whose last record was of that epoch.
+fn claimed_after(epoch: Option<i32>) -> Consumer {
+    let mut consumer = consumer();
+    consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
+    consumer.handle(facts(0)).unwrap();
+    consumer.start(vec![Start { partition: at(0), offset: POSITION, leader_epoch: epoch }], "ours");
+    let claim = consumer.take_pending();
+    consumer.handle(committed(claim)).unwrap();
+    consumer.events.clear();
+    consumer
+}
+
+/// The leader of `leader_epoch` answers where an epoch ends.
+fn ended(consumer: &mut Consumer, leader_epoch: i32, epoch: i32, result: Result<Option<EpochEnd>>) {
+    let questions = vec![EpochQuestion { partition: at(0), current_leader_epoch: leader_epoch, epoch }];
+    consumer.handle(Answer::EpochEnds { questions, result: Ok(vec![(at(0), result)]) }).unwrap();
+}
+
+#[test]
+fn what_was_read_is_compared_with_the_leaders_log() {
+    let check = |end: Option<(i32, i64)>, divergence: Option<(i64, i32)>| {
+        let mut consumer = claimed_after(Some(EPOCH));
+        assert_eq!(consumer.phase(0), Phase::Validating);
+        assert!(consumer.wanted(LEADER).is_empty() && !consumer.is_settled(), "not before the answer");
+        ended(&mut consumer, 3, EPOCH, Ok(end.map(|(epoch, end_offset)| EpochEnd { epoch, end_offset })));
+        let Some(divergence) = divergence else {
+            assert_eq!(consumer.wanted(LEADER), [0], "{end:?}");
+            return assert!(consumer.events.is_empty(), "{end:?}");
+        };
+        let Some(Ok(Event::Truncated(told))) = consumer.events.pop_front() else { panic!("{end:?}") };
+        assert_eq!((told.position, told.position_epoch), (POSITION, EPOCH));
+        assert_eq!((told.divergence_offset, told.divergence_epoch), divergence, "{end:?}");
+        assert_eq!((told.partition, told.topic_id), (at(0), Some(TopicId([1; 16]))));
+        assert!(consumer.wanted(LEADER).is_empty(), "the user chooses");
+        consumer.start(vec![Start { partition: at(0), offset: 7, leader_epoch: Some(divergence.1) }], "ours");
+        assert_eq!((consumer.phase(0), consumer.take_pending()[&at(0)].offset.offset), (Phase::Claiming, 7));
+    };
+    check(Some((EPOCH, POSITION)), None);
+    check(Some((EPOCH, POSITION + 5)), None);
+    check(None, None);
+    check(Some((EPOCH, 7)), Some((7, EPOCH)));
+    check(Some((EPOCH, 0)), Some((0, EPOCH)));
+    // The leader has nothing of that epoch.
+    check(Some((1, 7)), Some((7, 1)));
+    check(Some((1, POSITION + 5)), Some((POSITION, 1)));
+}
+
+#[test]
+fn where_an_epoch_is_not_known_nothing_is_asked() {
+    let mut consumer = claimed_after(None);
+    assert_eq!((consumer.phase(0), consumer.wanted(LEADER)), (Phase::Reading, vec![0]));
+    consumer.handle(elected(Some(FOLLOWER), Some(4))).unwrap();
+    assert_eq!((consumer.phase(0), consumer.wanted(FOLLOWER)), (Phase::Reading, vec![0]));
+    // A broker that knows of no epochs.
+    let mut consumer = claimed_after(Some(EPOCH));
+    consumer.handle(elected(Some(FOLLOWER), None)).unwrap();
+    assert_eq!((consumer.phase(0), consumer.wanted(FOLLOWER)), (Phase::Reading, vec![0]));
+}
+
+#[test]
+fn nothing_that_the_leader_before_has_sent_is_given_out_after_its_successor_is_known() {
+    let mut consumer = claimed_after(None);
+    consumer.fetched(LEADER, 0, |fetched| fetched.records = BATCH.into()).unwrap();
+    let taken = consumer.take_records(3, Instant::now());
+    assert_eq!((taken[0].next_offset, taken[0].leader_epoch), (103, Some(5)));
+    let request = fetching::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], Instant::now());
+    consumer.handle(elected(Some(FOLLOWER), Some(6))).unwrap();
+    assert!(consumer.take_records(10, Instant::now()).is_empty(), "what was on hand");
+    ended(&mut consumer, 6, 5, Ok(Some(EpochEnd { epoch: 5, end_offset: 1000 })));
+    let state = &consumer.partitions[&at(0)];
+    assert_eq!((state.position, state.fetch_position), (103, 103), "it is fetched again");
+    // What was on the wire. It happens to begin at the right place.
+    let mut late = request;
+    late.partitions[0].position = 103;
+    let records = FetchedPartition {
+        partition: at(0),
+        error: None,
+        high_watermark: 1000,
+        last_stable_offset: 1000,
+        log_start_offset: 0,
+        preferred_read_replica: None,
+        aborted: vec![],
+        records: BATCH.into(),
+    };
+    let response = FetchResponse { throttle: Duration::ZERO, partitions: vec![records] };
+    let serial = consumer.brokers[&LEADER].serial;
+    consumer.handle(Answer::Fetched { broker: LEADER, serial, request: late, result: Ok(response) }).unwrap();
+    assert!(consumer.take_records(10, Instant::now()).is_empty());
+    assert_eq!(consumer.wanted(FOLLOWER), [0]);
+}
+
+#[test]
+fn the_answer_of_a_leader_that_was_replaced_meanwhile_does_not_count() {
+    let mut consumer = claimed_after(Some(EPOCH));
+    consumer.handle(elected(None, Some(4))).unwrap();
+    ended(&mut consumer, 3, EPOCH, Ok(Some(EpochEnd { epoch: EPOCH, end_offset: POSITION })));
+    assert_eq!(consumer.phase(0), Phase::Validating);
+    assert!(!consumer.ask_epoch_ends(Instant::now()).unwrap(), "there is nobody to ask");
+    consumer.handle(elected(Some(FOLLOWER), Some(5))).unwrap();
+    ended(&mut consumer, 5, EPOCH, Ok(Some(EpochEnd { epoch: EPOCH, end_offset: POSITION })));
+    assert_eq!((consumer.phase(0), consumer.wanted(FOLLOWER)), (Phase::Reading, vec![0]));
+}
+
+#[test]
+fn a_leader_that_does_not_answer_is_asked_again_and_commits_do_not_wait_for_it() {
+    let mut consumer = claimed_after(Some(EPOCH));
+    let code = ErrorCode::UNKNOWN_LEADER_EPOCH;
+    let subject = at(0).to_string();
+    let refused = Error::Broker { address: nowhere(), request: "OffsetForLeaderEpoch", code, subject };
+    ended(&mut consumer, 3, EPOCH, Err(refused));
+    assert_eq!(consumer.retrying().attempt, 1);
+    assert!(consumer.metadata_due <= Instant::now(), "its metadata may be old");
+    assert_eq!(consumer.phase(0), Phase::Validating);
+    consumer.commit(vec![Start { partition: at(0), offset: POSITION, leader_epoch: Some(EPOCH) }], "ours");
+    let commits = consumer.take_pending();
+    assert_eq!(commits[&at(0)].offset.leader_epoch, Some(EPOCH));
+    consumer.handle(committed(commits)).unwrap();
+    assert_eq!(consumer.phase(0), Phase::Validating, "a commit is no answer");
+    assert!(consumer.ask_epoch_ends(Instant::now()).unwrap());
+}
