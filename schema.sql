@@ -86,7 +86,7 @@ CREATE TABLE consumer_offsets (
     first_offset        INTEGER NOT NULL, -- where the counters below began
     high_offset         INTEGER NOT NULL, -- the greatest next_offset ever; never lowered
     topic_id            TEXT    NOT NULL, -- '' where the broker has none
-    leader_epoch        INTEGER,          -- of the last batch read, where known
+    leader_epoch        INTEGER,          -- of who led when the record before next_offset was written, where known
     applied             INTEGER NOT NULL DEFAULT 0, -- events that were stored
     stale               INTEGER NOT NULL DEFAULT 0, -- events older than the stored one of their id
     unidentified        INTEGER NOT NULL DEFAULT 0, -- records kept in unidentified_messages

@@ -9,7 +9,10 @@ mod progress;
 
 use std::time::{Duration, Instant};
 
-use kafka::{Assignment, Backoff, Consumer, Event, OutOfRange, PartitionRecords, Retrying, Start, TopicPartition};
+use kafka::{
+    Assignment, Backoff, Consumer, Event, OutOfRange, PartitionRecords, Retrying, Start, TopicId, TopicPartition,
+    Truncation,
+};
 use log::{debug, info, warn};
 
 pub use error::ServiceError;
@@ -20,7 +23,7 @@ use crate::backoff::{self, RetryError};
 use crate::database::{Database, DatabaseError, DatabaseLock};
 use crate::entity;
 use crate::error_chain::ErrorChain;
-use crate::repository::position_change::{MoveReason, PositionMove};
+use crate::repository::position_change::PositionMove;
 use crate::repository::{Entry, Header, Headers, PartitionBatch};
 use crate::settings::{GroupProtocol, KafkaSettings, Settings};
 use crate::shutdown::{Slept, Stop};
@@ -137,6 +140,7 @@ impl<'a> Service<'a> {
                 info!("the group divides its partitions anew");
                 self.commit_for_others();
             }
+            Event::Truncated(truncation) => self.jump_to_divergence(&truncation)?,
             Event::Revoked(partitions) => self.give_back(&partitions),
             Event::Lost(partitions) => self.forget(&partitions),
             Event::Retrying(Retrying { error, attempt, wait }) => {
@@ -183,20 +187,19 @@ impl<'a> Service<'a> {
             let (stored, topic_known) = backoff::retry("reading positions", &self.settings.retry, self.stop, || {
                 Ok::<_, DatabaseError>((database.position(&at.topic, at.partition)?, database.knows_topic(&at.topic)?))
             })?;
-            let known = stored.as_ref().map(|row| Stored { next_offset: row.next_offset, topic_id: &row.topic_id });
+            let known = stored.as_ref().map(|row| Stored {
+                next_offset: row.next_offset,
+                topic_id: &row.topic_id,
+                leader_epoch: row.leader_epoch,
+            });
             let choice = start::choose(&assignment, known, topic_known, &claim, policy)?;
             self.claim = claim.to_string();
             let topic_id = assignment.topic_id.map(|id| id.to_string()).unwrap_or_default();
-            let offset = match choice {
-                Choice::Resume(offset) => offset,
-                Choice::Jump { to_offset, reason, detail } => {
-                    let from = stored.as_ref().map(|row| row.next_offset);
-                    moves.push(position_move(at, &topic_id, from, to_offset, reason, detail));
-                    to_offset
-                }
-            };
-            self.positions.insert(at.clone(), topic_id, offset, assignment.end_offset);
-            starts.push(Start { partition: at.clone(), offset, leader_epoch: None });
+            let from = stored.as_ref().map(|row| row.next_offset);
+            let (start, change) = choice.act(at, &topic_id, from);
+            moves.extend(change);
+            self.positions.insert(&start, topic_id, assignment.end_offset);
+            starts.push(start);
         }
         self.move_positions(&moves)?;
         self.sync_and_claim(starts)
@@ -204,15 +207,31 @@ impl<'a> Service<'a> {
 
     /// A position that the leader does not have: an end, or the nearest surviving offset.
     fn jump_into_range(&mut self, range: &OutOfRange) -> Result<(), ServiceError> {
-        let at = &range.partition;
-        if let Choice::Jump { to_offset, reason, detail } = start::choose_out_of_range(range, self.policy())? {
-            let topic_id = range.topic_id.map(|id| id.to_string()).unwrap_or_default();
-            let from = Some(range.position);
-            self.move_positions(&[position_move(at, &topic_id, from, to_offset, reason, detail)])?;
-            self.positions.insert(at.clone(), topic_id, to_offset, range.end_offset);
-            self.sync_and_claim(vec![Start { partition: at.clone(), offset: to_offset, leader_epoch: None }])?;
-        }
-        Ok(())
+        let choice = start::choose_out_of_range(range, self.policy())?;
+        self.jump(choice, &range.partition, range.topic_id, range.position, range.end_offset)
+    }
+
+    /// A log that was truncated and written anew: an end, or the point from which on it has other records.
+    fn jump_to_divergence(&mut self, truncation: &Truncation) -> Result<(), ServiceError> {
+        let choice = start::choose_truncated(truncation, self.policy())?;
+        let Truncation { partition, topic_id, position, .. } = truncation;
+        self.jump(choice, partition, *topic_id, *position, *position)
+    }
+
+    /// Leaves the position where a partition was read.
+    fn jump(
+        &mut self,
+        choice: Choice,
+        at: &TopicPartition,
+        topic_id: Option<TopicId>,
+        from: i64,
+        end_offset: i64,
+    ) -> Result<(), ServiceError> {
+        let topic_id = topic_id.map(|id| id.to_string()).unwrap_or_default();
+        let (start, change) = choice.act(at, &topic_id, Some(from));
+        self.move_positions(change.as_slice())?;
+        self.positions.insert(&start, topic_id, end_offset);
+        self.sync_and_claim(vec![start])
     }
 
     fn move_positions(&mut self, moves: &[PositionMove]) -> Result<(), ServiceError> {
@@ -381,27 +400,6 @@ fn membership(kafka: &KafkaSettings, database_id: &str) -> kafka::GroupProtocol 
             session_timeout: kafka.session_timeout,
         },
         GroupProtocol::Consumer => kafka::GroupProtocol::Consumer { member_id: database_id.to_owned(), instance_id },
-    }
-}
-
-/// A jump of a position, for the database. What leader wrote the record before the new position is not known.
-fn position_move(
-    at: &TopicPartition,
-    topic_id: &str,
-    from: Option<i64>,
-    to: i64,
-    reason: MoveReason,
-    detail: String,
-) -> PositionMove {
-    PositionMove {
-        topic: at.topic.to_string(),
-        partition: at.partition,
-        from,
-        to,
-        topic_id: topic_id.to_owned(),
-        leader_epoch: None,
-        reason,
-        detail,
     }
 }
 

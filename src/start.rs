@@ -11,9 +11,9 @@
 
 use std::fmt;
 
-use kafka::{Assignment, CommittedOffset, OutOfRange, TopicPartition};
+use kafka::{Assignment, CommittedOffset, OutOfRange, Start, TopicPartition, Truncation};
 
-use crate::repository::position_change::MoveReason;
+use crate::repository::position_change::{MoveReason, PositionMove};
 use crate::settings::OffsetReset;
 
 /// Who committed a group offset, as its commit metadata tells.
@@ -61,22 +61,54 @@ pub struct Stored<'a> {
     pub next_offset: i64,
     /// Id of the topic that it belongs to; empty from brokers that have none.
     pub topic_id: &'a str,
+    /// Epoch of the leader that wrote the record before, where known.
+    pub leader_epoch: Option<i32>,
 }
 
 /// Where to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// Where it was left.
-    Resume(i64),
+    Resume {
+        /// The next offset to read.
+        offset: i64,
+        /// Epoch of the leader that wrote the record before: the log must still have that.
+        leader_epoch: Option<i32>,
+    },
     /// Elsewhere: counters start anew and the change is recorded.
     Jump {
         /// The next offset to read.
         to_offset: i64,
+        /// Epoch of the leader that wrote the record before, where somebody has read that.
+        leader_epoch: Option<i32>,
         /// Why.
         reason: MoveReason,
         /// What a person wants to know about it.
         detail: String,
     },
+}
+
+impl Choice {
+    /// What it means: where to start, and the change for the database if the position jumps there from where it was.
+    pub fn act(self, at: &TopicPartition, topic_id: &str, from: Option<i64>) -> (Start, Option<PositionMove>) {
+        let start = |offset, leader_epoch| Start { partition: at.clone(), offset, leader_epoch };
+        match self {
+            Self::Resume { offset, leader_epoch } => (start(offset, leader_epoch), None),
+            Self::Jump { to_offset, leader_epoch, reason, detail } => {
+                let change = PositionMove {
+                    topic: at.topic.to_string(),
+                    partition: at.partition,
+                    from,
+                    to: to_offset,
+                    topic_id: topic_id.to_owned(),
+                    leader_epoch,
+                    reason,
+                    detail,
+                };
+                (start(to_offset, leader_epoch), Some(change))
+            }
+        }
+    }
 }
 
 /// Why a partition must not be read until somebody has decided something.
@@ -165,9 +197,10 @@ pub fn choose(
         return take_over(assignment, committed, theirs, stored, us, policy);
     }
     match stored {
-        Some(stored) => Ok(Choice::Resume(stored.next_offset)),
+        Some(stored) => Ok(stored.resume()),
         None if assignment.committed.is_some() => Ok(Choice::Jump {
             to_offset: assignment.log_start_offset,
+            leader_epoch: None,
             reason: MoveReason::OlderBackup,
             detail: "the group's offset was committed for this database, but it holds no position: read from the first offset".into(),
         }),
@@ -186,14 +219,40 @@ pub fn choose_out_of_range(range: &OutOfRange, policy: Policy) -> Result<Choice,
             format!("the log ends at offset {end_offset}, before the position {position}: its end was truncated");
         (*end_offset, MoveReason::LogTruncated, gone)
     };
-    loss(partition, to_offset, reason, detail, policy)
+    loss(partition, to_offset, None, reason, detail, policy)
 }
 
-/// Rule 3.
+/// Applies the rules to a log that no longer has what was read of it.
+pub fn choose_truncated(truncation: &Truncation, policy: Policy) -> Result<Choice, StartError> {
+    let Truncation { partition, position, position_epoch, divergence_offset, divergence_epoch, .. } = truncation;
+    let read = match position - 1 {
+        last if last >= *divergence_offset => format!("offsets {divergence_offset} to {last} were"),
+        last => format!("offset {last} was"),
+    };
+    let detail = format!(
+        "the log was truncated and written anew from offset {divergence_offset} on (leader epoch {position_epoch} when it was read, \
+         {divergence_epoch} before that offset now): {read} read from the log before, and what became of that stays in the \
+         database; what stands there now was not read"
+    );
+    loss(partition, *divergence_offset, Some(*divergence_epoch), MoveReason::LogTruncated, detail, policy)
+}
+
+impl Stored<'_> {
+    fn resume(&self) -> Choice {
+        Choice::Resume { offset: self.next_offset, leader_epoch: self.leader_epoch }
+    }
+}
+
+/// Rule 3. What was read before somebody set the offset, even to where it was, need not be in the log any more.
 fn obey(committed: &CommittedOffset, stored: Option<Stored<'_>>, assignment: &Assignment) -> Choice {
-    let to_offset = committed.offset;
-    if stored.is_some_and(|stored| stored.next_offset == to_offset && !is_other_topic(stored, assignment)) {
-        return Choice::Resume(to_offset);
+    let CommittedOffset { offset: to_offset, leader_epoch, .. } = *committed;
+    let is_there = |stored: &Stored<'_>| {
+        stored.next_offset == to_offset
+            && !is_other_topic(*stored, assignment)
+            && stored.leader_epoch.is_none_or(|epoch| leader_epoch == Some(epoch))
+    };
+    if let Some(stored) = stored.filter(is_there) {
+        return stored.resume();
     }
     let detail = match committed.metadata.as_str() {
         "" => "the group's offset was set by somebody else".to_owned(),
@@ -201,7 +260,7 @@ fn obey(committed: &CommittedOffset, stored: Option<Stored<'_>>, assignment: &As
             format!("the group's offset was set by somebody else, who left '{}'", crate::settings::shorten(metadata))
         }
     };
-    Choice::Jump { to_offset, reason: MoveReason::GroupReset, detail }
+    Choice::Jump { to_offset, leader_epoch, reason: MoveReason::GroupReset, detail }
 }
 
 /// Rule 0. Brokers without topic ids cannot tell.
@@ -215,7 +274,7 @@ fn recreated(assignment: &Assignment, stored: Stored<'_>, policy: Policy) -> Res
         "the topic was deleted and made again (id '{}' before, '{now}' now); what it held from offset {} on is gone",
         stored.topic_id, stored.next_offset
     );
-    loss(&assignment.partition, assignment.log_start_offset, MoveReason::TopicRecreated, detail, policy)
+    loss(&assignment.partition, assignment.log_start_offset, None, MoveReason::TopicRecreated, detail, policy)
 }
 
 /// Rule 2.
@@ -232,9 +291,10 @@ fn take_over(
         return Err(StartError::OtherDatabase { partition, theirs, ours: us.database_id.clone() });
     }
     match stored {
-        Some(stored) if stored.next_offset >= committed.offset => Ok(Choice::Resume(stored.next_offset)),
+        Some(stored) if stored.next_offset >= committed.offset => Ok(stored.resume()),
         _ => Ok(Choice::Jump {
             to_offset: committed.offset,
+            leader_epoch: committed.leader_epoch,
             reason: MoveReason::OtherDatabase,
             detail: format!("database '{theirs}' has read this partition up to here"),
         }),
@@ -243,7 +303,9 @@ fn take_over(
 
 /// Rule 4.
 fn first_start(assignment: &Assignment, topic_known: bool, policy: Policy) -> Result<Choice, StartError> {
-    let jump = |to_offset, reason, detail: &str| Ok(Choice::Jump { to_offset, reason, detail: detail.to_owned() });
+    let jump = |to_offset, reason, detail: &str| {
+        Ok(Choice::Jump { to_offset, leader_epoch: None, reason, detail: detail.to_owned() })
+    };
     let (start, end) = (assignment.log_start_offset, assignment.end_offset);
     match policy.reset {
         _ if topic_known && start > 0 => {
@@ -264,6 +326,7 @@ fn first_start(assignment: &Assignment, topic_known: bool, policy: Policy) -> Re
 fn loss(
     partition: &TopicPartition,
     to_offset: i64,
+    leader_epoch: Option<i32>,
     reason: MoveReason,
     detail: String,
     policy: Policy,
@@ -271,7 +334,7 @@ fn loss(
     if policy.fail_on_data_loss {
         return Err(StartError::DataLoss { partition: partition.clone(), reason, detail });
     }
-    Ok(Choice::Jump { to_offset, reason, detail })
+    Ok(Choice::Jump { to_offset, leader_epoch, reason, detail })
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub struct StoredPosition {
     pub high_offset: i64,
     /// The topic's id as Kafka's tools print it; empty if never known.
     pub topic_id: String,
-    /// Epoch of the leader that the last batch came from, where known.
+    /// Epoch of the leader that wrote the record before, where known.
     pub leader_epoch: Option<i32>,
     /// What became of `first_offset..next_offset`.
     pub counters: Applied,
@@ -98,7 +98,7 @@ pub(crate) fn advance(
         .prepare_cached(
             "UPDATE consumer_offsets
              SET next_offset = ?5, high_offset = max(high_offset, ?5), topic_id = coalesce(nullif(?6, ''), topic_id),
-                 leader_epoch = coalesce(?7, leader_epoch), applied = applied + ?8, stale = stale + ?9,
+                 leader_epoch = ?7, applied = applied + ?8, stale = stale + ?9,
                  unidentified = unidentified + ?10, absent = absent + ?11, updated_at = ?12
              WHERE group_id = ?1 AND topic = ?2 AND partition = ?3 AND next_offset = ?4
                  AND (topic_id = ?6 OR topic_id = '' OR ?6 = '')",

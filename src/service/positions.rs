@@ -22,13 +22,18 @@ struct Position {
 }
 
 impl Positions {
-    pub(super) fn insert(&mut self, at: TopicPartition, topic_id: String, next_offset: i64, end_offset: i64) {
-        let first_end_offset = self.0.get(&at).map_or(end_offset, |position| position.first_end_offset);
-        let committed_at = Instant::now();
-        self.0.insert(
-            at,
-            Position { topic_id, next_offset, leader_epoch: None, first_end_offset, changed: false, committed_at },
-        );
+    /// `end_offset` is the end of the log as seen now.
+    pub(super) fn insert(&mut self, start: &Start, topic_id: String, end_offset: i64) {
+        let first_end_offset = self.0.get(&start.partition).map_or(end_offset, |position| position.first_end_offset);
+        let position = Position {
+            topic_id,
+            next_offset: start.offset,
+            leader_epoch: start.leader_epoch,
+            first_end_offset,
+            changed: false,
+            committed_at: Instant::now(),
+        };
+        self.0.insert(start.partition.clone(), position);
     }
 
     pub(super) fn remove(&mut self, at: &TopicPartition) {
