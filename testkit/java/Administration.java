@@ -1,4 +1,5 @@
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
@@ -22,6 +23,9 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.quota.ClientQuotaAlteration;
+import org.apache.kafka.common.quota.ClientQuotaEntity;
+import org.apache.kafka.common.quota.ClientQuotaFilter;
 
 /** Topics, offsets and groups. Answers with fields of text; what it changes, it waits for. */
 final class Administration {
@@ -42,6 +46,8 @@ final class Administration {
         List<String> rest = request.subList(Math.min(2, request.size()), request.size());
         return switch (request.get(0)) {
             case "create-topic" -> createTopic(subject, rest);
+            case "create-topic-on" -> createTopicOn(subject, rest);
+            case "client-quota" -> setClientQuota(subject, rest.get(0), Double.parseDouble(rest.get(1)));
             case "delete-topic" -> deleteTopic(subject);
             case "add-partitions" -> addPartitions(subject, Integer.parseInt(rest.get(0)));
             case "configure-topic" -> configureTopic(subject, rest);
@@ -60,13 +66,27 @@ final class Administration {
 
     private List<String> createTopic(String name, List<String> rest) throws Exception {
         int partitions = Integer.parseInt(rest.get(0));
-        Map<String, String> configuration = new HashMap<>();
-        for (int i = 1; i + 1 < rest.size(); i += 2) {
-            configuration.put(rest.get(i), rest.get(i + 1));
-        }
-        NewTopic topic = new NewTopic(name, Optional.of(partitions), Optional.empty()).configs(configuration);
+        NewTopic topic = new NewTopic(name, Optional.of(partitions), Optional.empty())
+            .configs(pairs(rest.subList(1, rest.size())));
         admin.createTopics(Set.of(topic)).all().get();
         return List.of(awaitPartitions(name, partitions).topicId().toString());
+    }
+
+    /** One partition, on these nodes (by commas), the first of which is to lead it. */
+    private List<String> createTopicOn(String name, List<String> rest) throws Exception {
+        List<Integer> nodes = Arrays.stream(rest.get(0).split(",")).map(Integer::valueOf).toList();
+        NewTopic topic = new NewTopic(name, Map.of(0, nodes)).configs(pairs(rest.subList(1, rest.size())));
+        admin.createTopics(Set.of(topic)).all().get();
+        return List.of(awaitPartitions(name, 1).topicId().toString());
+    }
+
+    private List<String> setClientQuota(String clientId, String quota, double value) throws Exception {
+        ClientQuotaEntity client = new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, clientId));
+        admin.alterClientQuotas(List.of(new ClientQuotaAlteration(client,
+            List.of(new ClientQuotaAlteration.Op(quota, value))))).all().get();
+        await("the quota of " + clientId, () -> Optional.ofNullable(
+            admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get().get(client)));
+        return List.of();
     }
 
     private List<String> deleteTopic(String name) throws Exception {
@@ -160,6 +180,14 @@ final class Administration {
             }
             throw exception;
         }
+    }
+
+    private static Map<String, String> pairs(List<String> fields) {
+        Map<String, String> pairs = new HashMap<>();
+        for (int i = 0; i + 1 < fields.size(); i += 2) {
+            pairs.put(fields.get(i), fields.get(i + 1));
+        }
+        return pairs;
     }
 
     private static TopicPartition partition(String topic, String number) {

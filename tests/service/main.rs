@@ -14,3 +14,4 @@ mod start_loss;
 mod start_rules;
 mod status;
 mod support;
+mod truncation;

@@ -26,6 +26,22 @@ impl Client {
         self.ask_one("create a topic", "create-topic", &arguments)
     }
 
+    /// Creates a topic of one partition on these nodes alone, the first of which is to lead it; else as
+    /// [`Self::create_topic`].
+    pub fn create_topic_on(&self, name: &str, nodes: &[u16], settings: &[(&str, &str)]) -> Result<String> {
+        let nodes = nodes.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
+        let mut arguments = vec![name, &nodes];
+        arguments.extend(settings.iter().flat_map(|(name, value)| [*name, *value]));
+        self.ask_one("create a topic", "create-topic-on", &arguments)
+    }
+
+    /// Limits what clients of that id may do, such as
+    /// [`consumer_byte_rate`](https://kafka.apache.org/documentation/#design_quotas), in units per second.
+    pub fn set_client_quota(&self, client_id: &str, quota: &str, per_second: u32) -> Result<()> {
+        let arguments = [client_id, quota, &per_second.to_string()];
+        self.ask("set a quota", "client-quota", &arguments).map(drop)
+    }
+
     /// Deletes a topic and waits until it is gone.
     pub fn delete_topic(&self, name: &str) -> Result<()> {
         self.ask("delete a topic", "delete-topic", &[name]).map(drop)

@@ -39,7 +39,11 @@ impl Scene {
     }
 
     pub fn without_topic(version: &str, name: &str) -> Self {
-        let cluster = testkit::shared(version).unwrap();
+        Self::on_cluster(testkit::shared(version).unwrap(), name)
+    }
+
+    /// On a cluster of the test's own, without topic.
+    pub fn on_cluster(cluster: &'static Cluster, name: &str) -> Self {
         let topic = unique(name);
         let place = Place::new(&cluster.bootstrap_servers(), &topic);
         Self { cluster, kafka: cluster.client().unwrap(), topic, place }
