@@ -28,6 +28,8 @@ pub(super) struct ServerSide {
     interval: Duration,
     /// What the coordinator knows that we own; `None`: it has to be told everything again, and tells everything again.
     told: Option<BTreeSet<TopicPartition>>,
+    /// What the coordinator wants us to have.
+    assigned: BTreeSet<TopicPartition>,
     topic_ids: BTreeMap<TopicId, Arc<str>>,
 }
 
@@ -40,6 +42,7 @@ impl ServerSide {
             member: Member { id: member_id.to_owned(), instance_id, epoch: EPOCH_JOIN },
             interval: INTERVAL_MIN,
             told: None,
+            assigned: BTreeSet::new(),
             topic_ids: BTreeMap::new(),
         }
     }
@@ -59,12 +62,16 @@ impl ServerSide {
         self.interval = interval.max(INTERVAL_MIN);
         let is_new = epoch != self.member.epoch;
         self.member.epoch = epoch;
-        let partitions = match assignment {
-            Some(assignment) => Some(self.by_name(client, assignment)?),
-            None => is_new.then(|| owned.clone()),
-        };
+        let is_divided = is_new || assignment.is_some();
+        if let Some(assignment) = assignment {
+            self.assigned = self.by_name(client, assignment)?;
+        }
         self.told = Some(owned.clone());
-        Ok(partitions.map_or(Beat::Steady, |partitions| Beat::Divided(Divided { partitions, in_turn: true })))
+        Ok(if is_divided { Beat::Divided(self.divided()) } else { Beat::Steady })
+    }
+
+    fn divided(&self) -> Divided {
+        Divided { partitions: self.assigned.clone(), in_turn: true }
     }
 
     fn request(&self, epoch: i32) -> ConsumerGroupHeartbeatRequest {
@@ -112,23 +119,20 @@ impl Protocol for ServerSide {
 
     fn join(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Divided> {
         self.forget();
-        let joined = match self.exchange(client, owned) {
+        match self.exchange(client, owned) {
             // The member that we were before a crash is in our way: brokers before 4.2 take it for another one.
             Err(Error::Broker { code: ErrorCode::FENCED_MEMBER_EPOCH, .. }) => {
                 self.leave_with(client, EPOCH_LEAVE)?;
-                self.exchange(client, owned)?
+                self.exchange(client, owned)?;
             }
             Err(error @ Error::Broker { code: ErrorCode::UNRELEASED_INSTANCE_ID, .. }) => {
                 // Refused if it is not the one that we were.
                 self.leave_with(client, EPOCH_LEAVE_STATIC).map_err(|_| error)?;
-                self.exchange(client, owned)?
+                self.exchange(client, owned)?;
             }
-            joined => joined?,
-        };
-        let Beat::Divided(divided) = joined else {
-            return Ok(Divided { partitions: BTreeSet::new(), in_turn: true });
-        };
-        Ok(divided)
+            joined => drop(joined?),
+        }
+        Ok(self.divided())
     }
 
     fn beat(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Beat> {
@@ -146,6 +150,7 @@ impl Protocol for ServerSide {
     fn forget(&mut self) {
         self.member.epoch = EPOCH_JOIN;
         self.told = None;
+        self.assigned.clear();
     }
 
     fn leave(&mut self, client: &mut Client) -> Result<()> {
