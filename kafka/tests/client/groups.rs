@@ -233,6 +233,41 @@ fn new_partitions_and_topics_are_shared_too() {
     });
 }
 
+/// With both names the same as before a crash it releases its own name; with another member id it waits until that is free.
+#[test]
+fn a_static_member_of_the_consumer_protocol_comes_back_from_a_crash_and_from_leave() {
+    let cluster = testkit::shared(NEWEST).unwrap();
+    let topic = unique("static");
+    cluster.client().unwrap().create_topic(&topic, 4, &[]).unwrap();
+    let setup = Setup { cluster, protocol: Protocol::Consumer, topic, produced: 0.into() };
+    let named = |member_id: &str| {
+        let protocol =
+            GroupProtocol::Consumer { member_id: member_id.to_owned(), instance_id: Some("instance".to_owned()) };
+        Reader::new(setup.builder("").with_group_protocol(protocol)).choose(committed_or_start)
+    };
+    let (mut first, mut second) = (named("first"), setup.member("second"));
+    setup.produce(10);
+    setup.until_shared(&mut [&mut first, &mut second]);
+    first.commit();
+    let (had, given_up) = (share(&first), second.revoked.len());
+    drop(first);
+    let mut again = named("first");
+    setup.until_shared(&mut [&mut again, &mut second]);
+    assert_eq!(share(&again), had);
+
+    again.commit();
+    assert!(again.consumer.leave(SOON).unwrap());
+    setup.produce(10);
+    let mut another = named("another");
+    setup.until_shared(&mut [&mut another, &mut second]);
+    assert_eq!(share(&another), had, "its place was kept");
+    let mut late = named("late");
+    late.until("a refusal of the name", |late| {
+        late.retried.iter().any(|retrying| retrying.error.to_string().contains("UNRELEASED_INSTANCE_ID"))
+    });
+    assert_eq!(second.revoked.len(), given_up, "nobody else has noticed");
+}
+
 #[test]
 fn a_broker_without_the_consumer_protocol_says_so() {
     let cluster = testkit::shared(OLDEST).unwrap();
