@@ -8,10 +8,13 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.ConsumerGroupDescription;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
+import org.apache.kafka.clients.admin.MemberDescription;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
@@ -60,6 +63,7 @@ final class Administration {
             case "committed" -> committed(subject);
             case "commit-offset" -> commit(subject, rest);
             case "delete-group" -> deleteGroup(subject);
+            case "describe-group" -> describeGroup(subject);
             default -> throw new IllegalArgumentException("unknown request " + request.get(0));
         };
     }
@@ -156,6 +160,24 @@ final class Administration {
     private List<String> deleteGroup(String group) throws Exception {
         admin.deleteConsumerGroups(Set.of(group)).all().get();
         return List.of();
+    }
+
+    /** Coordinator, type, assignor, state; then of each member: id, instance id, client id, and its partitions as topic:partition. */
+    private List<String> describeGroup(String group) throws Exception {
+        ConsumerGroupDescription described = admin.describeConsumerGroups(Set.of(group)).all().get().get(group);
+        List<String> fields = new ArrayList<>(List.of(
+            String.valueOf(described.coordinator().id()),
+            described.type().toString(),
+            described.partitionAssignor(),
+            described.state().toString()));
+        for (MemberDescription member : described.members()) {
+            fields.add(member.consumerId());
+            fields.add(member.groupInstanceId().orElse(""));
+            fields.add(member.clientId());
+            fields.add(member.assignment().topicPartitions().stream()
+                .map(partition -> partition.topic() + ":" + partition.partition()).collect(Collectors.joining(" ")));
+        }
+        return fields;
     }
 
     /**

@@ -156,6 +156,8 @@ impl Builder {
              transaction.state.log.num.partitions={replicas}\n\
              transaction.state.log.min.isr={in_sync_min}\n\
              group.initial.rebalance.delay.ms=0\n\
+             group.consumer.min.heartbeat.interval.ms=200\n\
+             group.consumer.heartbeat.interval.ms=500\n\
              controller.quorum.election.timeout.ms=500\n\
              controller.quorum.fetch.timeout.ms=2000\n\
              broker.heartbeat.interval.ms=1000\n\

@@ -52,12 +52,17 @@ pub(crate) struct Guarded {
 impl Guarded {
     /// Runs a program with its arguments, both its outputs going to `log`, its input empty.
     pub(crate) fn spawn(program: &[OsString], log: &File) -> io::Result<Self> {
+        Self::spawn_into(program, log, log)
+    }
+
+    /// The same, each output going to a file of its own.
+    pub(crate) fn spawn_into(program: &[OsString], output: &File, errors: &File) -> io::Result<Self> {
         let mut child = Command::new("sh")
             .args(["-c", GUARD_PROCESS, "sh"])
             .args(program)
             .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log.try_clone()?)
+            .stdout(output.try_clone()?)
+            .stderr(errors.try_clone()?)
             .process_group(0)
             .spawn()?;
         let lifeline = child.stdin.take();

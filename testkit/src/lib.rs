@@ -19,6 +19,8 @@
 //!   `Cluster::builder(version).nodes(3).property("log.retention.ms", "1000").start()?`, then [`Cluster::node`].
 //! - A [`Client`] produces records exactly as told (partition, key, value, headers, time, codec, transaction), says where
 //!   they went, and manages topics, offsets and groups.
+//! - [`Cluster::java_member`] and [`Cluster::kcat_member`] start consumers that join a group and say what they read;
+//!   [`Client::describe_group`] and [`Cluster::generation`] say how the group stands.
 //! - [`Cluster::tool`] runs Kafka's command-line tools as an operator does; [`Cluster::group_offsets`],
 //!   [`Cluster::reset_offsets`] and [`Cluster::console_produce`] are ready-made.
 //!
@@ -33,6 +35,7 @@ mod error;
 mod guard;
 mod jars;
 mod java;
+mod member;
 mod node;
 mod ports;
 pub mod samples;
@@ -40,9 +43,13 @@ mod shared;
 mod tools;
 mod wait;
 
-pub use client::{Client, Codec, CommittedOffset, Position, ProduceOptions, Record, Transaction};
+pub use client::{
+    Client, Codec, CommittedOffset, GroupDescription, GroupMember, GroupState, Position, ProduceOptions, Record,
+    Transaction,
+};
 pub use cluster::{Builder, Cluster};
 pub use error::{Error, Result};
+pub use member::Member;
 pub use node::Node;
 pub use shared::{shared, unique};
 pub use tools::GroupOffset;

@@ -86,6 +86,19 @@ impl Cluster {
         self.consumer_groups(&arguments).map(drop)
     }
 
+    /// The generation of a classic group, or the epoch of one of the consumer protocol: the latest that its coordinators have
+    /// written into their logs, which are all there is to tell a classic group's. `None` if there was none.
+    pub fn generation(&self, group: &str) -> Result<Option<i32>> {
+        let mut latest = None;
+        for node in self.nodes() {
+            let log = node.log_file();
+            let said = fs::read(&log).map_err(Error::io(format!("read {}", log.display())))?;
+            let said = String::from_utf8_lossy(&said);
+            latest = latest.max(said.lines().filter_map(|line| parse_generation(group, line)).max());
+        }
+        Ok(latest)
+    }
+
     /// `kafka-consumer-groups`. It exits with 0 after most failures too: those are told from what it prints.
     pub fn consumer_groups(&self, arguments: &[&str]) -> Result<String> {
         const CLASS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
@@ -107,4 +120,13 @@ fn parse_offset(group: &str, line: &str) -> Option<GroupOffset> {
     let partition = words.next()?.parse().ok()?;
     let mut number = || words.next().and_then(|word| word.parse().ok());
     Some(GroupOffset { topic, partition, current: number(), end: number(), lag: number() })
+}
+
+/// A line holds `Stabilized group NAME generation 3` or `[GroupId NAME] Bumped group epoch to 3`.
+fn parse_generation(group: &str, line: &str) -> Option<i32> {
+    let classic = || line.split_once("Stabilized group ")?.1.strip_prefix(group)?.strip_prefix(" generation ");
+    let consumer =
+        || line.split_once("[GroupId ")?.1.strip_prefix(group)?.split_once("group epoch to ").map(|(_, rest)| rest);
+    let rest = classic().or_else(consumer)?;
+    rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
 }

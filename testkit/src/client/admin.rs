@@ -133,6 +133,6 @@ impl Client {
     }
 }
 
-fn unreadable(request: &'static str, fields: &[String]) -> Error {
+pub(super) fn unreadable(request: &'static str, fields: &[String]) -> Error {
     Error::Client { request, detail: format!("unreadable answer {fields:?}") }
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod frame;
+mod group;
 mod produce;
 
 use std::ffi::OsString;
@@ -24,6 +25,7 @@ use crate::ports;
 use frame::Field;
 
 pub use admin::CommittedOffset;
+pub use group::{GroupDescription, GroupMember, GroupState};
 pub use produce::{Codec, Position, ProduceOptions, Record, Transaction};
 
 /// Java's own waits end after 30 s each, a delivery after 120 s; a request may consist of several.
