@@ -227,15 +227,18 @@ impl Json {
 }
 
 /// What orders the events of one id: time, partition, offset.
-type Order = (String, i32, i64);
+pub(super) type Order = (String, i32, i64);
+
+/// Topic, partition, offset.
+pub(super) type Coordinates = (String, i32, i64);
 
 /// The tables that must come of records that lie where they were produced to.
 #[derive(Default)]
 pub struct Tables {
     /// By table and id: the time that orders, and every column but `created_at` and `updated_at`.
-    events: BTreeMap<(&'static str, String), (Order, Vec<Value>)>,
+    pub(super) events: BTreeMap<(&'static str, String), (Order, Vec<Value>)>,
     /// By topic, partition and offset: timestamp, key, value, headers, reason.
-    unidentified: BTreeMap<(String, i32, i64), Vec<Value>>,
+    pub(super) unidentified: BTreeMap<Coordinates, Vec<Value>>,
     records: i64,
 }
 
@@ -252,10 +255,7 @@ impl Tables {
                     self.unidentified.insert((topic.to_owned(), at.partition, at.offset), row);
                 }
                 Truth::Event { table, id, columns, last_modified, extra } => {
-                    let time = last_modified.clone().unwrap_or_else(|| {
-                        let nanos = i128::from(timestamp) * 1_000_000;
-                        OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap().format(&FIXED_WIDTH).unwrap()
-                    });
+                    let time = last_modified.clone().unwrap_or_else(|| as_time(timestamp));
                     let order = (time, at.partition, at.offset);
                     let mut row = columns.clone();
                     row.extend([text(last_modified.clone()), text(extra.clone()), Value::Text(topic.to_owned())]);
@@ -271,19 +271,8 @@ impl Tables {
 
     /// The database holds exactly this, and its counters say so.
     pub fn assert_stored(&self, database: &Connection) {
-        for (table, columns) in [
-            ("opportunities", "name, stage, amount, probability, expected_close_date, account_id, owner_id, meta_data"),
-            ("projects", "name, status, start_date, end_date, budget, account_id, owner_id, meta_data"),
-        ] {
-            let query = format!(
-                "SELECT event_id, {columns}, last_modified, extra, kafka_topic, kafka_partition, kafka_offset, kafka_timestamp
-                 FROM {table}"
-            );
-            let mut stored = BTreeMap::new();
-            for mut row in rows(database, &query) {
-                let Value::Text(id) = row.remove(0) else { panic!("an id that is no text") };
-                assert!(stored.insert(id, row).is_none(), "an id twice");
-            }
+        for table in TABLES {
+            let stored = stored_events(database, table);
             let expected: BTreeMap<&String, &Vec<Value>> =
                 self.events.iter().filter(|((of, _), _)| *of == table).map(|((_, id), (_, row))| (id, row)).collect();
             for (id, row) in &expected {
@@ -291,26 +280,53 @@ impl Tables {
             }
             assert_eq!(stored.len(), expected.len(), "rows of {table}");
         }
-        self.assert_unidentified(database);
+        assert_eq!(stored_messages(database), self.unidentified);
         let counted = rows(database, "SELECT sum(applied + stale), sum(unidentified) FROM consumer_offsets");
         let unidentified = i64::try_from(self.unidentified.len()).unwrap();
         assert_eq!(counted, [[self.records - unidentified, unidentified].map(Value::Integer)], "counters");
     }
+}
 
-    fn assert_unidentified(&self, database: &Connection) {
-        let query = "SELECT kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, key, value, headers, reason
-                     FROM unidentified_messages";
-        let mut stored = BTreeMap::new();
-        for mut row in rows(database, query) {
-            let rest = row.split_off(3);
-            let [Value::Text(topic), Value::Integer(partition), Value::Integer(offset)] = &row[..] else {
-                panic!("coordinates are {row:?}")
-            };
-            let at = (topic.clone(), i32::try_from(*partition).unwrap(), *offset);
-            assert!(stored.insert(at, rest).is_none(), "a message twice");
-        }
-        assert_eq!(stored, self.unidentified);
+/// The tables of events.
+pub(super) const TABLES: [&str; 2] = ["opportunities", "projects"];
+
+/// The rows of a table by id: every column but the id, `created_at` and `updated_at`; what is known of its place comes last.
+pub(super) fn stored_events(database: &Connection, table: &str) -> BTreeMap<String, Vec<Value>> {
+    let columns = match table {
+        "projects" => "name, status, start_date, end_date, budget, account_id, owner_id, meta_data",
+        _ => "name, stage, amount, probability, expected_close_date, account_id, owner_id, meta_data",
+    };
+    let query = format!(
+        "SELECT event_id, {columns}, last_modified, extra, kafka_topic, kafka_partition, kafka_offset, kafka_timestamp FROM {table}"
+    );
+    let mut stored = BTreeMap::new();
+    for mut row in rows(database, &query) {
+        let Value::Text(id) = row.remove(0) else { panic!("an id that is no text") };
+        assert!(stored.insert(id, row).is_none(), "an id twice");
     }
+    stored
+}
+
+/// The unidentified messages.
+pub(super) fn stored_messages(database: &Connection) -> BTreeMap<Coordinates, Vec<Value>> {
+    let query = "SELECT kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, key, value, headers, reason
+                     FROM unidentified_messages";
+    let mut stored = BTreeMap::new();
+    for mut row in rows(database, query) {
+        let rest = row.split_off(3);
+        let [Value::Text(topic), Value::Integer(partition), Value::Integer(offset)] = &row[..] else {
+            panic!("coordinates are {row:?}")
+        };
+        let at = (topic.clone(), i32::try_from(*partition).unwrap(), *offset);
+        assert!(stored.insert(at, rest).is_none(), "a message twice");
+    }
+    stored
+}
+
+/// A time in milliseconds as text that sorts as time.
+pub(super) fn as_time(timestamp_ms: i64) -> String {
+    let nanos = i128::from(timestamp_ms) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap().format(&FIXED_WIDTH).unwrap()
 }
 
 fn unidentified(record: &Record, timestamp: i64, reason: &str) -> Vec<Value> {

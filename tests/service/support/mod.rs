@@ -8,3 +8,4 @@ pub mod events;
 pub mod fake_broker;
 pub mod load;
 pub mod scene;
+pub mod union;
