@@ -6,6 +6,7 @@
 
 mod exactly_once;
 mod failures;
+mod groups;
 mod hostile;
 mod payloads;
 mod settings;

@@ -1,0 +1,69 @@
+//! Which offsets which database has taken in, as its positions and their changes tell: together all of them, within one database
+//! none twice, and where nobody was killed none in two.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::team::Team;
+use crate::support::child::Place;
+
+/// How often an offset may have taken effect over all databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// Nobody was killed: whoever gave a partition up had committed first.
+    Once,
+    /// Who was killed may have stored more than it had committed.
+    OnceOrMore,
+}
+
+/// Every offset of the team's topic has taken effect.
+pub fn assert_covered(team: &Team<'_>, times: Times) {
+    let mut all: BTreeMap<i32, Vec<Range<i64>>> = BTreeMap::new();
+    for place in &team.places {
+        for (partition, ranges) in taken_in(place) {
+            all.entry(partition).or_default().extend(ranges);
+        }
+    }
+    for (partition, end) in (0..).zip(team.kafka.end_offsets(&team.topic).unwrap()) {
+        let mut ranges = all.remove(&partition).unwrap_or_default();
+        ranges.sort_by_key(|range| (range.start, range.end));
+        let mut reached = 0;
+        for range in &ranges {
+            assert!(range.start <= reached, "nobody has taken in {reached}..{} of partition {partition}", range.start);
+            assert!(
+                times == Times::OnceOrMore || range.start == reached,
+                "taken in twice, partition {partition}: {ranges:?}"
+            );
+            reached = reached.max(range.end);
+        }
+        assert_eq!(reached, end, "the end of partition {partition}: {ranges:?}");
+    }
+}
+
+/// The ranges of offsets that a database has taken in, by partition. A position goes on by reading or, with a row that says so, by
+/// a jump, which begins the counters anew; and never back.
+fn taken_in(place: &Place) -> BTreeMap<i32, Vec<Range<i64>>> {
+    let database = place.database();
+    let mut changes: BTreeMap<i32, Vec<(Option<i64>, i64)>> = BTreeMap::new();
+    let query = "SELECT partition, from_offset, to_offset FROM position_changes ORDER BY rowid";
+    let mut statement = database.prepare(query).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?)))).unwrap();
+    for (partition, change) in rows.map(Result::unwrap) {
+        changes.entry(partition).or_default().push(change);
+    }
+    let query = "SELECT partition, first_offset, next_offset FROM consumer_offsets";
+    let mut statement = database.prepare(query).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    let mut taken_in = BTreeMap::new();
+    for (partition, first, next) in rows.map(Result::unwrap) {
+        let changes = changes.remove(&partition).unwrap_or_default();
+        let ends = changes.iter().skip(1).map(|(from, _)| from.unwrap_or_else(|| panic!("{changes:?}"))).chain([next]);
+        let ranges: Vec<Range<i64>> = changes.iter().zip(ends).map(|((_, start), end)| *start..end).collect();
+        let said = format!("partition {partition}, from {first} to {next}: {changes:?}");
+        assert_eq!(ranges.last().map(|range| range.start), Some(first), "a jump without a row: {said}");
+        assert!(ranges.iter().all(|range| range.start <= range.end), "{said}");
+        assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start), "went back: {said}");
+        taken_in.insert(partition, ranges.into_iter().filter(|range| !range.is_empty()).collect());
+    }
+    taken_in
+}

@@ -1,0 +1,109 @@
+//! Ours beside Kafka's own consumer and librdkafka's in one group: partitions are divided, the group stands still while nothing
+//! changes, and every record is read by one member.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use testkit::{Cluster, Member, NEWEST, OLDEST};
+
+use super::team::{Protocol, Team, is_full};
+use crate::support::child::PATIENCE;
+
+const PARTITIONS: u32 = 6;
+const RANGE: &str = "range";
+const COOPERATIVE: &str = "cooperative-sticky";
+/// Of the consumer protocol, where the broker assigns.
+const UNIFORM: &str = "uniform";
+
+/// The first to join leads.
+#[derive(Clone, Copy)]
+enum First {
+    Ours,
+    Java,
+}
+
+fn java(team: &Team<'_>, assignor: &str) -> Member {
+    let mut settings = vec![("client.id", "java")];
+    match assignor {
+        UNIFORM => settings.push(("group.protocol", "consumer")),
+        COOPERATIVE => settings
+            .push(("partition.assignment.strategy", "org.apache.kafka.clients.consumer.CooperativeStickyAssignor")),
+        _ => {} // Java's own choice: range, and cooperative-sticky if all have it.
+    }
+    if assignor != UNIFORM {
+        settings.push(("heartbeat.interval.ms", "300"));
+    }
+    team.cluster.java_member(&team.group(), &team.topic, &settings).unwrap()
+}
+
+fn kcat(team: &Team<'_>, assignor: &str) -> Member {
+    let settings =
+        [("client.id", "kcat"), ("heartbeat.interval.ms", "300"), ("partition.assignment.strategy", assignor)];
+    team.cluster.kcat_member(&team.group(), &team.topic, &settings).unwrap()
+}
+
+fn share(cluster: &Cluster, first: First, assignor: &str) {
+    let protocol = if assignor == UNIFORM { Protocol::Consumer } else { Protocol::Classic };
+    let team = Team::new(cluster, protocol, PARTITIONS, 2);
+    let (mut ours, mut others) = (Vec::new(), Vec::new());
+    match first {
+        First::Ours => ours.push(team.start(0)),
+        First::Java => others.push(java(&team, assignor)),
+    }
+    team.wait_divided(1);
+    match first {
+        First::Ours => others.push(java(&team, assignor)),
+        First::Java => ours.push(team.start(0)),
+    }
+    ours.push(team.start(1));
+    if assignor != UNIFORM {
+        others.push(kcat(&team, assignor)); // Debian's does not speak the consumer protocol.
+    }
+    let group = team.wait_divided(ours.len() + others.len());
+    assert_eq!(group.assignor, assignor);
+
+    let generation = team.generation();
+    assert!(generation.is_some());
+    let until = Instant::now() + if is_full() { Duration::from_secs(30) } else { Duration::from_secs(4) };
+    while Instant::now() < until {
+        let produced = team.produce(5);
+        team.wait_read_once(&produced, PATIENCE, &others);
+        thread::sleep(Duration::from_millis(200));
+    }
+    let after = team.described().unwrap();
+    assert_eq!((team.generation(), after), (generation, group), "a rebalance while nothing changed");
+
+    for member in &mut others {
+        member.stop().unwrap();
+    }
+    team.wait_divided(ours.len());
+    let produced = team.produce(5);
+    team.wait_read_once(&produced, PATIENCE, &others);
+    ours.iter_mut().for_each(super::team::stop);
+}
+
+#[test]
+fn ours_leads_with_the_range_assignor_on_the_oldest_broker() {
+    share(testkit::shared(OLDEST).unwrap(), First::Ours, RANGE);
+}
+
+#[test]
+fn java_leads_with_the_range_assignor_on_the_newest_broker() {
+    share(testkit::shared(NEWEST).unwrap(), First::Java, RANGE);
+}
+
+#[test]
+fn ours_leads_with_the_cooperative_assignor_on_the_newest_broker() {
+    share(testkit::shared(NEWEST).unwrap(), First::Ours, COOPERATIVE);
+}
+
+#[test]
+fn java_leads_with_the_cooperative_assignor_on_the_oldest_broker() {
+    share(testkit::shared(OLDEST).unwrap(), First::Java, COOPERATIVE);
+}
+
+#[test]
+fn beside_java_in_a_group_of_the_consumer_protocol() {
+    share(testkit::shared(NEWEST).unwrap(), First::Ours, UNIFORM);
+    share(testkit::shared(NEWEST).unwrap(), First::Java, UNIFORM);
+}

@@ -1,0 +1,81 @@
+//! A partition that moves to another database and comes back: it goes on where the other one was, and that is written down.
+
+use testkit::{NEWEST, OLDEST};
+
+use super::coverage::{Times, assert_covered};
+use super::team::{Protocol, Team, stop};
+use crate::support::child::PATIENCE;
+
+/// Partition, from, to, reason.
+type Change = (i32, Option<i64>, i64, String);
+
+fn changes(team: &Team<'_>, instance: usize) -> Vec<Change> {
+    let database = team.places[instance].database();
+    let query = "SELECT partition, from_offset, to_offset, reason FROM position_changes ORDER BY rowid";
+    let mut statement = database.prepare(query).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+/// One after the other has the only partition; numbers are those of the records that each reads in its turns.
+fn moves_away_and_comes_back(version: &str, protocol: Protocol) {
+    let team = Team::new(testkit::shared(version).unwrap(), protocol, 1, 2);
+    for (instance, records) in [(0, 50), (1, 30), (0, 20)] {
+        let mut service = team.start(instance);
+        team.wait_read_once(&team.produce(records), PATIENCE, &[]);
+        stop(&mut service);
+        team.places[instance].assert_consistent();
+    }
+    let change = |from, to, reason: &str| (0, from, to, reason.to_owned());
+    assert_eq!(changes(&team, 0), [change(None, 0, "first_start"), change(Some(50), 80, "other_database")]);
+    assert_eq!(changes(&team, 1), [change(None, 50, "other_database")]);
+    let counted = |instance: usize| {
+        let database = team.places[instance].database();
+        let query = "SELECT first_offset, next_offset, high_offset, applied FROM consumer_offsets";
+        let row = database.query_row(query, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]));
+        row.map(|row: [i64; 4]| row).unwrap()
+    };
+    assert_eq!(counted(0), [80, 100, 100, 20], "counters begin anew where the position was put");
+    assert_eq!(counted(1), [50, 80, 80, 30]);
+    assert_covered(&team, Times::Once);
+    team.assert_no_lag();
+}
+
+#[test]
+fn a_partition_moves_away_and_comes_back_in_a_classic_group() {
+    for version in [OLDEST, NEWEST] {
+        moves_away_and_comes_back(version, Protocol::Classic);
+    }
+}
+
+#[test]
+fn a_partition_moves_away_and_comes_back_in_a_group_of_the_consumer_protocol() {
+    moves_away_and_comes_back(NEWEST, Protocol::Consumer);
+}
+
+/// The copy that another database has is used in the place of one that knows less, with nobody who could commit in between.
+#[test]
+fn a_killed_instance_that_knows_more_than_the_group_goes_on_from_there() {
+    let team = Team::new(testkit::shared(NEWEST).unwrap(), Protocol::Classic, 1, 2);
+    let mut first = team.start(0);
+    team.wait_read_once(&team.produce(50), PATIENCE, &[]);
+    team.wait_committed();
+    stop(&mut first);
+    // As if the last of its commits had not arrived.
+    team.kafka.commit_offset(&team.group(), &team.topic, 0, 40, &committed_by(&team, 0)).unwrap();
+    let mut second = team.start(1);
+    team.wait_for("what the group does not know of, read again", PATIENCE, || team.stored(1).len() == 10);
+    stop(&mut second);
+    let mut first = team.start(0);
+    let produced = team.produce(5);
+    team.wait_for("the rest", PATIENCE, || produced.iter().all(|at| team.stored(0).contains(at)));
+    stop(&mut first);
+    assert_eq!(changes(&team, 0).len(), 1, "the position stayed where it was");
+    assert_eq!(changes(&team, 1), [(0, None, 40, "other_database".to_owned())]);
+    assert_covered(&team, Times::OnceOrMore);
+}
+
+/// What an instance commits with its offsets.
+fn committed_by(team: &Team<'_>, partition: i32) -> String {
+    team.kafka.committed_offsets(&team.group()).unwrap()[&(team.topic.clone(), partition)].metadata.clone()
+}

@@ -1,0 +1,208 @@
+//! Instances of the service that share a topic as one group, each in a place of its own. Knows the contract of groups and how
+//! Kafka tells of them; not how the service joins.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use testkit::{Client, Cluster, GroupDescription, GroupState, Member, Position, ProduceOptions, Record, unique};
+
+use crate::support::child::{PATIENCE, Place, Service, wait_until};
+
+/// Far below the session timeout of 45 s that both protocols have by default, far above what anything takes that waits for none.
+pub const WITHOUT_A_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Whether the full sizes are to be run.
+pub fn is_full() -> bool {
+    std::env::var("TEST_SIZE").is_ok_and(|size| size == "full")
+}
+
+/// `KAFKA_GROUP_PROTOCOL`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    None,
+    Classic,
+    Consumer,
+}
+
+impl Protocol {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Classic => "classic",
+            Self::Consumer => "consumer",
+        }
+    }
+}
+
+/// A topic, and places for the instances that share it.
+pub struct Team<'a> {
+    pub cluster: &'a Cluster,
+    pub kafka: &'a Client,
+    pub topic: String,
+    pub places: Vec<Place>,
+    /// Of events so far: each has an id of its own.
+    events: AtomicI64,
+}
+
+impl<'a> Team<'a> {
+    pub fn new(cluster: &'a Cluster, protocol: Protocol, partitions: u32, instances: usize) -> Self {
+        let team = Self::without_topic(cluster, protocol, instances);
+        team.kafka.create_topic(&team.topic, partitions, &[]).unwrap();
+        team
+    }
+
+    pub fn without_topic(cluster: &'a Cluster, protocol: Protocol, instances: usize) -> Self {
+        let topic = unique("team");
+        let place = |instance| {
+            let mut place = Place::new(&cluster.bootstrap_servers(), &topic);
+            place.set("KAFKA_GROUP_PROTOCOL", protocol.as_str()).set("KAFKA_CLIENT_ID", &client_id(instance));
+            place
+        };
+        let places = (0..instances).map(place).collect();
+        Self { cluster, kafka: cluster.client().unwrap(), topic, places, events: AtomicI64::new(0) }
+    }
+
+    /// Sets a variable of every instance.
+    pub fn set(&mut self, variable: &str, value: &str) {
+        for place in &mut self.places {
+            place.set(variable, value);
+        }
+    }
+
+    pub fn group(&self) -> String {
+        format!("group-of-{}", self.topic)
+    }
+
+    pub fn start(&self, instance: usize) -> Service<'_> {
+        self.places[instance].start(&["run"])
+    }
+
+    pub fn start_all(&self) -> Vec<Service<'_>> {
+        (0..self.places.len()).map(|instance| self.start(instance)).collect()
+    }
+
+    /// How the group stands; `None` while there is none.
+    pub fn described(&self) -> Option<GroupDescription> {
+        self.kafka.describe_group(&self.group()).ok()
+    }
+
+    /// Waits until so many members are settled: every partition has one member, and every member has a partition if there are enough.
+    pub fn wait_divided(&self, members: usize) -> GroupDescription {
+        let partitions = self.kafka.end_offsets(&self.topic).unwrap().len();
+        let mut last = None;
+        self.wait_for(&format!("a group of {members} members for {partitions} partitions"), PATIENCE, || {
+            last = self.described();
+            last.as_ref().is_some_and(|group| is_divided(group, members, partitions))
+        });
+        last.unwrap()
+    }
+
+    /// Waits until a group is in a state.
+    pub fn wait_state(&self, state: GroupState) {
+        self.wait_for(&format!("the state {state:?}"), PATIENCE, || {
+            self.described().is_some_and(|group| group.state == state)
+        });
+    }
+
+    pub fn wait_for(&self, what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) {
+        let tried =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_until(what, deadline, &mut condition)));
+        if tried.is_err() {
+            let tails: Vec<String> = self.places.iter().map(Place::tail).collect();
+            panic!("{what} did not come; the group is {:?}; the instances:\n{}", self.described(), tails.join("\n\n"));
+        }
+    }
+
+    /// The generation of a classic group, the epoch of one of the consumer protocol.
+    pub fn generation(&self) -> Option<i32> {
+        self.cluster.generation(&self.group()).unwrap()
+    }
+
+    /// So many events for each partition, each with an id of its own, so that none takes another's row.
+    pub fn produce(&self, each: usize) -> BTreeSet<Position> {
+        let partitions = i32::try_from(self.kafka.end_offsets(&self.topic).unwrap().len()).unwrap();
+        let record = |partition| {
+            let number = self.events.fetch_add(1, Ordering::Relaxed);
+            Record::value(format!(r#"{{"event_id":"opp_{number}","name":"n","stage":"s"}}"#)).partition(partition)
+        };
+        let records: Vec<Record> = (0..each).flat_map(|_| (0..partitions).map(record)).collect();
+        self.kafka.produce(&self.topic, &ProduceOptions::default(), records).unwrap().into_iter().collect()
+    }
+
+    /// Where the events lie that an instance has stored; for events of [`Self::produce`].
+    pub fn stored(&self, instance: usize) -> Vec<Position> {
+        let place = &self.places[instance];
+        if place.number("SELECT count(*) FROM opportunities").is_none() {
+            return Vec::new(); // Not even started, or about to make its tables.
+        }
+        let database = place.database();
+        let mut statement = database.prepare("SELECT kafka_partition, kafka_offset FROM opportunities").unwrap();
+        let rows = statement.query_map([], |row| Ok(Position { partition: row.get(0)?, offset: row.get(1)? })).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    /// What all have read, ours and others.
+    fn read(&self, others: &[Member]) -> Vec<Position> {
+        let ours = (0..self.places.len()).flat_map(|instance| self.stored(instance));
+        ours.chain(others.iter().flat_map(|member| member.read().unwrap())).collect()
+    }
+
+    /// Waits until all of these are read, and sees that nothing was read twice.
+    pub fn wait_read_once(&self, produced: &BTreeSet<Position>, deadline: Duration, others: &[Member]) {
+        self.wait_for("every record read", deadline, || {
+            let read: BTreeSet<Position> = self.read(others).into_iter().collect();
+            produced.is_subset(&read)
+        });
+        let read = self.read(others);
+        let different: BTreeSet<Position> = read.iter().copied().collect();
+        assert_eq!(read.len(), different.len(), "records were read twice");
+    }
+
+    /// Waits until the group has committed the end of every partition.
+    pub fn wait_committed(&self) {
+        self.wait_for("the end of every partition", 3 * PATIENCE, || {
+            let committed = self.kafka.committed_offsets(&self.group()).unwrap();
+            let ends = self.kafka.end_offsets(&self.topic).unwrap();
+            (0..).zip(ends).all(|(partition, end)| {
+                end == 0
+                    || committed.get(&(self.topic.clone(), partition)).is_some_and(|committed| committed.offset == end)
+            })
+        });
+    }
+
+    /// No lag, by Kafka's own tool.
+    pub fn assert_no_lag(&self) {
+        let offsets = self.cluster.group_offsets(&self.group()).unwrap();
+        assert!(!offsets.is_empty(), "the group has no offsets");
+        assert!(offsets.iter().all(|offset| offset.current.is_none() || offset.lag == Some(0)), "{offsets:?}");
+    }
+}
+
+/// What instances call themselves.
+pub fn client_id(instance: usize) -> String {
+    format!("instance-{instance}")
+}
+
+/// The partitions of one instance.
+pub fn partitions_of(group: &GroupDescription, instance: usize) -> BTreeSet<i32> {
+    let member = group.members.iter().find(|member| member.client_id == client_id(instance));
+    member.into_iter().flat_map(|member| member.partitions.iter().map(|(_, partition)| *partition)).collect()
+}
+
+/// Stops a running instance as `systemctl stop` does.
+pub fn stop(service: &mut Service<'_>) {
+    service.signal("TERM");
+    service.ends_with(0);
+}
+
+fn is_divided(group: &GroupDescription, members: usize, partitions: usize) -> bool {
+    let assigned: Vec<_> = group.members.iter().flat_map(|member| &member.partitions).collect();
+    let different: BTreeSet<_> = assigned.iter().collect();
+    let served = group.members.iter().filter(|member| !member.partitions.is_empty()).count();
+    group.state == GroupState::Stable
+        && group.members.len() == members
+        && assigned.len() == partitions
+        && different.len() == partitions
+        && served == members.min(partitions)
+}
