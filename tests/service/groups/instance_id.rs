@@ -70,7 +70,7 @@ fn the_earlier_of_two_classic_members_with_one_id_is_told() {
         team.wait_committed();
         let mut second = team.start(1);
         first.ends_with(1);
-        assert_last_line_has(&team.places[0].stderr(), &["KAFKA_GROUP_INSTANCE_ID", "both"]);
+        assert_last_line_has(&team.places[0].stderr(), &["KAFKA_GROUP_INSTANCE_ID"]);
         team.wait_read_once(&team.produce(5), PATIENCE, &[]);
         assert_eq!(team.wait_divided(1).members.len(), 1);
         stop(&mut second);
@@ -89,13 +89,11 @@ fn a_copied_database_is_told() {
         let [original, copy] = [0, 1].map(|instance: usize| team.places[instance].database_path());
         fs::create_dir_all(copy.parent().unwrap()).unwrap();
         fs::copy(original, copy).unwrap();
-        let id: String =
-            team.places[0].database().query_row("SELECT id FROM database_identity", [], |row| row.get(0)).unwrap();
         let mut first = team.start(0);
         team.wait_divided(1);
         let mut second = team.start(1);
         first.ends_with(1);
-        assert_last_line_has(&team.places[0].stderr(), &["KAFKA_GROUP_INSTANCE_ID", &id, "cop"]);
+        assert_last_line_has(&team.places[0].stderr(), &["KAFKA_GROUP_INSTANCE_ID", "copied database"]);
         assert!(second.is_running());
         stop(&mut second);
     }

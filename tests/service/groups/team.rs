@@ -1,7 +1,7 @@
 //! Instances of the service that share a topic as one group, each in a place of its own. Knows the contract of groups and how
 //! Kafka tells of them; not how the service joins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -142,21 +142,28 @@ impl<'a> Team<'a> {
         rows.map(Result::unwrap).collect()
     }
 
-    /// What all have read, ours and others.
-    fn read(&self, others: &[Member]) -> Vec<Position> {
-        let ours = (0..self.places.len()).flat_map(|instance| self.stored(instance));
-        ours.chain(others.iter().flat_map(|member| member.read().unwrap())).collect()
+    /// Who has read what: ours by number, then others.
+    fn readers(&self, others: &[Member]) -> BTreeMap<Position, Vec<usize>> {
+        let ours = (0..self.places.len()).map(|instance| self.stored(instance));
+        let read = ours.chain(others.iter().map(|member| member.read().unwrap()));
+        let mut readers: BTreeMap<Position, Vec<usize>> = BTreeMap::new();
+        for (reader, positions) in read.enumerate() {
+            for position in positions {
+                readers.entry(position).or_default().push(reader);
+            }
+        }
+        readers
     }
 
     /// Waits until all of these are read, and sees that nothing was read twice.
     pub fn wait_read_once(&self, produced: &BTreeSet<Position>, deadline: Duration, others: &[Member]) {
         self.wait_for("every record read", deadline, || {
-            let read: BTreeSet<Position> = self.read(others).into_iter().collect();
-            produced.is_subset(&read)
+            let readers = self.readers(others);
+            produced.iter().all(|position| readers.contains_key(position))
         });
-        let read = self.read(others);
-        let different: BTreeSet<Position> = read.iter().copied().collect();
-        assert_eq!(read.len(), different.len(), "records were read twice");
+        let mut readers = self.readers(others);
+        readers.retain(|_, who| who.len() > 1);
+        assert!(readers.is_empty(), "read twice, and by whom (ours come first): {readers:?}");
     }
 
     /// Waits until the group has committed the end of every partition.
