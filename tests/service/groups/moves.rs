@@ -53,7 +53,7 @@ fn a_partition_moves_away_and_comes_back_in_a_group_of_the_consumer_protocol() {
     moves_away_and_comes_back(NEWEST, Protocol::Consumer);
 }
 
-/// The copy that another database has is used in the place of one that knows less, with nobody who could commit in between.
+/// The greater of the group's offset and the stored one counts: what is stored is not read again, though another database took it in too.
 #[test]
 fn a_killed_instance_that_knows_more_than_the_group_goes_on_from_there() {
     let team = Team::new(testkit::shared(NEWEST).unwrap(), Protocol::Classic, 1, 2);
