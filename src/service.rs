@@ -3,6 +3,8 @@
 //! Order is everything here: a position is stored in SQLite before it is claimed, claimed before it is read from, and a group
 //! offset is committed only after the WAL that holds it has been synced.
 
+mod consumer;
+mod decode;
 mod error;
 mod positions;
 mod progress;
@@ -15,17 +17,19 @@ use kafka::{
 };
 use log::{debug, info, warn};
 
+use consumer::consumer;
+use decode::decode;
 pub use error::ServiceError;
+use error::advice;
 use positions::Positions;
 use progress::Progress;
 
 use crate::backoff::{self, RetryError};
 use crate::database::{Database, DatabaseError, DatabaseLock};
-use crate::entity;
 use crate::error_chain::ErrorChain;
+use crate::repository::PartitionBatch;
 use crate::repository::position_change::PositionMove;
-use crate::repository::{Entry, Header, Headers, PartitionBatch};
-use crate::settings::{GroupProtocol, KafkaSettings, Settings};
+use crate::settings::{GroupProtocol, Settings};
 use crate::shutdown::{Slept, Stop};
 use crate::start::{self, Choice, Claim, Policy, Stored};
 use crate::unidentified::UnidentifiedLog;
@@ -144,7 +148,8 @@ impl<'a> Service<'a> {
             Event::Revoked(partitions) => self.give_back(&partitions),
             Event::Lost(partitions) => self.forget(&partitions),
             Event::Retrying(Retrying { error, attempt, wait }) => {
-                warn!(attempt = attempt, wait_ms = millis(wait); "{}; trying again", ErrorChain(&error));
+                let advice = advice(&error).map(|advice| format!("; {advice}")).unwrap_or_default();
+                warn!(attempt = attempt, wait_ms = millis(wait); "{}{advice}; trying again", ErrorChain(&error));
             }
             Event::Idle => {}
         }
@@ -370,63 +375,6 @@ impl<'a> Service<'a> {
             fail_on_data_loss: self.settings.fail_on_data_loss,
             exclusive: self.settings.kafka.group_protocol == GroupProtocol::None,
         }
-    }
-}
-
-fn consumer(settings: &Settings, database_id: &str) -> Result<Consumer, ServiceError> {
-    let kafka = &settings.kafka;
-    let mut builder = Consumer::from_hosts(kafka.bootstrap_servers.clone())
-        .with_group(kafka.group_id.clone())
-        .with_client_id(kafka.client_id.clone())
-        .with_isolation_level(kafka.isolation_level)
-        .with_group_protocol(membership(kafka, database_id))
-        .with_rack(kafka.client_rack.clone())
-        .with_fetch_max_bytes(kafka.fetch_max_bytes)
-        .with_receive_max_bytes(kafka.receive_max_bytes)
-        .with_retry_policy(settings.retry);
-    for topic in &kafka.topics {
-        builder = builder.with_topic(topic.as_str());
-    }
-    Ok(builder.create()?)
-}
-
-/// As whom we join the group: by a name that the database keeps, so that a crashed service has its partitions back at once.
-fn membership(kafka: &KafkaSettings, database_id: &str) -> kafka::GroupProtocol {
-    let instance_id = kafka.group_instance_id.clone();
-    match kafka.group_protocol {
-        GroupProtocol::None => kafka::GroupProtocol::None,
-        GroupProtocol::Classic => kafka::GroupProtocol::Classic {
-            instance_id: instance_id.unwrap_or_else(|| database_id.to_owned()),
-            session_timeout: kafka.session_timeout,
-        },
-        GroupProtocol::Consumer => kafka::GroupProtocol::Consumer { member_id: database_id.to_owned(), instance_id },
-    }
-}
-
-/// Decodes records. What is no event stays with its reason.
-fn decode<'a>(batch: &'a PartitionRecords, positions: &'a Positions) -> PartitionBatch<'a> {
-    let entries = batch.records.iter().map(|record| Entry {
-        offset: record.offset,
-        timestamp_ms: record.timestamp_ms,
-        key: record.key.as_deref(),
-        value: record.value.as_deref(),
-        headers: &record.headers,
-        decoded: entity::decode(record.value.as_deref()),
-    });
-    PartitionBatch {
-        topic: &batch.partition.topic,
-        topic_id: positions.topic_id(&batch.partition),
-        partition: batch.partition.partition,
-        leader_epoch: batch.leader_epoch,
-        from_offset: batch.from_offset,
-        next_offset: batch.next_offset,
-        entries: entries.collect(),
-    }
-}
-
-impl Headers for Vec<kafka::Header> {
-    fn list(&self) -> Vec<Header<'_>> {
-        self.iter().map(|header| (&*header.name, header.value.as_deref())).collect()
     }
 }
 

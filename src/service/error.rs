@@ -34,7 +34,7 @@ impl fmt::Display for ServiceError {
 }
 
 /// What an operator can do, in the names of our settings, which the client does not know.
-fn advice(error: &kafka::Error) -> Option<&'static str> {
+pub(super) fn advice(error: &kafka::Error) -> Option<&'static str> {
     match error {
         kafka::Error::BatchTooLarge { .. } => Some("a greater KAFKA_RECEIVE_MAX_BYTES lets it in"),
         kafka::Error::UnsupportedVersion { request: "ConsumerGroupHeartbeat", .. }
@@ -45,6 +45,13 @@ fn advice(error: &kafka::Error) -> Option<&'static str> {
             "another process has become this member of the group: no two may have the same KAFKA_GROUP_INSTANCE_ID, and a \
              copied database needs an id of its own ('check' says how)",
         ),
+        kafka::Error::Broker { code: ErrorCode::FENCED_MEMBER_EPOCH, .. } => Some(
+            "the group has done without this member, or another process uses a copy of this database, which needs an id of \
+             its own ('check' says how)",
+        ),
+        kafka::Error::Broker { code: ErrorCode::UNRELEASED_INSTANCE_ID, .. } => {
+            Some("another member has the same KAFKA_GROUP_INSTANCE_ID, or had it and its session has not timed out yet")
+        }
         kafka::Error::Broker { code: ErrorCode::INCONSISTENT_GROUP_PROTOCOL, .. } => Some(
             "the group's other members share partitions in another way: choose KAFKA_GROUP_PROTOCOL as they do, or another \
              KAFKA_GROUP_ID",

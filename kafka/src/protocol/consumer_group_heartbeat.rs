@@ -9,7 +9,7 @@ use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
 use kafka_protocol::messages::{self, ApiKey, GroupId};
 
 use super::{
-    Failure, Malformed, Reader, Request, Unencodable, encode_message, group_refused, milliseconds, text, topic_name,
+    Failure, Malformed, Reader, Request, Unencodable, encode_message, member_refused, milliseconds, text, topic_name,
 };
 use crate::types::{Member, TopicId};
 
@@ -90,7 +90,7 @@ impl Request for ConsumerGroupHeartbeatRequest {
         let assignment = if from.i8()? < 0 { None } else { Some(assignment(from)?) };
         from.skip_tagged_fields()?;
         match error {
-            Some(code) => Err(group_refused(code, &self.group)),
+            Some(code) => Err(member_refused(code, &self.group, self.member.instance_id.as_deref())),
             None => Ok(ConsumerGroupHeartbeat {
                 epoch,
                 interval: Duration::from_millis(u64::try_from(interval_ms).unwrap_or(0)),

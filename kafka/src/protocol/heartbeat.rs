@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use kafka_protocol::messages::{self, ApiKey, GroupId};
 
-use super::{Failure, Reader, Request, Unencodable, encode_message, group_refused, text};
+use super::{Failure, Reader, Request, Unencodable, encode_message, member_refused, text};
 use crate::types::Member;
 
 /// One sign of life.
@@ -34,6 +34,6 @@ impl Request for HeartbeatRequest {
         from.i32()?; // throttle time: the broker itself holds back the next answer
         let error = from.error_code()?;
         from.skip_tagged_fields()?;
-        error.map_or(Ok(()), |code| Err(group_refused(code, &self.group)))
+        error.map_or(Ok(()), |code| Err(member_refused(code, &self.group, self.member.instance_id.as_deref())))
     }
 }

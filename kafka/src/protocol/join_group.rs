@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::{self, ApiKey, GroupId};
 
-use super::{Failure, Reader, Request, Unencodable, encode_message, group_refused, milliseconds, text};
+use super::{Failure, Reader, Request, Unencodable, encode_message, member_refused, milliseconds, text};
 
 /// What kind of group it is: one of consumers.
 pub(crate) const PROTOCOL_TYPE: &str = "consumer";
@@ -102,7 +102,7 @@ impl Request for JoinGroupRequest {
         })?;
         from.skip_tagged_fields()?;
         if let Some(code) = error {
-            return Err(group_refused(code, &self.group));
+            return Err(member_refused(code, &self.group, Some(&self.instance_id)));
         }
         let Some(assignor) = assignor else { return Err(from.malformed("a member without an assignor").into()) };
         let leads = (leader == member_id).then_some(Leadership { members, skips_assignment });

@@ -173,6 +173,12 @@ fn group_refused(code: ErrorCode, group: &str) -> Failure {
     Failure::Refused { code, subject: format!("group '{group}'") }
 }
 
+/// The coordinator refuses a request of one of the group's static members.
+fn member_refused(code: ErrorCode, group: &str, instance_id: Option<&str>) -> Failure {
+    let instance = instance_id.map(|id| format!(" (instance id '{id}')")).unwrap_or_default();
+    Failure::Refused { code, subject: format!("group '{group}'{instance}") }
+}
+
 fn encode_message(message: &impl Encodable, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
     message.encode(to, version).map_err(Unencodable::new)
 }

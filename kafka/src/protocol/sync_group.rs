@@ -8,7 +8,7 @@ use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{self, ApiKey, GroupId};
 
 use super::join_group::PROTOCOL_TYPE;
-use super::{Failure, Reader, Request, Unencodable, encode_message, group_refused, text};
+use super::{Failure, Reader, Request, Unencodable, encode_message, member_refused, text};
 use crate::types::Member;
 
 /// Asks for our part.
@@ -60,7 +60,7 @@ impl Request for SyncGroupRequest {
         let assignment = from.nullable_bytes()?.unwrap_or_default();
         from.skip_tagged_fields()?;
         match error {
-            Some(code) => Err(group_refused(code, &self.group)),
+            Some(code) => Err(member_refused(code, &self.group, self.member.instance_id.as_deref())),
             None => Ok(assignment),
         }
     }

@@ -70,7 +70,7 @@ fn the_earlier_of_two_classic_members_with_one_id_is_told() {
         team.wait_committed();
         let mut second = team.start(1);
         first.ends_with(1);
-        assert_last_line_has(&team.places[0].stderr(), &["KAFKA_GROUP_INSTANCE_ID"]);
+        assert_last_line_has(&team.places[0].stderr(), &["instance id 'both'", "KAFKA_GROUP_INSTANCE_ID"]);
         team.wait_read_once(&team.produce(5), PATIENCE, &[]);
         assert_eq!(team.wait_divided(1).members.len(), 1);
         stop(&mut second);

@@ -17,7 +17,7 @@ fn member() -> Member {
 }
 
 fn refused<T>(code: ErrorCode) -> Result<T, Failure> {
-    Err(Failure::Refused { code, subject: "group 'readers'".to_owned() })
+    Err(Failure::Refused { code, subject: "group 'readers' (instance id 'here')".to_owned() })
 }
 
 #[test]
@@ -134,6 +134,7 @@ fn leave_group() {
             messages::LeaveGroupResponse::default().with_error_code(error).with_members(members.collect())
         };
         check(&request, version, &response(0, &[0]), &Ok(()));
+        let refused = |code| Err(Failure::Refused { code, subject: "group 'readers'".to_owned() });
         check(&request, version, &response(0, &[25]), &refused(ErrorCode::UNKNOWN_MEMBER_ID));
         check(&request, version, &response(16, &[]), &refused(ErrorCode::NOT_COORDINATOR));
         assert!(is_malformed(&decoded(&request, version, encoded(&response(0, &[0, 0]), version))));

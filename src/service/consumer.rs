@@ -1,0 +1,36 @@
+//! The Kafka consumer as the settings want it. Reads nothing yet.
+
+use kafka::Consumer;
+
+use crate::settings::{GroupProtocol, KafkaSettings, Settings};
+
+/// Makes the consumer of a database.
+pub(super) fn consumer(settings: &Settings, database_id: &str) -> Result<Consumer, kafka::Error> {
+    let kafka = &settings.kafka;
+    let mut builder = Consumer::from_hosts(kafka.bootstrap_servers.clone())
+        .with_group(kafka.group_id.clone())
+        .with_client_id(kafka.client_id.clone())
+        .with_isolation_level(kafka.isolation_level)
+        .with_group_protocol(membership(kafka, database_id))
+        .with_rack(kafka.client_rack.clone())
+        .with_fetch_max_bytes(kafka.fetch_max_bytes)
+        .with_receive_max_bytes(kafka.receive_max_bytes)
+        .with_retry_policy(settings.retry);
+    for topic in &kafka.topics {
+        builder = builder.with_topic(topic.as_str());
+    }
+    builder.create()
+}
+
+/// As whom we join the group: by a name that the database keeps, so that a crashed service has its partitions back at once.
+fn membership(kafka: &KafkaSettings, database_id: &str) -> kafka::GroupProtocol {
+    let instance_id = kafka.group_instance_id.clone();
+    match kafka.group_protocol {
+        GroupProtocol::None => kafka::GroupProtocol::None,
+        GroupProtocol::Classic => kafka::GroupProtocol::Classic {
+            instance_id: instance_id.unwrap_or_else(|| database_id.to_owned()),
+            session_timeout: kafka.session_timeout,
+        },
+        GroupProtocol::Consumer => kafka::GroupProtocol::Consumer { member_id: database_id.to_owned(), instance_id },
+    }
+}
