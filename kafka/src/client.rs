@@ -30,6 +30,8 @@ pub struct Client {
     brokers: Vec<BrokerInfo>,
     /// The broker that answered the last question that any broker can answer.
     helpful: Option<Address>,
+    /// Brokers that failed to answer last time, or are late elsewhere: asked last where any broker can answer.
+    doubtful: HashSet<Address>,
     partitions: HashMap<TopicPartition, Place>,
     /// The group that was asked for last, and who coordinates it.
     coordinator: Option<(String, Address)>,
@@ -52,6 +54,7 @@ impl Client {
             links: HashMap::new(),
             brokers: Vec::new(),
             helpful: None,
+            doubtful: HashSet::new(),
             partitions: HashMap::new(),
             coordinator: None,
         }
@@ -231,6 +234,7 @@ impl Client {
         self.links.retain(|address, _| {
             self.bootstrap.contains(address) || metadata.brokers.iter().any(|broker| broker.address == *address)
         });
+        self.doubtful.retain(|address| self.links.contains_key(address));
         for topic in &metadata.topics {
             self.partitions.retain(|at, _| at.topic != topic.name);
             for partition in &topic.partitions {
@@ -280,12 +284,19 @@ impl Client {
         Ok(self.call_any(&request)?.address)
     }
 
-    /// A question that any broker can answer: the one that did so last is asked first, then all others.
+    /// Other brokers shall be asked before these, where any can answer.
+    pub(crate) fn doubt(&mut self, brokers: Vec<Address>) {
+        self.doubtful.extend(brokers);
+    }
+
+    /// A question that any broker can answer: the one that did so last is asked first, then all others; those that may stand still
+    /// at the end.
     fn call_any<R: Request>(&mut self, request: &R) -> Result<R::Response> {
         let known = self.brokers.iter().map(|broker| &broker.address);
         let mut addresses: Vec<Address> = self.helpful.iter().chain(&self.bootstrap).chain(known).cloned().collect();
         let mut asked = HashSet::new();
         addresses.retain(|address| asked.insert(address.clone()));
+        addresses.sort_by_key(|address| self.doubtful.contains(address));
         let mut failure = Error::Config("no bootstrap server is named".to_owned());
         for address in addresses {
             match self.call(&address, request) {
@@ -303,7 +314,13 @@ impl Client {
     /// One question to one broker.
     fn call<R: Request>(&mut self, address: &Address, request: &R) -> Result<R::Response> {
         let new = || Link::new(address.clone(), self.settings.clone());
-        self.links.entry(address.clone()).or_insert_with(new).call(request)
+        let answer = self.links.entry(address.clone()).or_insert_with(new).call(request);
+        if matches!(answer, Ok(_) | Err(Error::Broker { .. })) {
+            self.doubtful.remove(address);
+        } else {
+            self.doubtful.insert(address.clone());
+        }
+        answer
     }
 }
 

@@ -46,6 +46,11 @@ impl ConnectionSettings {
     pub const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
     /// Largest response, in bytes: as brokers limit requests (`socket.request.max.bytes`).
     pub const RECEIVE_BYTES_MAX_DEFAULT: u32 = 100 * 1024 * 1024;
+
+    /// How long an answer may take before it is late, any intended wait not counted.
+    pub(crate) fn patience(&self) -> Duration {
+        self.request_timeout / LATE_PART
+    }
 }
 
 impl Default for ConnectionSettings {
@@ -176,7 +181,7 @@ impl Connection {
     /// Waits for the answer's first byte, and says so if it is late: a broker that stands still should be known of long before it
     /// is given up. `wait` is what it may take on purpose.
     fn warn_if_late<R: Request>(&self, wait: Duration, deadline: &Deadline) -> io::Result<()> {
-        let patience = wait.saturating_add(self.settings.request_timeout / LATE_PART);
+        let patience = wait.saturating_add(self.settings.patience());
         if patience >= deadline.left()? {
             return Ok(());
         }

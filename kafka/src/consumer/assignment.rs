@@ -1,7 +1,7 @@
 //! From metadata to partitions that are assigned: which there are, who leads them, what is known of their positions.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::broker::Broker;
 use super::control::Facts;
@@ -12,11 +12,27 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{BrokerInfo, Metadata, TopicMetadata};
 use crate::types::{CommittedOffset, TopicId, TopicPartition};
 
+/// How old metadata may be while a broker is late with a fetch. Until the controller notices (`broker.session.timeout.ms`, 9 s) it may
+/// have to be asked for some times.
+const METADATA_AGE_MAX_LATE: Duration = Duration::from_secs(1);
+
 impl Consumer {
     pub(super) fn ask_metadata(&mut self, now: Instant) -> Result<bool> {
+        self.metadata_asked = now;
         self.metadata_due = now + self.config.metadata_age_max;
         let topics = self.config.topics.clone();
-        self.ask(move |control| Answer::Metadata(control.metadata(topics)))
+        let late = self.brokers.values().filter(|broker| broker.is_late(now));
+        let late = late.map(|broker| broker.address.clone()).collect();
+        self.ask(move |control| Answer::Metadata(control.metadata(topics, late)))
+    }
+
+    /// When metadata is to be asked for: before it is old, and soon while others may lead what a late broker was asked for.
+    pub(super) fn metadata_due(&self, now: Instant) -> Instant {
+        if self.brokers.values().any(|broker| broker.is_late(now)) {
+            self.metadata_due.min(self.metadata_asked + METADATA_AGE_MAX_LATE)
+        } else {
+            self.metadata_due
+        }
     }
 
     pub(super) fn take_metadata(&mut self, metadata: Metadata, now: Instant) -> Result<()> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::Answer;
-use super::pause::Pause;
+use super::pause::{Pause, after};
 use crate::backoff::RetryPolicy;
 use crate::connection::ConnectionSettings;
 use crate::error::Result;
@@ -29,7 +29,8 @@ pub(super) struct Broker {
     settings: ConnectionSettings,
     /// Started with the first fetch: most brokers of a large cluster lead nothing that we read.
     link: Option<Worker<Link>>,
-    fetch_under_way: bool,
+    /// When the fetch that is under way is late.
+    late_at: Option<Instant>,
     responses: Vec<Weak<()>>,
 }
 
@@ -42,7 +43,7 @@ impl Broker {
             first: None,
             settings,
             link: None,
-            fetch_under_way: false,
+            late_at: None,
             responses: Vec::new(),
         }
     }
@@ -50,16 +51,32 @@ impl Broker {
     /// Whether another fetch may be sent.
     pub(super) fn is_free(&mut self, now: Instant) -> bool {
         self.responses.retain(|response| response.strong_count() > 0);
-        !self.fetch_under_way && self.pause.is_over(now) && self.responses.len() <= RESPONSES_HELD_MAX
+        !self.is_fetching() && self.pause.is_over(now) && self.responses.len() <= RESPONSES_HELD_MAX
     }
 
     /// Whether a fetch is on the wire.
     pub(super) fn is_fetching(&self) -> bool {
-        self.fetch_under_way
+        self.late_at.is_some()
+    }
+
+    /// When the fetch that is on the wire is late: then the broker may stand still, and others may lead its partitions.
+    pub(super) fn late_at(&self) -> Option<Instant> {
+        self.late_at
+    }
+
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.late_at.is_some_and(|at| now >= at)
     }
 
     /// Sends a fetch; its answer arrives as [`Answer::Fetched`].
-    pub(super) fn fetch(&mut self, id: i32, request: FetchRequest, answers: &Sender<Answer>) -> Result<()> {
+    pub(super) fn fetch(
+        &mut self,
+        id: i32,
+        request: FetchRequest,
+        answers: &Sender<Answer>,
+        now: Instant,
+    ) -> Result<()> {
+        let late_at = after(now, self.settings.patience().saturating_add(request.max_wait));
         let link = match self.link.take() {
             Some(link) => link,
             None => {
@@ -71,13 +88,13 @@ impl Broker {
             let result = link.call(&request);
             Answer::Fetched { broker: id, serial, request, result }
         })?;
-        self.fetch_under_way = true;
+        self.late_at = Some(late_at);
         Ok(())
     }
 
     /// The answer of the fetch has arrived: a token that counts as long as anybody holds it.
     pub(super) fn answered(&mut self) -> Arc<()> {
-        self.fetch_under_way = false;
+        self.late_at = None;
         let token = Arc::new(());
         self.responses.push(Arc::downgrade(&token));
         token

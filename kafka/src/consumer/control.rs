@@ -7,9 +7,15 @@ use std::sync::Arc;
 use super::builder::Builder;
 use super::commits::Commit;
 use crate::client::{Client, EpochEnds};
+use crate::connection::ConnectionSettings;
 use crate::error::{Error, Result};
 use crate::protocol::{EpochQuestion, LeaveGroupRequest, Metadata};
-use crate::types::{CommittedOffset, IsolationLevel, Member, TopicPartition};
+use crate::types::{Address, CommittedOffset, IsolationLevel, Member, TopicPartition};
+
+/// The part of the request timeout that a broker has for an answer here: ten seconds by default. All questions are answered from memory
+/// but commits, which a coordinator itself gives up after five (`offsets.commit.timeout.ms`). While a broker that stands
+/// still is waited for, nobody else is asked, and the partitions that others lead by now are not found.
+const TIMEOUT_PART: u32 = 3;
 
 /// What is known of a partition's position.
 #[derive(Debug)]
@@ -40,10 +46,14 @@ pub(super) struct Control {
 
 impl Control {
     pub(super) fn new(config: &Builder) -> Self {
-        Self { client: Client::new(config.hosts.clone(), config.connection.clone()), isolation: config.isolation }
+        let request_timeout = config.connection.request_timeout / TIMEOUT_PART;
+        let settings = ConnectionSettings { request_timeout, ..config.connection.clone() };
+        Self { client: Client::new(config.hosts.clone(), settings), isolation: config.isolation }
     }
 
-    pub(super) fn metadata(&mut self, topics: Vec<Arc<str>>) -> Result<Metadata> {
+    /// Asks the brokers that are `late` after all others.
+    pub(super) fn metadata(&mut self, topics: Vec<Arc<str>>, late: Vec<Address>) -> Result<Metadata> {
+        self.client.doubt(late);
         self.client.metadata(topics)
     }
 

@@ -37,7 +37,7 @@ impl Consumer {
             // The first partition with records gets a batch even if that is larger than all limits.
             take_turns(&mut wanted, &mut broker.first);
             let request = fetch_request(&self.config, &self.partitions, wanted, now);
-            broker.fetch(id, request, &self.answers_to)?;
+            broker.fetch(id, request, &self.answers_to, now)?;
         }
         Ok(())
     }

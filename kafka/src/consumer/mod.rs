@@ -81,6 +81,7 @@ pub struct Consumer {
     /// Who else reads, and what is ours.
     sharing: Sharing,
     cluster_id: Arc<str>,
+    metadata_asked: Instant,
     metadata_due: Instant,
     /// Topics that metadata has shown, with all their partitions.
     topics_seen: BTreeSet<Arc<str>>,
@@ -119,6 +120,7 @@ impl Consumer {
             answers_to,
             events: VecDeque::new(),
             cluster_id: Arc::from(""),
+            metadata_asked: Instant::now(),
             metadata_due: Instant::now(),
             topics_seen: BTreeSet::new(),
             topics_failing: BTreeMap::new(),
@@ -253,7 +255,7 @@ impl Consumer {
             self.control_under_way = (self.commit_pause.is_over(now)
                 && self.ask_commit(|partition| partition.leader.is_some())?)
                 || (self.facts_pause.is_over(now) && (self.ask_log_offsets(now)? || self.ask_epoch_ends(now)?))
-                || (self.metadata_due <= now && self.metadata_pause.is_over(now) && self.ask_metadata(now)?)
+                || (self.metadata_due(now) <= now && self.metadata_pause.is_over(now) && self.ask_metadata(now)?)
                 || (self.facts_pause.is_over(now) && self.ask_facts(now)?);
         }
         Ok(())
@@ -271,7 +273,8 @@ impl Consumer {
         let partitions = self.partitions.values().map(|partition| &partition.pause);
         let control = [&self.commit_pause, &self.facts_pause, &self.metadata_pause];
         let pauses = brokers.chain(partitions).chain(control).filter_map(Pause::until);
-        pauses.chain([self.metadata_due]).chain(self.sharing.held_until()).filter(|at| *at > now).min()
+        let late = self.brokers.values().filter_map(Broker::late_at);
+        pauses.chain(late).chain([self.metadata_due(now)]).chain(self.sharing.held_until()).filter(|at| *at > now).min()
     }
 
     /// A failure of one partition: it waits, and metadata is asked again, for its leader may have moved.

@@ -1,6 +1,7 @@
 //! The consumer's decisions: each answer is made up and handed in, so that any order of events can be had. No broker is called,
 //! unless a test brings one along.
 
+mod late;
 mod membership;
 mod validation;
 

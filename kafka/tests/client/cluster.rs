@@ -39,7 +39,7 @@ fn builder(cluster: &Cluster, topic: &str) -> Builder {
     Consumer::from_hosts(addresses(&cluster.bootstrap_servers()))
         .with_topic(topic)
         .with_group(topic)
-        .with_request_timeout(Duration::from_secs(2))
+        .with_request_timeout(Duration::from_secs(6))
         .with_retry_policy(RetryPolicy { max: Duration::from_secs(1), ..RetryPolicy::default() })
 }
 

@@ -9,3 +9,4 @@ mod consumer;
 mod groups;
 mod peer;
 mod support;
+mod throttle;

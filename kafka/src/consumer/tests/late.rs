@@ -1,0 +1,69 @@
+//! Brokers that stand still, and brokers that want to be left alone.
+
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
+
+use super::*;
+use crate::client::Client;
+use crate::connection::ConnectionSettings;
+
+#[test]
+fn metadata_is_asked_for_sooner_while_a_fetch_is_late() {
+    // It takes connections and says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
+    let mut consumer = consumer();
+    consumer.read_all_from(&address, 1);
+    let now = Instant::now();
+    let later = |seconds| now + Duration::from_secs(seconds);
+    (consumer.metadata_asked, consumer.metadata_due) = (now, later(10));
+    consumer.send_fetches(now).unwrap();
+    let late_at = now + consumer.config.connection.patience() + consumer.config.fetch_wait;
+    assert_eq!((consumer.metadata_due(now), consumer.next_timer(now)), (later(10), Some(late_at)));
+    assert_eq!(consumer.metadata_due(late_at), later(1), "it is late");
+    consumer.metadata_asked = late_at;
+    assert_eq!(consumer.next_timer(late_at), Some(late_at + Duration::from_secs(1)), "again and again");
+    let late: Vec<i32> =
+        consumer.brokers.iter().filter(|(_, broker)| broker.is_late(late_at)).map(|(id, _)| *id).collect();
+    assert_eq!(late, [LEADER]);
+    consumer.brokers.get_mut(&LEADER).unwrap().answered();
+    assert_eq!(consumer.metadata_due(late_at), later(10));
+}
+
+#[test]
+fn a_broker_that_may_stand_still_is_asked_after_all_others() {
+    let doubtful = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address =
+        |listener: &TcpListener| Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
+    let hosts = vec![address(&doubtful), address(&listener)];
+    let mut client = Client::new(hosts, ConnectionSettings::default());
+    client.doubt(vec![address(&doubtful)]);
+    let peer = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (_, version, id) = request(&mut stream);
+        let metadata = ApiVersion::default().with_api_key(3).with_min_version(4).with_max_version(9);
+        answer(&mut stream, &ApiVersionsResponse::default().with_api_keys(vec![metadata]), version, id);
+        let (_, version, id) = request(&mut stream);
+        let topic = MetadataResponseTopic::default().with_name(Some(messages::TopicName("t".into())));
+        answer(&mut stream, &messages::MetadataResponse::default().with_topics(vec![topic]), version, id);
+    });
+    client.metadata(vec!["t".into()]).unwrap();
+    peer.join().unwrap();
+    doubtful.set_nonblocking(true).unwrap();
+    assert!(doubtful.accept().is_err(), "nobody called");
+}
+
+#[test]
+fn a_broker_that_throttles_us_is_left_alone_for_as_long() {
+    let mut consumer = consumer();
+    consumer.read_all_from(&nowhere(), 1);
+    let request = fetching::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], Instant::now());
+    let serial = consumer.brokers[&LEADER].serial;
+    let response = FetchResponse { throttle: Duration::from_secs(7), partitions: vec![] };
+    let before = Instant::now();
+    consumer.handle(Answer::Fetched { broker: LEADER, serial, request, result: Ok(response) }).unwrap();
+    let after = Instant::now();
+    let broker = consumer.brokers.get_mut(&LEADER).unwrap();
+    assert!(!broker.is_free(before + Duration::from_secs(7) - Duration::from_nanos(1)));
+    assert!(broker.is_free(after + Duration::from_secs(7)));
+}
