@@ -230,9 +230,8 @@ pub fn choose_truncated(truncation: &Truncation, policy: Policy) -> Result<Choic
         last => format!("offset {last} was"),
     };
     let detail = format!(
-        "the log was truncated and written anew from offset {divergence_offset} on (leader epoch {position_epoch} when it was read, \
-         {divergence_epoch} before that offset now): {read} read from the log before, and what became of that stays in the \
-         database; what stands there now was not read"
+        "the log was truncated and written anew from offset {divergence_offset} on: {read} read before that (of leader epoch \
+         {position_epoch}), and what became of it stays in the database; what stands there now was not read"
     );
     loss(partition, *divergence_offset, Some(*divergence_epoch), MoveReason::LogTruncated, detail, policy)
 }
