@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kafka::{Client, ConnectionSettings, Metadata, TopicMetadata, TopicPartition};
+use kafka::{Client, ConnectionSettings, ErrorCode, Metadata, TopicMetadata, TopicPartition};
 
 use crate::cli;
 use crate::database::{DatabaseError, DatabaseReader};
 use crate::error_chain::ErrorChain;
-use crate::settings::{GroupProtocol, KafkaSettings, Settings};
+use crate::settings::{GroupProtocol, KafkaSettings, Settings, advice};
 use crate::start::Claim;
 
 /// How long a broker may take to answer a question of `check` or `status`: somebody is waiting at a terminal.
@@ -84,15 +84,32 @@ pub fn check(settings: &Settings) -> bool {
     if let Some(warning) = network_file_system(&settings.database.path) {
         tell("database", Finding::Warning(warning));
     }
-    tell("security", Finding::Ok("PLAINTEXT: neither encrypted nor authenticated".to_owned()));
     let kafka = &settings.kafka;
-    let mut client = client(kafka);
+    match kafka.security.load() {
+        // Nobody can be called like this.
+        Err(error) => tell("security", Finding::Mend(ErrorChain(&error).to_string())),
+        Ok(security) => {
+            tell("security", Finding::Ok(kafka.security.describe()));
+            look_at_kafka(kafka, &mut client(kafka, security), database_id.as_deref(), &mut tell);
+        }
+    }
+    all_right
+}
+
+/// Brokers, topics and group.
+fn look_at_kafka(
+    kafka: &KafkaSettings,
+    client: &mut Client,
+    database_id: Option<&str>,
+    tell: &mut impl FnMut(&'static str, Finding),
+) {
     match client.metadata(kafka.topics.iter().map(|topic| Arc::from(topic.as_str())).collect()) {
         Err(error) => {
             let servers: Vec<String> = kafka.bootstrap_servers.iter().map(ToString::to_string).collect();
             let asked =
-                format!("none of KAFKA_BOOTSTRAP_SERVERS ({}) answers: {}", servers.join(", "), ErrorChain(&error));
-            tell("brokers", Finding::Mend(asked));
+                format!("none of KAFKA_BOOTSTRAP_SERVERS ({}) answers: {}", servers.join(", "), explain(&error));
+            // One that answers with a refusal is there.
+            tell("brokers", Finding::Mend(if error.is_retriable() { asked } else { explain(&error) }));
         }
         Ok(metadata) => {
             let cluster_id = metadata.cluster_id.clone().unwrap_or_default();
@@ -104,20 +121,26 @@ pub fn check(settings: &Settings) -> bool {
                 tell("topic", look_at_topic(topic));
             }
             if metadata.topics.iter().any(|topic| topic.error.is_none()) {
-                tell("group", look_at_group(&mut client, kafka, &metadata, database_id.as_deref(), &cluster_id));
+                tell("group", look_at_group(client, kafka, &metadata, database_id, &cluster_id));
             }
         }
     }
-    all_right
+}
+
+/// An error of the client and all that caused it, and what to do about it.
+pub fn explain(error: &kafka::Error) -> String {
+    let chain = ErrorChain(error);
+    advice(error).map_or_else(|| chain.to_string(), |advice| format!("{chain}; {advice}"))
 }
 
 /// A client whose questions are answered soon or not at all.
-pub fn client(kafka: &KafkaSettings) -> Client {
+pub fn client(kafka: &KafkaSettings, security: kafka::Security) -> Client {
     let connection = ConnectionSettings {
         client_id: kafka.client_id.clone(),
         connect_timeout: PATIENCE,
         request_timeout: PATIENCE,
         receive_bytes_max: kafka.receive_max_bytes.get(),
+        security,
     };
     Client::new(kafka.bootstrap_servers.clone(), connection)
 }
@@ -212,10 +235,9 @@ fn file_system_of<'a>(path: &Path, mountinfo: &'a str) -> Option<&'a str> {
 fn look_at_topic(topic: &TopicMetadata) -> Finding {
     let name = &topic.name;
     if let Some(code) = topic.error {
-        return Finding::Mend(format!(
-            "{}: create it",
-            ErrorChain(&kafka::Error::Topic { topic: name.to_string(), code })
-        ));
+        let error = kafka::Error::Topic { topic: name.to_string(), code };
+        let mend = if code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION { ": create it" } else { "" };
+        return Finding::Mend(format!("{}{mend}", explain(&error)));
     }
     let leaderless = topic.partitions.iter().filter(|partition| partition.leader.is_none()).count();
     let partitions = counted(topic.partitions.len(), "partition");
@@ -237,7 +259,7 @@ fn look_at_group(
     let partitions = partitions_of(metadata);
     let committed = match patiently(|| client.committed(group, &partitions)) {
         Ok(committed) => committed,
-        Err(error) => return Finding::Mend(format!("'{group}' cannot be read: {}", ErrorChain(&error))),
+        Err(error) => return Finding::Mend(format!("'{group}' cannot be read: {}", explain(&error))),
     };
     if committed.is_empty() {
         return Finding::Ok(format!("'{group}' has committed nothing yet"));

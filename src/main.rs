@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use enterprise_consumer::cli::{self, Asked, Command, Invocation};
 use enterprise_consumer::error_chain::ErrorChain;
-use enterprise_consumer::settings::Settings;
+use enterprise_consumer::settings::{Settings, SettingsError};
 use enterprise_consumer::shutdown::Stop;
 use enterprise_consumer::{check, logger, service, status};
 
@@ -37,14 +37,16 @@ fn work(invocation: &Invocation) -> ExitCode {
     match all_is_well {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        Err(error) if error.is::<SettingsError>() => fail(&*error, ExitCode::from(USAGE)),
         Err(error) => fail(&*error, ExitCode::FAILURE),
     }
 }
 
 fn run(settings: &Settings, exit_at_end: bool) -> Result<bool, Failure> {
+    let security = settings.kafka.security.load()?;
     let stop = Stop::install(settings.shutdown_timeout)?;
     logger::init(&settings.log)?;
-    let result = service::run(settings, exit_at_end, &stop);
+    let result = service::run(settings, security, exit_at_end, &stop);
     let result = result.inspect_err(|error| log::error!("{}", ErrorChain(error)));
     stop.finished();
     // What the log has told, on the console too, is not told twice.

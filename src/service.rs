@@ -20,7 +20,6 @@ use log::{debug, info, warn};
 use consumer::consumer;
 use decode::decode;
 pub use error::ServiceError;
-use error::advice;
 use positions::Positions;
 use progress::Progress;
 
@@ -29,7 +28,7 @@ use crate::database::{Database, DatabaseError, DatabaseLock};
 use crate::error_chain::ErrorChain;
 use crate::repository::PartitionBatch;
 use crate::repository::position_change::PositionMove;
-use crate::settings::{GroupProtocol, Settings};
+use crate::settings::{GroupProtocol, Settings, advice};
 use crate::shutdown::{Slept, Stop};
 use crate::start::{self, Choice, Claim, Policy, Stored};
 use crate::unidentified::UnidentifiedLog;
@@ -49,8 +48,8 @@ const NOT_LEFT: &str = "the group was not left in order; others take over when t
 
 /// Runs the service until it is stopped, fails for good, or, with `exit_at_end`, has reached the end of every partition as
 /// first seen.
-pub fn run(settings: &Settings, exit_at_end: bool, stop: &Stop) -> Result<(), ServiceError> {
-    match Service::open(settings, exit_at_end, stop).and_then(Service::read_until_stopped) {
+pub fn run(settings: &Settings, security: kafka::Security, exit_at_end: bool, stop: &Stop) -> Result<(), ServiceError> {
+    match Service::open(settings, security, exit_at_end, stop).and_then(Service::read_until_stopped) {
         Err(ServiceError::Database(RetryError::Stopped)) => Ok(()),
         result => result,
     }
@@ -75,12 +74,17 @@ struct Service<'a> {
 }
 
 impl<'a> Service<'a> {
-    fn open(settings: &'a Settings, exit_at_end: bool, stop: &'a Stop) -> Result<Self, ServiceError> {
+    fn open(
+        settings: &'a Settings,
+        security: kafka::Security,
+        exit_at_end: bool,
+        stop: &'a Stop,
+    ) -> Result<Self, ServiceError> {
         let lock = || DatabaseLock::acquire(&settings.database.path);
         let lock = backoff::retry("taking the lock of the database", &settings.retry, stop, lock)?;
         let open = || Database::open(&settings.database, &settings.kafka.group_id);
         let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
-        let consumer = consumer(settings, database.id())?;
+        let consumer = consumer(settings, security, database.id())?;
         let waker = consumer.waker();
         stop.on_stop(Box::new(move || waker.wake()));
         for warning in &settings.warnings {

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use kafka::{Client, TopicPartition};
 use serde::Serialize;
 
-use crate::check::{client, partitions_of};
+use crate::check::{client, explain, partitions_of};
 use crate::cli;
 use crate::database::{DatabaseError, DatabaseReader};
 use crate::error_chain::ErrorChain;
@@ -145,9 +145,14 @@ impl PartitionRow {
 /// Where the partitions end, and why that is not known for some.
 fn ask_kafka(kafka: &KafkaSettings, positions: &[StoredPosition]) -> (BTreeMap<TopicPartition, End>, Option<String>) {
     let mut ends = BTreeMap::new();
-    let mut client = client(kafka);
-    let result = ask_ends(&mut client, kafka, positions, &mut ends);
-    (ends, result.err().map(|error| ErrorChain(&error).to_string()))
+    let failure = match kafka.security.load() {
+        Err(error) => Some(ErrorChain(&error).to_string()),
+        Ok(security) => {
+            let result = ask_ends(&mut client(kafka, security), kafka, positions, &mut ends);
+            result.err().map(|error| explain(&error))
+        }
+    };
+    (ends, failure)
 }
 
 fn ask_ends(

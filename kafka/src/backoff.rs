@@ -78,6 +78,11 @@ impl Backoff {
     }
 }
 
+/// A random part of a duration, for what shall not happen everywhere at once.
+pub(crate) fn random_up_to(span: Duration) -> Duration {
+    SplitMix64(RandomState::new().build_hasher().finish()).up_to(span)
+}
+
 /// [SplitMix64](https://prng.di.unimi.it/splitmix64.c): any seed is good, the quality is more than jitter needs.
 #[derive(Clone, Debug)]
 struct SplitMix64(u64);

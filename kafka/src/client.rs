@@ -297,18 +297,20 @@ impl Client {
         let mut asked = HashSet::new();
         addresses.retain(|address| asked.insert(address.clone()));
         addresses.sort_by_key(|address| self.doubtful.contains(address));
-        let mut failure = Error::Config("no bootstrap server is named".to_owned());
+        let mut failure: Option<Error> = None;
         for address in addresses {
             match self.call(&address, request) {
                 Ok(answer) => {
                     self.helpful = Some(address);
                     return Ok(answer);
                 }
-                Err(error) => failure = error,
+                // What somebody must mend tells more than another broker's being away.
+                Err(error) if failure.as_ref().is_none_or(Error::is_retriable) => failure = Some(error),
+                Err(_) => {}
             }
         }
         self.helpful = None;
-        Err(failure)
+        Err(failure.unwrap_or_else(|| Error::Config("no bootstrap server is named".to_owned())))
     }
 
     /// One question to one broker.

@@ -1,21 +1,23 @@
-//! One TCP connection to one broker: frames requests and responses, chooses versions, and holds every wait and every size
-//! within bounds. Knows nothing of leaders, coordinators or retries.
+//! One connection to one broker: frames requests and responses, chooses versions, says who we are, and holds every wait and
+//! every size within bounds. Knows nothing of leaders, coordinators or retries.
 //!
 //! A connection whose request failed on the wire is closed and stays so: what the peer would send next could not be told
 //! from the answer that is missing.
 
+mod authentication;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::protocol::{self, ApiVersionsRequest, Failure, Request};
+use crate::security::Security;
+use crate::stream::{Deadline, Stream, is_timeout};
 use crate::types::Address;
 
 /// A response is received in steps that double from here, so that its memory grows with the bytes that have come, not with
@@ -30,13 +32,15 @@ const LATE_PART: u32 = 6;
 pub struct ConnectionSettings {
     /// The name that the broker logs and applies quotas by.
     pub client_id: String,
-    /// How long a connection may take from the name's look-up to the broker's first answer. The look-up itself keeps to
-    /// the time limits of the system's resolver.
+    /// How long a connection may take from the name's look-up until the broker has answered, and knows who we are. The
+    /// look-up itself keeps to the time limits of the system's resolver.
     pub connect_timeout: Duration,
     /// How long a broker may take to answer, its intended wait (for new records) not counted.
     pub request_timeout: Duration,
     /// Hard limit of one response, in bytes.
     pub receive_bytes_max: u32,
+    /// Encryption and authentication.
+    pub security: Security,
 }
 
 impl ConnectionSettings {
@@ -60,6 +64,7 @@ impl Default for ConnectionSettings {
             connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
             request_timeout: Self::REQUEST_TIMEOUT_DEFAULT,
             receive_bytes_max: Self::RECEIVE_BYTES_MAX_DEFAULT,
+            security: Security::default(),
         }
     }
 }
@@ -69,35 +74,40 @@ impl Default for ConnectionSettings {
 pub(crate) struct Connection {
     address: Address,
     settings: ConnectionSettings,
-    stream: TcpStream,
+    stream: Stream,
     versions: HashMap<i16, (i16, i16)>,
     correlation_id: i32,
-}
-
-fn shut_down(stream: &TcpStream) {
-    if let Err(error) = stream.shutdown(Shutdown::Both) {
-        log::trace!("a socket was already closed: {error}");
-    }
+    /// When we must say again who we are, if ever.
+    renew_at: Option<Instant>,
 }
 
 impl Connection {
-    /// Resolves the name, tries every address of it, and asks the broker what it speaks; all before one deadline.
+    /// Makes the connection, asks the broker what it speaks, and says who we are; all before one deadline.
     pub(crate) fn open(address: &Address, settings: &ConnectionSettings) -> Result<Self> {
         let deadline = Deadline::after(settings.connect_timeout);
-        let stream = connect(address, &deadline)?;
+        let stream = Stream::open(address, settings.security.tls.as_ref(), &deadline)?;
         let mut connection = Self {
             address: address.clone(),
             settings: settings.clone(),
             stream,
             versions: HashMap::new(),
             correlation_id: 0,
+            renew_at: None,
         };
         connection.negotiate(&deadline)?;
+        if let Some(sasl) = &settings.security.sasl {
+            connection.authenticate(sasl, &deadline)?;
+        }
         Ok(connection)
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its answer. Before it, says again who we are, if it is time for that.
     pub(crate) fn call<R: Request>(&mut self, request: &R) -> Result<R::Response> {
+        if self.renew_at.is_some_and(|at| Instant::now() >= at)
+            && let Some(sasl) = self.settings.security.sasl.clone()
+        {
+            self.authenticate(&sasl, &Deadline::after(self.settings.request_timeout))?;
+        }
         let version = self.version_for(request)?;
         let deadline = Deadline::after(self.settings.request_timeout.saturating_add(request.wait()));
         self.exchange(request, version, &deadline)
@@ -147,18 +157,17 @@ impl Connection {
         });
         match &answer {
             Ok(_) | Err(Error::Broker { .. }) => {}
-            Err(_) => shut_down(&self.stream),
+            Err(_) => self.stream.shut_down(),
         }
         answer
     }
 
-    fn transfer<R: Request>(&self, request: &[u8], wait: Duration, deadline: &Deadline) -> Result<Bytes> {
-        let mut socket = Timed { stream: &self.stream, deadline };
+    fn transfer<R: Request>(&mut self, request: &[u8], wait: Duration, deadline: &Deadline) -> Result<Bytes> {
         let mut length = [0; 4];
-        socket
-            .write_all(request)
+        self.stream
+            .send(request, deadline)
             .and_then(|()| self.warn_if_late::<R>(wait, deadline))
-            .and_then(|()| socket.read_exact(&mut length))
+            .and_then(|()| self.stream.until(deadline).read_exact(&mut length))
             .map_err(|source| self.broken::<R>(source, deadline))?;
         let announced = i32::from_be_bytes(length);
         let Ok(length) = u32::try_from(announced) else {
@@ -175,21 +184,16 @@ impl Connection {
             });
         }
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        receive(&mut socket, length).map(Bytes::from).map_err(|source| self.broken::<R>(source, deadline))
+        receive(&mut self.stream.until(deadline), length)
+            .map(Bytes::from)
+            .map_err(|source| self.broken::<R>(source, deadline))
     }
 
     /// Waits for the answer's first byte, and says so if it is late: a broker that stands still should be known of long before it
     /// is given up. `wait` is what it may take on purpose.
-    fn warn_if_late<R: Request>(&self, wait: Duration, deadline: &Deadline) -> io::Result<()> {
+    fn warn_if_late<R: Request>(&mut self, wait: Duration, deadline: &Deadline) -> io::Result<()> {
         let patience = wait.saturating_add(self.settings.patience());
-        if patience >= deadline.left()? {
-            return Ok(());
-        }
-        self.stream.set_read_timeout(Some(patience))?;
-        // Whatever else is wrong with the stream, reading from it will tell.
-        if let Err(error) = self.stream.peek(&mut [0])
-            && matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-        {
+        if patience < deadline.left()? && !self.stream.is_readable_within(patience)? {
             log::warn!(
                 waited_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
                 "broker {} has not answered {} yet; still waiting", self.address, R::NAME
@@ -200,12 +204,10 @@ impl Connection {
 
     fn broken<R: Request>(&self, source: io::Error, deadline: &Deadline) -> Error {
         let address = self.address.clone();
-        match source.kind() {
-            // What the system calls an elapsed socket time-out differs.
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                Error::TimedOut { address, request: R::NAME, waited: deadline.wait }
-            }
-            _ => Error::Disconnected { address, request: R::NAME, source },
+        match self.stream.fault(&source) {
+            Some(fault) => Error::Tls { address, fault },
+            None if is_timeout(&source) => Error::TimedOut { address, request: R::NAME, waited: deadline.wait },
+            None => Error::Disconnected { address, request: R::NAME, source },
         }
     }
 
@@ -216,24 +218,6 @@ impl Connection {
             Failure::Refused { code, subject } => Error::Broker { address, request, code, subject },
         }
     }
-}
-
-/// The one place where the stream to a broker is made.
-fn connect(address: &Address, deadline: &Deadline) -> Result<TcpStream> {
-    let resolve_error = |source| Error::Resolve { address: address.clone(), source };
-    let resolved: Vec<SocketAddr> =
-        (address.host.as_str(), address.port).to_socket_addrs().map_err(resolve_error)?.collect();
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no addresses");
-    for (tried, socket_address) in resolved.iter().enumerate() {
-        // One address that does not answer must not use up the time of the others.
-        let shares = u32::try_from(resolved.len() - tried).unwrap_or(u32::MAX);
-        let attempt = deadline.left().and_then(|left| TcpStream::connect_timeout(socket_address, left / shares));
-        match attempt.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(Error::Connect { address: address.clone(), source: last })
 }
 
 /// Reads exactly `length` bytes.
@@ -248,48 +232,4 @@ fn receive(from: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {
         }
     }
     Ok(bytes)
-}
-
-/// A point in time that a whole exchange must keep to, however many reads and writes it takes.
-struct Deadline {
-    wait: Duration,
-    start: Instant,
-}
-
-impl Deadline {
-    fn after(wait: Duration) -> Self {
-        Self { wait, start: Instant::now() }
-    }
-
-    /// Never zero, which sockets take for "no time-out".
-    fn left(&self) -> io::Result<Duration> {
-        match self.wait.saturating_sub(self.start.elapsed()) {
-            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
-            left => Ok(left),
-        }
-    }
-}
-
-/// A socket whose reads and writes end at a deadline.
-struct Timed<'a> {
-    stream: &'a TcpStream,
-    deadline: &'a Deadline,
-}
-
-impl Read for Timed<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(self.deadline.left()?))?;
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for Timed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(self.deadline.left()?))?;
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::sasl::SaslFault;
+use crate::tls::TlsFault;
 use crate::types::{Address, TopicPartition};
 
 /// The result of a call into the client.
@@ -25,6 +27,27 @@ pub enum Error {
         address: Address,
         /// Why not.
         source: io::Error,
+    },
+    /// The TLS handshake broke off, for a reason that may pass.
+    Handshake {
+        /// The peer.
+        address: Address,
+        /// What the socket or the TLS library said.
+        source: io::Error,
+    },
+    /// We and the broker do not trust each other's certificates.
+    Tls {
+        /// The peer.
+        address: Address,
+        /// Why not.
+        fault: TlsFault,
+    },
+    /// We and the broker do not come together in SASL.
+    Sasl {
+        /// The peer.
+        address: Address,
+        /// Why not.
+        fault: SaslFault,
     },
     /// The connection broke, or the broker closed it, while a request was under way.
     Disconnected {
@@ -137,6 +160,7 @@ impl Error {
         match self {
             Self::Resolve { .. }
             | Self::Connect { .. }
+            | Self::Handshake { .. }
             | Self::Disconnected { .. }
             | Self::TimedOut { .. }
             | Self::Malformed { .. }
@@ -144,7 +168,9 @@ impl Error {
             | Self::Leaderless { .. }
             | Self::CorruptBatch { .. } => true,
             Self::Broker { code, .. } | Self::Topic { code, .. } => code.is_retriable(),
-            Self::UnsupportedVersion { .. }
+            Self::Tls { .. }
+            | Self::Sasl { .. }
+            | Self::UnsupportedVersion { .. }
             | Self::BatchTooLarge { .. }
             | Self::Thread(_)
             | Self::Config(_)
@@ -158,6 +184,11 @@ impl fmt::Display for Error {
         match self {
             Self::Resolve { address, .. } => write!(f, "cannot resolve the broker's name '{}'", address.host),
             Self::Connect { address, .. } => write!(f, "cannot connect to broker {address}"),
+            Self::Handshake { address, .. } => {
+                write!(f, "the TLS handshake with broker {address} broke off: is this its port for TLS?")
+            }
+            Self::Tls { address, fault } => write!(f, "no TLS with broker {address}: {fault}"),
+            Self::Sasl { address, fault } => write!(f, "no authentication with broker {address}: {fault}"),
             Self::Disconnected { address, request, .. } => {
                 write!(f, "connection to broker {address} broke during {request}")
             }
@@ -188,7 +219,8 @@ impl fmt::Display for Error {
                 if !subject.is_empty() {
                     write!(f, " for {subject}")?;
                 }
-                write!(f, ": {code}")
+                write!(f, ": {code}")?;
+                code.missing_permission().map_or(Ok(()), |permission| write!(f, "; {permission}"))
             }
             Self::Leaderless { partition, others: 0 } => write!(f, "{partition} has no leader"),
             Self::Leaderless { partition, others } => {
@@ -197,7 +229,10 @@ impl fmt::Display for Error {
             Self::Topic { topic, code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION } => {
                 write!(f, "topic '{topic}' does not exist; waiting for it, as this client never creates one")
             }
-            Self::Topic { topic, code } => write!(f, "topic '{topic}' cannot be read: {code}"),
+            Self::Topic { topic, code } => {
+                write!(f, "topic '{topic}' cannot be read: {code}")?;
+                code.missing_permission().map_or(Ok(()), |permission| write!(f, "; {permission}"))
+            }
             Self::CorruptBatch { partition, offset, detail } => {
                 write!(f, "record batch at offset {offset} of {partition} cannot be read: {detail}")
             }
@@ -217,12 +252,15 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Resolve { source, .. } | Self::Connect { source, .. } | Self::Disconnected { source, .. } => {
-                Some(source)
-            }
+            Self::Resolve { source, .. }
+            | Self::Connect { source, .. }
+            | Self::Handshake { source, .. }
+            | Self::Disconnected { source, .. } => Some(source),
             Self::Thread(source) => Some(source),
             Self::RetriesExhausted { source, .. } => Some(source),
-            Self::TimedOut { .. }
+            Self::Tls { .. }
+            | Self::Sasl { .. }
+            | Self::TimedOut { .. }
             | Self::Malformed { .. }
             | Self::ResponseTooLarge { .. }
             | Self::UnsupportedVersion { .. }
@@ -290,9 +328,12 @@ error_codes! {
     TOPIC_AUTHORIZATION_FAILED = 29, false;
     GROUP_AUTHORIZATION_FAILED = 30, false;
     CLUSTER_AUTHORIZATION_FAILED = 31, false;
+    UNSUPPORTED_SASL_MECHANISM = 33, false;
+    ILLEGAL_SASL_STATE = 34, false;
     UNSUPPORTED_VERSION = 35, false;
     INVALID_REQUEST = 42, false;
     KAFKA_STORAGE_ERROR = 56, true;
+    SASL_AUTHENTICATION_FAILED = 58, false;
     GROUP_ID_NOT_FOUND = 69, false;
     FENCED_LEADER_EPOCH = 74, true;
     UNKNOWN_LEADER_EPOCH = 75, true;
@@ -308,6 +349,19 @@ error_codes! {
     UNRELEASED_INSTANCE_ID = 111, true;
     UNSUPPORTED_ASSIGNOR = 112, false;
     STALE_MEMBER_EPOCH = 113, false;
+}
+
+impl ErrorCode {
+    /// What an operator must grant where a broker refuses for want of it
+    /// ([operations and resources](https://kafka.apache.org/documentation/#operations_resources_and_protocols)).
+    fn missing_permission(self) -> Option<&'static str> {
+        match self {
+            Self::TOPIC_AUTHORIZATION_FAILED => Some("grant this user READ and DESCRIBE on the topic"),
+            Self::GROUP_AUTHORIZATION_FAILED => Some("grant this user READ on the group"),
+            Self::CLUSTER_AUTHORIZATION_FAILED => Some("grant this user the operation on the cluster"),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for ErrorCode {

@@ -8,6 +8,10 @@ mod error;
 mod link;
 mod protocol;
 mod record_batch;
+mod sasl;
+mod security;
+mod stream;
+mod tls;
 mod types;
 mod worker;
 
@@ -20,4 +24,7 @@ pub use consumer::{
 };
 pub use error::{Error, ErrorCode, Result};
 pub use protocol::{BrokerInfo, Metadata, PartitionMetadata, TopicMetadata};
+pub use sasl::{Sasl, SaslFault, SaslMechanism};
+pub use security::{Secret, Security};
+pub use tls::{ClientCertificate, Tls, TlsError, TlsFault, TlsFile, TlsFiles};
 pub use types::{Address, CommittedOffset, Header, IsolationLevel, Record, TopicId, TopicPartition};

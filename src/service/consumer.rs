@@ -5,7 +5,11 @@ use kafka::Consumer;
 use crate::settings::{GroupProtocol, KafkaSettings, Settings};
 
 /// Makes the consumer of a database.
-pub(super) fn consumer(settings: &Settings, database_id: &str) -> Result<Consumer, kafka::Error> {
+pub(super) fn consumer(
+    settings: &Settings,
+    security: kafka::Security,
+    database_id: &str,
+) -> Result<Consumer, kafka::Error> {
     let kafka = &settings.kafka;
     let mut builder = Consumer::from_hosts(kafka.bootstrap_servers.clone())
         .with_group(kafka.group_id.clone())
@@ -15,6 +19,7 @@ pub(super) fn consumer(settings: &Settings, database_id: &str) -> Result<Consume
         .with_rack(kafka.client_rack.clone())
         .with_fetch_max_bytes(kafka.fetch_max_bytes)
         .with_receive_max_bytes(kafka.receive_max_bytes)
+        .with_security(security)
         .with_retry_policy(settings.retry);
     for topic in &kafka.topics {
         builder = builder.with_topic(topic.as_str());

@@ -24,15 +24,6 @@ pub enum SettingsError {
         /// What about it, worded to follow the name.
         problem: String,
     },
-    /// A value that is right, for something that this version does not do.
-    Unsupported {
-        /// The variable's name.
-        variable: &'static str,
-        /// The value.
-        value: String,
-        /// What it may be in this version.
-        allowed: &'static str,
-    },
     /// A file that a variable names cannot be read.
     File {
         /// The variable's name.
@@ -41,6 +32,13 @@ pub enum SettingsError {
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// A file with certificates or a key, which a variable names, is of no use.
+    Tls {
+        /// The variable's name.
+        variable: &'static str,
+        /// Why not.
+        source: kafka::TlsError,
     },
     /// The file with the variables cannot be read.
     EnvFile {
@@ -83,12 +81,11 @@ impl fmt::Display for SettingsError {
                 write!(f, "{variable} has a wrong value (not shown); allowed: {allowed}")
             }
             Self::Contradiction { variable, problem } => write!(f, "{variable} {problem}"),
-            Self::Unsupported { variable, value, allowed } => {
-                write!(f, "{variable} is '{value}', which is not supported yet; allowed: {allowed}")
-            }
             Self::File { variable, path, .. } => {
                 write!(f, "{variable} names a file that cannot be read: '{}'", path.display())
             }
+            Self::Tls { variable, source: kafka::TlsError::NoAuthorities } => write!(f, "{variable} must be set"),
+            Self::Tls { variable, .. } => write!(f, "{variable} cannot be used"),
             Self::EnvFile { path, .. } => write!(f, "cannot read the settings file '{}'", path.display()),
             Self::EnvFileLine { path, line, begin } => {
                 write!(f, "line {line} of the settings file '{}' begins '{begin}'; allowed: NAME=value", path.display())
@@ -104,9 +101,9 @@ impl Error for SettingsError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::File { source, .. } | Self::EnvFile { source, .. } => Some(source),
+            Self::Tls { source, .. } => Some(source),
             Self::Invalid { .. }
             | Self::Contradiction { .. }
-            | Self::Unsupported { .. }
             | Self::EnvFileLine { .. }
             | Self::EnvFileRepeated { .. } => None,
         }

@@ -4,6 +4,7 @@
 //! A variable that is set wins over the file, also when it is empty. Empty means "none" where there can be none (an
 //! optional setting, a log file); anywhere else it is refused like any other wrong value.
 
+mod advice;
 mod error;
 mod rules;
 mod security;
@@ -19,9 +20,10 @@ use std::time::Duration;
 use kafka::{Address, IsolationLevel, RetryPolicy};
 use log::LevelFilter;
 
+pub use advice::advice;
 pub use error::SettingsError;
 pub use rules::shorten;
-pub use security::{ClientCertificate, Sasl, SaslMechanism, Secret, Security, Tls};
+pub use security::Security;
 use variables::Variables;
 
 /// `KAFKA_BOOTSTRAP_SERVERS`: a broker on this machine, at the port of Kafka's own quick start.
@@ -185,8 +187,8 @@ impl Settings {
     ) -> Result<Self, SettingsError> {
         let mut variables = Variables::read(environment, file)?;
         let settings = Self::from_variables(&mut variables)?;
-        refuse_unsupported(&settings.kafka, &variables)?;
-        Ok(Self { warnings: variables.warnings(), ..settings })
+        let warnings = [variables.warnings(), settings.kafka.security.warnings()].concat();
+        Ok(Self { warnings, ..settings })
     }
 
     fn from_variables(variables: &mut Variables) -> Result<Self, SettingsError> {
@@ -282,14 +284,6 @@ fn kafka(variables: &mut Variables) -> Result<KafkaSettings, SettingsError> {
         ));
     }
     Ok(settings)
-}
-
-/// What is understood but does nothing yet. Goes away with the features themselves, and with nothing else.
-fn refuse_unsupported(kafka: &KafkaSettings, variables: &Variables) -> Result<(), SettingsError> {
-    if kafka.security != Security::default() {
-        return Err(variables.unsupported("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT"));
-    }
-    Ok(())
 }
 
 fn database(variables: &mut Variables) -> Result<DatabaseSettings, SettingsError> {

@@ -1,75 +1,92 @@
-//! How a connection to a broker is encrypted and who we are there. Reads the files that hold secrets, not certificates.
+//! How a connection to a broker is encrypted and who we are there. Certificates and keys are read when they are needed, and not
+//! with the settings: `status` can do without them, and `check` tells of them.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use kafka::{ClientCertificate, Sasl, SaslMechanism, Secret, Tls, TlsFile, TlsFiles};
 
 use super::variables::{Variables, read_text};
 use super::{SettingsError, rules};
+
+const CA: &str = "KAFKA_SSL_CA_LOCATION";
+const CERTIFICATE: &str = "KAFKA_SSL_CERTIFICATE_LOCATION";
+const KEY: &str = "KAFKA_SSL_KEY_LOCATION";
+
+/// Permission bits by which others than a file's owner and group may read it.
+const READABLE_BY_ALL: u32 = 0o004;
 
 /// Encryption and authentication; neither by default.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Security {
     /// Set for `SSL` and `SASL_SSL`.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsFiles>,
     /// Set for `SASL_PLAINTEXT` and `SASL_SSL`.
     pub sasl: Option<Sasl>,
 }
 
-/// Encryption.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
-    /// PEM file with the authorities to trust; `None`: the system's.
-    pub ca: Option<PathBuf>,
-    /// For mutual TLS.
-    pub client: Option<ClientCertificate>,
-}
+impl Security {
+    /// Reads certificates and key.
+    pub fn load(&self) -> Result<kafka::Security, SettingsError> {
+        let tls = self.tls.as_ref().map(Tls::load).transpose().map_err(|source| {
+            let variable = match source.file() {
+                TlsFile::Authorities => CA,
+                TlsFile::Certificate => CERTIFICATE,
+                TlsFile::Key => KEY,
+            };
+            SettingsError::Tls { variable, source }
+        })?;
+        Ok(kafka::Security { tls, sasl: self.sasl.clone() })
+    }
 
-/// Who we are in TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// PEM file with the certificate chain.
-    pub certificate: PathBuf,
-    /// PEM file with its key.
-    pub key: PathBuf,
-}
+    /// What is in force, for people.
+    pub fn describe(&self) -> String {
+        let protocol = match (&self.tls, &self.sasl) {
+            (None, None) => return "PLAINTEXT: neither encrypted nor authenticated".to_owned(),
+            (Some(_), None) => "SSL",
+            (None, Some(_)) => "SASL_PLAINTEXT",
+            (Some(_), Some(_)) => "SASL_SSL",
+        };
+        let mut parts = Vec::new();
+        if let Some(sasl) = &self.sasl {
+            parts.push(format!("{} as '{}'", sasl.mechanism, sasl.username));
+        }
+        match &self.tls {
+            None => parts.push("not encrypted".to_owned()),
+            Some(TlsFiles { authorities, client }) => {
+                parts.push(match authorities {
+                    Some(path) => format!("authorities from '{}'", path.display()),
+                    None => "the system's authorities".to_owned(),
+                });
+                parts.extend(client.as_ref().map(|own| format!("client certificate '{}'", own.certificate.display())));
+            }
+        }
+        format!("{protocol}: {}", parts.join(", "))
+    }
 
-/// Who we are in SASL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sasl {
-    /// How it is proved.
-    pub mechanism: SaslMechanism,
-    /// The user's name.
-    pub username: String,
-    /// The user's password.
-    pub password: Secret,
-}
-
-/// How we prove who we are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SaslMechanism {
-    /// [RFC 4616](https://www.rfc-editor.org/rfc/rfc4616).
-    Plain,
-    /// [RFC 7677](https://www.rfc-editor.org/rfc/rfc7677).
-    ScramSha256,
-    /// As SCRAM-SHA-256, with SHA-512.
-    ScramSha512,
-}
-
-/// Text that no log and no error may show.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself.
-    pub fn expose(&self) -> &str {
-        &self.0
+    /// What works, but is not as safe as it looks.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.tls.is_none() && self.sasl.as_ref().is_some_and(|sasl| sasl.mechanism == SaslMechanism::Plain) {
+            warnings.push(
+                "KAFKA_SASL_MECHANISM=PLAIN over SASL_PLAINTEXT sends the password readable over the network; use SASL_SSL \
+                 or SCRAM"
+                    .to_owned(),
+            );
+        }
+        let key = self.tls.as_ref().and_then(|tls| tls.client.as_ref()).map(|client| &client.key);
+        warnings.extend(
+            key.filter(|key| is_readable_by_all(key)).map(|key| {
+                format!("{KEY}: every user of this machine may read '{}'; chmod 600 mends it", key.display())
+            }),
+        );
+        warnings
     }
 }
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
+fn is_readable_by_all(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.permissions().mode() & READABLE_BY_ALL != 0)
 }
 
 pub(super) fn read(variables: &mut Variables) -> Result<Security, SettingsError> {
@@ -86,15 +103,9 @@ pub(super) fn read(variables: &mut Variables) -> Result<Security, SettingsError>
     Ok(Security { tls: tls(variables, with_tls)?, sasl: sasl(variables, with_sasl)? })
 }
 
-fn tls(variables: &mut Variables, wanted: bool) -> Result<Option<Tls>, SettingsError> {
-    let ca = variables.path("KAFKA_SSL_CA_LOCATION");
-    let certificate = variables.path("KAFKA_SSL_CERTIFICATE_LOCATION");
-    let key = variables.path("KAFKA_SSL_KEY_LOCATION");
-    let given = [
-        (ca.is_some(), "KAFKA_SSL_CA_LOCATION"),
-        (certificate.is_some(), "KAFKA_SSL_CERTIFICATE_LOCATION"),
-        (key.is_some(), "KAFKA_SSL_KEY_LOCATION"),
-    ];
+fn tls(variables: &mut Variables, wanted: bool) -> Result<Option<TlsFiles>, SettingsError> {
+    let (authorities, certificate, key) = (variables.path(CA), variables.path(CERTIFICATE), variables.path(KEY));
+    let given = [(authorities.is_some(), CA), (certificate.is_some(), CERTIFICATE), (key.is_some(), KEY)];
     if !wanted {
         return refuse_given(given, "SSL or SASL_SSL");
     }
@@ -103,14 +114,14 @@ fn tls(variables: &mut Variables, wanted: bool) -> Result<Option<Tls>, SettingsE
         (None, None) => None,
         (Some(_), None) => {
             let problem = "is missing: KAFKA_SSL_CERTIFICATE_LOCATION needs it";
-            return Err(SettingsError::contradiction("KAFKA_SSL_KEY_LOCATION", problem));
+            return Err(SettingsError::contradiction(KEY, problem));
         }
         (None, Some(_)) => {
             let problem = "is missing: KAFKA_SSL_KEY_LOCATION needs it";
-            return Err(SettingsError::contradiction("KAFKA_SSL_CERTIFICATE_LOCATION", problem));
+            return Err(SettingsError::contradiction(CERTIFICATE, problem));
         }
     };
-    Ok(Some(Tls { ca, client }))
+    Ok(Some(TlsFiles { authorities, client }))
 }
 
 fn sasl(variables: &mut Variables, wanted: bool) -> Result<Option<Sasl>, SettingsError> {
@@ -140,14 +151,14 @@ fn sasl(variables: &mut Variables, wanted: bool) -> Result<Option<Sasl>, Setting
             let problem = "and KAFKA_SASL_PASSWORD_FILE are both set; allowed: one of them";
             return Err(SettingsError::contradiction("KAFKA_SASL_PASSWORD", problem));
         }
-        (Some(password), None) => password,
+        (Some(password), None) => fit(password).ok_or_else(|| unfit("KAFKA_SASL_PASSWORD"))?,
         (None, Some(path)) => read_password(&path)?,
         (None, None) => return Err(missing("KAFKA_SASL_PASSWORD or KAFKA_SASL_PASSWORD_FILE")),
     };
     Ok(Some(Sasl {
         mechanism: mechanism.ok_or_else(|| missing("KAFKA_SASL_MECHANISM"))?,
         username: username.ok_or_else(|| missing("KAFKA_SASL_USERNAME"))?,
-        password: Secret(password),
+        password: Secret::new(password),
     }))
 }
 
@@ -175,5 +186,15 @@ fn read_password(path: &Path) -> Result<String, SettingsError> {
             allowed: "a file that is not empty".to_owned(),
         });
     }
-    Ok(password.to_owned())
+    fit(password.to_owned()).ok_or_else(|| unfit(variable))
+}
+
+/// Neither SASL nor Kafka's tools know passwords with control characters; most likely the file is another one.
+fn fit(password: String) -> Option<String> {
+    Some(password).filter(|password| !password.contains(|char: char| char.is_control()))
+}
+
+fn unfit(variable: &'static str) -> SettingsError {
+    let allowed = "a password of one line, without control characters".to_owned();
+    SettingsError::Invalid { variable, value: None, allowed }
 }

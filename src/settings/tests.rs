@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
+
+use kafka::{ClientCertificate, SaslMechanism, TlsFiles};
 
 use super::*;
 use crate::error_chain::ErrorChain;
@@ -14,13 +17,6 @@ fn no_file() -> tempfile::NamedTempFile {
 fn load(variables: &[(&str, &str)]) -> Result<Settings, String> {
     let environment = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     Settings::load(environment, Some(no_file().path())).map_err(|error| ErrorChain(&error).to_string())
-}
-
-/// The settings behind "not supported yet".
-fn understand(variables: &[(&str, &str)]) -> Result<Settings, String> {
-    let environment = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let mut variables = Variables::read(environment, Some(no_file().path())).unwrap();
-    Settings::from_variables(&mut variables).map_err(|error| error.to_string())
 }
 
 /// Reads a file, with nothing in the environment.
@@ -368,7 +364,7 @@ fn log_files() {
 
 #[test]
 fn contradictions() {
-    let check = |variables: &[(&str, &str)], line: &str| assert_eq!(understand(variables), Err(line.to_owned()));
+    let check = |variables: &[(&str, &str)], line: &str| assert_eq!(load(variables), Err(line.to_owned()));
     check(
         &[("RETRY_INITIAL_MS", "201"), ("RETRY_MAX_MS", "200")],
         "RETRY_INITIAL_MS (201) must not be greater than RETRY_MAX_MS (200)",
@@ -425,7 +421,7 @@ fn sasl() {
         ("KAFKA_SASL_USERNAME", "user"),
         ("KAFKA_SASL_PASSWORD", " pass word "),
     ];
-    let settings = understand(&all).unwrap();
+    let settings = load(&all).unwrap();
     assert_eq!(settings.kafka.security.tls, None);
     let sasl = settings.kafka.security.sasl.clone().unwrap();
     assert_eq!((sasl.mechanism, sasl.username.as_str()), (SaslMechanism::ScramSha512, "user"));
@@ -444,7 +440,7 @@ fn sasl() {
             } else {
                 variables.remove(at);
             }
-            assert_eq!(understand(&variables), Err(format!("{missing} is missing: KAFKA_SECURITY_PROTOCOL needs it")));
+            assert_eq!(load(&variables), Err(format!("{missing} is missing: KAFKA_SECURITY_PROTOCOL needs it")));
         }
     }
     check_bad("KAFKA_SASL_MECHANISM", "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512", &["GSSAPI", "PLAIN "]);
@@ -461,7 +457,7 @@ fn password_file() {
         let file = no_file();
         fs::write(file.path(), text).unwrap();
         let path = file.path().to_str().unwrap();
-        let settings = understand(&[
+        let settings = load(&[
             ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
             ("KAFKA_SASL_MECHANISM", "PLAIN"),
             ("KAFKA_SASL_USERNAME", "user"),
@@ -474,7 +470,12 @@ fn password_file() {
     assert_eq!(password("secret").as_deref(), Ok("secret"));
     assert_eq!(password("secret\n").as_deref(), Ok("secret"));
     assert_eq!(password("secret\r\n").as_deref(), Ok("secret"));
-    assert_eq!(password(" se cret\n\n").as_deref(), Ok(" se cret\n"));
+    assert_eq!(password(" se cret ").as_deref(), Ok(" se cret "));
+    for unfit in ["se\ncret\n", "secret\n\n", "se\0cret", "\tsecret"] {
+        let line = "KAFKA_SASL_PASSWORD_FILE has a wrong value (not shown); allowed: a password of one line, without control \
+                    characters";
+        assert_eq!(password(unfit), Err(line.to_owned()));
+    }
     for empty in ["", "\n", "\r\n"] {
         assert_eq!(
             password(empty),
@@ -502,23 +503,70 @@ fn password_file() {
     );
 }
 
+const TLS: [(&str, &str); 4] = [
+    ("KAFKA_SECURITY_PROTOCOL", "SSL"),
+    ("KAFKA_SSL_CA_LOCATION", "/no/ca.pem"),
+    ("KAFKA_SSL_CERTIFICATE_LOCATION", "/no/own.pem"),
+    ("KAFKA_SSL_KEY_LOCATION", "/no/key.pem"),
+];
+
 #[test]
-fn not_supported_yet() {
-    let tls = [
-        ("KAFKA_SECURITY_PROTOCOL", "SSL"),
-        ("KAFKA_SSL_CA_LOCATION", "ca"),
-        ("KAFKA_SSL_CERTIFICATE_LOCATION", "cert"),
-        ("KAFKA_SSL_KEY_LOCATION", "key"),
+fn tls() {
+    let client = ClientCertificate { certificate: PathBuf::from("/no/own.pem"), key: PathBuf::from("/no/key.pem") };
+    let files = TlsFiles { authorities: Some(PathBuf::from("/no/ca.pem")), client: Some(client) };
+    let security = load(&TLS).unwrap().kafka.security;
+    assert_eq!(security, Security { tls: Some(files), sasl: None });
+    // The files are read later.
+    let error = security.load().unwrap_err();
+    assert_eq!(
+        ErrorChain(&error).to_string(),
+        "KAFKA_SSL_CA_LOCATION cannot be used: cannot read '/no/ca.pem': No such file or directory (os error 2)"
+    );
+    assert_eq!(load(&TLS[..1]).unwrap().kafka.security.tls, Some(TlsFiles::default()));
+}
+
+#[test]
+fn security_is_described_without_secrets() {
+    let sasl =
+        [("KAFKA_SASL_MECHANISM", "scram-sha-512"), ("KAFKA_SASL_USERNAME", "alice"), ("KAFKA_SASL_PASSWORD", "hush")];
+    let check = |variables: &[(&str, &str)], text: &str| {
+        let settings = load(variables).unwrap();
+        assert_eq!(settings.kafka.security.describe(), text);
+        assert_eq!(settings.warnings, Vec::<String>::new());
+        assert!(!format!("{settings:?}").contains("hush"));
+    };
+    check(&[], "PLAINTEXT: neither encrypted nor authenticated");
+    check(&TLS, "SSL: authorities from '/no/ca.pem', client certificate '/no/own.pem'");
+    check(&TLS[..1], "SSL: the system's authorities");
+    check(
+        &[&[("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT")][..], &sasl].concat(),
+        "SASL_PLAINTEXT: SCRAM-SHA-512 as 'alice', not encrypted",
+    );
+    check(
+        &[&[("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"), TLS[1]][..], &sasl].concat(),
+        "SASL_SSL: SCRAM-SHA-512 as 'alice', authorities from '/no/ca.pem'",
+    );
+}
+
+#[test]
+fn what_is_less_safe_than_it_looks_is_a_warning() {
+    let plain = [
+        ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
+        ("KAFKA_SASL_MECHANISM", "PLAIN"),
+        ("KAFKA_SASL_USERNAME", "alice"),
+        ("KAFKA_SASL_PASSWORD", "hush"),
     ];
-    let client = ClientCertificate { certificate: PathBuf::from("cert"), key: PathBuf::from("key") };
-    assert_eq!(
-        understand(&tls).unwrap().kafka.security,
-        Security { tls: Some(Tls { ca: Some(PathBuf::from("ca")), client: Some(client) }), sasl: None }
-    );
-    assert_eq!(
-        load(&tls),
-        Err("KAFKA_SECURITY_PROTOCOL is 'SSL', which is not supported yet; allowed: PLAINTEXT".to_owned())
-    );
+    let [warning] = &load(&plain).unwrap().warnings[..] else { panic!() };
+    assert!(warning.contains("KAFKA_SASL_MECHANISM=PLAIN") && warning.contains("readable"), "{warning}");
+
+    let key = no_file();
+    let path = key.path().to_str().unwrap();
+    let mut tls = TLS;
+    tls[3].1 = path;
+    assert_eq!(load(&tls).unwrap().warnings, Vec::<String>::new());
+    fs::set_permissions(key.path(), fs::Permissions::from_mode(0o644)).unwrap();
+    let expected = format!("KAFKA_SSL_KEY_LOCATION: every user of this machine may read '{path}'; chmod 600 mends it");
+    assert_eq!(load(&tls).unwrap().warnings, [expected]);
 }
 
 #[test]

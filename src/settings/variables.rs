@@ -75,12 +75,6 @@ impl Variables {
         }
     }
 
-    /// The refusal of a value that has been understood.
-    pub(super) fn unsupported(&self, variable: &'static str, allowed: &'static str) -> SettingsError {
-        let value = self.values.get(variable).map(|value| shorten(&value.to_string_lossy())).unwrap_or_default();
-        SettingsError::Unsupported { variable, value, allowed }
-    }
-
     /// Names that nobody has asked for, but that look like one of those; to be called when all have been asked for.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();

@@ -1,6 +1,7 @@
 //! A connection against peers that misbehave on purpose, over real sockets.
 
-use std::net::TcpListener;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
 use bytes::BytesMut;
@@ -28,6 +29,7 @@ fn settings(request_timeout: Duration) -> ConnectionSettings {
         connect_timeout: LONG,
         request_timeout,
         receive_bytes_max: RECEIVE_BYTES_MAX,
+        security: Security::default(),
     }
 }
 

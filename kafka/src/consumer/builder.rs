@@ -9,6 +9,7 @@ use super::group::GroupProtocol;
 use crate::backoff::RetryPolicy;
 use crate::connection::ConnectionSettings;
 use crate::error::{Error, Result};
+use crate::security::Security;
 use crate::types::{Address, IsolationLevel};
 
 /// Soft target of one fetch, in bytes.
@@ -124,6 +125,13 @@ impl Builder {
     #[must_use]
     pub fn with_metadata_max_age(mut self, age: Duration) -> Self {
         self.metadata_age_max = age;
+        self
+    }
+
+    /// Encryption and authentication; neither by default.
+    #[must_use]
+    pub fn with_security(mut self, security: Security) -> Self {
+        self.connection.security = security;
         self
     }
 

@@ -18,6 +18,8 @@ pub(crate) mod offset_commit;
 pub(crate) mod offset_fetch;
 pub(crate) mod offset_for_leader_epoch;
 mod reader;
+pub(crate) mod sasl_authenticate;
+pub(crate) mod sasl_handshake;
 pub(crate) mod sync_group;
 #[cfg(test)]
 mod tests;
@@ -49,6 +51,8 @@ pub(crate) use offset_commit::OffsetCommitRequest;
 pub(crate) use offset_fetch::OffsetFetchRequest;
 pub(crate) use offset_for_leader_epoch::{EpochEnd, EpochQuestion, OffsetForLeaderEpochRequest};
 pub(crate) use reader::Reader;
+pub(crate) use sasl_authenticate::{SaslAuthenticate, SaslAuthenticateRequest};
+pub(crate) use sasl_handshake::SaslHandshakeRequest;
 pub(crate) use sync_group::SyncGroupRequest;
 
 /// A request of the protocol: how it is sent and how its response is read.

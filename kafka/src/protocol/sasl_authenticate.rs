@@ -1,0 +1,52 @@
+//! `SaslAuthenticate`: one message of a mechanism, and the broker's answer to it
+//! ([KIP-152](https://cwiki.apache.org/confluence/display/KAFKA/KIP-152+-+Improve+diagnostics+for+SASL+authentication+failures)). Knows no mechanism.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::{self, ApiKey};
+
+use super::{Failure, Reader, Request, Unencodable, encode_message};
+use crate::error::ErrorCode;
+
+/// The first version whose answer says how long it counts
+/// ([KIP-368](https://cwiki.apache.org/confluence/display/KAFKA/KIP-368%3A+Allow+SASL+Connections+to+Periodically+Re-Authenticate)).
+const VERSION_MIN_LIFETIME: i16 = 1;
+
+/// A message of the mechanism; not to be printed, since it may hold the password.
+pub(crate) struct SaslAuthenticateRequest {
+    pub(crate) message: Bytes,
+}
+
+/// The broker's answer.
+pub(crate) struct SaslAuthenticate {
+    /// Why it does not believe us, and the same in its words.
+    pub(crate) refusal: Option<(ErrorCode, String)>,
+    /// Its message of the mechanism.
+    pub(crate) message: Bytes,
+    /// How long it believes us; `None`: as long as the connection lasts.
+    pub(crate) lifetime: Option<Duration>,
+}
+
+impl Request for SaslAuthenticateRequest {
+    const NAME: &'static str = "SaslAuthenticate";
+    const KEY: i16 = ApiKey::SaslAuthenticate as i16;
+    const VERSIONS: (i16, i16) = (0, 2);
+    const FLEXIBLE_SINCE: i16 = 2;
+    const RESPONSE_BYTES_MAX: u32 = 64 * 1024;
+    type Response = SaslAuthenticate;
+
+    fn encode(&self, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
+        let message = messages::SaslAuthenticateRequest::default().with_auth_bytes(self.message.clone());
+        encode_message(&message, version, to)
+    }
+
+    fn decode(&self, version: i16, from: &mut Reader) -> Result<SaslAuthenticate, Failure> {
+        let (error, words) = (from.error_code()?, from.nullable_string()?.unwrap_or_default());
+        let message = from.nullable_bytes()?.unwrap_or_default();
+        let lifetime_ms = if version >= VERSION_MIN_LIFETIME { from.i64()? } else { 0 };
+        from.skip_tagged_fields()?;
+        let lifetime = u64::try_from(lifetime_ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis);
+        Ok(SaslAuthenticate { refusal: error.map(|code| (code, words)), message, lifetime })
+    }
+}

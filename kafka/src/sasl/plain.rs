@@ -1,0 +1,22 @@
+//! The one message of PLAIN ([RFC 4616](https://www.rfc-editor.org/rfc/rfc4616)). Whoever reads it has the password.
+
+use super::Sasl;
+
+/// No other identity to act as, then name and password as they are.
+pub(crate) fn message(sasl: &Sasl) -> Vec<u8> {
+    format!("\0{}\0{}", sasl.username, sasl.password.expose()).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sasl::SaslMechanism;
+    use crate::security::Secret;
+
+    #[test]
+    fn the_message_of_the_rfc() {
+        let password = Secret::new("tanstaaftanstaaf");
+        let sasl = Sasl { mechanism: SaslMechanism::Plain, username: "tim".to_owned(), password };
+        assert_eq!(message(&sasl), b"\0tim\0tanstaaftanstaaf");
+    }
+}

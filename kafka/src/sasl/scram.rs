@@ -1,0 +1,146 @@
+//! The messages of SCRAM ([RFC 5802](https://www.rfc-editor.org/rfc/rfc5802), and
+//! [RFC 7677](https://www.rfc-editor.org/rfc/rfc7677) for SHA-256): both sides prove that they know the password, and neither
+//! sends it. The cryptography is a library's; knows nothing of connections.
+//!
+//! Names and passwords are taken as they are, in UTF-8, without the SASLprep of the RFC: so do Kafka's tools, brokers and clients
+//! (`ScramFormatter.normalize`), and another form would be another password to them.
+
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroU32;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::{digest, hmac, pbkdf2};
+
+use crate::security::Secret;
+
+/// Fewer would let passwords be guessed from what was overheard; the least that Kafka takes (`ScramMechanism`).
+const ITERATIONS_MIN: u32 = 4096;
+/// More would let a peer that is no broker keep us busy; Kafka itself takes at most 16384.
+const ITERATIONS_MAX: u32 = 1_000_000;
+/// Bytes of randomness in our nonce.
+const NONCE_BYTES: usize = 24;
+/// "n,,": no channel binding, no other identity to act as.
+const GS2_HEADER: &str = "n,,";
+
+/// The hash, and what is built on it.
+#[derive(Clone, Copy)]
+pub(crate) struct Hash {
+    digest: &'static digest::Algorithm,
+    hmac: hmac::Algorithm,
+    pbkdf2: pbkdf2::Algorithm,
+}
+
+impl Hash {
+    pub(crate) fn sha256() -> Self {
+        Self { digest: &digest::SHA256, hmac: hmac::HMAC_SHA256, pbkdf2: pbkdf2::PBKDF2_HMAC_SHA256 }
+    }
+
+    pub(crate) fn sha512() -> Self {
+        Self { digest: &digest::SHA512, hmac: hmac::HMAC_SHA512, pbkdf2: pbkdf2::PBKDF2_HMAC_SHA512 }
+    }
+}
+
+/// Text that no peer can foresee.
+pub(crate) fn nonce() -> Result<String, String> {
+    let mut random = [0; NONCE_BYTES];
+    SystemRandom::new().fill(&mut random).map_err(|_| "the system gives no random numbers".to_owned())?;
+    Ok(STANDARD.encode(random))
+}
+
+/// The exchange after our first message.
+pub(crate) struct ClientFirst {
+    hash: Hash,
+    nonce: String,
+    /// The message without what stands before the name.
+    bare: String,
+}
+
+impl ClientFirst {
+    pub(crate) fn new(hash: Hash, username: &str, nonce: String) -> Self {
+        let username = username.replace('=', "=3D").replace(',', "=2C");
+        Self { hash, bare: format!("n={username},r={nonce}"), nonce }
+    }
+
+    pub(crate) fn message(&self) -> String {
+        format!("{GS2_HEADER}{}", self.bare)
+    }
+
+    /// Our last message, and what the server's last one must then be.
+    pub(crate) fn answer(&self, password: &Secret, server_first: &[u8]) -> Result<(String, ServerProof), String> {
+        let text = std::str::from_utf8(server_first).map_err(|_| "its first message is not UTF-8".to_owned())?;
+        let challenge = Challenge::parse(text)?;
+        if !challenge.nonce.starts_with(&self.nonce) || challenge.nonce.len() == self.nonce.len() {
+            return Err("its nonce does not continue ours".to_owned());
+        }
+        let mut salted = vec![0; self.hash.digest.output_len()];
+        pbkdf2::derive(
+            self.hash.pbkdf2,
+            challenge.iterations,
+            &challenge.salt,
+            password.expose().as_bytes(),
+            &mut salted,
+        );
+        let salted = hmac::Key::new(self.hash.hmac, &salted);
+        let client_key = hmac::sign(&salted, b"Client Key");
+        let stored_key = digest::digest(self.hash.digest, client_key.as_ref());
+        let unproved = format!("c={},r={}", STANDARD.encode(GS2_HEADER), challenge.nonce);
+        let transcript = format!("{},{text},{unproved}", self.bare);
+        let signature = hmac::sign(&hmac::Key::new(self.hash.hmac, stored_key.as_ref()), transcript.as_bytes());
+        let proof: Vec<u8> =
+            client_key.as_ref().iter().zip(signature.as_ref()).map(|(key, signature)| key ^ signature).collect();
+        let server_key = hmac::Key::new(self.hash.hmac, hmac::sign(&salted, b"Server Key").as_ref());
+        Ok((format!("{unproved},p={}", STANDARD.encode(proof)), ServerProof { server_key, transcript }))
+    }
+}
+
+/// What the server's first message says.
+struct Challenge<'a> {
+    nonce: &'a str,
+    salt: Vec<u8>,
+    iterations: NonZeroU32,
+}
+
+impl<'a> Challenge<'a> {
+    /// `r=nonce,s=salt,i=iterations`; what follows is for later versions of SCRAM, and so would be an `m=` before it, which must
+    /// not be ignored.
+    fn parse(text: &'a str) -> Result<Self, String> {
+        let mut attributes = text.split(',');
+        let mut next = |name: &str| {
+            let value = attributes.next().and_then(|attribute| attribute.strip_prefix(name)?.strip_prefix('='));
+            value.ok_or_else(|| format!("its first message has no '{name}=' in its place"))
+        };
+        let (nonce, salt, iterations) = (next("r")?, next("s")?, next("i")?);
+        let salt = STANDARD.decode(salt).map_err(|_| "its salt is not base64".to_owned())?;
+        let good = iterations.parse().ok().filter(|count| (ITERATIONS_MIN..=ITERATIONS_MAX).contains(count));
+        let iterations = good.and_then(NonZeroU32::new).ok_or_else(|| {
+            format!("it asks for '{iterations}' iterations; allowed: {ITERATIONS_MIN} to {ITERATIONS_MAX}")
+        })?;
+        Ok(Self { nonce, salt, iterations })
+    }
+}
+
+/// What the server must still prove.
+pub(crate) struct ServerProof {
+    server_key: hmac::Key,
+    transcript: String,
+}
+
+impl ServerProof {
+    /// Whether the server's last message shows that it knows the password; compared in constant time.
+    pub(crate) fn verify(&self, server_final: &[u8]) -> Result<(), String> {
+        let text = std::str::from_utf8(server_final).map_err(|_| "its last message is not UTF-8".to_owned())?;
+        // Extensions may follow.
+        let attribute = text.split(',').next().unwrap_or_default();
+        if let Some(error) = attribute.strip_prefix("e=") {
+            return Err(format!("its last message is an error: {error}"));
+        }
+        let signature = attribute.strip_prefix("v=").and_then(|signature| STANDARD.decode(signature).ok());
+        let signature = signature.ok_or_else(|| "its last message has no signature".to_owned())?;
+        hmac::verify(&self.server_key, self.transcript.as_bytes(), &signature)
+            .map_err(|_| "its signature is wrong".to_owned())
+    }
+}

@@ -1,0 +1,224 @@
+//! The bytes to and from a broker, plain or by TLS: makes the connection, and keeps every read and write to a deadline. Knows
+//! nothing of what the bytes mean.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use rustls::ClientConnection;
+
+use crate::error::{Error, Result};
+use crate::tls::{Tls, TlsFault};
+use crate::types::Address;
+
+/// What is said to be under way in an error while TLS begins.
+const TLS_HANDSHAKE: &str = "the TLS handshake";
+
+/// A point in time that a whole exchange must keep to, however many reads and writes it takes.
+pub(crate) struct Deadline {
+    pub(crate) wait: Duration,
+    start: Instant,
+}
+
+impl Deadline {
+    pub(crate) fn after(wait: Duration) -> Self {
+        Self { wait, start: Instant::now() }
+    }
+
+    /// Never zero, which sockets take for "no time-out".
+    pub(crate) fn left(&self) -> io::Result<Duration> {
+        match self.wait.saturating_sub(self.start.elapsed()) {
+            Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
+            left => Ok(left),
+        }
+    }
+}
+
+/// A connection to a broker below Kafka's protocol.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    socket: TcpStream,
+    tls: Option<Box<Session>>,
+}
+
+/// TLS over the socket.
+#[derive(Debug)]
+struct Session {
+    client: ClientConnection,
+    shows_certificate: bool,
+}
+
+impl Stream {
+    /// Resolves the name and tries every address of it; then the TLS handshake, if there is to be one.
+    pub(crate) fn open(address: &Address, tls: Option<&Tls>, deadline: &Deadline) -> Result<Self> {
+        let socket = connect(address, deadline)?;
+        let Some(tls) = tls else { return Ok(Self { socket, tls: None }) };
+        let fault = |fault| Error::Tls { address: address.clone(), fault };
+        let mut session = Box::new(Session {
+            client: tls.client(&address.host).map_err(fault)?,
+            shows_certificate: tls.shows_certificate(),
+        });
+        let mut timed = TimedSocket { socket: &socket, deadline };
+        while session.client.is_handshaking() {
+            session.client.complete_io(&mut timed).map_err(|source| {
+                match TlsFault::of(&source, session.shows_certificate) {
+                    Some(fault) => Error::Tls { address: address.clone(), fault },
+                    None if is_timeout(&source) => {
+                        Error::TimedOut { address: address.clone(), request: TLS_HANDSHAKE, waited: deadline.wait }
+                    }
+                    None => Error::Handshake { address: address.clone(), source },
+                }
+            })?;
+        }
+        Ok(Self { socket, tls: Some(session) })
+    }
+
+    /// Sends all of it.
+    pub(crate) fn send(&mut self, bytes: &[u8], deadline: &Deadline) -> io::Result<()> {
+        let mut timed = self.until(deadline);
+        let sent = timed.write_all(bytes).and_then(|()| timed.flush());
+        // In TLS 1.3 a broker refuses our certificate after the handshake, by an alert, and hangs up: the alert says more than
+        // the write that then fails.
+        sent.map_err(|error| self.alert(deadline).unwrap_or(error))
+    }
+
+    /// For reading, up to a deadline.
+    pub(crate) fn until<'a>(&'a mut self, deadline: &'a Deadline) -> Timed<'a> {
+        Timed { stream: self, deadline }
+    }
+
+    /// Waits until there is something to read, at most for `patience`; false if nothing came.
+    pub(crate) fn is_readable_within(&mut self, patience: Duration) -> io::Result<bool> {
+        let patience = Deadline::after(patience);
+        let Some(session) = &mut self.tls else {
+            self.socket.set_read_timeout(Some(patience.left()?))?;
+            // Whatever else is wrong with the stream, reading from it will tell.
+            return Ok(!self.socket.peek(&mut [0]).is_err_and(|error| is_timeout(&error)));
+        };
+        let mut timed = TimedSocket { socket: &self.socket, deadline: &patience };
+        // Bytes alone tell nothing: they may be TLS's own, such as tickets for another session.
+        while session.client.process_new_packets().map_err(protocol_error)?.plaintext_bytes_to_read() == 0 {
+            match session.client.read_tls(&mut timed) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// What an error of this stream means, if it is a matter of TLS that will not pass.
+    pub(crate) fn fault(&self, error: &io::Error) -> Option<TlsFault> {
+        TlsFault::of(error, self.tls.as_ref()?.shows_certificate)
+    }
+
+    /// Ends it for both sides.
+    pub(crate) fn shut_down(&self) {
+        if let Err(error) = self.socket.shutdown(Shutdown::Both) {
+            log::trace!("a socket was already closed: {error}");
+        }
+    }
+
+    /// The alert that the peer has left behind, if it has.
+    fn alert(&mut self, deadline: &Deadline) -> Option<io::Error> {
+        let session = self.tls.as_mut()?;
+        let mut timed = TimedSocket { socket: &self.socket, deadline };
+        loop {
+            if let Err(error) = session.client.process_new_packets() {
+                return Some(protocol_error(error));
+            }
+            match session.client.read_tls(&mut timed) {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+/// As `rustls` itself wraps its errors.
+fn protocol_error(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// What the system calls an elapsed socket time-out differs.
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+fn connect(address: &Address, deadline: &Deadline) -> Result<TcpStream> {
+    let resolve_error = |source| Error::Resolve { address: address.clone(), source };
+    let resolved: Vec<SocketAddr> =
+        (address.host.as_str(), address.port).to_socket_addrs().map_err(resolve_error)?.collect();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no addresses");
+    for (tried, socket_address) in resolved.iter().enumerate() {
+        // One address that does not answer must not use up the time of the others.
+        let shares = u32::try_from(resolved.len() - tried).unwrap_or(u32::MAX);
+        let attempt = deadline.left().and_then(|left| TcpStream::connect_timeout(socket_address, left / shares));
+        match attempt.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(Error::Connect { address: address.clone(), source: last })
+}
+
+/// A stream whose reads and writes end at a deadline.
+pub(crate) struct Timed<'a> {
+    stream: &'a mut Stream,
+    deadline: &'a Deadline,
+}
+
+impl Timed<'_> {
+    fn run<T>(&mut self, io: impl FnOnce(&mut dyn ReadWrite) -> io::Result<T>) -> io::Result<T> {
+        let mut socket = TimedSocket { socket: &self.stream.socket, deadline: self.deadline };
+        match &mut self.stream.tls {
+            None => io(&mut socket),
+            Some(session) => io(&mut rustls::Stream::new(&mut session.client, &mut socket)),
+        }
+    }
+}
+
+trait ReadWrite: Read + Write {}
+impl<T: Read + Write> ReadWrite for T {}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.run(|io| io.read(buffer))
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.run(|io| io.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.run(|io| io.flush())
+    }
+}
+
+/// The same for the bare socket.
+struct TimedSocket<'a> {
+    socket: &'a TcpStream,
+    deadline: &'a Deadline,
+}
+
+impl Read for TimedSocket<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(self.deadline.left()?))?;
+        self.socket.read(buffer)
+    }
+}
+
+impl Write for TimedSocket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(Some(self.deadline.left()?))?;
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}

@@ -1,0 +1,70 @@
+//! TLS by rustls: whom we trust and who we are, read once from PEM files, for every connection afterwards. Knows nothing of
+//! sockets; keys stay out of every error.
+//!
+//! A broker's certificate must come from a trusted authority, be valid now, and name the host that was called; there is no
+//! way to leave any of that out.
+
+mod fault;
+mod files;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::crypto::ring;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+
+pub use fault::TlsFault;
+pub use files::{ClientCertificate, TlsError, TlsFile, TlsFiles};
+
+/// How to speak TLS with brokers: 1.2 and 1.3. Cheap to clone.
+#[derive(Clone)]
+pub struct Tls {
+    config: Arc<ClientConfig>,
+    shows_certificate: bool,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("shows_certificate", &self.shows_certificate).finish_non_exhaustive()
+    }
+}
+
+impl Tls {
+    /// Reads the files; without a file of authorities, those of the system (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others).
+    pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
+        let authorities = match &files.authorities {
+            Some(path) => files::authorities_of(path)?,
+            None => files::authorities_of_system()?,
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Unusable)?
+            .with_root_certificates(authorities);
+        let mut config = match &files.client {
+            None => builder.with_no_client_auth(),
+            Some(client) => {
+                let (chain, key) = files::identity_of(client)?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| files::refused_identity(client, error))?
+            }
+        };
+        // Connections are few and long: each checks the broker's certificate anew.
+        config.resumption = Resumption::disabled();
+        Ok(Self { config: Arc::new(config), shows_certificate: files.client.is_some() })
+    }
+
+    /// Whether we have a certificate of our own to show.
+    pub(crate) fn shows_certificate(&self) -> bool {
+        self.shows_certificate
+    }
+
+    /// The state of a new connection to this host: a name, or an IP address that the certificate must then have.
+    pub(crate) fn client(&self, host: &str) -> Result<ClientConnection, TlsFault> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsFault::HostName)?;
+        ClientConnection::new(Arc::clone(&self.config), name)
+            .map_err(|error| TlsFault::NothingShared(error.to_string()))
+    }
+}

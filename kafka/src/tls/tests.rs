@@ -1,0 +1,1 @@
+//! TLS set up from files that are not what they should be.

@@ -1,0 +1,55 @@
+//! Which setting has to do with an error of the Kafka client, and what to do about it. Decides nothing.
+
+use kafka::{Error, ErrorCode, SaslFault, TlsFault};
+
+/// What an operator can do about an error of the client, which does not know what its settings are called here.
+pub fn advice(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::BatchTooLarge { .. } => Some("a greater KAFKA_RECEIVE_MAX_BYTES lets it in"),
+        Error::Tls { fault, .. } => match fault {
+            TlsFault::Untrusted => Some("KAFKA_SSL_CA_LOCATION names the PEM file with the authority's certificate"),
+            TlsFault::WrongName { .. } | TlsFault::HostName => {
+                Some("KAFKA_BOOTSTRAP_SERVERS and the broker's advertised.listeners must use a name of its certificate")
+            }
+            TlsFault::Expired { .. } => Some("renew the broker's certificate, or set this machine's clock"),
+            TlsFault::NotYetValid { .. } => Some("set this machine's clock, or replace the broker's certificate"),
+            TlsFault::CertificateDemanded => {
+                Some("KAFKA_SSL_CERTIFICATE_LOCATION and KAFKA_SSL_KEY_LOCATION name one and its key")
+            }
+            TlsFault::CertificateRefused(_) => Some(
+                "KAFKA_SSL_CERTIFICATE_LOCATION must name one that the broker's truststore covers, and that is valid now",
+            ),
+            TlsFault::Certificate(_) | TlsFault::NothingShared(_) => None,
+        },
+        Error::Sasl { fault, .. } => match fault {
+            SaslFault::Mechanism { .. } => Some("set KAFKA_SASL_MECHANISM to one of those"),
+            SaslFault::NotHere => Some("KAFKA_SECURITY_PROTOCOL is SSL or PLAINTEXT here, or it is another port"),
+            SaslFault::Refused { .. } => Some("check KAFKA_SASL_USERNAME, the password and KAFKA_SASL_MECHANISM"),
+            SaslFault::Unproved { .. } => Some("it may be no broker of yours: look at KAFKA_BOOTSTRAP_SERVERS"),
+        },
+        Error::UnsupportedVersion { request: "ConsumerGroupHeartbeat", .. }
+        | Error::Broker { request: "ConsumerGroupHeartbeat", code: ErrorCode::UNSUPPORTED_VERSION, .. } => {
+            Some("KAFKA_GROUP_PROTOCOL=consumer needs brokers since Kafka 4.0 that allow it: choose classic")
+        }
+        Error::Broker { code: ErrorCode::FENCED_INSTANCE_ID, .. } => Some(
+            "another process has become this member of the group: no two may have the same KAFKA_GROUP_INSTANCE_ID, and a \
+             copied database needs an id of its own ('check' says how)",
+        ),
+        Error::Broker { code: ErrorCode::FENCED_MEMBER_EPOCH, .. } => Some(
+            "the group has done without this member, or another process uses a copy of this database, which needs an id of \
+             its own ('check' says how)",
+        ),
+        Error::Broker { code: ErrorCode::UNRELEASED_INSTANCE_ID, .. } => {
+            Some("another member has the same KAFKA_GROUP_INSTANCE_ID, or had it and its session has not timed out yet")
+        }
+        Error::Broker { code: ErrorCode::INCONSISTENT_GROUP_PROTOCOL, .. } => Some(
+            "the group's other members share partitions in another way: choose KAFKA_GROUP_PROTOCOL as they do, or another \
+             KAFKA_GROUP_ID",
+        ),
+        Error::Broker { code: ErrorCode::INVALID_SESSION_TIMEOUT, .. } => Some(
+            "KAFKA_SESSION_TIMEOUT_MS must lie between group.min.session.timeout.ms and group.max.session.timeout.ms of the \
+             brokers",
+        ),
+        _ => None,
+    }
+}
