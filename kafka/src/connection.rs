@@ -77,6 +77,8 @@ pub(crate) struct Connection {
     stream: Stream,
     versions: HashMap<i16, (i16, i16)>,
     correlation_id: i32,
+    /// Whether the broker has answered more than what it answers everybody.
+    has_served: bool,
     /// When we must say again who we are, if ever.
     renew_at: Option<Instant>,
 }
@@ -92,6 +94,7 @@ impl Connection {
             stream,
             versions: HashMap::new(),
             correlation_id: 0,
+            has_served: false,
             renew_at: None,
         };
         connection.negotiate(&deadline)?;
@@ -110,7 +113,9 @@ impl Connection {
         }
         let version = self.version_for(request)?;
         let deadline = Deadline::after(self.settings.request_timeout.saturating_add(request.wait()));
-        self.exchange(request, version, &deadline)
+        let answer = self.exchange(request, version, &deadline)?;
+        self.has_served = true;
+        Ok(answer)
     }
 
     fn negotiate(&mut self, deadline: &Deadline) -> Result<()> {
@@ -207,8 +212,17 @@ impl Connection {
         match self.stream.fault(&source) {
             Some(fault) => Error::Tls { address, fault },
             None if is_timeout(&source) => Error::TimedOut { address, request: R::NAME, waited: deadline.wait },
+            None if source.kind() == io::ErrorKind::UnexpectedEof && self.may_lack_sasl::<R>() => {
+                let hint = "the broker closed it at the first request: does this port demand SASL?";
+                Error::Disconnected { address, request: R::NAME, source: io::Error::new(source.kind(), hint) }
+            }
             None => Error::Disconnected { address, request: R::NAME, source },
         }
+    }
+
+    /// A broker on a port with SASL answers everybody what it speaks, and hangs up on who then asks for something else.
+    fn may_lack_sasl<R: Request>(&self) -> bool {
+        self.settings.security.sasl.is_none() && !self.has_served && R::KEY != ApiVersionsRequest::KEY
     }
 
     fn failure<R: Request>(&self, failure: Failure) -> Error {

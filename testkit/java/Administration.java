@@ -19,21 +19,32 @@ import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.admin.ScramCredentialInfo;
+import org.apache.kafka.clients.admin.ScramMechanism;
 import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.admin.UserScramCredentialUpsertion;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
+import org.apache.kafka.common.acl.AccessControlEntry;
+import org.apache.kafka.common.acl.AclBinding;
+import org.apache.kafka.common.acl.AclOperation;
+import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.quota.ClientQuotaAlteration;
 import org.apache.kafka.common.quota.ClientQuotaEntity;
 import org.apache.kafka.common.quota.ClientQuotaFilter;
+import org.apache.kafka.common.resource.PatternType;
+import org.apache.kafka.common.resource.ResourcePattern;
+import org.apache.kafka.common.resource.ResourceType;
 
-/** Topics, offsets and groups. Answers with fields of text; what it changes, it waits for. */
+/** Topics, offsets, groups and users. Answers with fields of text; what it changes, it waits for. */
 final class Administration {
     private static final long DEADLINE_MS = 30_000;
     private static final long POLL_MS = 20;
+    private static final int SCRAM_ITERATIONS = 4096;
 
     private final Admin admin;
 
@@ -64,6 +75,8 @@ final class Administration {
             case "commit-offset" -> commit(subject, rest);
             case "delete-group" -> deleteGroup(subject);
             case "describe-group" -> describeGroup(subject);
+            case "set-scram-password" -> setScramPassword(subject, rest.get(0), rest.get(1));
+            case "allow" -> allow(subject, rest.get(0), rest.get(1), rest.get(2));
             default -> throw new IllegalArgumentException("unknown request " + request.get(0));
         };
     }
@@ -178,6 +191,25 @@ final class Administration {
                 .map(partition -> partition.topic() + ":" + partition.partition()).collect(Collectors.joining(" ")));
         }
         return fields;
+    }
+
+    private List<String> setScramPassword(String user, String mechanism, String password) throws Exception {
+        ScramCredentialInfo info = new ScramCredentialInfo(ScramMechanism.fromMechanismName(mechanism), SCRAM_ITERATIONS);
+        admin.alterUserScramCredentials(List.of(new UserScramCredentialUpsertion(user, info, password))).all().get();
+        // The broker learns of it by the metadata log, as of an ACL: who then fails may just have been too early.
+        await("user " + user, () -> admin.describeUserScramCredentials(List.of(user)).all().get().get(user)
+            .credentialInfos().stream().filter(known -> known.mechanism() == info.mechanism()).findAny());
+        return List.of();
+    }
+
+    private List<String> allow(String user, String operation, String resource, String name) throws Exception {
+        ResourcePattern pattern = new ResourcePattern(ResourceType.fromString(resource), name, PatternType.LITERAL);
+        AccessControlEntry entry = new AccessControlEntry(
+            "User:" + user, "*", AclOperation.fromString(operation), AclPermissionType.ALLOW);
+        AclBinding binding = new AclBinding(pattern, entry);
+        admin.createAcls(List.of(binding)).all().get();
+        await("the ACL", () -> admin.describeAcls(binding.toFilter()).values().get().stream().findAny());
+        return List.of();
     }
 
     /**

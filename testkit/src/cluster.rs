@@ -13,8 +13,9 @@ use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::guard::TempDir;
 use crate::jars::Jars;
-use crate::node::{Files, Node};
+use crate::node::{Files, Node, Ports};
 use crate::ports::{self, Port};
+use crate::secure::{self, Certificates, Listener};
 
 /// Starts on other ports, if a foreign server took one of ours in between.
 const START_ATTEMPTS_MAX: u32 = 5;
@@ -44,6 +45,7 @@ pub struct Builder {
     nodes: u16,
     port: Option<u16>,
     data_dir: Option<PathBuf>,
+    is_secure: bool,
     properties: Vec<(String, String)>,
 }
 
@@ -67,6 +69,13 @@ impl Builder {
     #[must_use]
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(path.into());
+        self
+    }
+
+    /// Gives each broker every [`Listener`] beside the plain one, and an authorizer.
+    #[must_use]
+    pub fn secure(mut self) -> Self {
+        self.is_secure = true;
         self
     }
 
@@ -117,6 +126,7 @@ impl Builder {
         let voters: Vec<String> =
             iter::zip(&ids, &controllers).map(|(id, port)| format!("{id}@127.0.0.1:{}", port.number())).collect();
         let cluster_id = new_cluster_id();
+        let certificates = self.is_secure.then(Certificates::get).transpose()?;
         let mut nodes = Vec::new();
         for (id, controller) in iter::zip(ids, controllers) {
             let port = self.port.map_or_else(Port::choose, |number| Ok(Port::fixed(number)))?;
@@ -124,9 +134,22 @@ impl Builder {
             fs::create_dir_all(&scratch).map_err(Error::io(format!("create {}", scratch.display())))?;
             let properties = path.join(format!("node-{id}.properties"));
             let files = Files { data: data.join(format!("node-{id}")), properties, logs: logs.clone(), scratch };
-            let text = self.properties_of(id, &port, &controller, &voters.join(","), &files.data);
+            let mut text = self.properties_of(id, &port, &controller, &voters.join(","), &files.data);
+            let mut secure = Vec::new();
+            if let Some(certificates) = &certificates {
+                for listener in Listener::ALL {
+                    secure.push((listener, Port::choose()?));
+                }
+                text += &secure::properties(&plain_listeners(&port, &controller), &secure, certificates);
+            }
             fs::write(&files.properties, text).map_err(Error::io(format!("write {}", files.properties.display())))?;
-            nodes.push(Node::new(id, [port, controller], files, jars.class_path(), cluster_id.clone()));
+            nodes.push(Node::new(
+                id,
+                Ports { plain: port, _controller: controller, secure },
+                files,
+                jars.class_path(),
+                cluster_id.clone(),
+            ));
         }
         let keeps_data = self.data_dir.is_some();
         Ok(Cluster { client: OnceLock::new(), client_starts: Mutex::new(()), nodes, keeps_data, jars, directory })
@@ -135,7 +158,7 @@ impl Builder {
     /// A node's configuration file: small and quick, and nothing goes by its age (half a minute after its start a broker would
     /// remove records whose timestamps are a week old, as those of tests are); else as Kafka comes.
     fn properties_of(&self, id: u16, port: &Port, controller: &Port, voters: &str, data: &Path) -> String {
-        let (port, controller) = (port.number(), controller.number());
+        let listeners = plain_listeners(port, controller);
         let replicas = self.nodes;
         let in_sync_min = replicas.div_ceil(2);
         let mut text = format!(
@@ -144,7 +167,7 @@ impl Builder {
              broker.rack=rack-{id}\n\
              controller.quorum.voters={voters}\n\
              controller.listener.names=CONTROLLER\n\
-             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+             listeners={listeners}\n\
              listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,\
              SSL:SSL,SASL_SSL:SASL_SSL\n\
              log.dirs={}\n\
@@ -185,7 +208,14 @@ impl Cluster {
 
     /// For a cluster that is not the plain one.
     pub fn builder(version: &str) -> Builder {
-        Builder { version: version.to_owned(), nodes: 1, port: None, data_dir: None, properties: Vec::new() }
+        Builder {
+            version: version.to_owned(),
+            nodes: 1,
+            port: None,
+            data_dir: None,
+            is_secure: false,
+            properties: Vec::new(),
+        }
     }
 
     /// Kafka's version.
@@ -196,6 +226,11 @@ impl Cluster {
     /// What `KAFKA_BOOTSTRAP_SERVERS` takes: every node as `host:port`, by commas.
     pub fn bootstrap_servers(&self) -> String {
         self.nodes.iter().map(Node::address).collect::<Vec<_>>().join(",")
+    }
+
+    /// The same for another listener; nothing if the cluster is not [secure](Builder::secure).
+    pub fn bootstrap_servers_of(&self, listener: Listener) -> String {
+        self.nodes.iter().filter_map(|node| node.address_of(listener)).collect::<Vec<_>>().join(",")
     }
 
     /// The nodes, by id.
@@ -248,6 +283,11 @@ impl Drop for Cluster {
             }
         }
     }
+}
+
+/// What every broker listens on.
+fn plain_listeners(port: &Port, controller: &Port) -> String {
+    format!("PLAINTEXT://127.0.0.1:{},CONTROLLER://127.0.0.1:{}", port.number(), controller.number())
 }
 
 /// Kafka's form of a UUID: 22 characters of URL-safe base64, the last of which holds two bits.

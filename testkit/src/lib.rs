@@ -24,6 +24,9 @@
 //! - [`Cluster::tool`] runs Kafka's command-line tools as an operator does; [`Cluster::group_offsets`],
 //!   [`Cluster::reset_offsets`] and [`Cluster::console_produce`] are ready-made.
 //!
+//! - A secure cluster (`Cluster::builder(version).secure()`, or [`shared_secure`]) listens with TLS and SASL too, each
+//!   [`Listener`] in its way, good and bad; its [`Certificates`] are made by the JDK's keytool, once.
+//!
 //! Kafka comes from Maven Central into `target/testkit`, once per version; a JDK and Maven are needed, and their absence is
 //! an error of one line. Brokers and their data go away with the process that started them, however it ends, also as a
 //! `static`; their logs stay in `target/testkit/logs`. Nothing here knows the service or our own Kafka client.
@@ -39,6 +42,7 @@ mod member;
 mod node;
 mod ports;
 pub mod samples;
+mod secure;
 mod shared;
 mod tools;
 mod wait;
@@ -51,7 +55,8 @@ pub use cluster::{Builder, Cluster};
 pub use error::{Error, Result};
 pub use member::Member;
 pub use node::Node;
-pub use shared::{shared, unique};
+pub use secure::{BRIEF_MS, Certificates, Listener, PASSWORD, USER};
+pub use shared::{shared, shared_secure, unique};
 pub use tools::GroupOffset;
 
 /// The oldest version of Kafka that the project is tested with.

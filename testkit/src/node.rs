@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::guard::{Guarded, Signal};
 use crate::java::{self, Limits};
 use crate::ports::Port;
+use crate::secure::Listener;
 use crate::wait;
 
 /// From the start of the process to "started"; it takes two seconds on an idle machine with two cores.
@@ -44,12 +45,22 @@ exec "$@" kafka.Kafka "$config""#;
 #[derive(Debug)]
 pub struct Node {
     id: u16,
-    /// The clients' and the controllers'.
-    ports: [Port; 2],
+    ports: Ports,
     files: Files,
     class_path: String,
     cluster_id: String,
     run: Mutex<Run>,
+}
+
+/// What a node listens on.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    /// For clients.
+    pub(crate) plain: Port,
+    /// For the other nodes; kept, so that nobody else takes it.
+    pub(crate) _controller: Port,
+    /// For clients too.
+    pub(crate) secure: Vec<(Listener, Port)>,
 }
 
 /// Where a node keeps what.
@@ -80,7 +91,7 @@ enum State {
 }
 
 impl Node {
-    pub(crate) fn new(id: u16, ports: [Port; 2], files: Files, class_path: String, cluster_id: String) -> Self {
+    pub(crate) fn new(id: u16, ports: Ports, files: Files, class_path: String, cluster_id: String) -> Self {
         let run = Mutex::new(Run { starts: 0, process: None, log: PathBuf::new() });
         Self { id, ports, files, class_path, cluster_id, run }
     }
@@ -92,13 +103,18 @@ impl Node {
 
     /// The port that clients connect to, on `127.0.0.1`.
     pub fn port(&self) -> u16 {
-        let [port, _] = &self.ports;
-        port.number()
+        self.ports.plain.number()
     }
 
     /// Its address as `host:port`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port())
+    }
+
+    /// Its address for another listener, if it has that.
+    pub fn address_of(&self, listener: Listener) -> Option<String> {
+        let (_, port) = self.ports.secure.iter().find(|(of, _)| *of == listener)?;
+        Some(format!("127.0.0.1:{}", port.number()))
     }
 
     /// Its process id, if it runs.

@@ -9,6 +9,7 @@ mod failures;
 mod groups;
 mod hostile;
 mod payloads;
+mod security;
 mod settings;
 mod signals;
 mod start_loss;

@@ -59,7 +59,9 @@ impl TlsFault {
             |late: UnixTime, early: UnixTime| Duration::from_secs(late.as_secs().saturating_sub(early.as_secs()));
         match error {
             CertificateError::UnknownIssuer => Self::Untrusted,
-            CertificateError::NotValidForNameContext { presented, .. } => Self::WrongName { names: presented.clone() },
+            CertificateError::NotValidForNameContext { presented, .. } => {
+                Self::WrongName { names: presented.iter().map(|name| bare(name)).collect() }
+            }
             CertificateError::ExpiredContext { time, not_after } => Self::Expired { ago: apart(*time, *not_after) },
             CertificateError::NotValidYetContext { time, not_before } => {
                 Self::NotYetValid { ahead: apart(*not_before, *time) }
@@ -98,6 +100,9 @@ impl fmt::Display for TlsFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Untrusted => write!(f, "its certificate comes from no authority that is trusted here"),
+            Self::WrongName { names } if names.is_empty() => {
+                write!(f, "its certificate names no host (only subject alternative names count)")
+            }
             Self::WrongName { names } => {
                 let shown = names.get(..NAMES_SHOWN_MAX.min(names.len())).unwrap_or_default().join(", ");
                 write!(f, "its certificate is for another host: it names {shown}")
@@ -111,6 +116,12 @@ impl fmt::Display for TlsFault {
             Self::NothingShared(detail) => write!(f, "no TLS version or cipher is shared: {detail}"),
         }
     }
+}
+
+/// The name in what the library prints, such as `DnsName("broker.example")`.
+fn bare(printed: &str) -> String {
+    let inner = printed.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(printed);
+    inner.trim_matches('"').to_owned()
 }
 
 /// A duration as people say it.

@@ -142,7 +142,13 @@ pub(super) fn refused_identity(client: &ClientCertificate, error: rustls::Error)
         rustls::Error::InvalidCertificate(_) => {
             unfit(TlsFile::Certificate, &client.certificate, "has a certificate that is damaged")
         }
-        _ => unfit(TlsFile::Key, &client.key, "has a damaged key, or one of another kind than RSA, ECDSA and Ed25519"),
+        // Java, for one, writes elliptic keys without their public half, which `ring` asks for.
+        _ => unfit(
+            TlsFile::Key,
+            &client.key,
+            "has a key that cannot be used; allowed: RSA, ECDSA P-256 and P-384, Ed25519, as openssl pkey -in … -out … writes \
+             them",
+        ),
     }
 }
 

@@ -8,5 +8,6 @@ mod cluster;
 mod consumer;
 mod groups;
 mod peer;
+mod security;
 mod support;
 mod throttle;

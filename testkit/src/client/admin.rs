@@ -120,6 +120,16 @@ impl Client {
         self.ask("delete a group", "delete-group", &[group]).map(drop)
     }
 
+    /// Makes a user that authenticates by `SCRAM-SHA-256` or `SCRAM-SHA-512`, or changes its password.
+    pub fn set_scram_password(&self, user: &str, mechanism: &str, password: &str) -> Result<()> {
+        self.ask("set a password", "set-scram-password", &[user, mechanism, password]).map(drop)
+    }
+
+    /// Lets a user do something (such as `READ`) to a `TOPIC` or a `GROUP` of that name; for secure clusters.
+    pub fn allow(&self, user: &str, operation: &str, resource: &str, name: &str) -> Result<()> {
+        self.ask("create an ACL", "allow", &[user, operation, resource, name]).map(drop)
+    }
+
     fn list_offsets(&self, topic: &str, which: &str) -> Result<Vec<i64>> {
         const REQUEST: &str = "list offsets";
         let fields = self.ask(REQUEST, "list-offsets", &[topic, which])?;

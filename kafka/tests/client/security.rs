@@ -1,0 +1,314 @@
+//! The client against brokers with TLS and SASL: every way in that there is, and every way to be turned away.
+
+use std::collections::BTreeSet;
+use std::error::Error as _;
+use std::fs;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::support::{Reader, addresses};
+use kafka::{
+    Address, Builder, Client, ClientCertificate, ConnectionSettings, Consumer, Error, Sasl, SaslFault, SaslMechanism,
+    Secret, Security, Tls, TlsFault, TlsFiles, TopicPartition,
+};
+use testkit::{BRIEF_MS, Certificates, Cluster, Listener, PASSWORD, ProduceOptions, USER, unique};
+
+use SaslMechanism::{Plain, ScramSha256, ScramSha512};
+
+fn on_each_version(test: impl Fn(&'static Cluster) + Sync) {
+    std::thread::scope(|scope| {
+        for version in testkit::VERSIONS {
+            let test = &test;
+            scope.spawn(move || test(secure(version)));
+        }
+    });
+}
+
+fn secure(version: &str) -> &'static Cluster {
+    let cluster = testkit::shared_secure(version).unwrap();
+    // The first question about any group makes the broker get ready for groups.
+    cluster.client().unwrap().committed_offsets("nobody").unwrap();
+    cluster
+}
+
+/// Whom we trust and what we show, as the tests vary it.
+fn tls(change: impl FnOnce(&Certificates, &mut TlsFiles)) -> Option<Tls> {
+    let certificates = Certificates::get().unwrap();
+    let mut files = TlsFiles { authorities: Some(certificates.authority()), client: None };
+    change(&certificates, &mut files);
+    Some(Tls::load(&files).unwrap())
+}
+
+fn trusting() -> Option<Tls> {
+    tls(|_, _| {})
+}
+
+fn showing(pair: fn(&Certificates) -> (std::path::PathBuf, std::path::PathBuf)) -> Option<Tls> {
+    tls(|certificates, files| {
+        let (certificate, key) = pair(certificates);
+        files.client = Some(ClientCertificate { certificate, key });
+    })
+}
+
+fn sasl(mechanism: SaslMechanism, username: &str, password: &str) -> Option<Sasl> {
+    Some(Sasl { mechanism, username: username.to_owned(), password: Secret::new(password) })
+}
+
+fn client(servers: &str, security: Security) -> Client {
+    Client::new(addresses(servers), ConnectionSettings { security, ..ConnectionSettings::default() })
+}
+
+fn failure(servers: &str, security: Security) -> Error {
+    client(servers, security).metadata(vec![]).unwrap_err()
+}
+
+fn builder(cluster: &Cluster, listener: Listener, topic: &str, security: Security) -> Builder {
+    Consumer::from_hosts(addresses(&cluster.bootstrap_servers_of(listener)))
+        .with_topic(topic)
+        .with_group(unique("group"))
+        .with_metadata_max_age(Duration::from_millis(200))
+        .with_security(security)
+}
+
+fn produce(cluster: &Cluster, topic: &str, numbers: std::ops::Range<i64>) {
+    let records = numbers.map(|n| testkit::Record::value(n.to_string()).partition(0));
+    cluster.client().unwrap().produce(topic, &ProduceOptions::default(), records).unwrap();
+}
+
+#[test]
+fn records_are_read_by_every_way_in() {
+    on_each_version(|cluster| {
+        let topic = unique("ways");
+        cluster.client().unwrap().create_topic(&topic, 1, &[]).unwrap();
+        // More than one TLS record, and a batch that does not end with one.
+        let records = (0..50).map(|n| testkit::Record::value(n.to_string().repeat(10_000)).partition(0));
+        cluster.client().unwrap().produce(&topic, &ProduceOptions::default(), records).unwrap();
+        let at = TopicPartition::new(topic.as_str(), 0);
+        let check = |listener, security| {
+            let mut reader = Reader::new(builder(cluster, listener, &topic, security));
+            reader.until_position(&at, 50);
+            assert_eq!(reader.records[&at].len(), 50, "{listener:?}");
+            assert!(reader.retried.is_empty(), "{listener:?}: {:?}", reader.retried);
+        };
+        check(Listener::Ssl, Security { tls: trusting(), sasl: None });
+        check(Listener::MutualSsl, Security { tls: showing(Certificates::client), sasl: None });
+        // A certificate that nobody asks for.
+        check(Listener::Ssl, Security { tls: showing(Certificates::client), sasl: None });
+        for mechanism in [Plain, ScramSha256] {
+            check(Listener::SaslPlaintext, Security { tls: None, sasl: sasl(mechanism, USER, PASSWORD) });
+        }
+        for mechanism in [Plain, ScramSha256, ScramSha512] {
+            check(Listener::SaslSsl, Security { tls: trusting(), sasl: sasl(mechanism, USER, PASSWORD) });
+        }
+    });
+}
+
+#[test]
+fn a_host_is_believed_by_its_name_and_by_its_address() {
+    let cluster = secure(testkit::NEWEST);
+    let by_address = cluster.bootstrap_servers_of(Listener::Ssl);
+    for servers in [by_address.clone(), by_address.replace("127.0.0.1", "localhost")] {
+        client(&servers, Security { tls: trusting(), sasl: None }).metadata(vec![]).unwrap();
+    }
+    // 127.0.0.2 reaches the same broker, but stands in no certificate.
+    let error = failure(&by_address.replace("127.0.0.1", "127.0.0.2"), Security { tls: trusting(), sasl: None });
+    assert!(matches!(error, Error::Tls { .. } | Error::Connect { .. }), "{error}");
+}
+
+#[test]
+fn every_fault_of_a_certificate_is_told_apart() {
+    on_each_version(|cluster| {
+        let check = |listener, tls, expected: fn(&TlsFault) -> bool, text: &str| {
+            let error = failure(&cluster.bootstrap_servers_of(listener), Security { tls, sasl: None });
+            assert!(!error.is_retriable() && error.to_string().contains(text), "{listener:?}: {error}");
+            let Error::Tls { fault, .. } = error else { panic!("{error:?}") };
+            assert!(expected(&fault), "{fault:?}");
+        };
+        let other = tls(|certificates, files| files.authorities = Some(certificates.other_authority()));
+        check(Listener::Ssl, other, |fault| *fault == TlsFault::Untrusted, "no authority that is trusted");
+        check(
+            Listener::SslElsewhere,
+            trusting(),
+            |fault| matches!(fault, TlsFault::WrongName { names } if names.len() == 1),
+            "another host: it names elsewhere.example",
+        );
+        check(Listener::SslExpired, trusting(), |fault| matches!(fault, TlsFault::Expired { .. }), "days ago");
+        check(
+            Listener::SslEarly,
+            trusting(),
+            |fault| matches!(fault, TlsFault::NotYetValid { .. }),
+            "not valid before",
+        );
+        check(
+            Listener::MutualSsl,
+            trusting(),
+            |fault| *fault == TlsFault::CertificateDemanded,
+            "demands a client certificate",
+        );
+        check(
+            Listener::MutualSsl,
+            showing(Certificates::stranger),
+            |fault| matches!(fault, TlsFault::CertificateRefused(_)),
+            "does not accept our client certificate",
+        );
+    });
+}
+
+#[test]
+fn every_fault_of_an_authentication_is_told_apart() {
+    on_each_version(|cluster| {
+        let check = |listener, tls, sasl, text: &str| {
+            let error = failure(&cluster.bootstrap_servers_of(listener), Security { tls, sasl });
+            assert!(!error.is_retriable() && error.to_string().contains(text), "{listener:?}: {error}");
+            assert!(!format!("{error} {error:?}").contains("wrong-password"), "{error:?}");
+            let Error::Sasl { fault, .. } = error else { panic!("{error:?}") };
+            fault
+        };
+        for mechanism in [Plain, ScramSha256, ScramSha512] {
+            for user in [USER, "nobody"] {
+                let wrong = sasl(mechanism, user, "wrong-password");
+                let text = format!("it refused user '{user}' by {mechanism}, saying 'Authentication failed");
+                let fault = check(Listener::SaslSsl, trusting(), wrong, &text);
+                assert!(matches!(fault, SaslFault::Refused { .. }), "{fault:?}");
+            }
+        }
+        let right = |mechanism| sasl(mechanism, USER, PASSWORD);
+        let fault = check(
+            Listener::SaslPlaintext,
+            None,
+            right(ScramSha512),
+            "does not offer the mechanism SCRAM-SHA-512 on this port, but ",
+        );
+        let SaslFault::Mechanism { ours: ScramSha512, mut theirs } = fault else { panic!("{fault:?}") };
+        theirs.sort();
+        assert_eq!(theirs, ["PLAIN", "SCRAM-SHA-256"]);
+        let fault = check(Listener::Ssl, trusting(), right(Plain), "authenticates nobody by SASL on this port");
+        assert_eq!(fault, SaslFault::NotHere);
+    });
+}
+
+#[test]
+fn the_wrong_port_is_told_and_tried_again() {
+    on_each_version(|cluster| {
+        let check = |servers: &str, security, text: &str| {
+            let error = failure(servers, security);
+            let words = error.to_string() + &error.source().map(ToString::to_string).unwrap_or_default();
+            assert!(error.is_retriable() && words.contains(text), "{words}");
+        };
+        let plain = cluster.bootstrap_servers();
+        check(&plain, Security { tls: trusting(), sasl: None }, "is this its port for TLS?");
+        let ssl = cluster.bootstrap_servers_of(Listener::Ssl);
+        check(&ssl, Security::default(), "its port for plain connections?");
+        let sasl = cluster.bootstrap_servers_of(Listener::SaslPlaintext);
+        check(&sasl, Security::default(), "does this port demand SASL?");
+    });
+}
+
+#[test]
+fn a_name_and_a_password_may_have_any_letters() {
+    let cluster = secure(testkit::NEWEST);
+    let (name, password) = ("odd=user,name", "pässwörd,=%\u{1f511}");
+    let kafka = cluster.client().unwrap();
+    let security = |mechanism| Security { tls: trusting(), sasl: sasl(mechanism, name, password) };
+    for mechanism in [ScramSha256, ScramSha512] {
+        kafka.set_scram_password(name, &mechanism.to_string(), password).unwrap();
+        // The broker learns of it a moment later.
+        let mut client = client(&cluster.bootstrap_servers_of(Listener::SaslSsl), security(mechanism));
+        crate::support::wait_for("the new user", || client.metadata(vec![]).ok());
+    }
+}
+
+#[test]
+fn a_refusal_is_neither_hidden_by_a_broker_that_is_away_nor_in_the_way_of_one_that_works() {
+    let cluster = secure(testkit::NEWEST);
+    let (good, bad) = (cluster.bootstrap_servers_of(Listener::Ssl), cluster.bootstrap_servers_of(Listener::SslExpired));
+    let security = || Security { tls: trusting(), sasl: None };
+    // Port 1 (tcpmux) has been out of use for decades.
+    for servers in [format!("{bad},127.0.0.1:1"), format!("127.0.0.1:1,{bad}")] {
+        let error = failure(&servers, security());
+        assert!(matches!(error, Error::Tls { fault: TlsFault::Expired { .. }, .. }), "{error}");
+    }
+    for servers in [format!("{bad},{good}"), format!("{good},{bad}")] {
+        client(&servers, security()).metadata(vec![]).unwrap();
+    }
+}
+
+/// Who has the listener whose connections are counted.
+static BRIEF: Mutex<()> = Mutex::new(());
+
+/// Local ports of our connections to a port of this machine.
+fn connections(to: u16) -> BTreeSet<String> {
+    let (remote, established) = (format!("0100007F:{to:04X}"), "01");
+    let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let of_line = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        (words[2] == remote && words[3] == established).then(|| words[1].to_owned())
+    };
+    table.lines().skip(1).filter_map(of_line).collect()
+}
+
+#[test]
+fn authentication_is_repeated_on_the_same_connections_while_records_flow_and_while_none_do() {
+    let _alone = BRIEF.lock().unwrap_or_else(PoisonError::into_inner);
+    on_each_version(|cluster| {
+        let topic = unique("brief");
+        cluster.client().unwrap().create_topic(&topic, 1, &[]).unwrap();
+        let at = TopicPartition::new(topic.as_str(), 0);
+        let security = Security { tls: trusting(), sasl: sasl(ScramSha256, USER, PASSWORD) };
+        // Metadata seldom, so that the connection of the control thread lies idle beyond the lifetime in between.
+        let lifetime = Duration::from_millis(BRIEF_MS.into());
+        let idle = builder(cluster, Listener::SaslBrief, &topic, security).with_metadata_max_age(lifetime * 2);
+        let mut reader = Reader::new(idle);
+        produce(cluster, &topic, 0..10);
+        reader.until_position(&at, 10);
+        let port = addresses(&cluster.bootstrap_servers_of(Listener::SaslBrief))[0].port;
+        let before = connections(port);
+        assert!(!before.is_empty());
+        let (start, mut produced) = (Instant::now(), 10);
+        while start.elapsed() < lifetime * 3 {
+            produce(cluster, &topic, produced..produced + 10);
+            produced += 10;
+            reader.until_position(&at, produced);
+        }
+        let quiet = Instant::now();
+        reader.until("two lifetimes without records", |_| quiet.elapsed() > lifetime * 2);
+        produce(cluster, &topic, produced..produced + 10);
+        reader.until_position(&at, produced + 10);
+        assert_eq!(connections(port), before, "connections were made anew");
+        assert!(reader.retried.is_empty(), "{:?}", reader.retried);
+    });
+}
+
+#[test]
+fn a_password_that_was_changed_meanwhile_ends_the_consumer() {
+    let _alone = BRIEF.lock().unwrap_or_else(PoisonError::into_inner);
+    let cluster = secure(testkit::NEWEST);
+    let (topic, user) = (unique("changed"), unique("user"));
+    let kafka = cluster.client().unwrap();
+    kafka.create_topic(&topic, 1, &[]).unwrap();
+    kafka.set_scram_password(&user, "SCRAM-SHA-256", "old-password").unwrap();
+    for (resource, name) in [("TOPIC", &*topic), ("GROUP", "*")] {
+        kafka.allow(&user, "READ", resource, name).unwrap();
+    }
+    let security = Security { tls: trusting(), sasl: sasl(ScramSha256, &user, "old-password") };
+    let mut client = client(&cluster.bootstrap_servers_of(Listener::SaslBrief), security.clone());
+    crate::support::wait_for("the new user", || client.metadata(vec![topic.as_str().into()]).ok());
+    let mut reader = Reader::new(builder(cluster, Listener::SaslBrief, &topic, security));
+    produce(cluster, &topic, 0..10);
+    reader.until_position(&TopicPartition::new(topic.as_str(), 0), 10);
+    kafka.set_scram_password(&user, "SCRAM-SHA-256", "new-password").unwrap();
+    let error = reader.until_error(|_| {});
+    assert!(matches!(error, Error::Sasl { fault: SaslFault::Refused { .. }, .. }), "{error}");
+}
+
+#[test]
+fn nothing_that_can_be_printed_shows_a_secret() {
+    let security = Security { tls: showing(Certificates::client), sasl: sasl(Plain, "alice", "hush") };
+    let address = Address { host: "localhost".to_owned(), port: 1 };
+    let builder = Consumer::from_hosts(vec![address]).with_security(security.clone());
+    let settings = ConnectionSettings { security: security.clone(), ..ConnectionSettings::default() };
+    for printed in [format!("{security:?}"), format!("{settings:#?}"), format!("{builder:?}")] {
+        assert!(printed.contains("alice") && printed.contains("***") && !printed.contains("hush"), "{printed}");
+        assert!(!printed.contains("PRIVATE"), "{printed}");
+    }
+}

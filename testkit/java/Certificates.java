@@ -1,0 +1,101 @@
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.KeyStore;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Base64;
+import java.util.List;
+
+/**
+ * Makes the certificates of secure clusters in a directory, by the JDK's own keytool: for each name {@code NAME.pem} and {@code
+ * NAME-key.pem}, as clients take them, and {@code NAME-store.pem} with both, as brokers do.
+ */
+public final class Certificates {
+    private static final String PASSWORD = "changeit";
+    private static final String RSA = "RSA";
+    private static final String EC = "EC";
+
+    private final Path directory;
+
+    private Certificates(Path directory) {
+        this.directory = directory;
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        Certificates certificates = new Certificates(Path.of(arguments[0]));
+        for (String authority : List.of("ca", "other-ca")) {
+            certificates.authority(authority);
+        }
+        certificates.signed("broker", "ca", RSA, "-3650d", 7300, "san=dns:localhost,ip:127.0.0.1");
+        certificates.signed("elsewhere", "ca", EC, "-3650d", 7300, "san=dns:elsewhere.example");
+        certificates.signed("expired", "ca", EC, "-3650d", 3600, "san=dns:localhost,ip:127.0.0.1");
+        certificates.signed("early", "ca", EC, "+3650d", 3650, "san=dns:localhost,ip:127.0.0.1");
+        // Java writes an elliptic key without its public half, which not every client takes.
+        certificates.signed("client", "ca", RSA, "-3650d", 7300, "eku=clientAuth");
+        certificates.signed("stranger", "other-ca", RSA, "-3650d", 7300, "eku=clientAuth");
+    }
+
+    private void authority(String name) throws Exception {
+        makeKey(name, EC, "-startdate", "-3650d", "-validity", "7300", "-ext", "bc:c=ca:true", "-ext", "ku:c=keyCertSign");
+        write(name, encode("CERTIFICATE", store(name).getCertificate(name).getEncoded()));
+    }
+
+    private void signed(String name, String authority, String algorithm, String start, int days, String extension)
+        throws Exception {
+        makeKey(name, algorithm);
+        Path request = directory.resolve(name + ".csr");
+        Path certificate = directory.resolve(name + ".pem");
+        keytool(name, "-certreq", "-alias", name, "-file", request.toString());
+        keytool(authority, "-gencert", "-rfc", "-alias", authority, "-infile", request.toString(), "-outfile",
+            certificate.toString(), "-startdate", start, "-validity", String.valueOf(days), "-ext", extension);
+        String key = encode("PRIVATE KEY", store(name).getKey(name, PASSWORD.toCharArray()).getEncoded());
+        write(name + "-key", key);
+        write(name + "-store", key + Files.readString(certificate));
+    }
+
+    private void makeKey(String name, String algorithm, String... more) throws Exception {
+        List<String> arguments = new ArrayList<>(List.of("-genkeypair", "-alias", name, "-dname", "CN=" + name, "-keyalg", algorithm));
+        arguments.addAll(algorithm.equals(EC) ? List.of("-groupname", "secp256r1") : List.of("-keysize", "2048"));
+        arguments.addAll(Arrays.asList(more));
+        keytool(name, arguments.toArray(String[]::new));
+    }
+
+    private void keytool(String store, String... arguments) throws Exception {
+        List<String> command = new ArrayList<>();
+        command.add(Path.of(System.getProperty("java.home"), "bin", "keytool").toString());
+        // Each is a short run: no time for the second compiler.
+        command.addAll(List.of("-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC"));
+        command.addAll(Arrays.asList(arguments));
+        command.addAll(List.of("-storetype", "PKCS12", "-storepass", PASSWORD, "-keystore", storePath(store).toString()));
+        Process process = new ProcessBuilder(command).inheritIO().start();
+        if (process.waitFor() != 0) {
+            throw new IOException("failed: " + command);
+        }
+    }
+
+    private KeyStore store(String name) throws Exception {
+        KeyStore store = KeyStore.getInstance("PKCS12");
+        try (InputStream input = Files.newInputStream(storePath(name))) {
+            store.load(input, PASSWORD.toCharArray());
+        }
+        return store;
+    }
+
+    private Path storePath(String name) {
+        return directory.resolve(name + ".p12");
+    }
+
+    private void write(String name, String pem) throws IOException {
+        Path path = directory.resolve(name + ".pem");
+        Files.writeString(path, pem);
+        Files.setPosixFilePermissions(path, PosixFilePermissions.fromString("rw-------"));
+    }
+
+    private static String encode(String what, byte[] der) {
+        String lines = Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(der);
+        return "-----BEGIN " + what + "-----\n" + lines + "\n-----END " + what + "-----\n";
+    }
+}

@@ -1,0 +1,202 @@
+//! Listeners with TLS and SASL beside a broker's plain one, and the certificates for them. Knows what to write into a broker's
+//! configuration, not when a broker runs.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fmt::Write as _;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::cache;
+use crate::error::{Error, Result};
+use crate::java;
+use crate::ports::Port;
+
+/// Makes the certificates; a program of one file, which Java compiles as it runs it.
+const MAKER: &str = include_str!("../java/Certificates.java");
+
+/// A user that may do everything, by every mechanism.
+pub const USER: &str = "alice";
+/// The password of [`USER`].
+pub const PASSWORD: &str = "correct horse, battery=staple";
+/// On [`Listener::SaslBrief`] an authentication counts so long, in milliseconds.
+pub const BRIEF_MS: u32 = 2500;
+
+/// A listener of a secure cluster. Whoever comes without a user name is `ANONYMOUS`, and may do everything too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// TLS, with a certificate for `localhost` and `127.0.0.1`.
+    Ssl,
+    /// The same; clients must show a certificate, whose subject is then the user.
+    MutualSsl,
+    /// TLS, with a certificate for another host.
+    SslElsewhere,
+    /// TLS, with a certificate that has expired.
+    SslExpired,
+    /// TLS, with a certificate that is not valid yet.
+    SslEarly,
+    /// PLAIN and SCRAM-SHA-256, not encrypted.
+    SaslPlaintext,
+    /// PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 over TLS.
+    SaslSsl,
+    /// SCRAM-SHA-256 over TLS, to be repeated every [`BRIEF_MS`].
+    SaslBrief,
+}
+
+impl Listener {
+    /// Each of them.
+    pub const ALL: [Self; 8] = [
+        Self::Ssl,
+        Self::MutualSsl,
+        Self::SslElsewhere,
+        Self::SslExpired,
+        Self::SslEarly,
+        Self::SaslPlaintext,
+        Self::SaslSsl,
+        Self::SaslBrief,
+    ];
+
+    /// As the broker's configuration calls it, in lower case.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ssl => "ssl",
+            Self::MutualSsl => "mutual",
+            Self::SslElsewhere => "elsewhere",
+            Self::SslExpired => "expired",
+            Self::SslEarly => "early",
+            Self::SaslPlaintext => "sasl_plaintext",
+            Self::SaslSsl => "sasl_ssl",
+            Self::SaslBrief => "brief",
+        }
+    }
+
+    fn protocol(self) -> &'static str {
+        match self {
+            Self::Ssl | Self::MutualSsl | Self::SslElsewhere | Self::SslExpired | Self::SslEarly => "SSL",
+            Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::SaslSsl | Self::SaslBrief => "SASL_SSL",
+        }
+    }
+
+    /// The certificate that it shows, by its name among those of [`MAKER`].
+    fn certificate(self) -> Option<&'static str> {
+        match self {
+            Self::Ssl | Self::MutualSsl | Self::SaslSsl | Self::SaslBrief => Some("broker"),
+            Self::SslElsewhere => Some("elsewhere"),
+            Self::SslExpired => Some("expired"),
+            Self::SslEarly => Some("early"),
+            Self::SaslPlaintext => None,
+        }
+    }
+
+    fn mechanisms(self) -> &'static [&'static str] {
+        match self {
+            Self::SaslPlaintext => &["PLAIN", "SCRAM-SHA-256"],
+            Self::SaslSsl => &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+            Self::SaslBrief => &["SCRAM-SHA-256"],
+            _ => &[],
+        }
+    }
+}
+
+/// PEM files, made once and kept in the cache.
+#[derive(Clone, Debug)]
+pub struct Certificates {
+    directory: PathBuf,
+}
+
+impl Certificates {
+    /// Makes them if they are not there.
+    pub fn get() -> Result<Self> {
+        let mut hasher = DefaultHasher::new();
+        MAKER.hash(&mut hasher);
+        let directory = cache::directory(&format!("certificates-{:016x}", hasher.finish()), make)?;
+        Ok(Self { directory })
+    }
+
+    /// The authority of every broker's certificate.
+    pub fn authority(&self) -> PathBuf {
+        self.directory.join("ca.pem")
+    }
+
+    /// An authority that has nothing to do with the brokers.
+    pub fn other_authority(&self) -> PathBuf {
+        self.directory.join("other-ca.pem")
+    }
+
+    /// A certificate and its key of a user `CN=client`, which brokers accept and which may do everything.
+    pub fn client(&self) -> (PathBuf, PathBuf) {
+        self.pair("client")
+    }
+
+    /// A certificate and its key that no broker accepts.
+    pub fn stranger(&self) -> (PathBuf, PathBuf) {
+        self.pair("stranger")
+    }
+
+    fn pair(&self, name: &str) -> (PathBuf, PathBuf) {
+        (self.directory.join(format!("{name}.pem")), self.directory.join(format!("{name}-key.pem")))
+    }
+}
+
+fn make(directory: &Path) -> Result<()> {
+    let source = directory.join("Certificates.java");
+    fs::write(&source, MAKER).map_err(Error::io(format!("write {}", source.display())))?;
+    let made = Command::new(&java::toolchain()?.java).arg(&source).arg(directory).stdin(Stdio::null()).output();
+    let made = made.map_err(Error::io("run java"))?;
+    if made.status.success() {
+        return Ok(());
+    }
+    let output = [made.stdout, made.stderr].concat();
+    let output = String::from_utf8_lossy(&output).into_owned();
+    Err(Error::Program { command: "java Certificates.java".to_owned(), output })
+}
+
+/// Lines for a broker's configuration that come after those of its plain listeners, `plain`.
+pub(crate) fn properties(plain: &str, listeners: &[(Listener, Port)], certificates: &Certificates) -> String {
+    let mut addresses = plain.to_owned();
+    let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+    let mut text = format!(
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+         super.users=User:ANONYMOUS;User:{USER};User:CN=client\n"
+    );
+    // Writing to a String cannot fail.
+    for (listener, port) in listeners {
+        let (name, protocol) = (listener.name(), listener.protocol());
+        let prefix = format!("listener.name.{name}");
+        let _ = write!(addresses, ",{}://127.0.0.1:{}", name.to_uppercase(), port.number());
+        let _ = write!(protocols, ",{}:{protocol}", name.to_uppercase());
+        if let Some(certificate) = listener.certificate() {
+            let (store, authority) =
+                (certificates.directory.join(format!("{certificate}-store.pem")), certificates.authority());
+            let _ = writeln!(
+                text,
+                "{prefix}.ssl.keystore.type=PEM\n{prefix}.ssl.keystore.location={}\n{prefix}.ssl.truststore.type=PEM\n\
+                 {prefix}.ssl.truststore.location={}",
+                store.display(),
+                authority.display()
+            );
+        }
+        if *listener == Listener::MutualSsl {
+            let _ = writeln!(text, "{prefix}.ssl.client.auth=required");
+        }
+        let _ = writeln!(text, "{prefix}.sasl.enabled.mechanisms={}", listener.mechanisms().join(","));
+        for mechanism in listener.mechanisms() {
+            let module = match *mechanism {
+                "PLAIN" => format!("plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\""),
+                _ => "scram.ScramLoginModule required".to_owned(),
+            };
+            let _ = writeln!(
+                text,
+                "{prefix}.{}.sasl.jaas.config=org.apache.kafka.common.security.{module};",
+                mechanism.to_lowercase()
+            );
+        }
+        if *listener == Listener::SaslBrief {
+            let _ = writeln!(text, "{prefix}.connections.max.reauth.ms={BRIEF_MS}");
+        }
+    }
+    let _ = writeln!(text, "listeners={addresses}\nlistener.security.protocol.map={protocols}");
+    text
+}
