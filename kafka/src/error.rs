@@ -255,8 +255,8 @@ impl std::error::Error for Error {
             Self::Resolve { source, .. }
             | Self::Connect { source, .. }
             | Self::Handshake { source, .. }
-            | Self::Disconnected { source, .. } => Some(source),
-            Self::Thread(source) => Some(source),
+            | Self::Disconnected { source, .. }
+            | Self::Thread(source) => Some(source),
             Self::RetriesExhausted { source, .. } => Some(source),
             Self::Tls { .. }
             | Self::Sasl { .. }

@@ -413,3 +413,40 @@ fn authentication_is_repeated_in_time_while_the_service_runs() {
     assert_eq!(place.log().iter().find(of_a_connection), None);
     assert_no_secret(&place);
 }
+
+#[test]
+fn a_secure_broker_that_stands_still_or_is_restarted_is_ridden_out() {
+    let cluster = Cluster::builder(testkit::NEWEST).secure().start().unwrap();
+    let kafka = cluster.client().unwrap();
+    let topic = unique("away");
+    kafka.create_topic(&topic, 1, &[]).unwrap();
+    let produce = |number: i64| {
+        let value = format!(r#"{{"event_id":"opp_{number}","name":"number {number}","stage":"won"}}"#);
+        kafka.produce(&topic, &ProduceOptions::default(), [Record::value(value).partition(0)]).unwrap();
+    };
+    let servers = cluster.bootstrap_servers_of(Listener::SaslSsl);
+    let mut place = Place::new(&servers, &topic);
+    let ca = text(&Certificates::get().unwrap().authority());
+    for (variable, value) in sasl("SASL_SSL", "PLAIN", USER, PASSWORD) {
+        place.set(variable, value);
+    }
+    place.set("KAFKA_SSL_CA_LOCATION", &ca);
+    let mut service = place.start(&["run"]);
+    produce(0);
+    place.wait_for("the first event", |place| place.stored() == 1);
+    let node = cluster.node(1).unwrap();
+    node.pause().unwrap();
+    place.wait_warning(0, &[&servers, "has not answered"]);
+    node.resume().unwrap();
+    produce(1);
+    place.wait_for("the second event", |place| place.stored() == 2);
+    node.stop().unwrap();
+    place.wait_warning(0, &[&servers, "trying again"]);
+    node.start().unwrap();
+    produce(2);
+    place.wait_for("the third event", |place| place.stored() == 3);
+    service.signal("TERM");
+    service.ends_with(0);
+    place.assert_clean();
+    assert_no_secret(&place);
+}

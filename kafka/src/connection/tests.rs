@@ -1,5 +1,7 @@
 //! A connection against peers that misbehave on purpose, over real sockets.
 
+mod sasl;
+
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
@@ -37,12 +39,18 @@ fn settings(request_timeout: Duration) -> ConnectionSettings {
 struct Peer(TcpStream);
 
 impl Peer {
-    /// The next request's number, version and correlation id; `None` after the last one.
-    fn request(&mut self) -> Option<(i16, i16, i32)> {
+    /// The next request; `None` after the last one.
+    fn receive(&mut self) -> Option<Vec<u8>> {
         let mut length = [0; 4];
         self.0.read_exact(&mut length).ok()?;
         let mut request = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
         self.0.read_exact(&mut request).ok()?;
+        Some(request)
+    }
+
+    /// The next request's number, version and correlation id; `None` after the last one.
+    fn request(&mut self) -> Option<(i16, i16, i32)> {
+        let request = self.receive()?;
         let short = |at: usize| i16::from_be_bytes(request[at..at + 2].try_into().unwrap());
         Some((short(0), short(2), i32::from_be_bytes(request[4..8].try_into().unwrap())))
     }

@@ -2,7 +2,7 @@
 //! [RFC 7677](https://www.rfc-editor.org/rfc/rfc7677) for SHA-256): both sides prove that they know the password, and neither
 //! sends it. The cryptography is a library's; knows nothing of connections.
 //!
-//! Names and passwords are taken as they are, in UTF-8, without the SASLprep of the RFC: so do Kafka's tools, brokers and clients
+//! Names and passwords are taken as they are, in UTF-8, not prepared as the RFC has it: so do Kafka's tools, brokers and clients
 //! (`ScramFormatter.normalize`), and another form would be another password to them.
 
 #[cfg(test)]

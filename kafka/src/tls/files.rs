@@ -136,7 +136,7 @@ pub(super) fn identity_of(client: &ClientCertificate) -> Result<Identity, TlsErr
 }
 
 /// Why a certificate and its key, each well-formed PEM, are of no use together.
-pub(super) fn refused_identity(client: &ClientCertificate, error: rustls::Error) -> TlsError {
+pub(super) fn refused_identity(client: &ClientCertificate, error: &rustls::Error) -> TlsError {
     match error {
         rustls::Error::InconsistentKeys(_) => unfit(TlsFile::Key, &client.key, "is the key of another certificate"),
         rustls::Error::InvalidCertificate(_) => {
@@ -164,7 +164,7 @@ fn certificates(file: TlsFile, path: &Path) -> Result<Vec<CertificateDer<'static
     Ok(certificates)
 }
 
-fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+pub(super) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let pem = read(TlsFile::Key, path)?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
         let has = |text: &str| pem.windows(text.len()).any(|window| window == text.as_bytes());

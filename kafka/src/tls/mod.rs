@@ -48,7 +48,7 @@ impl Tls {
             None => builder.with_no_client_auth(),
             Some(client) => {
                 let (chain, key) = files::identity_of(client)?;
-                builder.with_client_auth_cert(chain, key).map_err(|error| files::refused_identity(client, error))?
+                builder.with_client_auth_cert(chain, key).map_err(|error| files::refused_identity(client, &error))?
             }
         };
         // Connections are few and long: each checks the broker's certificate anew.

@@ -1,1 +1,97 @@
-//! TLS set up from files that are not what they should be.
+//! Files that are not what they should be, and what errors of TLS mean. Real certificates are in the tests with brokers.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription, CertificateError};
+
+use super::*;
+
+/// What is wrong with authorities, or with a key, in a file of this text.
+fn problem(name: &str, text: &str, load: impl FnOnce(PathBuf) -> TlsError) -> String {
+    let path = std::env::temp_dir().join(format!("kafka-tls-{}-{name}.pem", std::process::id()));
+    fs::write(&path, text).unwrap();
+    let error = load(path.clone());
+    fs::remove_file(&path).unwrap();
+    error.to_string().replace(&path.display().to_string(), "FILE")
+}
+
+fn authorities(path: PathBuf) -> TlsError {
+    Tls::load(&TlsFiles { authorities: Some(path), client: None }).unwrap_err()
+}
+
+#[test]
+fn files_of_authorities_that_hold_none() {
+    let check = |name, text: &str, expected| assert_eq!(problem(name, text, authorities), expected, "{name}");
+    let none = "'FILE' has no certificate in PEM form (-----BEGIN CERTIFICATE-----)";
+    check("empty", "", none);
+    check("der", "\u{1}\u{2}\u{3}", none);
+    check("other", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", none);
+    let malformed = "'FILE' is not a well-formed PEM file";
+    check("cut", "-----BEGIN CERTIFICATE-----\nAAAA\n", malformed);
+    check("letters", "-----BEGIN CERTIFICATE-----\n%%%%\n-----END CERTIFICATE-----\n", malformed);
+    check(
+        "damaged",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        "'FILE' has a certificate that is damaged or cannot be an authority's",
+    );
+    check("large", &"x".repeat((4 << 20) + 1), "'FILE' is too large for a PEM file of certificates");
+    let missing = authorities(PathBuf::from("/nowhere"));
+    assert!(matches!(missing, TlsError::Unreadable { file: TlsFile::Authorities, .. }), "{missing}");
+}
+
+#[test]
+fn files_of_keys_that_hold_none() {
+    let check = |name, text: &str, expected: &str| {
+        let key = |path: PathBuf| files::key(&path).unwrap_err();
+        let found = problem(name, text, key);
+        assert!(found.contains(expected) && !found.contains("SECRET"), "{name}: {found}");
+    };
+    check("no-key", "SECRET", "has no private key in PEM form");
+    check("cut-key", "-----BEGIN PRIVATE KEY-----\nSECRET\n", "not a well-formed PEM file");
+    check(
+        "letters-key",
+        "-----BEGIN PRIVATE KEY-----\n%SECRET\n-----END PRIVATE KEY-----\n",
+        "not a well-formed PEM file",
+    );
+    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nSECRET\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    check("encrypted-key", encrypted, "protected by a password");
+    let encrypted =
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nSECRET\n-----END RSA PRIVATE KEY-----\n";
+    check("old-encrypted-key", encrypted, "protected by a password");
+}
+
+#[test]
+fn what_errors_of_tls_mean() {
+    let fault = |error: rustls::Error, shows| TlsFault::of(&io::Error::new(io::ErrorKind::InvalidData, error), shows);
+    let certificate = |error| fault(rustls::Error::InvalidCertificate(error), false).unwrap().to_string();
+    let at = |days: u64| UnixTime::since_unix_epoch(Duration::from_secs(days * 24 * 3600));
+    let expired = |now, end| certificate(CertificateError::ExpiredContext { time: at(now), not_after: at(end) });
+    assert_eq!(expired(100, 97), "its certificate expired 3 days ago");
+    assert_eq!(expired(100, 99), "its certificate expired 24 hours ago");
+    assert_eq!(expired(100, 100), "its certificate expired less than an hour ago");
+    let named = |presented: &[&str]| {
+        certificate(CertificateError::NotValidForNameContext {
+            expected: ServerName::try_from("broker").unwrap(),
+            presented: presented.iter().map(|name| (*name).to_owned()).collect(),
+        })
+    };
+    let for_another = "its certificate is for another host: it names ";
+    assert_eq!(named(&["DnsName(\"a.example\")", "IpAddress(10.0.0.1)"]), format!("{for_another}a.example, 10.0.0.1"));
+    assert_eq!(named(&[]), "its certificate names no host (only subject alternative names count)");
+    assert_eq!(named(&["a"; 1000]), format!("{for_another}{}", ["a"; 10].join(", ")));
+    assert!(certificate(CertificateError::Revoked).starts_with("its certificate cannot be accepted"));
+
+    let alert = |alert, shows| fault(rustls::Error::AlertReceived(alert), shows);
+    assert_eq!(alert(AlertDescription::CertificateRequired, false), Some(TlsFault::CertificateDemanded));
+    assert_eq!(alert(AlertDescription::BadCertificate, false), Some(TlsFault::CertificateDemanded));
+    assert!(matches!(alert(AlertDescription::UnknownCA, true), Some(TlsFault::CertificateRefused(_))));
+    assert!(matches!(alert(AlertDescription::ProtocolVersion, true), Some(TlsFault::NothingShared(_))));
+    // These may pass: a broker that goes down, bytes that were damaged on their way.
+    assert_eq!(alert(AlertDescription::InternalError, true), None);
+    assert_eq!(fault(rustls::Error::DecryptError, true), None);
+    assert_eq!(TlsFault::of(&io::ErrorKind::UnexpectedEof.into(), true), None);
+}

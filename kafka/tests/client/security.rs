@@ -32,26 +32,38 @@ fn secure(version: &str) -> &'static Cluster {
 }
 
 /// Whom we trust and what we show, as the tests vary it.
-fn tls(change: impl FnOnce(&Certificates, &mut TlsFiles)) -> Option<Tls> {
+fn tls(change: impl FnOnce(&Certificates, &mut TlsFiles)) -> Tls {
     let certificates = Certificates::get().unwrap();
     let mut files = TlsFiles { authorities: Some(certificates.authority()), client: None };
     change(&certificates, &mut files);
-    Some(Tls::load(&files).unwrap())
+    Tls::load(&files).unwrap()
 }
 
-fn trusting() -> Option<Tls> {
+fn trusting() -> Tls {
     tls(|_, _| {})
 }
 
-fn showing(pair: fn(&Certificates) -> (std::path::PathBuf, std::path::PathBuf)) -> Option<Tls> {
+fn showing(pair: fn(&Certificates) -> (std::path::PathBuf, std::path::PathBuf)) -> Tls {
     tls(|certificates, files| {
         let (certificate, key) = pair(certificates);
         files.client = Some(ClientCertificate { certificate, key });
     })
 }
 
-fn sasl(mechanism: SaslMechanism, username: &str, password: &str) -> Option<Sasl> {
-    Some(Sasl { mechanism, username: username.to_owned(), password: Secret::new(password) })
+fn sasl(mechanism: SaslMechanism, username: &str, password: &str) -> Sasl {
+    Sasl { mechanism, username: username.to_owned(), password: Secret::new(password) }
+}
+
+fn ssl(tls: Tls) -> Security {
+    Security { tls: Some(tls), sasl: None }
+}
+
+fn sasl_plaintext(sasl: Sasl) -> Security {
+    Security { tls: None, sasl: Some(sasl) }
+}
+
+fn sasl_ssl(sasl: Sasl) -> Security {
+    Security { tls: Some(trusting()), sasl: Some(sasl) }
 }
 
 fn client(servers: &str, security: Security) -> Client {
@@ -90,15 +102,15 @@ fn records_are_read_by_every_way_in() {
             assert_eq!(reader.records[&at].len(), 50, "{listener:?}");
             assert!(reader.retried.is_empty(), "{listener:?}: {:?}", reader.retried);
         };
-        check(Listener::Ssl, Security { tls: trusting(), sasl: None });
-        check(Listener::MutualSsl, Security { tls: showing(Certificates::client), sasl: None });
+        check(Listener::Ssl, ssl(trusting()));
+        check(Listener::MutualSsl, ssl(showing(Certificates::client)));
         // A certificate that nobody asks for.
-        check(Listener::Ssl, Security { tls: showing(Certificates::client), sasl: None });
+        check(Listener::Ssl, ssl(showing(Certificates::client)));
         for mechanism in [Plain, ScramSha256] {
-            check(Listener::SaslPlaintext, Security { tls: None, sasl: sasl(mechanism, USER, PASSWORD) });
+            check(Listener::SaslPlaintext, sasl_plaintext(sasl(mechanism, USER, PASSWORD)));
         }
         for mechanism in [Plain, ScramSha256, ScramSha512] {
-            check(Listener::SaslSsl, Security { tls: trusting(), sasl: sasl(mechanism, USER, PASSWORD) });
+            check(Listener::SaslSsl, sasl_ssl(sasl(mechanism, USER, PASSWORD)));
         }
     });
 }
@@ -108,10 +120,10 @@ fn a_host_is_believed_by_its_name_and_by_its_address() {
     let cluster = secure(testkit::NEWEST);
     let by_address = cluster.bootstrap_servers_of(Listener::Ssl);
     for servers in [by_address.clone(), by_address.replace("127.0.0.1", "localhost")] {
-        client(&servers, Security { tls: trusting(), sasl: None }).metadata(vec![]).unwrap();
+        client(&servers, ssl(trusting())).metadata(vec![]).unwrap();
     }
     // 127.0.0.2 reaches the same broker, but stands in no certificate.
-    let error = failure(&by_address.replace("127.0.0.1", "127.0.0.2"), Security { tls: trusting(), sasl: None });
+    let error = failure(&by_address.replace("127.0.0.1", "127.0.0.2"), ssl(trusting()));
     assert!(matches!(error, Error::Tls { .. } | Error::Connect { .. }), "{error}");
 }
 
@@ -119,7 +131,7 @@ fn a_host_is_believed_by_its_name_and_by_its_address() {
 fn every_fault_of_a_certificate_is_told_apart() {
     on_each_version(|cluster| {
         let check = |listener, tls, expected: fn(&TlsFault) -> bool, text: &str| {
-            let error = failure(&cluster.bootstrap_servers_of(listener), Security { tls, sasl: None });
+            let error = failure(&cluster.bootstrap_servers_of(listener), ssl(tls));
             assert!(!error.is_retriable() && error.to_string().contains(text), "{listener:?}: {error}");
             let Error::Tls { fault, .. } = error else { panic!("{error:?}") };
             assert!(expected(&fault), "{fault:?}");
@@ -157,8 +169,8 @@ fn every_fault_of_a_certificate_is_told_apart() {
 #[test]
 fn every_fault_of_an_authentication_is_told_apart() {
     on_each_version(|cluster| {
-        let check = |listener, tls, sasl, text: &str| {
-            let error = failure(&cluster.bootstrap_servers_of(listener), Security { tls, sasl });
+        let check = |listener, security, text: &str| {
+            let error = failure(&cluster.bootstrap_servers_of(listener), security);
             assert!(!error.is_retriable() && error.to_string().contains(text), "{listener:?}: {error}");
             assert!(!format!("{error} {error:?}").contains("wrong-password"), "{error:?}");
             let Error::Sasl { fault, .. } = error else { panic!("{error:?}") };
@@ -168,21 +180,20 @@ fn every_fault_of_an_authentication_is_told_apart() {
             for user in [USER, "nobody"] {
                 let wrong = sasl(mechanism, user, "wrong-password");
                 let text = format!("it refused user '{user}' by {mechanism}, saying 'Authentication failed");
-                let fault = check(Listener::SaslSsl, trusting(), wrong, &text);
+                let fault = check(Listener::SaslSsl, sasl_ssl(wrong), &text);
                 assert!(matches!(fault, SaslFault::Refused { .. }), "{fault:?}");
             }
         }
         let right = |mechanism| sasl(mechanism, USER, PASSWORD);
         let fault = check(
             Listener::SaslPlaintext,
-            None,
-            right(ScramSha512),
+            sasl_plaintext(right(ScramSha512)),
             "does not offer the mechanism SCRAM-SHA-512 on this port, but ",
         );
         let SaslFault::Mechanism { ours: ScramSha512, mut theirs } = fault else { panic!("{fault:?}") };
         theirs.sort();
         assert_eq!(theirs, ["PLAIN", "SCRAM-SHA-256"]);
-        let fault = check(Listener::Ssl, trusting(), right(Plain), "authenticates nobody by SASL on this port");
+        let fault = check(Listener::Ssl, sasl_ssl(right(Plain)), "authenticates nobody by SASL on this port");
         assert_eq!(fault, SaslFault::NotHere);
     });
 }
@@ -196,11 +207,11 @@ fn the_wrong_port_is_told_and_tried_again() {
             assert!(error.is_retriable() && words.contains(text), "{words}");
         };
         let plain = cluster.bootstrap_servers();
-        check(&plain, Security { tls: trusting(), sasl: None }, "is this its port for TLS?");
-        let ssl = cluster.bootstrap_servers_of(Listener::Ssl);
-        check(&ssl, Security::default(), "its port for plain connections?");
-        let sasl = cluster.bootstrap_servers_of(Listener::SaslPlaintext);
-        check(&sasl, Security::default(), "does this port demand SASL?");
+        check(&plain, ssl(trusting()), "is this its port for TLS?");
+        let encrypted = cluster.bootstrap_servers_of(Listener::Ssl);
+        check(&encrypted, Security::default(), "its port for plain connections?");
+        let authenticated = cluster.bootstrap_servers_of(Listener::SaslPlaintext);
+        check(&authenticated, Security::default(), "does this port demand SASL?");
     });
 }
 
@@ -209,7 +220,7 @@ fn a_name_and_a_password_may_have_any_letters() {
     let cluster = secure(testkit::NEWEST);
     let (name, password) = ("odd=user,name", "pässwörd,=%\u{1f511}");
     let kafka = cluster.client().unwrap();
-    let security = |mechanism| Security { tls: trusting(), sasl: sasl(mechanism, name, password) };
+    let security = |mechanism| sasl_ssl(sasl(mechanism, name, password));
     for mechanism in [ScramSha256, ScramSha512] {
         kafka.set_scram_password(name, &mechanism.to_string(), password).unwrap();
         // The broker learns of it a moment later.
@@ -222,7 +233,7 @@ fn a_name_and_a_password_may_have_any_letters() {
 fn a_refusal_is_neither_hidden_by_a_broker_that_is_away_nor_in_the_way_of_one_that_works() {
     let cluster = secure(testkit::NEWEST);
     let (good, bad) = (cluster.bootstrap_servers_of(Listener::Ssl), cluster.bootstrap_servers_of(Listener::SslExpired));
-    let security = || Security { tls: trusting(), sasl: None };
+    let security = || ssl(trusting());
     // Port 1 (tcpmux) has been out of use for decades.
     for servers in [format!("{bad},127.0.0.1:1"), format!("127.0.0.1:1,{bad}")] {
         let error = failure(&servers, security());
@@ -254,7 +265,7 @@ fn authentication_is_repeated_on_the_same_connections_while_records_flow_and_whi
         let topic = unique("brief");
         cluster.client().unwrap().create_topic(&topic, 1, &[]).unwrap();
         let at = TopicPartition::new(topic.as_str(), 0);
-        let security = Security { tls: trusting(), sasl: sasl(ScramSha256, USER, PASSWORD) };
+        let security = sasl_ssl(sasl(ScramSha256, USER, PASSWORD));
         // Metadata seldom, so that the connection of the control thread lies idle beyond the lifetime in between.
         let lifetime = Duration::from_millis(BRIEF_MS.into());
         let idle = builder(cluster, Listener::SaslBrief, &topic, security).with_metadata_max_age(lifetime * 2);
@@ -290,7 +301,7 @@ fn a_password_that_was_changed_meanwhile_ends_the_consumer() {
     for (resource, name) in [("TOPIC", &*topic), ("GROUP", "*")] {
         kafka.allow(&user, "READ", resource, name).unwrap();
     }
-    let security = Security { tls: trusting(), sasl: sasl(ScramSha256, &user, "old-password") };
+    let security = sasl_ssl(sasl(ScramSha256, &user, "old-password"));
     let mut client = client(&cluster.bootstrap_servers_of(Listener::SaslBrief), security.clone());
     crate::support::wait_for("the new user", || client.metadata(vec![topic.as_str().into()]).ok());
     let mut reader = Reader::new(builder(cluster, Listener::SaslBrief, &topic, security));
@@ -303,7 +314,7 @@ fn a_password_that_was_changed_meanwhile_ends_the_consumer() {
 
 #[test]
 fn nothing_that_can_be_printed_shows_a_secret() {
-    let security = Security { tls: showing(Certificates::client), sasl: sasl(Plain, "alice", "hush") };
+    let security = Security { tls: Some(showing(Certificates::client)), sasl: Some(sasl(Plain, "alice", "hush")) };
     let address = Address { host: "localhost".to_owned(), port: 1 };
     let builder = Consumer::from_hosts(vec![address]).with_security(security.clone());
     let settings = ConnectionSettings { security: security.clone(), ..ConnectionSettings::default() };
