@@ -4,6 +4,7 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.NoSuchElementException;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
@@ -221,7 +222,19 @@ final class Administration {
             List<TopicPartitionInfo> known = description.partitions();
             return known.size() == partitions && known.stream().allMatch(partition -> partition.leader() != null);
         }));
-        listOffsets(topic, "end");
+        await("an answer of every leader of " + topic, () -> {
+            try {
+                return Optional.of(listOffsets(topic, "end"));
+            } catch (NoSuchElementException exception) {
+                // Of several nodes, the one that is asked now may not have heard of the topic yet.
+                return Optional.empty();
+            } catch (ExecutionException exception) {
+                if (exception.getCause() instanceof UnknownTopicOrPartitionException) {
+                    return Optional.empty();
+                }
+                throw exception;
+            }
+        });
         return ready;
     }
 
