@@ -3,6 +3,8 @@
 #     docker build -t enterprise-consumer .
 #     docker run -e KAFKA_BOOTSTRAP_SERVERS=broker:9092 -v data:/data -v logs:/logs enterprise-consumer
 #
+# There are no certificates of authorities in it: for TLS, mount a PEM file with them and name it in KAFKA_SSL_CA_LOCATION.
+#
 # On x86-64 and on arm64, for the machine that builds. Neither cache mounts nor TARGETARCH, so that the classic builder
 # builds it as well as BuildKit.
 
@@ -10,7 +12,7 @@
 ARG BUILDER_IMAGE=rust:1.95-bookworm
 
 FROM ${BUILDER_IMAGE} AS builder
-# musl-tools: SQLite is C and is compiled against musl's headers.
+# musl-tools: SQLite and parts of ring are C and are compiled against musl's headers.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends musl-tools \
     && rm -rf /var/lib/apt/lists/* \

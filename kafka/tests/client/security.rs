@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::fs;
+use std::net::TcpListener;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -213,6 +214,17 @@ fn the_wrong_port_is_told_and_tried_again() {
         let authenticated = cluster.bootstrap_servers_of(Listener::SaslPlaintext);
         check(&authenticated, Security::default(), "does this port demand SASL?");
     });
+}
+
+#[test]
+fn a_tls_handshake_that_nobody_answers_keeps_to_the_connect_timeout() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let servers = addresses(&silent.local_addr().unwrap().to_string());
+    let connect_timeout = Duration::from_millis(100);
+    let settings = ConnectionSettings { security: ssl(trusting()), connect_timeout, ..ConnectionSettings::default() };
+    let error = Client::new(servers, settings).metadata(vec![]).unwrap_err();
+    let Error::TimedOut { request: "the TLS handshake", waited, .. } = error else { panic!("{error:?}") };
+    assert_eq!(waited, connect_timeout);
 }
 
 #[test]
