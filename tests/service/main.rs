@@ -10,6 +10,7 @@ mod groups;
 mod hostile;
 mod payloads;
 mod security;
+mod security_refused;
 mod settings;
 mod signals;
 mod start_loss;

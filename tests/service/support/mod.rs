@@ -8,4 +8,5 @@ pub mod events;
 pub mod fake_broker;
 pub mod load;
 pub mod scene;
+pub mod secure;
 pub mod union;
