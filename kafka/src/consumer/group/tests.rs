@@ -1,9 +1,12 @@
 //! The life of a member, with a protocol whose answers are made up: what is told, what is asked, what is waited for.
 
 use std::collections::VecDeque;
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use super::*;
+use crate::error::ErrorCode;
 
 /// What the protocol says next, and what it has been asked so far.
 #[derive(Clone, Default)]

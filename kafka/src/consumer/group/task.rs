@@ -1,0 +1,257 @@
+//! A member's life, on its thread: joins, gives signs of life, tells what happened, asks and waits for answers. Must not know what
+//! the requests of its protocol are.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use super::{Beat, Divided, Division, Handover, News, Order, Protocol};
+use crate::backoff::RetryPolicy;
+use crate::client::Client;
+use crate::consumer::Answer;
+use crate::consumer::pause::{Pause, after};
+use crate::error::{Error, ErrorCode};
+use crate::types::TopicPartition;
+
+/// Time to the first sign of life after a division; it doubles from there to what the protocol takes. One division is often followed by
+/// another, in which somebody gets what somebody else has given up; and a member hears of it with its next sign of life only.
+const FIRST_BEAT: Duration = Duration::from_millis(100);
+
+/// Why the thread ends.
+enum End {
+    /// It was told to leave.
+    Leave,
+    /// The consumer is gone.
+    Dropped,
+    /// It is of no use.
+    Failed(Error),
+}
+
+/// What ended a time of waiting.
+enum Heard {
+    /// The answer that was waited for.
+    Answer,
+    /// We have to join again.
+    Rebalance,
+    Divided(Divided),
+}
+
+/// What the thread has.
+pub(super) struct Task {
+    client: Client,
+    protocol: Box<dyn Protocol>,
+    orders: Receiver<Order>,
+    news: Sender<Answer>,
+    pause: Pause,
+    /// What we have and have not given up.
+    owned: BTreeSet<TopicPartition>,
+    /// How many questions the consumer has been asked: the number of the last one.
+    questions: u64,
+    /// The question that has to be answered before we join again.
+    unanswered: Option<u64>,
+    beat_at: Instant,
+    /// Time between the last sign of life and the next one.
+    beat_gap: Duration,
+}
+
+impl Task {
+    pub(super) fn new(
+        client: Client,
+        protocol: Box<dyn Protocol>,
+        retry: RetryPolicy,
+        orders: Receiver<Order>,
+        news: Sender<Answer>,
+    ) -> Self {
+        Self {
+            client,
+            protocol,
+            orders,
+            news,
+            pause: Pause::new(retry),
+            owned: BTreeSet::new(),
+            questions: 0,
+            unanswered: None,
+            beat_at: Instant::now(),
+            beat_gap: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        let Err(end) = self.live();
+        match end {
+            End::Leave => {
+                if let Err(error) = self.protocol.leave(&mut self.client) {
+                    log::debug!("the group was not left in order, and waits until the session times out: {error}");
+                }
+                self.tell(News::Left);
+            }
+            End::Dropped => {}
+            End::Failed(error) => self.tell(News::Failed(error)),
+        }
+    }
+
+    fn live(&mut self) -> Result<Infallible, End> {
+        loop {
+            self.prepare()?;
+            let divided = self.join()?;
+            let mut stays = self.take(divided)?;
+            while stays {
+                stays = match self.beat_until(None)? {
+                    Heard::Divided(divided) => self.take(divided)?,
+                    Heard::Answer | Heard::Rebalance => false,
+                };
+            }
+        }
+    }
+
+    /// Before we join again: what we have may be gone right after, so the user finishes with it first.
+    fn prepare(&mut self) -> Result<(), End> {
+        if let Some(question) = self.unanswered.take() {
+            while self.wait(after(Instant::now(), Duration::MAX))? != Some(Order::Done(question)) {}
+        }
+        if self.protocol.divides_by_joining() && !self.owned.is_empty() {
+            let question = self.next_question();
+            self.tell(News::Rebalancing(question));
+            self.beat_until(Some(question))?;
+        }
+        Ok(())
+    }
+
+    fn join(&mut self) -> Result<Divided, End> {
+        loop {
+            match self.protocol.join(&mut self.client, &self.owned) {
+                Ok(divided) => {
+                    self.pause.succeeded();
+                    return Ok(divided);
+                }
+                // The group has changed again before it was divided.
+                Err(Error::Broker { code: ErrorCode::REBALANCE_IN_PROGRESS, .. }) => drop(self.wait(Instant::now())?),
+                Err(error) => {
+                    if self.failed(error)? {
+                        self.prepare()?;
+                    }
+                    while let Some(until) = self.pause.until().filter(|until| *until > Instant::now()) {
+                        self.wait(until)?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the consumer what is ours, and waits until what is not has been given up. False: we have to join again.
+    fn take(&mut self, divided: Divided) -> Result<bool, End> {
+        self.beat_gap = FIRST_BEAT;
+        self.next_beat_in(self.beat_gap);
+        let gives_up = !self.owned.is_subset(&divided.partitions);
+        let question = self.next_question();
+        let handover = if divided.in_turn { Handover::InTurn(question) } else { Handover::Gone };
+        let partitions = divided.partitions.clone();
+        self.tell(News::Divided(Division { member: self.protocol.member(), partitions, handover }));
+        if !(divided.in_turn && gives_up) {
+            self.owned = divided.partitions;
+            return Ok(true);
+        }
+        match self.beat_until(Some(question))? {
+            Heard::Answer => self.owned = divided.partitions,
+            Heard::Rebalance => return Ok(false),
+            Heard::Divided(newer) => {
+                self.owned = divided.partitions;
+                return self.take(newer);
+            }
+        }
+        // Whoever waits for it shall have it soon.
+        self.next_beat_in(Duration::ZERO);
+        Ok(!self.protocol.divides_by_joining())
+    }
+
+    /// Gives signs of life until the question is answered, or, without one, until something changes. A change amid a question
+    /// waits for the answer; that we are no longer a member ends it.
+    fn beat_until(&mut self, question: Option<u64>) -> Result<Heard, End> {
+        let mut changed = None;
+        loop {
+            if let Some(order) = self.wait(self.beat_at)? {
+                if question.is_some_and(|question| order == Order::Done(question)) {
+                    return Ok(changed.map_or(Heard::Answer, Heard::Divided));
+                }
+                continue;
+            }
+            match self.protocol.beat(&mut self.client, &self.owned) {
+                Ok(beat) => {
+                    self.pause.succeeded();
+                    self.beat_gap = (self.beat_gap * 2).min(self.protocol.interval());
+                    self.next_beat_in(self.beat_gap);
+                    match beat {
+                        Beat::Divided(divided) if question.is_some() => changed = Some(divided),
+                        Beat::Divided(divided) => return Ok(Heard::Divided(divided)),
+                        Beat::Rebalance if question.is_none() => return Ok(Heard::Rebalance),
+                        Beat::Steady | Beat::Rebalance => {}
+                    }
+                }
+                Err(error) => {
+                    if self.failed(error)? {
+                        return Ok(Heard::Rebalance);
+                    }
+                    self.beat_at = self.pause.until().unwrap_or(self.beat_at);
+                }
+            }
+        }
+    }
+
+    /// Says what failed, and makes the next attempt wait. True: we are no longer a member.
+    fn failed(&mut self, error: Error) -> Result<bool, End> {
+        let is_lost = is_lost(&error);
+        if is_lost {
+            self.protocol.forget();
+            if !self.owned.is_empty() {
+                self.owned.clear();
+                let question = self.next_question();
+                self.unanswered = Some(question);
+                self.tell(News::Lost(question));
+            }
+        }
+        let now = Instant::now();
+        // To join again is the cure.
+        let failed = if is_lost { self.pause.again(error, now) } else { self.pause.failed(error, now) };
+        self.tell(News::Retrying(failed.map_err(End::Failed)?));
+        Ok(is_lost)
+    }
+
+    /// Waits for an order until then; told to leave, it ends.
+    fn wait(&self, until: Instant) -> Result<Option<Order>, End> {
+        match self.orders.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(Order::Leave) => Err(End::Leave),
+            Ok(order) => Ok(Some(order)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(End::Dropped),
+        }
+    }
+
+    fn next_question(&mut self) -> u64 {
+        self.questions += 1;
+        self.questions
+    }
+
+    fn next_beat_in(&mut self, wait: Duration) {
+        self.beat_at = after(Instant::now(), wait);
+    }
+
+    fn tell(&self, news: News) {
+        // Nobody listens any more once the consumer is dropped, which ends the next wait.
+        let _ = self.news.send(Answer::Group(news));
+    }
+}
+
+/// Whether the coordinator does not know us any more as who we are: it has given us up, or has never heard of us.
+fn is_lost(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Broker {
+            code: ErrorCode::UNKNOWN_MEMBER_ID
+                | ErrorCode::ILLEGAL_GENERATION
+                | ErrorCode::FENCED_MEMBER_EPOCH
+                | ErrorCode::GROUP_ID_NOT_FOUND,
+            ..
+        }
+    )
+}
