@@ -30,6 +30,8 @@ pub enum Listener {
     Ssl,
     /// The same; clients must show a certificate, whose subject is then the user.
     MutualSsl,
+    /// The same by TLS 1.2, which tells within the handshake what 1.3 tells after it.
+    MutualSsl12,
     /// TLS, with a certificate for another host.
     SslElsewhere,
     /// TLS, with a certificate that has expired.
@@ -46,9 +48,10 @@ pub enum Listener {
 
 impl Listener {
     /// Each of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ssl,
         Self::MutualSsl,
+        Self::MutualSsl12,
         Self::SslElsewhere,
         Self::SslExpired,
         Self::SslEarly,
@@ -62,6 +65,7 @@ impl Listener {
         match self {
             Self::Ssl => "ssl",
             Self::MutualSsl => "mutual",
+            Self::MutualSsl12 => "mutual12",
             Self::SslElsewhere => "elsewhere",
             Self::SslExpired => "expired",
             Self::SslEarly => "early",
@@ -73,16 +77,16 @@ impl Listener {
 
     fn protocol(self) -> &'static str {
         match self {
-            Self::Ssl | Self::MutualSsl | Self::SslElsewhere | Self::SslExpired | Self::SslEarly => "SSL",
             Self::SaslPlaintext => "SASL_PLAINTEXT",
             Self::SaslSsl | Self::SaslBrief => "SASL_SSL",
+            _ => "SSL",
         }
     }
 
     /// The certificate that it shows, by its name among those of [`MAKER`].
     fn certificate(self) -> Option<&'static str> {
         match self {
-            Self::Ssl | Self::MutualSsl | Self::SaslSsl | Self::SaslBrief => Some("broker"),
+            Self::Ssl | Self::MutualSsl | Self::MutualSsl12 | Self::SaslSsl | Self::SaslBrief => Some("broker"),
             Self::SslElsewhere => Some("elsewhere"),
             Self::SslExpired => Some("expired"),
             Self::SslEarly => Some("early"),
@@ -178,8 +182,11 @@ pub(crate) fn properties(plain: &str, listeners: &[(Listener, Port)], certificat
                 authority.display()
             );
         }
-        if *listener == Listener::MutualSsl {
+        if matches!(listener, Listener::MutualSsl | Listener::MutualSsl12) {
             let _ = writeln!(text, "{prefix}.ssl.client.auth=required");
+        }
+        if *listener == Listener::MutualSsl12 {
+            let _ = writeln!(text, "{prefix}.ssl.enabled.protocols=TLSv1.2");
         }
         let _ = writeln!(text, "{prefix}.sasl.enabled.mechanisms={}", listener.mechanisms().join(","));
         for mechanism in listener.mechanisms() {

@@ -154,10 +154,9 @@ pub(super) fn refused_identity(client: &ClientCertificate, error: &rustls::Error
 
 fn certificates(file: TlsFile, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let pem = read(file, path)?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|error| {
-        log::debug!("{}: {error}", path.display());
-        unfit(file, path, "is not a well-formed PEM file")
-    })?;
+    // The library's own error may quote a line, which in a file of another kind may be a key.
+    let malformed = |_| unfit(file, path, "is not a well-formed PEM file");
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(malformed)?;
     if certificates.is_empty() {
         return Err(unfit(file, path, "has no certificate in PEM form (-----BEGIN CERTIFICATE-----)"));
     }

@@ -57,6 +57,7 @@ fn files_of_keys_that_hold_none() {
         "-----BEGIN PRIVATE KEY-----\n%SECRET\n-----END PRIVATE KEY-----\n",
         "not a well-formed PEM file",
     );
+    check("one-line-key", "-----BEGIN PRIVATE KEY SECRET -----END PRIVATE KEY-----\n", "not a well-formed PEM file");
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nSECRET\n-----END ENCRYPTED PRIVATE KEY-----\n";
     check("encrypted-key", encrypted, "protected by a password");
     let encrypted =

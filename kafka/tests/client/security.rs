@@ -105,6 +105,7 @@ fn records_are_read_by_every_way_in() {
         };
         check(Listener::Ssl, ssl(trusting()));
         check(Listener::MutualSsl, ssl(showing(Certificates::client)));
+        check(Listener::MutualSsl12, ssl(showing(Certificates::client)));
         // A certificate that nobody asks for.
         check(Listener::Ssl, ssl(showing(Certificates::client)));
         for mechanism in [Plain, ScramSha256] {
@@ -152,18 +153,20 @@ fn every_fault_of_a_certificate_is_told_apart() {
             |fault| matches!(fault, TlsFault::NotYetValid { .. }),
             "not valid before",
         );
-        check(
-            Listener::MutualSsl,
-            trusting(),
-            |fault| *fault == TlsFault::CertificateDemanded,
-            "demands a client certificate",
-        );
-        check(
-            Listener::MutualSsl,
-            showing(Certificates::stranger),
-            |fault| matches!(fault, TlsFault::CertificateRefused(_)),
-            "does not accept our client certificate",
-        );
+        for listener in [Listener::MutualSsl, Listener::MutualSsl12] {
+            check(
+                listener,
+                trusting(),
+                |fault| *fault == TlsFault::CertificateDemanded,
+                "demands a client certificate",
+            );
+            check(
+                listener,
+                showing(Certificates::stranger),
+                |fault| matches!(fault, TlsFault::CertificateRefused(_)),
+                "does not accept our client certificate",
+            );
+        }
     });
 }
 
