@@ -304,13 +304,24 @@ impl Client {
                     self.helpful = Some(address);
                     return Ok(answer);
                 }
-                // What somebody must mend tells more than another broker's being away.
-                Err(error) if failure.as_ref().is_none_or(Error::is_retriable) => failure = Some(error),
+                Err(error) if failure.as_ref().is_none_or(|known| self.weight(known) < self.weight(&error)) => {
+                    failure = Some(error);
+                }
                 Err(_) => {}
             }
         }
         self.helpful = None;
         Err(failure.unwrap_or_else(|| Error::Config("no bootstrap server is named".to_owned())))
+    }
+
+    /// How much a failure tells of the cluster, if no broker answers. What somebody must mend tells more than another broker's being
+    /// away; but once the cluster has been reached, one broker's bad certificate is no reason to give up the others, which may be back.
+    fn weight(&self, failure: &Error) -> u8 {
+        match failure {
+            failure if failure.is_retriable() => 1,
+            Error::Tls { .. } if !self.brokers.is_empty() => 0,
+            _ => 2,
+        }
     }
 
     /// One question to one broker.

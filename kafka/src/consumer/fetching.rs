@@ -10,6 +10,7 @@ use super::builder::Builder;
 use super::partition::{Fetched, Partition, Phase};
 use super::pause::Pause;
 use super::{Consumer, Event, PartitionRecords};
+use crate::backoff::RetryPolicy;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{FetchPartition, FetchRequest, FetchResponse, FetchedPartition, Request};
 use crate::record_batch::PartitionReader;
@@ -85,10 +86,12 @@ impl Consumer {
             }
         }
         let Some(broker) = self.brokers.get_mut(&id) else { return Ok(()) };
-        // Where the leaders can do without it, it is not asked again, and need not use up the attempts.
-        let mut not_needed = Pause::new(self.config.retry);
-        let pause = if is_needed { &mut broker.pause } else { &mut not_needed };
-        let failed = pause.failed(error, now);
+        // Where the leaders can do without it, it is not asked again: that ends nothing, and need not use up the attempts.
+        let failed = if is_needed {
+            broker.pause.failed(error, now)
+        } else {
+            Pause::new(RetryPolicy { attempts_max: None, ..self.config.retry }).again(error, now)
+        };
         self.tell_retrying(failed)
     }
 

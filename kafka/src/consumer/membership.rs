@@ -158,19 +158,19 @@ impl Consumer {
             )
     }
 
-    pub(super) fn take_news(&mut self, news: News, now: Instant) -> Result<()> {
+    pub(super) fn take_news(&mut self, news: News, now: Instant) {
         match news {
             News::Rebalancing(question) => self.hold(question, now),
             News::Divided(division) => self.take_division(division, now),
             News::Lost(question) => self.lose_all(question),
             News::Retrying(retrying) => self.events.push_back(Ok(Event::Retrying(retrying))),
+            // Said once, so it is kept for the next poll, whoever takes the answer.
             News::Failed(error) => {
                 self.sharing.has_left = true;
-                return Err(error);
+                self.events.push_back(Err(error));
             }
             News::Left => self.sharing.has_left = true,
         }
-        Ok(())
     }
 
     /// Any partition may be gone after what follows: nothing more is begun, and the user commits.

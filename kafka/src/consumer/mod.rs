@@ -221,7 +221,7 @@ impl Consumer {
                     }
                 }
             }
-            Answer::Group(news) => self.take_news(news, now)?,
+            Answer::Group(news) => self.take_news(news, now),
             Answer::Left(result) => self.left_by_control(result),
             Answer::Fetched { broker, serial, request, result } => {
                 self.take_fetch(broker, serial, &request, result, now)?;

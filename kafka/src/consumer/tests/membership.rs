@@ -243,3 +243,20 @@ fn only_a_user_that_goes_on_joins_again() {
     assert!(matches!(consumer.poll(Duration::ZERO, 1), Ok(Event::Idle)));
     assert_eq!(orders.try_recv(), Ok(Order::Done(10)));
 }
+
+#[test]
+fn what_ended_the_membership_is_told_by_the_next_poll_whatever_was_waited_for() {
+    let (mut consumer, _orders) = member();
+    consumer.divided(1, &[0], Handover::Gone);
+    consumer.read_ours(&[0]);
+    consumer.calls_nobody();
+    consumer.commit_one(0, 7);
+    consumer.commits_under_way = true;
+    consumer.control_under_way = true;
+    let fenced = Error::Topic { topic: "t".to_owned(), code: ErrorCode::FENCED_INSTANCE_ID };
+    consumer.answers_to.send(Answer::Group(News::Failed(fenced))).unwrap();
+    assert!(!consumer.flush(Duration::from_millis(50)).unwrap(), "the commit is still under way");
+    let error = consumer.poll(Duration::ZERO, 1).unwrap_err();
+    assert!(matches!(error, Error::Topic { code: ErrorCode::FENCED_INSTANCE_ID, .. }), "{error}");
+    assert!(consumer.leave(Duration::ZERO).unwrap(), "there is nothing to leave");
+}
