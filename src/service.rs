@@ -42,6 +42,7 @@ const COMMIT_AGAIN: Duration = Duration::from_secs(5);
 
 /// How long others wait at most for what we have stored of the partitions that they get: then they read it again.
 const HANDOVER_PATIENCE: Duration = Duration::from_secs(10);
+const HANDOVER_STEP: Duration = Duration::from_millis(200);
 const NOT_HANDED_OVER: &str =
     "group offsets were not committed before the partitions are given up, which others may read again";
 const NOT_LEFT: &str = "the group was not left in order; others take over when the session times out";
@@ -267,27 +268,33 @@ impl<'a> Service<'a> {
         Ok(())
     }
 
-    /// Partitions that another member gets next: it shall begin where we ended.
+    /// Partitions that another member gets next: it shall begin where we ended. A stop finishes with them in its own way.
     fn give_back(&mut self, partitions: &[TopicPartition]) {
         self.commit_for_others();
-        self.consumer.release(partitions);
-        self.forget(partitions);
+        if !self.stop.is_requested() {
+            self.consumer.release(partitions);
+            self.forget(partitions);
+        }
     }
 
-    /// Commits what is stored, since another member may read on from there; tries again what waiting may cure.
+    /// Commits what is stored, since another member may read on from there; tries again what waiting may cure, unless the service shall
+    /// stop.
     fn commit_for_others(&mut self) {
-        self.commit();
         let deadline = Instant::now() + HANDOVER_PATIENCE;
         loop {
-            match self.consumer.flush(deadline.saturating_duration_since(Instant::now())) {
-                Ok(true) => return,
-                Err(error) if error.is_retriable() && Instant::now() < deadline => {
-                    if self.stop.sleep(self.settings.retry.initial) == Slept::Stopped {
-                        return;
-                    }
-                }
-                Ok(false) => return warn!("{NOT_HANDED_OVER}: the broker did not confirm them in time"),
-                Err(error) => return warn!("{NOT_HANDED_OVER}: {}", ErrorChain(&error)),
+            self.commit();
+            // In short steps, as a stop must not wait for it.
+            let problem = match self.consumer.flush(HANDOVER_STEP) {
+                Ok(true) if !self.positions.have_changed() => return,
+                flushed => flushed.err(),
+            };
+            let is_hopeless = problem.as_ref().is_some_and(|error| !error.is_retriable());
+            if is_hopeless || Instant::now() >= deadline {
+                let why = problem.map_or("not confirmed in time".to_owned(), |error| ErrorChain(&error).to_string());
+                return warn!("{NOT_HANDED_OVER}: {why}");
+            }
+            if self.stop.sleep(HANDOVER_STEP) == Slept::Stopped {
+                return;
             }
         }
     }

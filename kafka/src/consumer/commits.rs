@@ -8,7 +8,7 @@ use super::partition::{Partition, Phase};
 use super::pause::after;
 use super::{Answer, Consumer, Event, Start};
 use crate::error::{Error, Result};
-use crate::types::{CommittedOffset, TopicPartition};
+use crate::types::{CommittedOffset, Member, TopicPartition};
 
 /// One offset to commit.
 #[derive(Clone, Debug)]
@@ -28,8 +28,7 @@ impl Consumer {
     /// It is not overwritten; the partition is [lost](Event::Lost) and [assigned](Event::Assigned) again.
     pub fn commit(&mut self, positions: Vec<Start>, metadata: &str) {
         for position in positions {
-            let may_commit = |partition: &Partition| partition.is_claimed() || partition.phase == Phase::Revoked;
-            if self.partitions.get(&position.partition).is_some_and(may_commit) {
+            if self.partitions.get(&position.partition).is_some_and(Partition::may_be_committed) {
                 self.commit_later(position, metadata);
             }
         }
@@ -38,7 +37,13 @@ impl Consumer {
     /// Waits until everything that was given to [`commit`](Self::commit) has been accepted, at most for `timeout`, and says whether it
     /// has. A failure is returned at once, not tried again. What else happens meanwhile is kept for [`poll`](Self::poll).
     pub fn flush(&mut self, timeout: Duration) -> Result<bool> {
-        let deadline = after(Instant::now(), timeout);
+        self.flushing = true;
+        let flushed = self.commit_all(after(Instant::now(), timeout));
+        self.flushing = false;
+        flushed
+    }
+
+    fn commit_all(&mut self, deadline: Instant) -> Result<bool> {
         self.commit_pause.cut_short();
         while self.commits_under_way || !self.commits_pending.is_empty() {
             let now = Instant::now();
@@ -53,9 +58,8 @@ impl Consumer {
             if let Ok(answer) = self.answers.recv_timeout(until - now) {
                 self.handle(answer)?;
             }
-            match self.events.pop_back() {
-                Some(Ok(Event::Retrying(failed))) if self.commit_pause.until().is_some() => return Err(failed.error),
-                last => self.events.extend(last),
+            if let Some(failure) = self.flush_failure.take() {
+                return Err(failure);
             }
         }
         Ok(true)
@@ -80,8 +84,8 @@ impl Consumer {
         let (group, member) = (self.config.group.clone(), self.member());
         self.commits_under_way = true;
         self.ask(move |control| {
-            let result = control.commit(&group, member, &commits);
-            Answer::Committed { commits, result }
+            let result = control.commit(&group, member.clone(), &commits);
+            Answer::Committed { commits, member, result }
         })
     }
 
@@ -98,6 +102,7 @@ impl Consumer {
         &mut self,
         mut commits: BTreeMap<TopicPartition, Commit>,
         outcomes: Vec<(TopicPartition, CommitOutcome)>,
+        made_by: Option<&Member>,
         now: Instant,
     ) -> Result<()> {
         let (mut started, mut foreign) = (Vec::new(), Vec::new());
@@ -121,6 +126,7 @@ impl Consumer {
                     commits.remove(&at);
                     self.commits_pending.remove(&at);
                     partition.phase = Phase::New;
+                    partition.claim = 0;
                     partition.drop_fetched();
                     foreign.push(at);
                 }
@@ -134,23 +140,30 @@ impl Consumer {
         if !foreign.is_empty() {
             self.events.push_back(Ok(Event::Lost(foreign)));
         }
-        if refused.as_ref().is_some_and(|error| self.is_of_another_division(error)) {
-            // The new one is about to be told: then they are committed in its name, or dropped.
-            self.commit_pause.hold(now + self.config.retry.initial);
-            return Ok(());
+        match refused {
+            Some(error) if self.is_of_another_division(&error) => {
+                self.refused_for_division(error, made_by, now);
+                Ok(())
+            }
+            Some(error) => {
+                // Perhaps the topic was deleted.
+                self.metadata_due = now;
+                self.commit_failed(error, now)
+            }
+            None => {
+                self.commit_pause.succeeded();
+                Ok(())
+            }
         }
-        if let Some(error) = refused {
-            // Perhaps the topic was deleted.
-            self.metadata_due = now;
-            return self.commit_failed(error, now);
-        }
-        self.commit_pause.succeeded();
-        Ok(())
     }
 
-    /// A commit failed, for all of its partitions or for some: they wait.
+    /// A commit failed, for all of its partitions or for some: they wait. Told to whoever waits for it, else as an event.
     pub(super) fn commit_failed(&mut self, error: Error, now: Instant) -> Result<()> {
         let failed = self.commit_pause.failed(error, now);
+        if self.flushing {
+            self.flush_failure = Some(failed?.error);
+            return Ok(());
+        }
         self.tell_retrying(failed)
     }
 }

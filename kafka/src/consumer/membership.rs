@@ -5,7 +5,8 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::builder::Builder;
-use super::group::{Division, GroupProtocol, Handover, Membership, News};
+use super::event::Retrying;
+use super::group::{Division, GroupProtocol, Handover, Membership, News, says_no_member};
 use super::partition::Phase;
 use super::pause::after;
 use super::{Answer, Consumer, Event};
@@ -143,19 +144,27 @@ impl Consumer {
 
     /// Whether a commit was refused since it was made under a division that has ended, or is about to.
     pub(super) fn is_of_another_division(&self, error: &Error) -> bool {
-        self.sharing.is_shared
-            && matches!(
-                error,
-                Error::Broker {
-                    code: ErrorCode::REBALANCE_IN_PROGRESS
-                        | ErrorCode::ILLEGAL_GENERATION
-                        | ErrorCode::UNKNOWN_MEMBER_ID
-                        | ErrorCode::FENCED_INSTANCE_ID
-                        | ErrorCode::FENCED_MEMBER_EPOCH
-                        | ErrorCode::STALE_MEMBER_EPOCH,
-                    ..
-                }
-            )
+        let is_ending = matches!(
+            error,
+            Error::Broker {
+                code: ErrorCode::REBALANCE_IN_PROGRESS | ErrorCode::STALE_MEMBER_EPOCH | ErrorCode::FENCED_INSTANCE_ID,
+                ..
+            }
+        );
+        self.sharing.is_shared && (is_ending || says_no_member(error))
+    }
+
+    /// A commit was refused for the division that it was made under: it is made again under the next one, or dropped with its partition.
+    /// If that is the present one, the coordinator has given us up, and somebody else may have what is ours: no more is read
+    /// until the group's thread has heard of it.
+    pub(super) fn refused_for_division(&mut self, error: Error, made_by: Option<&Member>, now: Instant) {
+        let wait = self.config.retry.initial;
+        self.commit_pause.hold(after(now, wait));
+        let is_present = made_by.is_some() && made_by == self.member().as_ref();
+        if is_present && says_no_member(&error) && self.sharing.hold != Hold::UntilDivided {
+            self.sharing.hold = Hold::UntilDivided;
+            self.events.push_back(Ok(Event::Retrying(Retrying { error, attempt: 1, wait })));
+        }
     }
 
     pub(super) fn take_news(&mut self, news: News, now: Instant) {

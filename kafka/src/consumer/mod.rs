@@ -39,7 +39,7 @@ use pause::{Pause, after};
 use crate::client::EpochEnds;
 use crate::error::{Error, Result};
 use crate::protocol::{EpochQuestion, FetchRequest, FetchResponse, Metadata};
-use crate::types::{Address, TopicPartition};
+use crate::types::{Address, Member, TopicPartition};
 use crate::worker::Worker;
 
 /// What the threads, and wakers, send to the consumer.
@@ -55,7 +55,12 @@ enum Answer {
     /// What the leaders hold of what was read of partitions of [`Phase::Validating`].
     EpochEnds { questions: Vec<EpochQuestion>, result: Result<EpochEnds> },
     /// What came of a commit.
-    Committed { commits: BTreeMap<TopicPartition, Commit>, result: Result<Vec<(TopicPartition, CommitOutcome)>> },
+    Committed {
+        commits: BTreeMap<TopicPartition, Commit>,
+        /// As whom they were made.
+        member: Option<Member>,
+        result: Result<Vec<(TopicPartition, CommitOutcome)>>,
+    },
     /// What happened in the group.
     Group(News),
     /// The control thread has left the group in our name.
@@ -99,6 +104,9 @@ pub struct Consumer {
     commits_pending: BTreeMap<TopicPartition, Commit>,
     /// Whether the control thread is at a commit.
     commits_under_way: bool,
+    /// Whether somebody waits for commits, and why one of them failed meanwhile.
+    flushing: bool,
+    flush_failure: Option<Error>,
 }
 
 impl Consumer {
@@ -131,6 +139,8 @@ impl Consumer {
             read_first: None,
             commits_pending: BTreeMap::new(),
             commits_under_way: false,
+            flushing: false,
+            flush_failure: None,
             config,
         })
     }
@@ -211,10 +221,10 @@ impl Consumer {
                 Ok(ends) => self.take_epoch_ends(&questions, ends, now)?,
                 Err(error) => self.facts_failed(error, now)?,
             },
-            Answer::Committed { commits, result } => {
+            Answer::Committed { commits, member, result } => {
                 self.commits_under_way = false;
                 match self.control_answered(result) {
-                    Ok(outcomes) => self.take_outcomes(commits, outcomes, now)?,
+                    Ok(outcomes) => self.take_outcomes(commits, outcomes, member.as_ref(), now)?,
                     Err(error) => {
                         self.commit_again(commits);
                         self.commit_failed(error, now)?;

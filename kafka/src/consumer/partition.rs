@@ -65,7 +65,7 @@ pub(super) struct Partition {
     pub(super) leader_epoch: Option<i32>,
     source: Source,
     pub(super) phase: Phase,
-    /// Number of the claim that it is read under; 0 before the first. Tells commits under this one from those under earlier
+    /// Number of the claim that it is read under; 0 before the first, and after somebody else has set its offset. Tells commits under this one from those under earlier
     /// ones, which say nothing of it any more.
     pub(super) claim: u64,
     /// What the group had committed when the partition was assigned.
@@ -123,6 +123,11 @@ impl Partition {
         if is_another && self.is_claimed() {
             self.read_when_valid();
         }
+    }
+
+    /// Whether what was read of it may be committed: it has been claimed, and nobody else has set its offset since.
+    pub(super) fn may_be_committed(&self) -> bool {
+        self.claim > 0 && !matches!(self.phase, Phase::New | Phase::Claiming)
     }
 
     /// Whether it is ours to read.

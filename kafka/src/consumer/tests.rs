@@ -72,7 +72,7 @@ fn facts(partition: i32) -> Answer {
 
 fn committed(commits: BTreeMap<TopicPartition, Commit>) -> Answer {
     let outcomes = commits.keys().map(|at| (at.clone(), CommitOutcome::Committed)).collect();
-    Answer::Committed { commits, result: Ok(outcomes) }
+    Answer::Committed { commits, member: None, result: Ok(outcomes) }
 }
 
 impl Consumer {
@@ -183,7 +183,10 @@ fn a_commit_of_a_deleted_topic_does_not_come_back_for_its_successor() {
     consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 2, &[Some(LEADER)])))).unwrap();
     assert!(matches!(consumer.events.pop_front(), Some(Ok(Event::Lost(lost))) if lost == [at(0)]));
     let failed = Err(Error::Thread(std::io::ErrorKind::Other.into()));
-    assert!(consumer.handle(Answer::Committed { commits, result: failed }).is_err(), "it could not be retried");
+    assert!(
+        consumer.handle(Answer::Committed { commits, member: None, result: failed }).is_err(),
+        "it could not be retried"
+    );
     assert!(consumer.commits_pending.is_empty());
     assert_eq!(consumer.phase(0), Phase::New);
     // A broker without topic ids proves nothing.
@@ -205,7 +208,7 @@ fn a_foreign_commit_ends_the_claim_but_not_what_was_there_before() {
     let commits = consumer.take_pending();
     assert_eq!(commits[&at(0)].committed_seen, Some(seen));
     let foreign = vec![(at(0), CommitOutcome::Foreign)];
-    consumer.handle(Answer::Committed { commits, result: Ok(foreign) }).unwrap();
+    consumer.handle(Answer::Committed { commits, member: None, result: Ok(foreign) }).unwrap();
     assert_eq!(consumer.phase(0), Phase::New);
     assert!(matches!(consumer.events.pop_back(), Some(Ok(Event::Lost(lost))) if lost == [at(0)]));
 }

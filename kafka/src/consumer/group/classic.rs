@@ -32,6 +32,8 @@ pub(super) struct Classic {
     /// As the coordinator called us last.
     member: Member,
     leads: Option<Leading>,
+    /// When to look whether what we were given is what we want, if others divided it, perhaps before we came back.
+    doubts_at: Option<Instant>,
     metadata_age_max: Duration,
 }
 
@@ -53,6 +55,7 @@ impl Classic {
             rack: config.rack.clone(),
             member,
             leads: None,
+            doubts_at: None,
             metadata_age_max: config.metadata_age_max,
         }
     }
@@ -98,6 +101,24 @@ impl Classic {
         self.leads = Some(Leading { topics, look_at: Instant::now() + self.metadata_age_max });
     }
 
+    /// Who comes back as a static member is given what it had, though it may want other topics now, and there may be more partitions: those
+    /// that nobody has ever committed an offset of are nobody's, for whoever gets one commits its start. Looked for once, when all have
+    /// had the time to. What cannot be had now is looked for the next time.
+    fn was_not_divided(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> bool {
+        if self.doubts_at.is_none_or(|at| at > Instant::now()) {
+            return false;
+        }
+        self.doubts_at = Some(Instant::now() + self.metadata_age_max);
+        let Ok(topics) = partitions_of(client, self.topics.clone()) else { return false };
+        let all: Vec<TopicPartition> = topics
+            .iter()
+            .flat_map(|(topic, numbers)| numbers.iter().map(|&number| TopicPartition::new(Arc::clone(topic), number)))
+            .collect();
+        let Ok(committed) = client.committed(&self.group, &all) else { return false };
+        self.doubts_at = None;
+        all.iter().any(|at| !committed.contains_key(at)) || owned.iter().any(|at| !self.topics.contains(&at.topic))
+    }
+
     /// Whether there are other partitions to divide than those that we, as the leader, have divided. What cannot be had now is
     /// looked for the next time.
     fn topics_have_changed(&mut self, client: &mut Client) -> bool {
@@ -117,6 +138,7 @@ impl Protocol for Classic {
 
     fn join(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Divided> {
         self.leads = None;
+        self.doubts_at = self.member.id.is_empty().then(|| Instant::now() + self.metadata_age_max);
         let request = self.join_request(owned)?;
         let (coordinator, joined) = client.call_coordinator(&self.group, &request)?;
         self.member = Member { id: joined.member_id, epoch: joined.generation, ..self.member.clone() };
@@ -130,7 +152,10 @@ impl Protocol for Classic {
                 self.lead(partitions_of(client, wanted)?);
                 Vec::new()
             }
-            Some(leadership) => self.divide(client, assignor, leadership.members)?,
+            Some(leadership) => {
+                self.doubts_at = None;
+                self.divide(client, assignor, leadership.members)?
+            }
             None => Vec::new(),
         };
         let request = SyncGroupRequest {
@@ -146,10 +171,10 @@ impl Protocol for Classic {
         Ok(Divided { partitions, in_turn: assignor == Assignor::CooperativeSticky })
     }
 
-    fn beat(&mut self, client: &mut Client, _owned: &BTreeSet<TopicPartition>) -> Result<Beat> {
+    fn beat(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Beat> {
         let request = HeartbeatRequest { group: self.group.clone(), member: self.member.clone() };
         match client.call_coordinator(&self.group, &request) {
-            Ok(_) if self.topics_have_changed(client) => Ok(Beat::Rebalance),
+            Ok(_) if self.topics_have_changed(client) || self.was_not_divided(client, owned) => Ok(Beat::Rebalance),
             Ok(_) => Ok(Beat::Steady),
             Err(Error::Broker { code: ErrorCode::REBALANCE_IN_PROGRESS, .. }) => Ok(Beat::Rebalance),
             Err(error) => Err(error),

@@ -23,7 +23,7 @@ use super::event::Retrying;
 use crate::backoff::RetryPolicy;
 use crate::client::Client;
 use crate::connection::ConnectionSettings;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::types::{Member, TopicPartition};
 use classic::Classic;
 use server_side::ServerSide;
@@ -37,6 +37,9 @@ const SESSION_TIMEOUT_DEFAULT: Duration = Duration::from_secs(45);
 const REBALANCE_TIMEOUT: Duration = Duration::from_mins(1);
 /// A session has time for so many signs of life: Kafka's own consumer keeps to the same.
 const BEATS_PER_SESSION: u32 = 3;
+
+/// Least time for an answer, however short the session: so that the coordinator can say that it is too short.
+const PATIENCE_MIN: Duration = Duration::from_secs(1);
 
 /// How the partitions of a group are shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,7 +166,7 @@ impl Membership {
             }
         };
         // A coordinator that stands still must be given up while there is time to find another one.
-        let patience = session_timeout / BEATS_PER_SESSION;
+        let patience = (session_timeout / BEATS_PER_SESSION).max(PATIENCE_MIN);
         let connection = ConnectionSettings {
             request_timeout: config.connection.request_timeout.min(patience),
             ..config.connection.clone()
@@ -197,4 +200,18 @@ impl Membership {
         // A thread that has ended has told why.
         let _ = self.orders.send(order);
     }
+}
+
+/// Whether the coordinator does not know us any more as who we are: it has given us up, or has never heard of us.
+pub(super) fn says_no_member(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Broker {
+            code: ErrorCode::UNKNOWN_MEMBER_ID
+                | ErrorCode::ILLEGAL_GENERATION
+                | ErrorCode::FENCED_MEMBER_EPOCH
+                | ErrorCode::GROUP_ID_NOT_FOUND,
+            ..
+        }
+    )
 }

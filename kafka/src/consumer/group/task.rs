@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use super::{Beat, Divided, Division, Handover, News, Order, Protocol};
+use super::{Beat, Divided, Division, Handover, News, Order, Protocol, says_no_member};
 use crate::backoff::RetryPolicy;
 use crate::client::Client;
 use crate::consumer::Answer;
@@ -105,15 +105,16 @@ impl Task {
         }
     }
 
-    /// Before we join again: what we have may be gone right after, so the user finishes with it first.
+    /// Before we join again: what we have may be gone right after, so the user finishes with it first. If all is lost meanwhile, or was
+    /// before, it goes on from that first.
     fn prepare(&mut self) -> Result<(), End> {
-        if let Some(question) = self.unanswered.take() {
-            while self.wait(after(Instant::now(), Duration::MAX))? != Some(Order::Done(question)) {}
-        }
         if self.protocol.divides_by_joining() && !self.owned.is_empty() {
             let question = self.next_question();
             self.tell(News::Rebalancing(question));
             self.beat_until(Some(question))?;
+        }
+        if let Some(question) = self.unanswered.take() {
+            while self.wait(after(Instant::now(), Duration::MAX))? != Some(Order::Done(question)) {}
         }
         Ok(())
     }
@@ -125,14 +126,14 @@ impl Task {
                     self.pause.succeeded();
                     return Ok(divided);
                 }
-                // The group has changed again before it was divided.
-                Err(Error::Broker { code: ErrorCode::REBALANCE_IN_PROGRESS, .. }) => drop(self.wait(Instant::now())?),
+                // The group has changed again before it was divided: nothing has failed.
+                Err(Error::Broker { code: ErrorCode::REBALANCE_IN_PROGRESS, .. }) => self.wait_all(FIRST_BEAT)?,
                 Err(error) => {
                     if self.failed(error)? {
                         self.prepare()?;
                     }
-                    while let Some(until) = self.pause.until().filter(|until| *until > Instant::now()) {
-                        self.wait(until)?;
+                    if let Some(until) = self.pause.until() {
+                        self.wait_all(until.saturating_duration_since(Instant::now()))?;
                     }
                 }
             }
@@ -200,7 +201,7 @@ impl Task {
 
     /// Says what failed, and makes the next attempt wait. True: we are no longer a member.
     fn failed(&mut self, error: Error) -> Result<bool, End> {
-        let is_lost = is_lost(&error);
+        let is_lost = says_no_member(&error);
         if is_lost {
             self.protocol.forget();
             if !self.owned.is_empty() {
@@ -227,6 +228,13 @@ impl Task {
         }
     }
 
+    /// Waits for so long, whatever is ordered but to leave.
+    fn wait_all(&self, wait: Duration) -> Result<(), End> {
+        let until = after(Instant::now(), wait);
+        while self.wait(until)?.is_some() {}
+        Ok(())
+    }
+
     fn next_question(&mut self) -> u64 {
         self.questions += 1;
         self.questions
@@ -240,18 +248,4 @@ impl Task {
         // Nobody listens any more once the consumer is dropped, which ends the next wait.
         let _ = self.news.send(Answer::Group(news));
     }
-}
-
-/// Whether the coordinator does not know us any more as who we are: it has given us up, or has never heard of us.
-fn is_lost(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Broker {
-            code: ErrorCode::UNKNOWN_MEMBER_ID
-                | ErrorCode::ILLEGAL_GENERATION
-                | ErrorCode::FENCED_MEMBER_EPOCH
-                | ErrorCode::GROUP_ID_NOT_FOUND,
-            ..
-        }
-    )
 }

@@ -137,6 +137,10 @@ impl Life {
         }
     }
 
+    fn joins_left(&self) -> usize {
+        self.script.joins.lock().unwrap().len()
+    }
+
     fn asked(&self) -> Vec<String> {
         self.script.asked.lock().unwrap().clone()
     }
@@ -218,15 +222,22 @@ fn who_is_no_member_any_more_has_lost_everything_and_joins_again() {
 
 #[test]
 fn it_is_lost_amid_a_question_too() {
-    let life = Life::start(true, vec![Ok(divided(&[0], true)), Ok(divided(&[7], true))]);
+    let life = Life::start(true, vec![Ok(divided(&[0], true)), Ok(divided(&[7], true)), Ok(divided(&[7, 8], true))]);
     assert_eq!(life.next_division().0, "0");
     life.beat(Ok(Beat::Rebalance));
     let News::Rebalancing(rebalancing) = life.next() else { panic!() };
     life.beat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID)));
     let News::Lost(lost) = life.next() else { panic!() };
     life.order(Order::Done(rebalancing));
+    life.wait_asked("forget");
+    assert_eq!(life.joins_left(), 2, "who has not gone on from the loss is not joined again");
     life.order(Order::Done(lost));
     assert_eq!(life.next_division().0, "7");
+    // The next division comes as any other.
+    life.beat(Ok(Beat::Rebalance));
+    let News::Rebalancing(rebalancing) = life.next() else { panic!() };
+    life.order(Order::Done(rebalancing));
+    assert_eq!(life.next_division().0, "7 8");
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn what_is_lost_is_never_committed() {
         }
         let outcomes =
             vec![(at(0), refused(ErrorCode::UNKNOWN_MEMBER_ID)), (at(1), refused(ErrorCode::UNKNOWN_MEMBER_ID))];
-        consumer.handle(Answer::Committed { commits: under_way, result: Ok(outcomes) }).unwrap();
+        consumer.handle(Answer::Committed { commits: under_way, member: None, result: Ok(outcomes) }).unwrap();
         consumer.commit_one(0, 9);
         let expected: &[TopicPartition] = if is_membership_lost { &[] } else { &[at(1)] };
         assert_eq!(consumer.commits_pending.keys().cloned().collect::<Vec<_>>(), expected);
@@ -178,7 +178,7 @@ fn a_commit_under_an_old_division_waits_for_the_new_one() {
         consumer.commit_one(0, 7);
         let commits = consumer.take_pending();
         let outcomes = vec![(at(0), refused(code))];
-        consumer.handle(Answer::Committed { commits, result: Ok(outcomes) }).unwrap();
+        consumer.handle(Answer::Committed { commits, member: None, result: Ok(outcomes) }).unwrap();
         assert!(consumer.events.is_empty(), "that is no failure");
         assert!(!consumer.commit_pause.is_over(Instant::now()));
         consumer.divided(2, &[0], Handover::InTurn(1));
@@ -191,7 +191,7 @@ fn a_commit_under_an_old_division_waits_for_the_new_one() {
     alone.commit_one(0, 7);
     let commits = alone.take_pending();
     let outcomes = vec![(at(0), refused(ErrorCode::UNKNOWN_MEMBER_ID))];
-    assert!(alone.handle(Answer::Committed { commits, result: Ok(outcomes) }).is_err());
+    assert!(alone.handle(Answer::Committed { commits, member: None, result: Ok(outcomes) }).is_err());
 }
 
 #[test]
@@ -259,4 +259,48 @@ fn what_ended_the_membership_is_told_by_the_next_poll_whatever_was_waited_for() 
     let error = consumer.poll(Duration::ZERO, 1).unwrap_err();
     assert!(matches!(error, Error::Topic { code: ErrorCode::FENCED_INSTANCE_ID, .. }), "{error}");
     assert!(consumer.leave(Duration::ZERO).unwrap(), "there is nothing to leave");
+}
+
+#[test]
+fn who_is_refused_as_no_member_reads_no_more_until_the_group_has_spoken() {
+    let refusal = |consumer: &mut Consumer, made_by: Option<Member>| {
+        consumer.commit_one(0, 7);
+        let commits = consumer.take_pending();
+        let outcomes = vec![(at(0), refused(ErrorCode::UNKNOWN_MEMBER_ID))];
+        consumer.handle(Answer::Committed { commits, member: made_by, result: Ok(outcomes) }).unwrap();
+    };
+    let (mut consumer, _orders) = member();
+    consumer.divided(1, &[0], Handover::InTurn(1));
+    let earlier = consumer.member();
+    consumer.divided(2, &[0], Handover::InTurn(1));
+    consumer.read_ours(&[0]);
+    consumer.fetched(LEADER, 0, |fetched| fetched.records = BATCH.into()).unwrap();
+    // The late answer to what an earlier division has signed says nothing of this one.
+    refusal(&mut consumer, earlier);
+    assert!(!consumer.sharing.is_held(Instant::now()) && consumer.events.is_empty());
+    let present = consumer.member();
+    refusal(&mut consumer, present.clone());
+    assert!(matches!(consumer.retrying().error, Error::Broker { code: ErrorCode::UNKNOWN_MEMBER_ID, .. }));
+    assert!(
+        consumer.take_records(1000, Instant::now() + Duration::from_hours(1)).is_empty(),
+        "for as long as it takes"
+    );
+    refusal(&mut consumer, present);
+    assert!(consumer.events.is_empty(), "it is said once");
+    consumer.divided(3, &[0], Handover::InTurn(1));
+    assert_eq!(consumer.take_records(1000, Instant::now()).len(), 1);
+}
+
+#[test]
+fn what_was_read_before_the_log_was_lost_may_be_committed() {
+    let (mut consumer, _orders) = member();
+    consumer.divided(1, &[0], Handover::InTurn(1));
+    consumer.read_ours(&[0]);
+    consumer.fetched(LEADER, 0, |fetched| fetched.error = Some(ErrorCode::OFFSET_OUT_OF_RANGE)).unwrap();
+    consumer.commit_one(0, 7);
+    assert_eq!(consumer.take_pending()[&at(0)].offset.offset, 7);
+    let log = Facts { partition: at(0), committed: None, log: Ok((50, 60)) };
+    consumer.handle(Answer::LogOffsets(Ok(vec![log]))).unwrap();
+    consumer.commit_one(0, 8);
+    assert_eq!(consumer.take_pending()[&at(0)].offset.offset, 8);
 }
