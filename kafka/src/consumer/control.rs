@@ -1,5 +1,5 @@
-//! What the consumer asks the cluster besides records: metadata, log offsets, group offsets. Blocking; runs on the control
-//! thread. Decides nothing.
+//! What the consumer asks the cluster besides records: metadata, log offsets, ends of epochs, group offsets; and what it tells it.
+//! Blocking; runs on the control thread. Decides nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
