@@ -146,8 +146,8 @@ pub(super) fn refused_identity(client: &ClientCertificate, error: &rustls::Error
         _ => unfit(
             TlsFile::Key,
             &client.key,
-            "has a key that cannot be used; allowed: RSA, ECDSA P-256 and P-384, Ed25519, as openssl pkey -in … -out … writes \
-             them",
+            "has a key that cannot be used; allowed: RSA, Ed25519, and ECDSA P-256 and P-384 with its public half, which openssl \
+             ec -in … -out … adds",
         ),
     }
 }
