@@ -16,6 +16,9 @@ use testkit::{BRIEF_MS, Certificates, Cluster, Listener, PASSWORD, ProduceOption
 
 use SaslMechanism::{Plain, ScramSha256, ScramSha512};
 
+/// Longer than a handshake takes on a machine that does much else.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 fn on_each_version(test: impl Fn(&'static Cluster) + Sync) {
     std::thread::scope(|scope| {
         for version in testkit::VERSIONS {
@@ -68,7 +71,8 @@ fn sasl_ssl(sasl: Sasl) -> Security {
 }
 
 fn client(servers: &str, security: Security) -> Client {
-    Client::new(addresses(servers), ConnectionSettings { security, ..ConnectionSettings::default() })
+    let settings = ConnectionSettings { security, connect_timeout: PATIENCE, ..ConnectionSettings::default() };
+    Client::new(addresses(servers), settings)
 }
 
 fn failure(servers: &str, security: Security) -> Error {
