@@ -51,34 +51,36 @@ struct Session {
 impl Stream {
     /// Resolves the name and tries every address of it; then the TLS handshake, if there is to be one.
     pub(crate) fn open(address: &Address, tls: Option<&Tls>, deadline: &Deadline) -> Result<Self> {
-        let socket = connect(address, deadline)?;
-        let Some(tls) = tls else { return Ok(Self { socket, tls: None }) };
-        let fault = |fault| Error::Tls { address: address.clone(), fault };
-        let mut session = Box::new(Session {
-            client: tls.client(&address.host).map_err(fault)?,
-            shows_certificate: tls.shows_certificate(),
-        });
-        let mut timed = TimedSocket { socket: &socket, deadline };
-        while session.client.is_handshaking() {
-            session.client.complete_io(&mut timed).map_err(|source| {
-                match TlsFault::of(&source, session.shows_certificate) {
-                    Some(fault) => Error::Tls { address: address.clone(), fault },
-                    None if is_timeout(&source) => {
-                        Error::TimedOut { address: address.clone(), request: TLS_HANDSHAKE, waited: deadline.wait }
-                    }
-                    None => Error::Handshake { address: address.clone(), source },
+        let mut stream = Self { socket: connect(address, deadline)?, tls: None };
+        if let Some(tls) = tls {
+            let fault = |fault| Error::Tls { address: address.clone(), fault };
+            let client = tls.client(&address.host).map_err(fault)?;
+            stream.tls = Some(Box::new(Session { client, shows_certificate: tls.shows_certificate() }));
+            stream.shake_hands(deadline).map_err(|source| match stream.fault(&source) {
+                Some(refused) => fault(refused),
+                None if is_timeout(&source) => {
+                    Error::TimedOut { address: address.clone(), request: TLS_HANDSHAKE, waited: deadline.wait }
                 }
+                None => Error::Handshake { address: address.clone(), source },
             })?;
         }
-        Ok(Self { socket, tls: Some(session) })
+        Ok(stream)
+    }
+
+    fn shake_hands(&mut self, deadline: &Deadline) -> io::Result<()> {
+        let Some(session) = &mut self.tls else { return Ok(()) };
+        let mut timed = TimedSocket { socket: &self.socket, deadline };
+        let mut shaken = Ok(());
+        while shaken.is_ok() && session.client.is_handshaking() {
+            shaken = session.client.complete_io(&mut timed).map(drop);
+        }
+        shaken.map_err(|error| self.alert(deadline).unwrap_or(error))
     }
 
     /// Sends all of it.
     pub(crate) fn send(&mut self, bytes: &[u8], deadline: &Deadline) -> io::Result<()> {
         let mut timed = self.until(deadline);
         let sent = timed.write_all(bytes).and_then(|()| timed.flush());
-        // In TLS 1.3 a broker refuses our certificate after the handshake, by an alert, and hangs up: the alert says more than
-        // the write that then fails.
         sent.map_err(|error| self.alert(deadline).unwrap_or(error))
     }
 
@@ -121,7 +123,8 @@ impl Stream {
         }
     }
 
-    /// The alert that the peer has left behind, if it has.
+    /// What the peer has said before it hung up, if it has. A broker refuses our certificate by an alert and closes the
+    /// connection, in TLS 1.3 after the handshake, in 1.2 within it: a write that fails then says less than the alert.
     fn alert(&mut self, deadline: &Deadline) -> Option<io::Error> {
         let session = self.tls.as_mut()?;
         let mut timed = TimedSocket { socket: &self.socket, deadline };
