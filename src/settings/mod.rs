@@ -23,7 +23,7 @@ use log::LevelFilter;
 pub use advice::advice;
 pub use error::SettingsError;
 pub use rules::shorten;
-pub use security::Security;
+pub use security::{Password, SaslSettings, Security};
 use variables::Variables;
 
 /// `KAFKA_BOOTSTRAP_SERVERS`: a broker on this machine, at the port of Kafka's own quick start.

@@ -1,9 +1,9 @@
-//! How a connection to a broker is encrypted and who we are there. Certificates and keys are read when they are needed, and not
-//! with the settings: `status` can do without them, and `check` tells of them.
+//! How a connection to a broker is encrypted and who we are there. Certificates, keys and passwords are read from their files when
+//! they are needed, and not with the settings: `status` can do without them, and `check` tells of them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kafka::{ClientCertificate, Sasl, SaslMechanism, Secret, Tls, TlsFile, TlsFiles};
 
@@ -13,6 +13,8 @@ use super::{SettingsError, rules};
 const CA: &str = "KAFKA_SSL_CA_LOCATION";
 const CERTIFICATE: &str = "KAFKA_SSL_CERTIFICATE_LOCATION";
 const KEY: &str = "KAFKA_SSL_KEY_LOCATION";
+const PASSWORD: &str = "KAFKA_SASL_PASSWORD";
+const PASSWORD_FILE: &str = "KAFKA_SASL_PASSWORD_FILE";
 
 /// Permission bits by which others than a file's owner and group may read it.
 const READABLE_BY_ALL: u32 = 0o004;
@@ -23,11 +25,31 @@ pub struct Security {
     /// Set for `SSL` and `SASL_SSL`.
     pub tls: Option<TlsFiles>,
     /// Set for `SASL_PLAINTEXT` and `SASL_SSL`.
-    pub sasl: Option<Sasl>,
+    pub sasl: Option<SaslSettings>,
+}
+
+/// Who we are in SASL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SaslSettings {
+    /// How it is proved.
+    pub mechanism: SaslMechanism,
+    /// The user's name.
+    pub username: String,
+    /// The user's password.
+    pub password: Password,
+}
+
+/// Where a password is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Password {
+    /// Among the settings.
+    Given(Secret),
+    /// Alone in a file.
+    File(PathBuf),
 }
 
 impl Security {
-    /// Reads certificates and key.
+    /// Reads certificates, key and password.
     pub fn load(&self) -> Result<kafka::Security, SettingsError> {
         let tls = self.tls.as_ref().map(Tls::load).transpose().map_err(|source| {
             let variable = match source.file() {
@@ -37,7 +59,8 @@ impl Security {
             };
             SettingsError::Tls { variable, source }
         })?;
-        Ok(kafka::Security { tls, sasl: self.sasl.clone() })
+        let sasl = self.sasl.as_ref().map(SaslSettings::load).transpose()?;
+        Ok(kafka::Security { tls, sasl })
     }
 
     /// What is in force, for people.
@@ -85,6 +108,16 @@ impl Security {
     }
 }
 
+impl SaslSettings {
+    fn load(&self) -> Result<Sasl, SettingsError> {
+        let password = match &self.password {
+            Password::Given(password) => password.clone(),
+            Password::File(path) => read_password(path)?,
+        };
+        Ok(Sasl { mechanism: self.mechanism, username: self.username.clone(), password })
+    }
+}
+
 fn is_readable_by_all(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.permissions().mode() & READABLE_BY_ALL != 0)
 }
@@ -124,7 +157,7 @@ fn tls(variables: &mut Variables, wanted: bool) -> Result<Option<TlsFiles>, Sett
     Ok(Some(TlsFiles { authorities, client }))
 }
 
-fn sasl(variables: &mut Variables, wanted: bool) -> Result<Option<Sasl>, SettingsError> {
+fn sasl(variables: &mut Variables, wanted: bool) -> Result<Option<SaslSettings>, SettingsError> {
     let mechanism = variables.optional(
         "KAFKA_SASL_MECHANISM",
         rules::choice(&[
@@ -134,13 +167,13 @@ fn sasl(variables: &mut Variables, wanted: bool) -> Result<Option<Sasl>, Setting
         ]),
     )?;
     let username = variables.optional("KAFKA_SASL_USERNAME", rules::name)?;
-    let password = variables.secret("KAFKA_SASL_PASSWORD")?;
-    let password_file = variables.path("KAFKA_SASL_PASSWORD_FILE");
+    let password = variables.secret(PASSWORD)?;
+    let password_file = variables.path(PASSWORD_FILE);
     let given = [
         (mechanism.is_some(), "KAFKA_SASL_MECHANISM"),
         (username.is_some(), "KAFKA_SASL_USERNAME"),
-        (password.is_some(), "KAFKA_SASL_PASSWORD"),
-        (password_file.is_some(), "KAFKA_SASL_PASSWORD_FILE"),
+        (password.is_some(), PASSWORD),
+        (password_file.is_some(), PASSWORD_FILE),
     ];
     if !wanted {
         return refuse_given(given, "SASL_PLAINTEXT or SASL_SSL");
@@ -149,16 +182,16 @@ fn sasl(variables: &mut Variables, wanted: bool) -> Result<Option<Sasl>, Setting
     let password = match (password, password_file) {
         (Some(_), Some(_)) => {
             let problem = "and KAFKA_SASL_PASSWORD_FILE are both set; allowed: one of them";
-            return Err(SettingsError::contradiction("KAFKA_SASL_PASSWORD", problem));
+            return Err(SettingsError::contradiction(PASSWORD, problem));
         }
-        (Some(password), None) => fit(password).ok_or_else(|| unfit("KAFKA_SASL_PASSWORD"))?,
-        (None, Some(path)) => read_password(&path)?,
+        (Some(password), None) => Password::Given(fit(&password).ok_or_else(|| unfit(PASSWORD))?),
+        (None, Some(path)) => Password::File(path),
         (None, None) => return Err(missing("KAFKA_SASL_PASSWORD or KAFKA_SASL_PASSWORD_FILE")),
     };
-    Ok(Some(Sasl {
+    Ok(Some(SaslSettings {
         mechanism: mechanism.ok_or_else(|| missing("KAFKA_SASL_MECHANISM"))?,
         username: username.ok_or_else(|| missing("KAFKA_SASL_USERNAME"))?,
-        password: Secret::new(password),
+        password,
     }))
 }
 
@@ -174,8 +207,8 @@ fn refuse_given<T, const N: usize>(given: [(bool, &'static str); N], needed: &st
 }
 
 /// The file's text without the line end that editors leave.
-fn read_password(path: &Path) -> Result<String, SettingsError> {
-    let variable = "KAFKA_SASL_PASSWORD_FILE";
+fn read_password(path: &Path) -> Result<Secret, SettingsError> {
+    let variable = PASSWORD_FILE;
     let text = read_text(path).map_err(|source| SettingsError::File { variable, path: path.to_owned(), source })?;
     let password = text.strip_suffix('\n').unwrap_or(&text);
     let password = password.strip_suffix('\r').unwrap_or(password);
@@ -186,12 +219,13 @@ fn read_password(path: &Path) -> Result<String, SettingsError> {
             allowed: "a file that is not empty".to_owned(),
         });
     }
-    fit(password.to_owned()).ok_or_else(|| unfit(variable))
+    fit(password).ok_or_else(|| unfit(variable))
 }
 
 /// Neither SASL nor Kafka's tools know passwords with control characters; most likely the file is another one.
-fn fit(password: String) -> Option<String> {
-    Some(password).filter(|password| !password.contains(|char: char| char.is_control()))
+fn fit(password: &str) -> Option<Secret> {
+    let has_control = password.contains(|char: char| char.is_control());
+    (!has_control).then(|| Secret::new(password))
 }
 
 fn unfit(variable: &'static str) -> SettingsError {

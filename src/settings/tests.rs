@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 
-use kafka::{ClientCertificate, SaslMechanism, TlsFiles};
+use kafka::{ClientCertificate, SaslMechanism, Secret, TlsFiles};
 
 use super::*;
 use crate::error_chain::ErrorChain;
@@ -425,7 +425,7 @@ fn sasl() {
     assert_eq!(settings.kafka.security.tls, None);
     let sasl = settings.kafka.security.sasl.clone().unwrap();
     assert_eq!((sasl.mechanism, sasl.username.as_str()), (SaslMechanism::ScramSha512, "user"));
-    assert_eq!(sasl.password.expose(), " pass word ");
+    assert_eq!(sasl.password, Password::Given(Secret::new(" pass word ")));
     assert!(!format!("{settings:?}").contains("pass word"));
 
     for (at, missing) in [
@@ -457,15 +457,7 @@ fn password_file() {
         let file = no_file();
         fs::write(file.path(), text).unwrap();
         let path = file.path().to_str().unwrap();
-        let settings = load(&[
-            ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
-            ("KAFKA_SASL_MECHANISM", "PLAIN"),
-            ("KAFKA_SASL_USERNAME", "user"),
-            ("KAFKA_SASL_PASSWORD_FILE", path),
-        ]);
-        settings
-            .map(|settings| settings.kafka.security.sasl.unwrap().password.expose().to_owned())
-            .map_err(|line| line.replace(path, "FILE"))
+        password_of(path).map_err(|line| line.replace(path, "FILE"))
     };
     assert_eq!(password("secret").as_deref(), Ok("secret"));
     assert_eq!(password("secret\n").as_deref(), Ok("secret"));
@@ -482,25 +474,29 @@ fn password_file() {
             Err("KAFKA_SASL_PASSWORD_FILE is 'FILE'; allowed: a file that is not empty".to_owned())
         );
     }
-    let with = |path, more: &[(&str, &str)]| {
-        let sasl = [
-            ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
-            ("KAFKA_SASL_MECHANISM", "PLAIN"),
-            ("KAFKA_SASL_USERNAME", "user"),
-            ("KAFKA_SASL_PASSWORD_FILE", path),
-        ];
-        load(&[&sasl, more].concat())
-    };
+    let missing = "/no/such/file";
+    let line = "KAFKA_SASL_PASSWORD_FILE names a file that cannot be read: '/no/such/file': No such file or directory (os error 2)";
+    assert_eq!(password_of(missing), Err(line.to_owned()));
     assert_eq!(
-        with("/no/such/file", &[]),
-        Err("KAFKA_SASL_PASSWORD_FILE names a file that cannot be read: '/no/such/file': \
-             No such file or directory (os error 2)"
-            .to_owned())
-    );
-    assert_eq!(
-        with("/no/such/file", &[("KAFKA_SASL_PASSWORD", "secret")]),
+        load(&[&with_password_file(missing)[..], &[("KAFKA_SASL_PASSWORD", "secret")]].concat()),
         Err("KAFKA_SASL_PASSWORD and KAFKA_SASL_PASSWORD_FILE are both set; allowed: one of them".to_owned())
     );
+}
+
+fn with_password_file(path: &str) -> [(&str, &str); 4] {
+    [
+        ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
+        ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-256"),
+        ("KAFKA_SASL_USERNAME", "user"),
+        ("KAFKA_SASL_PASSWORD_FILE", path),
+    ]
+}
+
+/// What a file gives as the password, or the line that refuses it: not with the settings, but when it is needed.
+fn password_of(path: &str) -> Result<String, String> {
+    let security = load(&with_password_file(path)).unwrap().kafka.security.load();
+    let sasl = security.map(|security| security.sasl.unwrap());
+    sasl.map(|sasl| sasl.password.expose().to_owned()).map_err(|error| ErrorChain(&error).to_string())
 }
 
 const TLS: [(&str, &str); 4] = [

@@ -67,6 +67,17 @@ fn a_password_comes_from_a_file() {
     assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(5));
     let status = place.ask(&["status"]);
     assert!(status.code == Some(0) && !status.stdout.contains("missing"), "{status:?}");
+    // Who may not read it can still see what is stored.
+    fs::remove_file(place.path().join("password")).unwrap();
+    let line =
+        "KAFKA_SASL_PASSWORD_FILE names a file that cannot be read: 'password': No such file or directory (os error 2)";
+    let status = place.ask(&["status"]);
+    assert!(status.code == Some(0) && status.stdout.contains("5 opportunities"), "{status:?}");
+    assert!(status.stdout.contains(&format!("end offsets are missing: {line}\n")), "{status:?}");
+    let check = place.ask(&["check"]);
+    assert!(check.code == Some(1) && check.stdout.contains(&format!("security  FAIL  {line}\n")), "{check:?}");
+    let run = place.ask(&["run"]);
+    assert_eq!((run.code, &*run.stderr), (Some(2), &*format!("enterprise-consumer: {line}\n")));
     assert_no_secret(&place);
 }
 
