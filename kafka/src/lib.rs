@@ -11,6 +11,7 @@ mod record_batch;
 mod sasl;
 mod security;
 mod stream;
+mod text;
 mod tls;
 mod types;
 mod worker;

@@ -7,7 +7,9 @@ pub fn advice(error: &Error) -> Option<&'static str> {
     match error {
         Error::BatchTooLarge { .. } => Some("a greater KAFKA_RECEIVE_MAX_BYTES lets it in"),
         Error::Tls { fault, .. } => match fault {
-            TlsFault::Untrusted => Some("KAFKA_SSL_CA_LOCATION names the PEM file with the authority's certificate"),
+            TlsFault::Untrusted | TlsFault::OtherKey => {
+                Some("KAFKA_SSL_CA_LOCATION names the PEM file with the authority's certificate")
+            }
             TlsFault::WrongName { .. } | TlsFault::HostName => {
                 Some("KAFKA_BOOTSTRAP_SERVERS and the broker's advertised.listeners must use a name of its certificate")
             }
@@ -19,6 +21,7 @@ pub fn advice(error: &Error) -> Option<&'static str> {
             TlsFault::CertificateRefused(_) => Some(
                 "KAFKA_SSL_CERTIFICATE_LOCATION must name one that the broker's truststore covers, and that is valid now",
             ),
+            TlsFault::Signature | TlsFault::Authority => Some("the broker needs another certificate"),
             TlsFault::Certificate(_) | TlsFault::NothingShared(_) => None,
         },
         Error::Sasl { fault, .. } => match fault {

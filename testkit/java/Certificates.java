@@ -27,37 +27,53 @@ public final class Certificates {
     public static void main(String[] arguments) throws Exception {
         Certificates certificates = new Certificates(Path.of(arguments[0]));
         for (String authority : List.of("ca", "other-ca")) {
-            certificates.authority(authority);
+            certificates.authority(authority, authority);
         }
+        certificates.authority("renewed-ca", "ca");
         certificates.signed("broker", "ca", RSA, "-3650d", 7300, "san=dns:localhost,ip:127.0.0.1");
         certificates.signed("elsewhere", "ca", EC, "-3650d", 7300, "san=dns:elsewhere.example");
         certificates.signed("expired", "ca", EC, "-3650d", 3600, "san=dns:localhost,ip:127.0.0.1");
         certificates.signed("early", "ca", EC, "+3650d", 3650, "san=dns:localhost,ip:127.0.0.1");
+        certificates.signedByItself("itself", "san=dns:localhost,ip:127.0.0.1");
         // Java writes an elliptic key without its public half, which not every client takes.
         certificates.signed("client", "ca", RSA, "-3650d", 7300, "eku=clientAuth");
         certificates.signed("stranger", "other-ca", RSA, "-3650d", 7300, "eku=clientAuth");
     }
 
-    private void authority(String name) throws Exception {
-        makeKey(name, EC, "-startdate", "-3650d", "-validity", "7300", "-ext", "bc:c=ca:true", "-ext", "ku:c=keyCertSign");
-        write(name, encode("CERTIFICATE", store(name).getCertificate(name).getEncoded()));
+    private void authority(String name, String subject) throws Exception {
+        makeKey(name, subject, EC, "-startdate", "-3650d", "-validity", "7300", "-ext", "bc:c=ca:true", "-ext", "ku:c=keyCertSign");
+        write(name, certificate(name));
+    }
+
+    /** As OpenSSL makes them by default: marked as an authority's. */
+    private void signedByItself(String name, String extension) throws Exception {
+        makeKey(name, name, EC, "-startdate", "-3650d", "-validity", "7300", "-ext", "bc:c=ca:true", "-ext", extension);
+        write(name, certificate(name));
+        write(name + "-store", key(name) + certificate(name));
     }
 
     private void signed(String name, String authority, String algorithm, String start, int days, String extension)
         throws Exception {
-        makeKey(name, algorithm);
+        makeKey(name, name, algorithm);
         Path request = directory.resolve(name + ".csr");
         Path certificate = directory.resolve(name + ".pem");
         keytool(name, "-certreq", "-alias", name, "-file", request.toString());
         keytool(authority, "-gencert", "-rfc", "-alias", authority, "-infile", request.toString(), "-outfile",
             certificate.toString(), "-startdate", start, "-validity", String.valueOf(days), "-ext", extension);
-        String key = encode("PRIVATE KEY", store(name).getKey(name, PASSWORD.toCharArray()).getEncoded());
-        write(name + "-key", key);
-        write(name + "-store", key + Files.readString(certificate));
+        write(name + "-key", key(name));
+        write(name + "-store", key(name) + Files.readString(certificate));
     }
 
-    private void makeKey(String name, String algorithm, String... more) throws Exception {
-        List<String> arguments = new ArrayList<>(List.of("-genkeypair", "-alias", name, "-dname", "CN=" + name, "-keyalg", algorithm));
+    private String key(String name) throws Exception {
+        return encode("PRIVATE KEY", store(name).getKey(name, PASSWORD.toCharArray()).getEncoded());
+    }
+
+    private String certificate(String name) throws Exception {
+        return encode("CERTIFICATE", store(name).getCertificate(name).getEncoded());
+    }
+
+    private void makeKey(String name, String subject, String algorithm, String... more) throws Exception {
+        List<String> arguments = new ArrayList<>(List.of("-genkeypair", "-alias", name, "-dname", "CN=" + subject, "-keyalg", algorithm));
         arguments.addAll(algorithm.equals(EC) ? List.of("-groupname", "secp256r1") : List.of("-keysize", "2048"));
         arguments.addAll(Arrays.asList(more));
         keytool(name, arguments.toArray(String[]::new));

@@ -38,6 +38,8 @@ pub enum Listener {
     SslExpired,
     /// TLS, with a certificate that is not valid yet.
     SslEarly,
+    /// TLS, with a certificate that is its own authority's.
+    SslItself,
     /// PLAIN and SCRAM-SHA-256, not encrypted.
     SaslPlaintext,
     /// PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 over TLS.
@@ -48,13 +50,14 @@ pub enum Listener {
 
 impl Listener {
     /// Each of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ssl,
         Self::MutualSsl,
         Self::MutualSsl12,
         Self::SslElsewhere,
         Self::SslExpired,
         Self::SslEarly,
+        Self::SslItself,
         Self::SaslPlaintext,
         Self::SaslSsl,
         Self::SaslBrief,
@@ -69,6 +72,7 @@ impl Listener {
             Self::SslElsewhere => "elsewhere",
             Self::SslExpired => "expired",
             Self::SslEarly => "early",
+            Self::SslItself => "itself",
             Self::SaslPlaintext => "sasl_plaintext",
             Self::SaslSsl => "sasl_ssl",
             Self::SaslBrief => "brief",
@@ -90,6 +94,7 @@ impl Listener {
             Self::SslElsewhere => Some("elsewhere"),
             Self::SslExpired => Some("expired"),
             Self::SslEarly => Some("early"),
+            Self::SslItself => Some("itself"),
             Self::SaslPlaintext => None,
         }
     }
@@ -127,6 +132,16 @@ impl Certificates {
     /// An authority that has nothing to do with the brokers.
     pub fn other_authority(&self) -> PathBuf {
         self.directory.join("other-ca.pem")
+    }
+
+    /// An authority of the same name as that of the brokers, made anew: with another key.
+    pub fn renewed_authority(&self) -> PathBuf {
+        self.directory.join("renewed-ca.pem")
+    }
+
+    /// The certificate of [`Listener::SslItself`].
+    pub fn itself(&self) -> PathBuf {
+        self.directory.join("itself.pem")
     }
 
     /// A certificate and its key of a user `CN=client`, which brokers accept and which may do everything.

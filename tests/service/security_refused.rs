@@ -20,6 +20,20 @@ fn a_broker_that_must_not_be_trusted_ends_the_service() {
             "no TLS with broker BROKER: its certificate comes from no authority that is trusted here; KAFKA_SSL_CA_LOCATION \
              names the PEM file with the authority's certificate",
         );
+        let renewed = text(&stage.certificates.renewed_authority());
+        stage.is_refused(
+            Listener::Ssl,
+            &[ssl[0], (variable, &renewed)],
+            "no TLS with broker BROKER: its certificate is not signed with the key that the authority of that name has here; \
+             KAFKA_SSL_CA_LOCATION names the PEM file with the authority's certificate",
+        );
+        let itself = text(&stage.certificates.itself());
+        stage.is_refused(
+            Listener::SslItself,
+            &[ssl[0], (variable, &itself)],
+            "no TLS with broker BROKER: its certificate is marked as an authority's (CA:TRUE), which must not stand for a host; \
+             the broker needs another certificate",
+        );
         stage.is_refused(
             Listener::SslElsewhere,
             &ssl,

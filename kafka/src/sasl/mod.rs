@@ -7,9 +7,8 @@ pub(crate) mod scram;
 use std::fmt;
 
 use crate::security::Secret;
+use crate::text::shorten;
 
-/// As much of a broker's own words as an error shows, in characters.
-const SHOWN_CHARS_MAX: usize = 200;
 /// As many mechanisms of a broker are shown.
 const MECHANISMS_SHOWN_MAX: usize = 10;
 
@@ -90,14 +89,4 @@ impl fmt::Display for SaslFault {
             }
         }
     }
-}
-
-/// The beginning of a broker's words, on one line.
-fn shorten(text: &str) -> String {
-    let mut shown: String =
-        text.chars().take(SHOWN_CHARS_MAX).map(|char| if char.is_control() { ' ' } else { char }).collect();
-    if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
-        shown.push('…');
-    }
-    shown
 }

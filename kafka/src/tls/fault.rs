@@ -6,16 +6,26 @@ use std::io;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
-use rustls::{AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertificateError, OtherError};
+
+use crate::text::shorten;
 
 /// As many names of a certificate are shown.
 const NAMES_SHOWN_MAX: usize = 10;
+/// What the library says of an authority's certificate that stands for a host; it does not show the type of this error.
+const AUTHORITY_AS_HOST: &str = "CaUsedAsEndEntity";
 
 /// Why there is no TLS with a broker, until somebody changes something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsFault {
     /// The broker's certificate comes from no authority that we trust.
     Untrusted,
+    /// An authority of the right name is trusted, but the broker's certificate is not signed with its key.
+    OtherKey,
+    /// The broker's certificate is signed in a way that is not taken, such as with SHA-1.
+    Signature,
+    /// The broker's certificate is marked as an authority's, which must not stand for a host.
+    Authority,
     /// The broker's certificate is for other names than the one that we called.
     WrongName {
         /// Its names.
@@ -66,7 +76,12 @@ impl TlsFault {
             CertificateError::NotValidYetContext { time, not_before } => {
                 Self::NotYetValid { ahead: apart(*not_before, *time) }
             }
-            other => Self::Certificate(other.to_string()),
+            // Keys of different kinds, such as RSA and ECDSA, are told by the second.
+            CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => Self::OtherKey,
+            CertificateError::UnsupportedSignatureAlgorithmContext { .. } => Self::Signature,
+            CertificateError::Other(OtherError(error)) if error.to_string() == AUTHORITY_AS_HOST => Self::Authority,
+            other => Self::Certificate(shorten(&other.to_string())),
         }
     }
 
@@ -100,12 +115,24 @@ impl fmt::Display for TlsFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Untrusted => write!(f, "its certificate comes from no authority that is trusted here"),
+            Self::OtherKey => {
+                write!(f, "its certificate is not signed with the key that the authority of that name has here")
+            }
+            Self::Signature => {
+                write!(
+                    f,
+                    "its certificate is signed in a way that is not accepted (SHA-1, ECDSA P-521 and DSA are not)"
+                )
+            }
+            Self::Authority => {
+                write!(f, "its certificate is marked as an authority's (CA:TRUE), which must not stand for a host")
+            }
             Self::WrongName { names } if names.is_empty() => {
                 write!(f, "its certificate names no host (only subject alternative names count)")
             }
             Self::WrongName { names } => {
                 let shown = names.get(..NAMES_SHOWN_MAX.min(names.len())).unwrap_or_default().join(", ");
-                write!(f, "its certificate is for another host: it names {shown}")
+                write!(f, "its certificate is for another host: it names {}", shorten(&shown))
             }
             Self::Expired { ago } => write!(f, "its certificate expired {} ago", rough(*ago)),
             Self::NotYetValid { ahead } => write!(f, "its certificate is not valid before {} from now", rough(*ahead)),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
-use rustls::{AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertificateError, OtherError};
 
 use super::*;
 
@@ -84,7 +84,23 @@ fn what_errors_of_tls_mean() {
     assert_eq!(named(&["DnsName(\"a.example\")", "IpAddress(10.0.0.1)"]), format!("{for_another}a.example, 10.0.0.1"));
     assert_eq!(named(&[]), "its certificate names no host (only subject alternative names count)");
     assert_eq!(named(&["a"; 1000]), format!("{for_another}{}", ["a"; 10].join(", ")));
-    assert!(certificate(CertificateError::Revoked).starts_with("its certificate cannot be accepted"));
+    let (signature_algorithm_id, public_key_algorithm_id) = (vec![1; 1000], vec![2; 1000]);
+    let with_sha1 = CertificateError::UnsupportedSignatureAlgorithmContext {
+        signature_algorithm_id: signature_algorithm_id.clone(),
+        supported_algorithms: vec![rustls::pki_types::alg_id::RSA_PKCS1_SHA256],
+    };
+    assert!(certificate(with_sha1).contains("signed in a way that is not accepted (SHA-1"));
+    let kinds = CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+        signature_algorithm_id,
+        public_key_algorithm_id,
+    };
+    for error in [kinds, CertificateError::BadSignature] {
+        assert!(certificate(error).contains("not signed with the key that the authority of that name has here"));
+    }
+    assert_eq!(certificate(CertificateError::Revoked), "its certificate cannot be accepted: Revoked");
+    let much = OtherError(Arc::new(io::Error::other("x\n".repeat(1000))));
+    let shown = certificate(CertificateError::Other(much));
+    assert!(shown.chars().count() < 300 && !shown.contains('\n'), "{shown}");
 
     let alert = |alert, shows| fault(rustls::Error::AlertReceived(alert), shows);
     assert_eq!(alert(AlertDescription::CertificateRequired, false), Some(TlsFault::CertificateDemanded));

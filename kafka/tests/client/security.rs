@@ -144,6 +144,10 @@ fn every_fault_of_a_certificate_is_told_apart() {
         };
         let other = tls(|certificates, files| files.authorities = Some(certificates.other_authority()));
         check(Listener::Ssl, other, |fault| *fault == TlsFault::Untrusted, "no authority that is trusted");
+        let renewed = tls(|certificates, files| files.authorities = Some(certificates.renewed_authority()));
+        check(Listener::Ssl, renewed, |fault| *fault == TlsFault::OtherKey, "not signed with the key");
+        let itself = tls(|certificates, files| files.authorities = Some(certificates.itself()));
+        check(Listener::SslItself, itself, |fault| *fault == TlsFault::Authority, "(CA:TRUE)");
         check(
             Listener::SslElsewhere,
             trusting(),
