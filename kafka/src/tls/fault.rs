@@ -45,6 +45,8 @@ pub enum TlsFault {
     Certificate(String),
     /// The host that we called has a name that no certificate can have.
     HostName,
+    /// The broker says that it does not know the host name that we called.
+    NameRefused,
     /// The broker wants to see a certificate, and we have none.
     CertificateDemanded,
     /// The broker does not take our certificate, and says so by this alert.
@@ -101,11 +103,16 @@ impl TlsFault {
             } else {
                 Self::CertificateDemanded
             }),
+            // Some servers say no more than this to a client without a certificate.
+            AlertDescription::HandshakeFailure if !shows_certificate => Some(Self::NothingShared(format!(
+                "the broker answers {alert:?}; or it demands a client certificate, and none is set"
+            ))),
             AlertDescription::HandshakeFailure
             | AlertDescription::ProtocolVersion
             | AlertDescription::InsufficientSecurity => {
                 Some(Self::NothingShared(format!("the broker answers {alert:?}")))
             }
+            AlertDescription::UnrecognisedName => Some(Self::NameRefused),
             _ => None,
         }
     }
@@ -138,6 +145,7 @@ impl fmt::Display for TlsFault {
             Self::NotYetValid { ahead } => write!(f, "its certificate is not valid before {} from now", rough(*ahead)),
             Self::Certificate(detail) => write!(f, "its certificate cannot be accepted: {detail}"),
             Self::HostName => write!(f, "no certificate can have this host name"),
+            Self::NameRefused => write!(f, "it does not know the host name that it was called by"),
             Self::CertificateDemanded => write!(f, "it demands a client certificate, and none is set"),
             Self::CertificateRefused(alert) => write!(f, "it does not accept our client certificate ({alert})"),
             Self::NothingShared(detail) => write!(f, "no TLS version or cipher is shared: {detail}"),

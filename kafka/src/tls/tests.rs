@@ -107,6 +107,11 @@ fn what_errors_of_tls_mean() {
     assert_eq!(alert(AlertDescription::BadCertificate, false), Some(TlsFault::CertificateDemanded));
     assert!(matches!(alert(AlertDescription::UnknownCA, true), Some(TlsFault::CertificateRefused(_))));
     assert!(matches!(alert(AlertDescription::ProtocolVersion, true), Some(TlsFault::NothingShared(_))));
+    for (shows, hinted) in [(false, true), (true, false)] {
+        let words = alert(AlertDescription::HandshakeFailure, shows).unwrap().to_string();
+        assert_eq!(words.contains("or it demands a client certificate"), hinted, "{words}");
+    }
+    assert_eq!(alert(AlertDescription::UnrecognisedName, true), Some(TlsFault::NameRefused));
     // These may pass: a broker that goes down, bytes that were damaged on their way.
     assert_eq!(alert(AlertDescription::InternalError, true), None);
     assert_eq!(fault(rustls::Error::DecryptError, true), None);
