@@ -118,7 +118,7 @@ fn look_at_kafka(
                 Finding::Ok(format!("{} of cluster '{cluster_id}'", counted(metadata.brokers.len(), "broker"))),
             );
             for topic in &metadata.topics {
-                tell("topic", look_at_topic(topic));
+                tell("topic", look_at_topic(client, kafka, topic));
             }
             if metadata.topics.iter().any(|topic| topic.error.is_none()) {
                 tell("group", look_at_group(client, kafka, &metadata, database_id, &cluster_id));
@@ -232,7 +232,7 @@ fn file_system_of<'a>(path: &Path, mountinfo: &'a str) -> Option<&'a str> {
     mounts.max_by_key(|(length, _)| *length).map(|(_, kind)| kind)
 }
 
-fn look_at_topic(topic: &TopicMetadata) -> Finding {
+fn look_at_topic(client: &mut Client, kafka: &KafkaSettings, topic: &TopicMetadata) -> Finding {
     let name = &topic.name;
     if let Some(code) = topic.error {
         let error = kafka::Error::Topic { topic: name.to_string(), code };
@@ -244,7 +244,24 @@ fn look_at_topic(topic: &TopicMetadata) -> Finding {
     if leaderless > 0 {
         return Finding::Mend(format!("'{name}': {leaderless} of {partitions} have no leader; look at the brokers"));
     }
-    Finding::Ok(format!("'{name}': {partitions}"))
+    match try_to_fetch(client, kafka, topic) {
+        Ok(()) => Finding::Ok(format!("'{name}': {partitions}")),
+        Err(error) => Finding::Mend(format!("'{name}' cannot be read: {}", explain(&error))),
+    }
+}
+
+/// Fetches at the end of a log, where nothing is: metadata and offsets can be had with DESCRIBE, only this needs READ.
+fn try_to_fetch(client: &mut Client, kafka: &KafkaSettings, topic: &TopicMetadata) -> kafka::Result<()> {
+    let first = topic.partitions.iter().take(1);
+    let first: Vec<_> =
+        first.map(|partition| TopicPartition::new(Arc::clone(&topic.name), partition.partition)).collect();
+    patiently(|| {
+        for (at, offsets) in client.log_offsets(&first, kafka.isolation_level)? {
+            let (_, end_offset) = offsets?;
+            client.timestamp_at(&at, end_offset, kafka.isolation_level)?;
+        }
+        Ok(())
+    })
 }
 
 /// Whether the group's offsets are ours to go on from.
@@ -257,7 +274,11 @@ fn look_at_group(
 ) -> Finding {
     let group = &kafka.group_id;
     let partitions = partitions_of(metadata);
-    let committed = match patiently(|| client.committed(group, &partitions)) {
+    let committed = patiently(|| {
+        client.may_read_as(group)?;
+        client.committed(group, &partitions)
+    });
+    let committed = match committed {
         Ok(committed) => committed,
         Err(error) => return Finding::Mend(format!("'{group}' cannot be read: {}", explain(&error))),
     };

@@ -11,8 +11,8 @@ use crate::connection::ConnectionSettings;
 use crate::error::{Error, ErrorCode, Result};
 use crate::link::Link;
 use crate::protocol::{
-    BrokerInfo, FetchPartition, FetchRequest, FindCoordinatorRequest, ListOffsetsRequest, Metadata, MetadataRequest,
-    OffsetCommitRequest, OffsetFetchRequest, OffsetSpec, Request,
+    BrokerInfo, FetchPartition, FetchRequest, FindCoordinatorRequest, HeartbeatRequest, ListOffsetsRequest, Metadata,
+    MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, OffsetSpec, Request,
 };
 use crate::record_batch::PartitionReader;
 use crate::types::{Address, CommittedOffset, IsolationLevel, Member, TopicId, TopicPartition};
@@ -118,6 +118,17 @@ impl Client {
             outcomes.push((at, refusal));
         }
         Ok(outcomes)
+    }
+
+    /// Whether the group lets us read in its name: asked by a sign of life of nobody, which changes nothing. `Err` with
+    /// `GROUP_AUTHORIZATION_FAILED` if it does not.
+    pub fn may_read_as(&mut self, group: &str) -> Result<()> {
+        let nobody = Member { id: String::new(), epoch: -1, instance_id: None };
+        let request = HeartbeatRequest { group: group.to_owned(), member: nobody };
+        match self.call_coordinator(group, &request) {
+            Ok(_) | Err(Error::Broker { code: ErrorCode::UNKNOWN_MEMBER_ID, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Time of the first visible record at or after an offset, in milliseconds since 1970. `None` if there is none in what one fetch of one

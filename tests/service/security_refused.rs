@@ -5,7 +5,7 @@ use std::fs;
 
 use testkit::{Listener, PASSWORD, USER, unique};
 
-use crate::support::secure::{Stage, WRONG, assert_no_secret, sasl, text};
+use crate::support::secure::{Stage, Variables, WRONG, assert_no_secret, sasl, text};
 
 #[test]
 fn a_broker_that_must_not_be_trusted_ends_the_service() {
@@ -117,21 +117,33 @@ fn a_broker_that_does_not_trust_us_ends_the_service() {
     }
 }
 
+/// A user who may do nothing yet, with a group of their own.
+fn nobody(stage: &Stage) -> (String, String) {
+    let (user, group) = (unique("user"), unique("group"));
+    stage.kafka.set_scram_password(&user, "SCRAM-SHA-256", PASSWORD).unwrap();
+    (user, group)
+}
+
+fn as_user<'a>(user: &'a str, group: &'a str) -> Variables<'a> {
+    let mut variables = sasl("SASL_PLAINTEXT", "SCRAM-SHA-256", user, PASSWORD);
+    variables.push(("KAFKA_GROUP_ID", group));
+    variables
+}
+
+/// The broker learns of a new user, and of a permission, a moment later: waits until `check` says so.
+fn wait_for(stage: &Stage, variables: &[(&'static str, &str)], what: &str) {
+    let place = stage.place(Listener::SaslPlaintext, variables);
+    place.wait_for(what, |place| place.ask(&["check"]).stdout.contains(what));
+}
+
 #[test]
 fn a_user_without_a_permission_is_told_which_one() {
     for version in testkit::VERSIONS {
         let stage = Stage::new(version, "permissions");
-        let (user, group) = (unique("user"), unique("group"));
-        stage.kafka.set_scram_password(&user, "SCRAM-SHA-256", PASSWORD).unwrap();
-        let mut variables = sasl("SASL_PLAINTEXT", "SCRAM-SHA-256", &user, PASSWORD);
-        variables.push(("KAFKA_GROUP_ID", &group));
+        let (user, group) = nobody(&stage);
+        let variables = as_user(&user, &group);
         let topic = &stage.topic;
-        // The broker learns of a new user, and of a permission, a moment later.
-        let wait_for = |what: &str| {
-            let place = stage.place(Listener::SaslPlaintext, &variables);
-            place.wait_for(what, |place| place.ask(&["check"]).stdout.contains(what));
-        };
-        wait_for("TOPIC_AUTHORIZATION_FAILED");
+        wait_for(&stage, &variables, "TOPIC_AUTHORIZATION_FAILED");
         stage.is_refused(
             Listener::SaslPlaintext,
             &variables,
@@ -139,8 +151,8 @@ fn a_user_without_a_permission_is_told_which_one() {
                 "topic '{topic}' cannot be read: TOPIC_AUTHORIZATION_FAILED (29); grant this user READ and DESCRIBE on the topic"
             ),
         );
-        stage.kafka.allow(&user, "DESCRIBE", "TOPIC", topic).unwrap();
-        wait_for("GROUP_AUTHORIZATION_FAILED");
+        stage.kafka.allow(&user, "READ", "TOPIC", topic).unwrap();
+        wait_for(&stage, &variables, &format!("'{topic}': 1 partition"));
         stage.is_refused(
             Listener::SaslPlaintext,
             &variables,
@@ -150,19 +162,45 @@ fn a_user_without_a_permission_is_told_which_one() {
             ),
         );
         stage.kafka.allow(&user, "READ", "GROUP", &group).unwrap();
-        wait_for("has committed nothing yet");
-        let place = stage.place(Listener::SaslPlaintext, &variables);
-        let answer = place.ask(&["run"]);
-        let line = answer.stderr.lines().last().unwrap();
-        let expected = format!(
-            "refused OffsetCommit for {topic}-0: TOPIC_AUTHORIZATION_FAILED (29); grant this user READ and DESCRIBE on the topic"
-        );
-        assert!(answer.code == Some(1) && line.ends_with(&expected), "{answer:?}");
-        assert_no_secret(&place);
-        stage.kafka.allow(&user, "READ", "TOPIC", topic).unwrap();
         stage.produce(0..5);
+        let place = stage.place(Listener::SaslPlaintext, &variables);
         place.wait_for("the permission", |place| place.ask(&["run", "--exit-at-end"]).code == Some(0));
         assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(5));
+        assert_eq!(place.ask(&["check"]).code, Some(0));
+    }
+}
+
+/// DESCRIBE is enough to see all, and not to read.
+#[test]
+fn check_finds_a_missing_permission_that_the_service_would_meet_later() {
+    for version in testkit::VERSIONS {
+        let stage = Stage::new(version, "describe");
+        let (user, group) = nobody(&stage);
+        let variables = as_user(&user, &group);
+        let topic = &stage.topic;
+        stage.kafka.allow(&user, "DESCRIBE", "TOPIC", topic).unwrap();
+        stage.kafka.allow(&user, "DESCRIBE", "GROUP", &group).unwrap();
+        let of_topic = format!(
+            "refused Fetch for {topic}-0: TOPIC_AUTHORIZATION_FAILED (29); grant this user READ and DESCRIBE on the topic\n"
+        );
+        wait_for(&stage, &variables, &of_topic);
+        let of_group = format!(
+            "refused Heartbeat for group '{group}': GROUP_AUTHORIZATION_FAILED (30); grant this user READ on the group\n"
+        );
+        wait_for(&stage, &variables, &of_group);
+        let refused = |request: &str, code: &str| {
+            let place = stage.place(Listener::SaslPlaintext, &variables);
+            let answer = place.ask(&["run"]);
+            let line = answer.stderr.lines().last().unwrap();
+            assert!(answer.code == Some(1) && line.contains(request) && line.contains(code), "{answer:?}");
+            assert_no_secret(&place);
+        };
+        refused("refused JoinGroup", "GROUP_AUTHORIZATION_FAILED");
+        stage.kafka.allow(&user, "READ", "GROUP", &group).unwrap();
+        wait_for(&stage, &variables, "has committed nothing yet");
+        let check = stage.place(Listener::SaslPlaintext, &variables).ask(&["check"]);
+        assert!(check.code == Some(1) && check.stdout.contains(&of_topic), "{check:?}");
+        refused(&format!("refused OffsetCommit for {topic}-0"), "TOPIC_AUTHORIZATION_FAILED");
     }
 }
 
