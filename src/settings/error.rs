@@ -84,7 +84,9 @@ impl fmt::Display for SettingsError {
             Self::File { variable, path, .. } => {
                 write!(f, "{variable} names a file that cannot be read: '{}'", path.display())
             }
-            Self::Tls { variable, source: kafka::TlsError::NoAuthorities } => write!(f, "{variable} must be set"),
+            Self::Tls { variable, source: kafka::TlsError::NoAuthorities { .. } } => {
+                write!(f, "{variable} must be set")
+            }
             Self::Tls { variable, .. } => write!(f, "{variable} cannot be used"),
             Self::EnvFile { path, .. } => write!(f, "cannot read the settings file '{}'", path.display()),
             Self::EnvFileLine { path, line, begin } => {

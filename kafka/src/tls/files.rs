@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_native_certs::ErrorKind;
+
+use crate::text::shorten;
 
 /// A PEM file is not larger than this, in bytes: the bundle of all public authorities has a quarter of a megabyte.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -67,7 +70,10 @@ pub enum TlsError {
         problem: &'static str,
     },
     /// No file of authorities is named, and the system has none.
-    NoAuthorities,
+    NoAuthorities {
+        /// What went wrong first in looking for them, if anything did.
+        why: Option<String>,
+    },
     /// The cryptography library refuses its own defaults.
     Unusable(rustls::Error),
 }
@@ -77,7 +83,7 @@ impl TlsError {
     pub fn file(&self) -> TlsFile {
         match self {
             Self::Unreadable { file, .. } | Self::Unfit { file, .. } => *file,
-            Self::NoAuthorities | Self::Unusable(_) => TlsFile::Authorities,
+            Self::NoAuthorities { .. } | Self::Unusable(_) => TlsFile::Authorities,
         }
     }
 }
@@ -87,8 +93,10 @@ impl fmt::Display for TlsError {
         match self {
             Self::Unreadable { path, .. } => write!(f, "cannot read '{}'", path.display()),
             Self::Unfit { path, problem, .. } => write!(f, "'{}' {problem}", path.display()),
-            Self::NoAuthorities => {
-                write!(f, "this system has no certificates of authorities to trust; name a PEM file with them")
+            Self::NoAuthorities { why } => {
+                write!(f, "this system has no certificates of authorities to trust")?;
+                why.as_ref().map_or(Ok(()), |why| write!(f, " ({why})"))?;
+                write!(f, "; name a PEM file with them, or mend SSL_CERT_FILE and SSL_CERT_DIR, if one of them is set")
             }
             Self::Unusable(_) => write!(f, "TLS cannot be set up"),
         }
@@ -100,7 +108,7 @@ impl std::error::Error for TlsError {
         match self {
             Self::Unreadable { source, .. } => Some(source),
             Self::Unusable(source) => Some(source),
-            Self::Unfit { .. } | Self::NoAuthorities => None,
+            Self::Unfit { .. } | Self::NoAuthorities { .. } => None,
         }
     }
 }
@@ -119,12 +127,20 @@ pub(super) fn authorities_of(path: &Path) -> Result<RootCertStore, TlsError> {
 /// Those that this system trusts. Among hundreds, a few odd ones may be passed over.
 pub(super) fn authorities_of_system() -> Result<RootCertStore, TlsError> {
     let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        log::debug!("certificates of the system's authorities: {error}");
-    }
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(found.certs);
-    if store.is_empty() { Err(TlsError::NoAuthorities) } else { Ok(store) }
+    if store.is_empty() {
+        return Err(TlsError::NoAuthorities { why: found.errors.first().map(words_of) });
+    }
+    Ok(store)
+}
+
+/// The library's own words, but where they may quote a line of the file.
+fn words_of(error: &rustls_native_certs::Error) -> String {
+    match &error.kind {
+        ErrorKind::Pem(_) => format!("{}: it is not well-formed", error.context),
+        _ => shorten(&error.to_string()),
+    }
 }
 
 /// A certificate with those between it and its authority, and its key.
