@@ -1,6 +1,7 @@
 //! Says to a broker who we are, at the beginning of a connection and again before it forgets. Knows the order of the messages, not
 //! what is in them.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,6 +17,8 @@ use crate::sasl::{Sasl, SaslFault, SaslMechanism, plain};
 const RENEWAL_PERCENT_MIN: u32 = 85;
 /// … and this much later, at random, so that many connections do not do so at once; Kafka's own clients take the same.
 const RENEWAL_PERCENT_SPREAD: u32 = 10;
+/// A broker hears who we are once in this time at most (`KafkaChannel.MIN_REAUTH_INTERVAL_ONE_SECOND_NANOS`).
+pub(super) const RENEWAL_AFTER_MIN: Duration = Duration::from_secs(1);
 
 impl Connection {
     /// The whole exchange before one deadline; afterwards other requests are welcome. May be repeated on the same connection
@@ -39,6 +42,12 @@ impl Connection {
             None => return Ok(()),
             Some(ErrorCode::UNSUPPORTED_SASL_MECHANISM) => {
                 self.sasl_failed(SaslFault::Mechanism { ours: mechanism, theirs: answer.mechanisms })
+            }
+            // It heard us here before: a new connection helps.
+            Some(code @ ErrorCode::ILLEGAL_SASL_STATE) if self.renew_at.is_some() => {
+                self.stream.shut_down();
+                let source = io::Error::other(format!("the broker does not hear again who we are: {code}"));
+                Error::Disconnected { address: self.address.clone(), request: SaslHandshakeRequest::NAME, source }
             }
             Some(ErrorCode::ILLEGAL_SASL_STATE) => self.sasl_failed(SaslFault::NotHere),
             Some(code) => self.sasl_refused(SaslHandshakeRequest::NAME, code),
@@ -86,7 +95,8 @@ impl Connection {
 
 fn renewal_after(lifetime: Duration) -> Duration {
     let percent = |percent| lifetime.saturating_mul(percent) / 100;
-    percent(RENEWAL_PERCENT_MIN) + backoff::random_up_to(percent(RENEWAL_PERCENT_SPREAD))
+    let after = percent(RENEWAL_PERCENT_MIN) + backoff::random_up_to(percent(RENEWAL_PERCENT_SPREAD));
+    after.max(RENEWAL_AFTER_MIN)
 }
 
 #[cfg(test)]
@@ -101,5 +111,6 @@ mod tests {
                 assert!(lifetime * 85 / 100 <= after && after <= lifetime * 95 / 100, "{after:?} of {lifetime:?}");
             }
         }
+        assert_eq!(renewal_after(Duration::from_millis(1)), RENEWAL_AFTER_MIN);
     }
 }
