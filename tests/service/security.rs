@@ -136,7 +136,7 @@ fn a_secure_broker_that_stands_still_or_is_restarted_is_ridden_out() {
     let servers = cluster.bootstrap_servers_of(Listener::SaslSsl);
     let mut place = Place::new(&servers, &topic);
     let ca = text(&Certificates::get().unwrap().authority());
-    for (variable, value) in sasl("SASL_SSL", "PLAIN", USER, PASSWORD) {
+    for (variable, value) in sasl("SASL_SSL", "SCRAM-SHA-512", USER, PASSWORD) {
         place.set(variable, value);
     }
     place.set("KAFKA_SSL_CA_LOCATION", &ca);

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::fs;
+use std::io::Read;
 use std::net::TcpListener;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::{Reader, addresses};
@@ -18,9 +20,11 @@ use SaslMechanism::{Plain, ScramSha256, ScramSha512};
 
 /// Longer than a handshake takes on a machine that does much else.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// More than a client's first message in TLS.
+const HELLO_BYTES_MAX: usize = 64 * 1024;
 
 fn on_each_version(test: impl Fn(&'static Cluster) + Sync) {
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for version in testkit::VERSIONS {
             let test = &test;
             scope.spawn(move || test(secure(version)));
@@ -240,6 +244,22 @@ fn a_tls_handshake_that_nobody_answers_keeps_to_the_connect_timeout() {
     let error = Client::new(servers, settings).metadata(vec![]).unwrap_err();
     let Error::TimedOut { request: "the TLS handshake", waited, .. } = error else { panic!("{error:?}") };
     assert_eq!(waited, connect_timeout);
+}
+
+/// As brokers do that go down. What is left unread makes a reset of the end.
+#[test]
+fn a_tls_handshake_that_breaks_off_is_tried_again() {
+    for (read, ends) in [(HELLO_BYTES_MAX, "closed"), (1, "reset")] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let servers = listener.local_addr().unwrap().to_string();
+        let peer = thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            assert!(stream.read(&mut vec![0; read]).unwrap() > 0);
+        });
+        let error = failure(&servers, ssl(trusting()));
+        assert!(matches!(error, Error::Handshake { .. }) && error.is_retriable(), "{ends}: {error:?}");
+        peer.join().unwrap();
+    }
 }
 
 #[test]
