@@ -53,8 +53,8 @@ pub enum SettingsError {
         path: PathBuf,
         /// The line's number, from 1.
         line: usize,
-        /// The line up to its value, which may be a secret.
-        begin: String,
+        /// The name that it gives a value to, if it has one: nothing else is sure to be no secret.
+        name: Option<String>,
     },
     /// The file with the variables gives one of them twice.
     EnvFileRepeated {
@@ -89,8 +89,13 @@ impl fmt::Display for SettingsError {
             }
             Self::Tls { variable, .. } => write!(f, "{variable} cannot be used"),
             Self::EnvFile { path, .. } => write!(f, "cannot read the settings file '{}'", path.display()),
-            Self::EnvFileLine { path, line, begin } => {
-                write!(f, "line {line} of the settings file '{}' begins '{begin}'; allowed: NAME=value", path.display())
+            Self::EnvFileLine { path, line, name } => {
+                write!(f, "line {line} of the settings file '{}' ", path.display())?;
+                match name {
+                    Some(name) => write!(f, "begins '{name}='")?,
+                    None => write!(f, "is malformed (not shown)")?,
+                }
+                write!(f, "; allowed: NAME=value")
             }
             Self::EnvFileRepeated { path, variable } => {
                 write!(f, "the settings file '{}' gives {variable} more than once", path.display())

@@ -600,9 +600,12 @@ fn files() {
     }
     let refused = |text: &str, line: &str| assert_eq!(topics(text), Err(line.to_owned()), "{text}");
     let allowed = "allowed: NAME=value";
-    refused("A=1\nKAFKA TOPIC=t\n", &format!("line 2 of the settings file 'FILE' begins 'KAFKA'; {allowed}"));
-    refused("just words", &format!("line 1 of the settings file 'FILE' begins 'just'; {allowed}"));
-    refused("A=1\n\n=x\nB=2\n", &format!("line 3 of the settings file 'FILE' begins '='; {allowed}"));
+    let hidden = |line| format!("line {line} of the settings file 'FILE' is malformed (not shown); {allowed}");
+    refused("A=1\nKAFKA TOPIC=t\n", &hidden(2));
+    refused("just words", &hidden(1));
+    refused("A=1\n\n=x\nB=2\n", &hidden(3));
+    refused("A=1\nhunter2\n", &hidden(2));
+    refused("KAFKA_SASL_PASSWORD = 'open secret\n", &hidden(1));
     // No value is shown: it may be a secret.
     refused(
         "A=\"two\nlines\"\nKAFKA_SASL_PASSWORD='open secret\nKAFKA_TOPIC=t\n",

@@ -156,12 +156,12 @@ fn malformed(text: &str, path: &Path) -> SettingsError {
     };
     let good = (0..lines.len()).rev().find(is_good).unwrap_or_default();
     let line = lines.get(good).copied().unwrap_or_default().trim_end();
-    // Only what can be a name: the rest may be a secret, also where no sign of equality stands before it.
+    // Only a name with its sign of equality: anything else may be a secret, or the rest of one.
     let name_ends = |letter: char| !letter.is_ascii_alphanumeric() && !matches!(letter, '_' | '.');
     let line = line.trim_start();
     let (name, rest) = line.split_at(line.find(name_ends).unwrap_or(line.len()));
-    let begin = shorten(name) + if rest.starts_with('=') { "=" } else { "" };
-    SettingsError::EnvFileLine { path: path.to_owned(), line: good + 1, begin }
+    let name = (!name.is_empty() && rest.starts_with('=')).then(|| shorten(name));
+    SettingsError::EnvFileLine { path: path.to_owned(), line: good + 1, name }
 }
 
 /// The [Levenshtein distance](https://en.wikipedia.org/wiki/Levenshtein_distance), in bytes.
