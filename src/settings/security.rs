@@ -98,17 +98,26 @@ impl Security {
                     .to_owned(),
             );
         }
-        let key = self.tls.as_ref().and_then(|tls| tls.client.as_ref()).map(|client| &client.key);
-        warnings.extend(
-            key.filter(|key| is_readable_by_all(key)).map(|key| {
-                format!("{KEY}: every user of this machine may read '{}'; chmod 600 mends it", key.display())
-            }),
-        );
+        let key = self.tls.as_ref().and_then(|tls| tls.client.as_ref()).map(|client| (KEY, &client.key));
+        let password = self.sasl.as_ref().and_then(SaslSettings::password_file).map(|path| (PASSWORD_FILE, path));
+        for (variable, path) in key.into_iter().chain(password).filter(|(_, path)| is_readable_by_all(path)) {
+            warnings.push(format!(
+                "{variable}: every user of this machine may read '{}'; let only the service's user read it",
+                path.display()
+            ));
+        }
         warnings
     }
 }
 
 impl SaslSettings {
+    fn password_file(&self) -> Option<&PathBuf> {
+        match &self.password {
+            Password::Given(_) => None,
+            Password::File(path) => Some(path),
+        }
+    }
+
     fn load(&self) -> Result<Sasl, SettingsError> {
         let password = match &self.password {
             Password::Given(password) => password.clone(),

@@ -555,14 +555,21 @@ fn what_is_less_safe_than_it_looks_is_a_warning() {
     let [warning] = &load(&plain).unwrap().warnings[..] else { panic!() };
     assert!(warning.contains("KAFKA_SASL_MECHANISM=PLAIN") && warning.contains("readable"), "{warning}");
 
-    let key = no_file();
-    let path = key.path().to_str().unwrap();
+    let file = no_file();
+    let path = file.path().to_str().unwrap();
     let mut tls = TLS;
     tls[3].1 = path;
-    assert_eq!(load(&tls).unwrap().warnings, Vec::<String>::new());
-    fs::set_permissions(key.path(), fs::Permissions::from_mode(0o644)).unwrap();
-    let expected = format!("KAFKA_SSL_KEY_LOCATION: every user of this machine may read '{path}'; chmod 600 mends it");
-    assert_eq!(load(&tls).unwrap().warnings, [expected]);
+    let with_file = [("KAFKA_SSL_KEY_LOCATION", tls), ("KAFKA_SASL_PASSWORD_FILE", with_password_file(path))];
+    for (mode, is_warned) in [(0o600, false), (0o644, true)] {
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
+        for (variable, variables) in with_file {
+            let warning = format!(
+                "{variable}: every user of this machine may read '{path}'; let only the service's user read it"
+            );
+            let expected = if is_warned { vec![warning] } else { vec![] };
+            assert_eq!(load(&variables).unwrap().warnings, expected);
+        }
+    }
 }
 
 #[test]
