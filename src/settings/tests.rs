@@ -462,13 +462,14 @@ fn password_file() {
     assert_eq!(password("secret").as_deref(), Ok("secret"));
     assert_eq!(password("secret\n").as_deref(), Ok("secret"));
     assert_eq!(password("secret\r\n").as_deref(), Ok("secret"));
+    assert_eq!(password("\u{feff}secret\n").as_deref(), Ok("secret"));
     assert_eq!(password(" se cret ").as_deref(), Ok(" se cret "));
     for unfit in ["se\ncret\n", "secret\n\n", "se\0cret", "\tsecret"] {
         let line = "KAFKA_SASL_PASSWORD_FILE has a wrong value (not shown); allowed: a password of one line, without control \
                     characters";
         assert_eq!(password(unfit), Err(line.to_owned()));
     }
-    for empty in ["", "\n", "\r\n"] {
+    for empty in ["", "\n", "\r\n", "\u{feff}\n"] {
         assert_eq!(
             password(empty),
             Err("KAFKA_SASL_PASSWORD_FILE is 'FILE'; allowed: a file that is not empty".to_owned())

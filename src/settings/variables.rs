@@ -120,19 +120,17 @@ fn read_file(named: Option<&Path>) -> Result<HashMap<String, OsString>, Settings
         Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
         Err(error) => return Err(unreadable(error)),
     };
-    // Some editors begin a file with a byte order mark.
-    parse(text.strip_prefix('\u{feff}').unwrap_or(&text), path)
+    parse(&text, path)
 }
 
-/// The whole of a small text file.
+/// The whole of a small text file, without the byte order mark that some editors begin it with.
 pub(super) fn read_text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if u64::try_from(text.len()).is_ok_and(|bytes| bytes <= FILE_BYTES_MAX) {
-        Ok(text)
-    } else {
-        Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {FILE_BYTES_MAX} bytes")))
+    if !u64::try_from(text.len()).is_ok_and(|bytes| bytes <= FILE_BYTES_MAX) {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {FILE_BYTES_MAX} bytes")));
     }
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 fn parse(text: &str, path: &Path) -> Result<HashMap<String, OsString>, SettingsError> {
