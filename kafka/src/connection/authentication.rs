@@ -63,6 +63,9 @@ impl Connection {
         let (last, proof) =
             first.answer(&sasl.password, &challenge.message).map_err(|detail| unproved(self, detail))?;
         let verdict = self.say(sasl, last.into_bytes(), deadline)?;
+        if let Some(word) = scram::refusal(&verdict.message) {
+            return Err(self.not_believed(sasl, word.to_owned()));
+        }
         proof.verify(&verdict.message).map_err(|detail| unproved(self, detail))?;
         Ok(verdict.lifetime)
     }
@@ -73,12 +76,13 @@ impl Connection {
         let answer = self.exchange(&request, version, deadline)?;
         Err(match answer.refusal {
             None => return Ok(answer),
-            Some((ErrorCode::SASL_AUTHENTICATION_FAILED, message)) => {
-                let username = sasl.username.clone();
-                self.sasl_failed(SaslFault::Refused { mechanism: sasl.mechanism, username, message })
-            }
+            Some((ErrorCode::SASL_AUTHENTICATION_FAILED, message)) => self.not_believed(sasl, message),
             Some((code, _)) => self.sasl_refused(SaslAuthenticateRequest::NAME, code),
         })
+    }
+
+    fn not_believed(&self, sasl: &Sasl, message: String) -> Error {
+        self.sasl_failed(SaslFault::Refused { mechanism: sasl.mechanism, username: sasl.username.clone(), message })
     }
 
     /// A connection whose two sides do not know each other is of no use.

@@ -133,14 +133,19 @@ impl ServerProof {
     /// Whether the server's last message shows that it knows the password; compared in constant time.
     pub(crate) fn verify(&self, server_final: &[u8]) -> Result<(), String> {
         let text = std::str::from_utf8(server_final).map_err(|_| "its last message is not UTF-8".to_owned())?;
-        // Extensions may follow.
-        let attribute = text.split(',').next().unwrap_or_default();
-        if let Some(error) = attribute.strip_prefix("e=") {
-            return Err(format!("its last message is an error: {error}"));
-        }
-        let signature = attribute.strip_prefix("v=").and_then(|signature| STANDARD.decode(signature).ok());
+        let signature = first_attribute(text).strip_prefix("v=").and_then(|signature| STANDARD.decode(signature).ok());
         let signature = signature.ok_or_else(|| "its last message has no signature".to_owned())?;
         hmac::verify(&self.server_key, self.transcript.as_bytes(), &signature)
             .map_err(|_| "its signature is wrong".to_owned())
     }
+}
+
+/// What the server's last message says in the place of its proof, if it refuses ours.
+pub(crate) fn refusal(server_final: &[u8]) -> Option<&str> {
+    first_attribute(std::str::from_utf8(server_final).ok()?).strip_prefix("e=")
+}
+
+/// Extensions may follow.
+fn first_attribute(message: &str) -> &str {
+    message.split(',').next().unwrap_or_default()
 }

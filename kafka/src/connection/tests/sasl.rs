@@ -112,6 +112,15 @@ fn nonce_of(client_first: &str) -> &str {
 }
 
 #[test]
+fn a_refusal_in_the_words_of_scram_is_one() {
+    let fault = fault(SaslMechanism::ScramSha256, |peer| {
+        peer.converse(|first| says(format!("r={}x,s=c2FsdA==,i=4096", nonce_of(first))));
+        peer.converse(|_| says("e=invalid-proof"));
+    });
+    assert_eq!(fault.to_string(), "it refused user 'alice' by SCRAM-SHA-256, saying 'invalid-proof'");
+}
+
+#[test]
 fn a_brokers_own_words_are_kept_short_and_on_one_line() {
     let fault = fault(SaslMechanism::Plain, |peer| {
         peer.converse(|_| {

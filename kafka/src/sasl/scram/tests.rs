@@ -94,10 +94,19 @@ fn a_server_that_does_not_know_the_password() {
     check(b"v=", "signature is wrong");
     check(b"", "no signature");
     check(b"ok", "no signature");
-    check(b"e=other-error", "an error: other-error");
+    check(b"e=other-error", "no signature");
     check(b"\xff", "not UTF-8");
     // The signature of another exchange proves nothing in this one.
     let other = SERVER_FIRST.replace("hvYD", "hvYE");
     let (_, proof) = answer(&other).unwrap();
     assert!(proof.verify(SERVER_FINAL.as_bytes()).unwrap_err().contains("signature is wrong"));
+}
+
+#[test]
+fn a_server_that_refuses_our_proof() {
+    assert_eq!(refusal(b"e=invalid-proof"), Some("invalid-proof"));
+    assert_eq!(refusal(b"e=unknown-user,x=1"), Some("unknown-user"));
+    for proof in [SERVER_FINAL.as_bytes(), b"", b"\xff", b"v=e="] {
+        assert_eq!(refusal(proof), None);
+    }
 }
