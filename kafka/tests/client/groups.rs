@@ -233,6 +233,29 @@ fn new_partitions_and_topics_are_shared_too() {
     });
 }
 
+#[test]
+fn who_comes_back_gets_what_there_is_since() {
+    on_each_protocol(|setup| {
+        let later = unique("later");
+        let kafka = setup.cluster.client().unwrap();
+        let (mut first, mut second) = (setup.member("first"), setup.member("second"));
+        setup.until_shared(&mut [&mut first, &mut second]);
+        // With another topic than before, which only it wants.
+        drop(second);
+        kafka.create_topic(&later, 2, &[]).unwrap();
+        let mut second = Reader::new(setup.builder("second").with_topic(later.as_str())).choose(committed_or_start);
+        let of = |member: &Reader, topic: &str| share(member).iter().filter(|at| *at.topic == *topic).count();
+        setup.until("the new topic", &mut [&mut first, &mut second], |members| of(members[1], &later) == 2);
+        // While the one that divides is away.
+        drop(first);
+        kafka.add_partitions(&setup.topic, 6).unwrap();
+        let mut first = setup.member("first");
+        setup.until("the new partitions", &mut [&mut first, &mut second], |members| {
+            members.iter().map(|member| of(member, &setup.topic)).sum::<usize>() == 6 && of(members[1], &later) == 2
+        });
+    });
+}
+
 /// With both names the same as before a crash it releases its own name; with another member id it waits until that is free.
 #[test]
 fn a_static_member_of_the_consumer_protocol_comes_back_from_a_crash_and_from_leave() {

@@ -101,9 +101,10 @@ impl Classic {
         self.leads = Some(Leading { topics, look_at: Instant::now() + self.metadata_age_max });
     }
 
-    /// Who comes back as a static member is given what it had, though it may want other topics now, and there may be more partitions: those
-    /// that nobody has ever committed an offset of are nobody's, for whoever gets one commits its start. Looked for once, when all have
-    /// had the time to. What cannot be had now is looked for the next time.
+    /// Who comes back as a static member is given what it had, though it may want other topics now, and there may be more partitions.
+    /// Those that nobody has ever committed an offset of are nobody's, for a member of ours commits the start of what it gets: a
+    /// leader looks for such partitions, everybody for topics without any other. Looked for once, when all have had the time
+    /// to commit; what cannot be had now is looked for the next time.
     fn was_not_divided(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> bool {
         if self.doubts_at.is_none_or(|at| at > Instant::now()) {
             return false;
@@ -116,7 +117,11 @@ impl Classic {
             .collect();
         let Ok(committed) = client.committed(&self.group, &all) else { return false };
         self.doubts_at = None;
-        all.iter().any(|at| !committed.contains_key(at)) || owned.iter().any(|at| !self.topics.contains(&at.topic))
+        let is_nobodys = |at: &TopicPartition| {
+            let is_known = |known: &TopicPartition| self.leads.is_none() && known.topic == at.topic;
+            !committed.contains_key(at) && !committed.keys().any(is_known)
+        };
+        all.iter().any(is_nobodys) || owned.iter().any(|at| !self.topics.contains(&at.topic))
     }
 
     /// Whether there are other partitions to divide than those that we, as the leader, have divided. What cannot be had now is
