@@ -133,6 +133,7 @@ fn a_secure_broker_that_stands_still_or_is_restarted_is_ridden_out() {
         let value = format!(r#"{{"event_id":"opp_{number}","name":"number {number}","stage":"won"}}"#);
         kafka.produce(&topic, &ProduceOptions::default(), [Record::value(value).partition(0)]).unwrap();
     };
+    kafka.set_scram_password(USER, "SCRAM-SHA-512", PASSWORD).unwrap();
     let servers = cluster.bootstrap_servers_of(Listener::SaslSsl);
     let mut place = Place::new(&servers, &topic);
     let ca = text(&Certificates::get().unwrap().authority());
@@ -140,6 +141,8 @@ fn a_secure_broker_that_stands_still_or_is_restarted_is_ridden_out() {
         place.set(variable, value);
     }
     place.set("KAFKA_SSL_CA_LOCATION", &ca);
+    // The broker learns of a new user a moment later.
+    place.wait_for("the user", |place| place.ask(&["check"]).code == Some(0));
     let mut service = place.start(&["run"]);
     produce(0);
     place.wait_for("the first event", |place| place.stored() == 1);
