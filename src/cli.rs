@@ -19,6 +19,9 @@ Commands:
                         every partition, as first seen, has been stored
   check                 look at settings, database, brokers and topics; say what to mend
   status [--json]       rows, unidentified messages, and how far each partition has been read
+  replay [--dry-run]    decode the unidentified messages again, as after an upgrade; with --dry-run
+                        only say what would come of it
+  verify                look whether the database holds together; say what is off
 
 Options:
   --env-file PATH       read settings from this file instead of ./.env; variables already set win
@@ -65,6 +68,13 @@ pub enum Command {
         /// For programs.
         json: bool,
     },
+    /// Decode the unidentified messages again.
+    Replay {
+        /// Write nothing.
+        dry_run: bool,
+    },
+    /// Look whether the database holds together.
+    Verify,
 }
 
 /// A command line that means nothing.
@@ -74,8 +84,6 @@ pub enum UsageError {
     Option(lexopt::Error),
     /// No command of this name.
     Command(String),
-    /// A command that a later version will have.
-    NotYet(&'static str),
     /// An option of another command.
     Misplaced {
         /// The option.
@@ -89,8 +97,9 @@ impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Option(error) => write!(f, "{error}; see --help"),
-            Self::Command(name) => write!(f, "unknown command '{name}': run, check or status; see --help"),
-            Self::NotYet(name) => write!(f, "the command '{name}' is not supported yet"),
+            Self::Command(name) => {
+                write!(f, "unknown command '{name}': run, check, status, replay or verify; see --help")
+            }
             Self::Misplaced { option, command } => {
                 write!(f, "'{option}' belongs to the command '{command}'; see --help")
             }
@@ -109,7 +118,8 @@ impl From<lexopt::Error> for UsageError {
 /// Reads the arguments, the program's own name not among them.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, UsageError> {
     let mut parser = lexopt::Parser::from_args(arguments);
-    let (mut env_file, mut command, mut exit_at_end, mut json) = (None, None, false, false);
+    let (mut env_file, mut command) = (None, None);
+    let (mut exit_at_end, mut json, mut dry_run) = (false, false, false);
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Asked::Text(HELP)),
@@ -117,7 +127,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Usa
             Long("env-file") => env_file = Some(PathBuf::from(parser.value()?)),
             Long("exit-at-end") => exit_at_end = true,
             Long("json") => json = true,
-            Value(name) if command.is_none() => command = Some(known_yet(&name.to_string_lossy())?),
+            Long("dry-run") => dry_run = true,
+            Value(name) if command.is_none() => command = Some(name.to_string_lossy().into_owned()),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -125,24 +136,19 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Usa
         None | Some("run") => Command::Run { exit_at_end },
         Some("check") => Command::Check,
         Some("status") => Command::Status { json },
+        Some("replay") => Command::Replay { dry_run },
+        Some("verify") => Command::Verify,
         Some(name) => return Err(UsageError::Command(shorten(name))),
     };
-    if exit_at_end && !matches!(command, Command::Run { .. }) {
-        return Err(UsageError::Misplaced { option: "--exit-at-end", command: "run" });
-    }
-    if json && !matches!(command, Command::Status { .. }) {
-        return Err(UsageError::Misplaced { option: "--json", command: "status" });
+    let options = [
+        ("--exit-at-end", "run", exit_at_end && !matches!(command, Command::Run { .. })),
+        ("--json", "status", json && !matches!(command, Command::Status { .. })),
+        ("--dry-run", "replay", dry_run && !matches!(command, Command::Replay { .. })),
+    ];
+    if let Some((option, command, _)) = options.into_iter().find(|(_, _, misplaced)| *misplaced) {
+        return Err(UsageError::Misplaced { option, command });
     }
     Ok(Asked::Work(Invocation { env_file, command }))
-}
-
-/// The name of a command, unless it is one whose options are not even known yet.
-fn known_yet(name: &str) -> Result<String, UsageError> {
-    match name {
-        "replay" => Err(UsageError::NotYet("replay")),
-        "verify" => Err(UsageError::NotYet("verify")),
-        name => Ok(name.to_owned()),
-    }
 }
 
 /// Prints to standard output. A reader that has gone (`| head`) is no failure.
@@ -186,13 +192,16 @@ mod tests {
         for (line, text) in [("--help", HELP), ("status -V", VERSION)] {
             assert_eq!(parse(line.split(' ').map(OsString::from)).unwrap(), Asked::Text(text));
         }
-        check("start", Err("unknown command 'start': run, check or status; see --help"));
+        check("start", Err("unknown command 'start': run, check, status, replay or verify; see --help"));
         check("run now", Err("unexpected argument \"now\"; see --help"));
         check("check --json", Err("'--json' belongs to the command 'status'; see --help"));
         check("status --exit-at-end", Err("'--exit-at-end' belongs to the command 'run'; see --help"));
         check("--env-file", Err("missing argument for option '--env-file'; see --help"));
         check("--fast", Err("invalid option '--fast'; see --help"));
-        check("replay --dry-run", Err("the command 'replay' is not supported yet"));
-        check("verify", Err("the command 'verify' is not supported yet"));
+        check("replay", Ok((Command::Replay { dry_run: false }, None)));
+        check("replay --dry-run", Ok((Command::Replay { dry_run: true }, None)));
+        check("verify --dry-run", Err("'--dry-run' belongs to the command 'replay'; see --help"));
+        check("verify", Ok((Command::Verify, None)));
+        check("verify --json", Err("'--json' belongs to the command 'status'; see --help"));
     }
 }

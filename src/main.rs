@@ -6,7 +6,7 @@ use enterprise_consumer::cli::{self, Asked, Command, Invocation};
 use enterprise_consumer::error_chain::ErrorChain;
 use enterprise_consumer::settings::{Settings, SettingsError};
 use enterprise_consumer::shutdown::Stop;
-use enterprise_consumer::{check, logger, service, status};
+use enterprise_consumer::{check, logger, replay, service, status, verify};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -20,25 +20,24 @@ fn main() -> ExitCode {
             cli::print(text);
             ExitCode::SUCCESS
         }
-        Ok(Asked::Work(invocation)) => work(&invocation),
+        Ok(Asked::Work(invocation)) => match work(&invocation) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) if error.is::<SettingsError>() => fail(&*error, ExitCode::from(USAGE)),
+            Err(error) => fail(&*error, ExitCode::FAILURE),
+        },
     }
 }
 
-fn work(invocation: &Invocation) -> ExitCode {
-    let settings = match Settings::load(std::env::vars_os(), invocation.env_file.as_deref()) {
-        Ok(settings) => settings,
-        Err(error) => return fail(&error, ExitCode::from(USAGE)),
-    };
-    let all_is_well = match invocation.command {
+/// Whether all is well.
+fn work(invocation: &Invocation) -> Result<bool, Failure> {
+    let settings = Settings::load(std::env::vars_os(), invocation.env_file.as_deref())?;
+    match invocation.command {
         Command::Run { exit_at_end } => run(&settings, exit_at_end),
         Command::Check => Ok(check::check(&settings)),
-        Command::Status { json } => status::print(&settings, json).map(|()| true).map_err(Failure::from),
-    };
-    match all_is_well {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) if error.is::<SettingsError>() => fail(&*error, ExitCode::from(USAGE)),
-        Err(error) => fail(&*error, ExitCode::FAILURE),
+        Command::Status { json } => Ok(status::print(&settings, json).map(|()| true)?),
+        Command::Replay { dry_run } => Ok(replay::replay(&settings, dry_run).map(|()| true)?),
+        Command::Verify => Ok(verify::verify(&settings)?),
     }
 }
 

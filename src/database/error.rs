@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
-/// Why a call into the database failed. Nothing of the call took effect.
+/// Why a call into the database failed. Nothing of the call took effect; of [`apply`](super::Database::apply) what it says.
 #[derive(Debug)]
 pub enum DatabaseError {
     /// SQLite refused.
@@ -44,6 +44,15 @@ pub enum DatabaseError {
         /// Its schema version.
         found: i64,
         /// The newest version that this program knows.
+        supported: i64,
+    },
+    /// An older version of this program has been here, and the tables are not to be changed now.
+    OlderSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// The version that this program works on.
         supported: i64,
     },
     /// The file at the path is another one than at the start.
@@ -128,11 +137,25 @@ impl DatabaseError {
             Self::Missing { .. }
             | Self::Foreign { .. }
             | Self::NewerSchema { .. }
+            | Self::OlderSchema { .. }
             | Self::Replaced { .. }
             | Self::NoWal { .. }
             | Self::LockHeld { .. }
             | Self::PositionConflict { .. }
             | Self::BadBatch { .. } => false,
+        }
+    }
+
+    /// Whether SQLite refuses to write what was to be written, for what is in it.
+    pub fn is_refusal(&self) -> bool {
+        self.refusal().is_some()
+    }
+
+    /// What SQLite says, if it [refuses](Self::is_refusal).
+    pub(super) fn refusal(&self) -> Option<&rusqlite::Error> {
+        match self {
+            Self::Sqlite { source, .. } if is_refusal(source) => Some(source),
+            _ => None,
         }
     }
 
@@ -152,9 +175,20 @@ impl DatabaseError {
                     | ErrorCode::DatabaseLocked
                     | ErrorCode::DiskFull
                     | ErrorCode::OperationInterrupted
+                    | ErrorCode::ConstraintViolation
+                    | ErrorCode::TooBig
+                    | ErrorCode::TypeMismatch
             )
         )
     }
+}
+
+/// Whether an error is about the values of a statement: a constraint, a size, a type.
+pub(super) fn is_refusal(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch)
+    )
 }
 
 /// See the [result codes](https://www.sqlite.org/rescode.html).
@@ -189,6 +223,11 @@ impl fmt::Display for DatabaseError {
             Self::NewerSchema { path, found, supported } => write!(
                 f,
                 "'{}' has schema version {found}, this program knows versions up to {supported}: use the newer program",
+                path.display()
+            ),
+            Self::OlderSchema { path, found, supported } => write!(
+                f,
+                "'{}' has schema version {found}, this program works on version {supported}: its next run brings it up to date",
                 path.display()
             ),
             Self::Replaced { path, expected, found } => write!(
@@ -252,6 +291,7 @@ impl std::error::Error for DatabaseError {
             Self::Missing { .. }
             | Self::Foreign { .. }
             | Self::NewerSchema { .. }
+            | Self::OlderSchema { .. }
             | Self::Replaced { .. }
             | Self::ReadOnly { .. }
             | Self::NoWal { .. }

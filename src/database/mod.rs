@@ -1,27 +1,34 @@
 //! The database: the only place that opens SQLite, and the transactions in which everything takes effect.
 //! Must not know Kafka, nor how a message is decoded.
 
+mod apply;
 mod batch;
 mod error;
+mod events;
 mod lock;
 mod open;
+mod part;
 mod reader;
+mod replay;
+mod schema;
 mod wal;
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use apply::Unfinished;
 pub use error::DatabaseError;
 use error::Doing;
 pub use lock::DatabaseLock;
 pub use reader::{DatabaseReader, Summary};
+pub use replay::{Rehearsal, Replay, Replayed, Understood};
 use wal::Wal;
 
+use crate::repository::identity;
 use crate::repository::offset::{self, StoredPosition};
 use crate::repository::position_change::{self, PositionMove};
 use crate::repository::unidentified::{self, StoredMessage};
-use crate::repository::{Applied, PartitionBatch, identity};
 use crate::settings::{DatabaseSettings, Synchronous};
 
 /// The database, open for writing. After an error that may have spoiled the connection the next call opens a new one.
@@ -33,18 +40,38 @@ pub struct Database {
     id: String,
     connection: Option<Connection>,
     wal: Wal,
-    /// What the last [`apply`](Self::apply) would have returned, if its commit failed: SQLite can fail after it has written
-    /// everything, and a new connection then finds the transaction done.
-    uncertain: Option<Applied>,
-    /// The same of the last [`move_positions`](Self::move_positions).
+    /// What the last [`apply`](Self::apply) left, if it failed.
+    unfinished: Option<Unfinished>,
+    /// Whether the last [`move_positions`](Self::move_positions) failed at its commit: SQLite can fail after it has written
+    /// everything.
     move_uncertain: bool,
 }
 
 impl Database {
-    /// Opens the database. Makes the file, and its directory, if there is none.
+    /// Opens the database. Makes the file, and its directory, if there is none; brings an older one up to date.
     pub fn open(settings: &DatabaseSettings, group_id: &str) -> Result<Self, DatabaseError> {
         let path = open::resolve(&settings.path, true)?;
-        let mut connection = open::open_writer(&path, settings.synchronous)?;
+        let connection = open::open_writer(&path, settings.synchronous)?;
+        Self::new(path, connection, settings, group_id)
+    }
+
+    /// Opens a database that exists, beside the service that it belongs to.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Missing`] if there is none.
+    pub fn open_existing(settings: &DatabaseSettings, group_id: &str) -> Result<Self, DatabaseError> {
+        let path = open::resolve(&settings.path, false)?;
+        open::refuse_missing(&path)?;
+        let connection = open::open_existing_writer(&path, settings.synchronous)?;
+        Self::new(path, connection, settings, group_id)
+    }
+
+    fn new(
+        path: PathBuf,
+        mut connection: Connection,
+        settings: &DatabaseSettings,
+        group_id: &str,
+    ) -> Result<Self, DatabaseError> {
         let id = read_id(&mut connection)?;
         open::sync_directory(&path)?;
         Ok(Self {
@@ -54,7 +81,7 @@ impl Database {
             group_id: group_id.to_owned(),
             id,
             connection: Some(connection),
-            uncertain: None,
+            unfinished: None,
             move_uncertain: false,
         })
     }
@@ -67,32 +94,6 @@ impl Database {
     /// The file, as an absolute path without links.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Lets batches take effect: rows, unidentified messages and positions, all in one transaction or not at all. The only
-    /// writer of events.
-    ///
-    /// # Errors
-    /// [`DatabaseError::PositionConflict`] if a batch does not begin at the stored position.
-    pub fn apply(&mut self, batches: &[PartitionBatch<'_>]) -> Result<Applied, DatabaseError> {
-        if let Some(applied) = self.uncertain {
-            let took_effect = self.have_taken_effect(batches)?;
-            self.uncertain = None;
-            if took_effect {
-                return Ok(applied);
-            }
-        }
-        self.bound_wal()?;
-        let mut done = None;
-        let result = self.write(|transaction, group_id, now| {
-            let applied = batch::apply(transaction, group_id, batches, now)?;
-            done = Some(applied);
-            Ok(applied)
-        });
-        if result.is_err() {
-            self.uncertain = done;
-        }
-        result
     }
 
     /// The position of one partition, if it has one.
@@ -184,17 +185,6 @@ impl Database {
         self.learn_from(result)
     }
 
-    /// Whether the positions are where the batches end.
-    fn have_taken_effect(&mut self, batches: &[PartitionBatch<'_>]) -> Result<bool, DatabaseError> {
-        for batch in batches {
-            let stored = self.position(batch.topic, batch.partition)?;
-            if stored.is_none_or(|stored| stored.next_offset != batch.next_offset) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// Whether the positions are where the moves put them.
     fn have_moved(&mut self, moves: &[PositionMove]) -> Result<bool, DatabaseError> {
         for moved in moves {
@@ -236,7 +226,7 @@ impl Database {
     }
 
     fn reopen(&self) -> Result<Connection, DatabaseError> {
-        let mut connection = open::reopen_writer(&self.path, self.synchronous)?;
+        let mut connection = open::open_existing_writer(&self.path, self.synchronous)?;
         let found = read_id(&mut connection)?;
         if found != self.id {
             return Err(DatabaseError::Replaced { path: self.path.clone(), expected: self.id.clone(), found });

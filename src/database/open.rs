@@ -1,4 +1,4 @@
-//! Opens SQLite: whose file it is, its version, its pragmas. Must not know what the tables hold.
+//! Opens SQLite: whose file it is, its pragmas. Must not know what the tables hold.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -7,20 +7,15 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::{DatabaseError, Doing};
+use super::schema::{SCHEMA, stored_version};
 use crate::settings::Synchronous;
-
-/// The tables of a new database.
-const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// `PRAGMA application_id` of our files, as `schema.sql` sets it
 /// ([SQLite's file format](https://www.sqlite.org/fileformat2.html#application_id)).
 const APPLICATION_ID: i64 = 0x454e_434e;
-
-/// `PRAGMA user_version` of the tables that this program works on, as `schema.sql` sets it.
-pub(super) const SCHEMA_VERSION: i64 = 1;
 
 /// How long SQLite itself waits for a lock. Short, because the caller tries again with backoff and can be stopped in between.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(300);
@@ -40,27 +35,27 @@ pub(super) fn open_writer(path: &Path, synchronous: Synchronous) -> Result<Conne
     refuse_foreign(path)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     // Before WAL mode: so the database file itself says from its first byte on whose it is.
-    bring_up_to_date(&mut connection, path)?;
+    SCHEMA.bring_up_to_date(&mut connection, path)?;
     set_up_writer(&connection, path, synchronous)?;
     Ok(connection)
 }
 
-/// Opens again what [`open_writer`] has opened before; never makes a file.
-pub(super) fn reopen_writer(path: &Path, synchronous: Synchronous) -> Result<Connection, DatabaseError> {
+/// Opens for writing what exists and is up to date; never makes a file.
+pub(super) fn open_existing_writer(path: &Path, synchronous: Synchronous) -> Result<Connection, DatabaseError> {
     refuse_foreign(path)?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    refuse_read_only(&connection, path)?;
+    SCHEMA.refuse_other(stored_version(&connection)?, path)?;
     set_up_writer(&connection, path, synchronous)?;
     Ok(connection)
 }
 
 /// Opens for reading, beside the service, after it, and without permission to write.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, DatabaseError> {
-    if !path.exists() {
-        return Err(DatabaseError::Missing { path: path.to_owned() });
-    }
+    refuse_missing(path)?;
     refuse_foreign(path)?;
     let opened = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
-        let version = schema_version(&connection)?;
+        let version = stored_version(&connection)?;
         Ok((connection, version))
     });
     let (connection, version) = match opened {
@@ -74,16 +69,18 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, DatabaseError> {
                 return Err(DatabaseError::WalNotReadable { path: wal, source });
             }
             let connection = connect_immutable(path)?;
-            let version = schema_version(&connection)?;
+            let version = stored_version(&connection)?;
             (connection, version)
         }
         opened => opened?,
     };
-    match version {
-        SCHEMA_VERSION => Ok(connection),
-        0 => Err(DatabaseError::Missing { path: path.to_owned() }),
-        found => Err(DatabaseError::NewerSchema { path: path.to_owned(), found, supported: SCHEMA_VERSION }),
-    }
+    SCHEMA.refuse_other(version, path)?;
+    Ok(connection)
+}
+
+/// Fails if nothing is there.
+pub(super) fn refuse_missing(path: &Path) -> Result<(), DatabaseError> {
+    if path.exists() { Ok(()) } else { Err(DatabaseError::Missing { path: path.to_owned() }) }
 }
 
 /// The absolute path without links, under which SQLite puts its files beside the database. Makes the directory if asked to.
@@ -140,7 +137,7 @@ fn refuse_foreign(path: &Path) -> Result<(), DatabaseError> {
         Ok(metadata) if metadata.len() == 0 => return Ok(()),
         Ok(_) => {}
     }
-    match connect_immutable(path).and_then(|connection| header_number(&connection, "application_id")) {
+    match connect_immutable(path).and_then(|connection| application_id(&connection)) {
         Ok(APPLICATION_ID) => Ok(()),
         Ok(_) => foreign("a database of another program"),
         Err(DatabaseError::Sqlite { source, .. }) if source.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
@@ -173,33 +170,20 @@ fn connect_immutable(path: &Path) -> Result<Connection, DatabaseError> {
     connect(&uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
 }
 
-fn header_number(connection: &Connection, pragma: &str) -> Result<i64, DatabaseError> {
-    connection.pragma_query_value(None, pragma, |row| row.get(0)).doing("read the database's header")
+fn application_id(connection: &Connection) -> Result<i64, DatabaseError> {
+    connection.pragma_query_value(None, "application_id", |row| row.get(0)).doing("read the database's header")
 }
 
-/// Fails where the file's WAL cannot be used, which a header alone does not tell.
-fn schema_version(connection: &Connection) -> Result<i64, DatabaseError> {
-    header_number(connection, "user_version")
-}
-
-/// Makes the tables in an empty file, in one transaction. A later version migrates older ones here.
-fn bring_up_to_date(connection: &mut Connection, path: &Path) -> Result<(), DatabaseError> {
-    match schema_version(connection)? {
-        SCHEMA_VERSION => return Ok(()),
-        0 => {}
-        found => return Err(DatabaseError::NewerSchema { path: path.to_owned(), found, supported: SCHEMA_VERSION }),
-    }
-    let transaction =
-        connection.transaction_with_behavior(TransactionBehavior::Immediate).doing("make the database's tables")?;
-    transaction.execute_batch(SCHEMA).doing("make the database's tables")?;
-    transaction.commit().doing("make the database's tables")
-}
-
-fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous) -> Result<(), DatabaseError> {
-    // SQLite falls back to reading where it may not write, and would stay there when it may again.
+/// SQLite falls back to reading where it may not write, and would stay there when it may again.
+fn refuse_read_only(connection: &Connection, path: &Path) -> Result<(), DatabaseError> {
     if connection.is_readonly("main").doing("open the database")? {
         return Err(DatabaseError::ReadOnly { path: path.to_owned() });
     }
+    Ok(())
+}
+
+fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous) -> Result<(), DatabaseError> {
+    refuse_read_only(connection, path)?;
     let mode: String = connection
         .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
         .doing("switch to write-ahead logging")?;

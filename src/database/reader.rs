@@ -1,11 +1,13 @@
-//! The reading side for `status` and `check`: beside the service, after it, and without permission to write.
+//! The reading side for the commands that only look: beside the service, after it, and without permission to write.
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::error::{DatabaseError, Doing};
 use super::open;
+use super::schema::SCHEMA_VERSION;
+use crate::repository::invariants::{Invariant, Violation};
 use crate::repository::offset::{self, StoredPosition};
 use crate::repository::position_change::{self, PositionChange};
 use crate::repository::unidentified::{self, UnidentifiedCount};
@@ -62,16 +64,40 @@ impl DatabaseReader {
         self.read(group_id).doing("read the database")
     }
 
+    /// Tells of each rule what breaks it, all as of one moment. Takes the longer the more there is; until then SQLite cannot
+    /// reuse the `-wal` file of a service beside.
+    pub fn verify(&mut self, mut tell: impl FnMut(Invariant, &[Violation])) -> Result<(), DatabaseError> {
+        // Sorting must not need a place for temporary files.
+        self.connection.pragma_update(None, "temp_store", "MEMORY").doing("verify the database")?;
+        let transaction = self.connection.transaction().doing("verify the database")?;
+        for invariant in Invariant::ALL {
+            let violations = invariant.violations(&transaction).or_else(damage).doing("verify the database")?;
+            tell(invariant, &violations);
+        }
+        Ok(())
+    }
+
     fn read(&mut self, group_id: &str) -> rusqlite::Result<Summary> {
         let transaction = self.connection.transaction()?;
         Ok(Summary {
             database_id: identity::find(&transaction)?,
-            schema_version: open::SCHEMA_VERSION,
+            schema_version: SCHEMA_VERSION,
             opportunities: opportunity::count(&transaction)?,
             projects: project::count(&transaction)?,
             unidentified: unidentified::count_by_reason(&transaction)?,
             positions: offset::all(&transaction, group_id)?,
             changes: position_change::latest(&transaction, group_id, CHANGES_MAX)?,
         })
+    }
+}
+
+/// What cannot be read because the file is damaged, or because a value is of a kind that nobody writes, is found to be off; any
+/// other error stays one.
+fn damage(error: rusqlite::Error) -> rusqlite::Result<Vec<Violation>> {
+    match error.sqlite_error_code() {
+        None | Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            Ok(vec![Violation::Damage(error.to_string())])
+        }
+        Some(_) => Err(error),
     }
 }

@@ -2,6 +2,7 @@
 //! Must not know files, connections or Kafka: every function works in a transaction that it is given.
 
 pub(crate) mod identity;
+pub mod invariants;
 pub mod offset;
 pub(crate) mod opportunity;
 pub(crate) mod order;

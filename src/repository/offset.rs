@@ -85,12 +85,13 @@ pub(crate) fn knows_topic(transaction: &Transaction<'_>, group_id: &str, topic: 
         .exists([group_id, topic])
 }
 
-/// Moves a position over what a batch covers; `false` if it is not where the batch began, or belongs to another topic of the
+/// Moves a position over a stretch of a batch; `false` if it is not where that begins, or belongs to another topic of the
 /// same name. An unknown topic id, on either side, is taken for the same topic.
 pub(crate) fn advance(
     transaction: &Transaction<'_>,
     group_id: &str,
     batch: &PartitionBatch<'_>,
+    (from_offset, next_offset): (i64, i64),
     counted: &Applied,
     now: &str,
 ) -> rusqlite::Result<bool> {
@@ -107,8 +108,8 @@ pub(crate) fn advance(
             group_id,
             batch.topic,
             batch.partition,
-            batch.from_offset,
-            batch.next_offset,
+            from_offset,
+            next_offset,
             batch.topic_id,
             batch.leader_epoch,
             counted.applied,

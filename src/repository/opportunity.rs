@@ -5,6 +5,9 @@ use rusqlite::{CachedStatement, Transaction, params};
 use super::{Coordinates, order::unless_older};
 use crate::entity::Opportunity;
 
+/// The table's name.
+pub(crate) const TABLE: &str = "opportunities";
+
 const UPSERT: &str = concat!(
     "INSERT INTO opportunities
          (event_id, name, stage, amount, probability, expected_close_date, account_id, owner_id, meta_data, last_modified,

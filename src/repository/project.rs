@@ -5,6 +5,9 @@ use rusqlite::{CachedStatement, Transaction, params};
 use super::{Coordinates, order::unless_older};
 use crate::entity::Project;
 
+/// The table's name.
+pub(crate) const TABLE: &str = "projects";
+
 const UPSERT: &str = concat!(
     "INSERT INTO projects
          (event_id, name, status, start_date, end_date, budget, account_id, owner_id, meta_data, last_modified,

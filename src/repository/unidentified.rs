@@ -121,6 +121,76 @@ pub(crate) fn after(
     Ok(messages)
 }
 
+/// A message that has not been understood yet, as far as another attempt needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingMessage {
+    /// Ascends in the order of storing.
+    pub id: i64,
+    /// The topic's name.
+    pub topic: String,
+    /// The topic's id; empty if not known.
+    pub topic_id: String,
+    /// The partition's number.
+    pub partition: i32,
+    /// Place in the partition.
+    pub offset: i64,
+    /// Milliseconds since 1970; `None` if the record has no time.
+    pub timestamp_ms: Option<i64>,
+    /// The value, byte for byte.
+    pub value: Option<Vec<u8>>,
+}
+
+/// The messages after `id` that have not been replayed, in the order of ids: no more than `messages_max`, and none after their
+/// values have reached `bytes_max`.
+pub(crate) fn pending_after(
+    transaction: &Transaction<'_>,
+    id: i64,
+    messages_max: u32,
+    bytes_max: usize,
+) -> rusqlite::Result<Vec<PendingMessage>> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT id, kafka_topic, topic_id, kafka_partition, kafka_offset, kafka_timestamp, value
+         FROM unidentified_messages WHERE id > ?1 AND replayed_at IS NULL ORDER BY id LIMIT ?2",
+    )?;
+    let mut messages = Vec::new();
+    let mut bytes = 0;
+    let found = statement.query_map(params![id, messages_max], |row| {
+        Ok(PendingMessage {
+            id: row.get(0)?,
+            topic: row.get(1)?,
+            topic_id: row.get(2)?,
+            partition: row.get(3)?,
+            offset: row.get(4)?,
+            timestamp_ms: row.get(5)?,
+            value: row.get(6)?,
+        })
+    })?;
+    for message in found {
+        let message = message?;
+        bytes += message.value.as_ref().map_or(0, Vec::len);
+        messages.push(message);
+        if bytes >= bytes_max {
+            break;
+        }
+    }
+    Ok(messages)
+}
+
+/// Whether there is such a message, and it has not been replayed.
+pub(crate) fn is_pending(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<bool> {
+    transaction
+        .prepare_cached("SELECT 1 FROM unidentified_messages WHERE id = ?1 AND replayed_at IS NULL")?
+        .exists([id])
+}
+
+/// Notes that a message has been understood after all.
+pub(crate) fn mark_replayed(transaction: &Transaction<'_>, id: i64, now: &str) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE unidentified_messages SET replayed_at = ?2 WHERE id = ?1")?
+        .execute(params![id, now])
+        .map(drop)
+}
+
 /// Of the messages after `id`, the one that was kept at a time, from a place.
 pub(crate) fn find_after(
     transaction: &Transaction<'_>,

@@ -371,15 +371,6 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
-fn what_comes_later_is_not_supported_yet() {
-    let directory = TempDir::new().unwrap();
-    for command in [&["replay"][..], &["replay", "--dry-run"], &["verify"]] {
-        let line = refusal(directory.path(), command, &[]);
-        assert!(line.contains(command[0]) && line.contains("not supported yet"), "{line}");
-    }
-}
-
-#[test]
 fn wrong_usage_is_told_in_one_line() {
     let directory = TempDir::new().unwrap();
     let check = |arguments: &[&str], part: &str| {
@@ -390,6 +381,7 @@ fn wrong_usage_is_told_in_one_line() {
     check(&["run", "fast"], "fast");
     check(&["--fast"], "--fast");
     check(&["run", "--json"], "--json");
+    check(&["verify", "--dry-run"], "--dry-run");
     check(&["check", "--exit-at-end"], "--exit-at-end");
     check(&["--env-file"], "--env-file");
     check(&["run", "check"], "check");

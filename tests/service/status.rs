@@ -300,7 +300,19 @@ fn help_and_version_need_nothing() {
     for option in ["--help", "-h"] {
         let answer = place.ask(&[option]);
         assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""), "{answer:?}");
-        for part in ["run", "--exit-at-end", "check", "status", "--json", "--env-file", "--version", "Exit codes"] {
+        for part in [
+            "run",
+            "--exit-at-end",
+            "check",
+            "status",
+            "--json",
+            "replay",
+            "--dry-run",
+            "verify",
+            "--env-file",
+            "--version",
+            "Exit codes",
+        ] {
             assert!(answer.stdout.contains(part), "'{part}' is not in:\n{}", answer.stdout);
         }
         assert!(answer.stdout.lines().all(|line| line.len() <= 100), "too wide for a terminal");

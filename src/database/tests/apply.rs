@@ -240,29 +240,6 @@ fn what_sqlite_refuses_becomes_an_unidentified_message() {
     place.assert_counted();
 }
 
-#[test]
-fn a_refusal_that_ends_the_transaction_is_an_error() {
-    let place = Place::new();
-    let mut database = place.open_at_0(1);
-    place.execute(
-        "CREATE TRIGGER all_or_nothing BEFORE INSERT ON opportunities WHEN new.name = 'fraud'
-         BEGIN SELECT RAISE(ROLLBACK, 'the whole batch'); END",
-    );
-    let bad = Opportunity { name: "fraud".into(), ..opportunity("bad") };
-    let entries = || {
-        vec![
-            entry(0, Ok(Event::Opportunity(opportunity("good")))),
-            entry(1, Ok(Event::Opportunity(bad.clone()))),
-            rejected(2),
-        ]
-    };
-    let error = database.apply(&[batch(0, 0, 3, entries())]).expect_err("nothing can take effect");
-    assert!(!error.is_retriable(), "{error:?}");
-    assert_nothing_applied(&place, &mut database);
-    place.execute("DROP TRIGGER all_or_nothing");
-    assert_eq!(database.apply(&[batch(0, 0, 3, entries())]).unwrap(), counted(2, 0, 1, 0));
-}
-
 fn assert_nothing_applied(place: &Place, database: &mut Database) {
     assert_eq!(place.number("SELECT count(*) FROM opportunities"), 0);
     assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 0);

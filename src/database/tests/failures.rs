@@ -4,6 +4,7 @@ use std::fs;
 
 use rusqlite::ErrorCode;
 
+use crate::database::apply::{Uncertain, Unfinished};
 use crate::database::fixtures::{GROUP, Place, TOPIC, batch, entry, opportunity, rejected};
 use crate::database::{Database, DatabaseError};
 use crate::entity::Event;
@@ -121,17 +122,23 @@ fn a_commit_that_failed_and_yet_was_made_is_found_done() {
     let mut database = place.open_at_0(1);
     assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
     // As after an I/O error behind the last write of a commit.
-    database.uncertain = Some(TWO);
+    database.unfinished = Some(uncertain(2));
     database.connection = None;
     assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
     assert_eq!(next_offset(&mut database), 2);
     let error = database.apply(&[two(0)]).expect_err("no longer in doubt");
     assert!(matches!(error, DatabaseError::PositionConflict { .. }), "{error:?}");
 
-    database.uncertain = Some(TWO);
+    database.unfinished = Some(uncertain(4));
     assert_eq!(database.apply(&[two(2)]).unwrap().unidentified, 1, "was not made");
     assert_eq!(next_offset(&mut database), 4);
     place.assert_counted();
+}
+
+/// A commit failed that would have moved the position there.
+fn uncertain(next_offset: i64) -> Unfinished {
+    let uncertain = Uncertain { applied: TWO, topic: TOPIC.to_owned(), partition: 0, next_offset };
+    Unfinished { done: Applied::default(), uncertain: Some(uncertain) }
 }
 
 #[test]

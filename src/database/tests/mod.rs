@@ -4,4 +4,8 @@ mod apply;
 mod failures;
 mod files;
 mod order;
+mod poison;
 mod positions;
+mod replay;
+mod verify;
+mod versions;

@@ -1,0 +1,150 @@
+//! The version of the tables: makes them in a new file, brings those of an older one up to date, refuses others. Must not know
+//! what they hold.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::error::{DatabaseError, Doing};
+
+/// The tables that this program works on.
+pub(super) const SCHEMA: Schema =
+    Schema { version: SCHEMA_VERSION, tables: include_str!("../../schema.sql"), migrations: &[] };
+
+/// `PRAGMA user_version` of the tables that this program works on, as `schema.sql` sets it.
+pub(super) const SCHEMA_VERSION: i64 = 1;
+
+/// Tables, and the way to them from older ones.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Schema {
+    version: i64,
+    /// SQL that makes them in an empty file, and says there whose they are and of which version.
+    tables: &'static str,
+    /// A step for every older version.
+    migrations: &'static [Migration],
+}
+
+/// From one version to the next.
+#[derive(Clone, Copy, Debug)]
+struct Migration {
+    from: i64,
+    /// SQL that changes the tables. Their version is set behind it.
+    sql: &'static str,
+}
+
+impl Schema {
+    /// Makes the tables in an empty file, or brings older ones up to date: all steps in one transaction.
+    pub(super) fn bring_up_to_date(self, connection: &mut Connection, path: &Path) -> Result<(), DatabaseError> {
+        // A database that is up to date is not locked for that.
+        if stored_version(connection)? == self.version {
+            return Ok(());
+        }
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).doing("make the database's tables")?;
+        let mut version = stored_version(&transaction)?;
+        if version == 0 {
+            transaction.execute_batch(self.tables).doing("make the database's tables")?;
+            version = self.version;
+        }
+        while let Some(step) = self.migrations.iter().find(|step| step.from == version && version < self.version) {
+            version += 1;
+            transaction
+                .execute_batch(step.sql)
+                .and_then(|()| transaction.pragma_update(None, "user_version", version))
+                .doing("bring the database's tables up to date")?;
+        }
+        self.refuse_other(version, path)?;
+        transaction.commit().doing("make the database's tables")
+    }
+
+    /// Fails unless the tables are of this version.
+    pub(super) fn refuse_other(self, found: i64, path: &Path) -> Result<(), DatabaseError> {
+        let (path, supported) = (path.to_owned(), self.version);
+        match found {
+            found if found == supported => Ok(()),
+            0 => Err(DatabaseError::Missing { path }),
+            found if found > supported => Err(DatabaseError::NewerSchema { path, found, supported }),
+            found => Err(DatabaseError::OlderSchema { path, found, supported }),
+        }
+    }
+}
+
+/// The version of the tables in a file; 0 if it has none. Fails where the file's WAL cannot be used, which a header alone does
+/// not tell.
+pub(super) fn stored_version(connection: &Connection) -> Result<i64, DatabaseError> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0)).doing("read the database's header")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::fixtures::Place;
+
+    const TWO: Migration =
+        Migration { from: 1, sql: "ALTER TABLE projects ADD COLUMN region TEXT; UPDATE projects SET region = 'EMEA'" };
+    const THREE: Migration = Migration { from: 2, sql: "CREATE TABLE contacts (region TEXT NOT NULL)" };
+    const FAILS: Migration = Migration { from: 2, sql: "DELETE FROM projects; INSERT INTO contacts VALUES (1)" };
+
+    fn later(version: i64, migrations: &'static [Migration]) -> Schema {
+        Schema { version, tables: "no SQL: an older file is not made anew", migrations }
+    }
+
+    /// A database of the present version, with a project.
+    fn place() -> Place {
+        let place = Place::new();
+        drop(place.open());
+        place.execute(
+            "INSERT INTO projects (event_id, name, status, kafka_topic, kafka_partition, kafka_offset, created_at, updated_at)
+             VALUES ('proj_1', 'n', 's', 't', 0, 0, '', '')",
+        );
+        place
+    }
+
+    fn bring_up(schema: Schema, place: &Place) -> Result<(), DatabaseError> {
+        schema.bring_up_to_date(&mut place.connect(), &place.settings.path)
+    }
+
+    #[test]
+    fn an_older_file_is_brought_up_step_by_step() {
+        let place = place();
+        bring_up(later(2, &[TWO]), &place).unwrap();
+        assert_eq!(place.number("PRAGMA user_version"), 2);
+        assert_eq!(place.number("SELECT count(*) FROM projects WHERE region = 'EMEA'"), 1);
+        for _ in 0..2 {
+            bring_up(later(3, &[TWO, THREE]), &place).unwrap();
+            assert_eq!(place.number("PRAGMA user_version"), 3);
+            assert_eq!(place.number("SELECT count(*) FROM contacts"), 0);
+        }
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_file_as_it_was() {
+        let place = place();
+        let error = bring_up(later(3, &[TWO, FAILS]), &place).expect_err("there is no such table");
+        assert!(!error.is_retriable(), "{error:?}");
+        assert_eq!(place.number("PRAGMA user_version"), 1);
+        assert_eq!(place.number("SELECT count(*) FROM pragma_table_info('projects') WHERE name = 'region'"), 0);
+        assert_eq!(place.number("SELECT count(*) FROM projects"), 1);
+        place.open();
+    }
+
+    #[test]
+    fn a_file_from_which_no_step_leads_is_refused() {
+        let place = place();
+        let older =
+            |found, error| assert!(matches!(error, DatabaseError::OlderSchema { found: at, .. } if at == found));
+        older(2, bring_up(later(3, &[TWO]), &place).expect_err("no step from 2"));
+        assert_eq!(place.number("PRAGMA user_version"), 1);
+        older(1, bring_up(later(3, &[THREE]), &place).expect_err("no step from 1"));
+        older(1, later(2, &[TWO]).refuse_other(1, &place.settings.path).expect_err("only looked at"));
+        bring_up(later(2, &[TWO]), &place).unwrap();
+        let error = bring_up(SCHEMA, &place).expect_err("newer");
+        assert!(matches!(error, DatabaseError::NewerSchema { found: 2, supported: 1, .. }), "{error:?}");
+    }
+
+    #[test]
+    fn there_is_a_step_from_every_older_version() {
+        let steps: Vec<i64> = SCHEMA.migrations.iter().map(|step| step.from).collect();
+        assert_eq!(steps, (1..SCHEMA_VERSION).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,126 @@
+//! What `verify` tells an operator: beside a running service, after it, without permission to write; and of every deed of somebody
+//! else that breaks what holds between the tables.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use rusqlite::Connection;
+use testkit::{ProduceOptions, Record};
+
+use crate::support::child::Place;
+use crate::support::scene::{self, Scene};
+
+const SOUND: &str = "\
+integrity     ok    SQLite finds the file sound
+counters      ok    of every position: next_offset - first_offset = applied + stale + unidentified + absent
+rows          ok    no row lies at or beyond the highest position of its partition
+unidentified  ok    every unidentified message that was counted is kept
+";
+
+fn assert_sound(place: &Place) {
+    let answer = place.ask(&["verify"]);
+    assert_eq!((answer.code, answer.stdout.as_str(), answer.stderr.as_str()), (Some(0), SOUND, ""), "{answer:?}");
+}
+
+/// `verify` must fail, and tell of each of these rules exactly this, topic and group left out, and of the others that they hold.
+fn assert_off(scene: &Scene, expected: &[&str]) {
+    let answer = scene.place.ask(&["verify"]);
+    assert_eq!((answer.code, answer.stderr.as_str()), (Some(1), ""), "{answer:?}");
+    let text = answer.stdout.replace(&scene.group(), "G").replace(&scene.topic, "T");
+    let (fine, off): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| SOUND.lines().any(|sound| sound == *line));
+    assert_eq!(off, expected, "{text}");
+    let rule = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    for line in SOUND.lines() {
+        assert_ne!(fine.contains(&line), off.iter().any(|off| rule(off) == rule(line)), "{text}");
+    }
+}
+
+#[test]
+fn a_database_is_sound_beside_its_service_and_after_it() {
+    let mut scene = Scene::new("verify", 2);
+    scene.place.set("BATCH_MAX_RECORDS", "7");
+    let mut service = scene.place.start(&["run"]);
+    let mut stored = 0;
+    while stored < 900 {
+        for partition in 0..2 {
+            scene.produce(partition, stored..stored + 100);
+            let broken = (0..50).map(|_| Record::value("{").partition(partition));
+            scene.kafka.produce(&scene.topic, &ProduceOptions::default(), broken).unwrap();
+        }
+        assert_sound(&scene.place);
+        stored += 300;
+        scene.place.wait_for("the records", |place| place.stored() >= stored);
+    }
+    Scene::stop(&mut service);
+    assert_sound(&scene.place);
+    scene.place.assert_clean();
+}
+
+#[test]
+fn whatever_somebody_else_did_is_named() {
+    let scene = Scene::new("verify-off", 1);
+    scene.produce(0, 0..10);
+    let broken = ["", "{", "[]"].map(|value| Record::value(value).partition(0));
+    scene.kafka.produce(&scene.topic, &ProduceOptions::default(), broken).unwrap();
+    scene.run_to_end();
+    let sound = scene.back_up();
+    let check = |deed: &str, expected: &[&str]| {
+        scene.restore(&sound);
+        Connection::open(scene.place.database_path()).unwrap().execute_batch(deed).unwrap();
+        assert_off(&scene, expected);
+    };
+    check(
+        "PRAGMA ignore_check_constraints = ON; UPDATE consumer_offsets SET applied = 9",
+        &[
+            "counters      FAIL  T-0 of group 'G': next_offset 13, first_offset 0, high_offset 13, but applied 9, stale 0, \
+             unidentified 3, absent 0",
+        ],
+    );
+    check(
+        "UPDATE opportunities SET kafka_offset = kafka_offset + 5",
+        &["rows          FAIL  T-0: 2 of opportunities from offset 13 to 14, but its highest position is 13"],
+    );
+    check(
+        "UPDATE opportunities SET kafka_partition = 3 WHERE kafka_offset = 7",
+        &["rows          FAIL  T-3: 1 of opportunities from offset 7 to 7, but it has no position"],
+    );
+    check(
+        "DELETE FROM unidentified_messages WHERE reason = 'empty'",
+        &["unidentified  FAIL  T-0 of group 'G': 3 counted from offset 0 to before 13, but only 2 kept"],
+    );
+    check(
+        "DELETE FROM consumer_offsets",
+        &[
+            "rows          FAIL  T-0: 10 of opportunities from offset 0 to 9, but it has no position",
+            "rows          FAIL  T-0: 3 of unidentified_messages from offset 10 to 12, but it has no position",
+        ],
+    );
+    scene.restore(&sound);
+    assert_sound(&scene.place);
+}
+
+#[test]
+fn verify_needs_no_permission_to_write_but_a_database_of_ours() {
+    let mut scene = Scene::new("verify-read-only", 1);
+    let answer = scene.place.ask(&["verify"]);
+    assert_eq!((answer.code, answer.stdout.as_str()), (Some(1), ""), "{answer:?}");
+    scene::assert_last_line_has(&answer.stderr, &["no database", "data/enterprise.db"]);
+    assert!(!scene.place.path().join("data").exists(), "looking makes nothing");
+
+    scene.produce(0, 0..10);
+    scene.run_to_end();
+    // Modes do not bind root, unless it gives up that privilege.
+    let modest = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    scene.place.wrap(if is_root { &modest } else { &[] });
+    let data = scene.place.path().join("data");
+    fs::set_permissions(scene.place.database_path(), fs::Permissions::from_mode(0o444)).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o555)).unwrap();
+    assert_sound(&scene.place);
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+
+    fs::write(scene.place.database_path(), "no database at all".repeat(100)).unwrap();
+    let answer = scene.place.ask(&["verify"]);
+    assert_eq!((answer.code, answer.stdout.as_str()), (Some(1), ""), "{answer:?}");
+    scene::assert_last_line_has(&answer.stderr, &["enterprise.db"]);
+}
