@@ -103,7 +103,7 @@ fn coordinates(message: &PendingMessage) -> Coordinates<'_> {
 }
 
 /// A database that is only read: what would be stored is stored in temporary tables, in memory, over the real ones. They have
-/// the same columns and constraints, but no triggers of somebody else.
+/// the same columns and checks, but no triggers, indexes and foreign keys of somebody else.
 #[derive(Debug)]
 pub struct Rehearsal(Connection);
 
@@ -111,7 +111,8 @@ impl Rehearsal {
     /// Opens an existing database; see [`DatabaseReader::open`](super::DatabaseReader::open).
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
         let connection = open::open_reader(&open::resolve(path, false)?)?;
-        connection.pragma_update(None, "temp_store", "MEMORY").doing("prepare a dry run")?;
+        // Foreign keys of somebody else would be looked for among the temporary tables.
+        connection.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF").doing("prepare a dry run")?;
         for table in [opportunity::TABLE, project::TABLE] {
             shadow(&connection, table).doing("prepare a dry run")?;
         }

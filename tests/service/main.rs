@@ -9,6 +9,7 @@ mod failures;
 mod groups;
 mod hostile;
 mod payloads;
+mod poison;
 mod replay;
 mod security;
 mod security_refused;

@@ -252,7 +252,7 @@ fn a_dry_run_needs_no_permission_to_write_and_a_replay_says_that_it_does() {
     assert!(answer.code == Some(0) && answer.stdout.starts_with(&said), "{answer:?}");
     let answer = scene.place.ask(&["replay"]);
     assert_eq!((answer.code, answer.stdout.as_str()), (Some(1), ""), "{answer:?}");
-    scene::assert_last_line_has(&answer.stderr, &["enterprise.db", "can only be opened for reading"]);
+    scene::assert_last_line_has(&answer.stderr, &["enterprise.db", "no permission to write to"]);
     fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
 }
 

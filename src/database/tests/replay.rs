@@ -113,6 +113,19 @@ fn a_dry_run_says_the_same_and_writes_nothing() {
 }
 
 #[test]
+fn a_dry_run_does_without_what_somebody_else_has_added() {
+    let (place, _database) = kept();
+    place.execute(
+        "CREATE TABLE regions (id TEXT PRIMARY KEY);
+         ALTER TABLE opportunities ADD COLUMN region TEXT REFERENCES regions;
+         CREATE TRIGGER none BEFORE INSERT ON opportunities BEGIN SELECT RAISE(ROLLBACK, 'none'); END",
+    );
+    let mut rehearsal = Rehearsal::open(&place.settings.path).unwrap();
+    let pending = pending(&mut rehearsal);
+    assert_eq!(rehearsal.replay(&understand(&pending, events())).unwrap(), OUTCOMES);
+}
+
+#[test]
 fn steps_are_bounded_and_ascend() {
     let (_place, mut database) = kept();
     let offsets = |found: Vec<PendingMessage>| found.into_iter().map(|message| message.offset).collect::<Vec<_>>();
