@@ -36,7 +36,7 @@ pub enum Replayed {
 
 /// Where messages are replayed.
 pub trait Replay {
-    /// The messages after `id` that have not been replayed; see [`unidentified::pending_after`] for the bounds.
+    /// The messages after `id` that have not been replayed; see `unidentified::pending_after` for the bounds.
     fn pending_after(
         &mut self,
         id: i64,
