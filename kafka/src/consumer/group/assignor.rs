@@ -47,6 +47,15 @@ impl Assignor {
 /// The partitions of each topic.
 pub(super) type Topics = BTreeMap<Arc<str>, BTreeSet<i32>>;
 
+/// All partitions of all topics.
+pub(super) fn partitions_in(topics: &Topics) -> BTreeSet<TopicPartition> {
+    let of_topic = |(topic, numbers): (&Arc<str>, &BTreeSet<i32>)| {
+        let topic = Arc::clone(topic);
+        numbers.clone().into_iter().map(move |number| TopicPartition::new(Arc::clone(&topic), number))
+    };
+    topics.iter().flat_map(of_topic).collect()
+}
+
 /// One member, as the leader knows it.
 #[derive(Clone, Debug)]
 pub(super) struct GroupMember {
@@ -86,10 +95,7 @@ fn range(members: &[GroupMember], topics: &Topics) -> Vec<BTreeSet<TopicPartitio
 }
 
 fn cooperative_sticky(members: &[GroupMember], topics: &Topics) -> Vec<BTreeSet<TopicPartition>> {
-    let all = topics.iter().flat_map(|(topic, partitions)| {
-        partitions.iter().map(|&number| TopicPartition::new(Arc::clone(topic), number))
-    });
-    let all: BTreeSet<TopicPartition> = all.collect();
+    let all = partitions_in(topics);
     let claims = claims(members, &all);
     let mut shares = Shares { members, shares: vec![BTreeSet::new(); members.len()] };
     let mut free = Vec::new();

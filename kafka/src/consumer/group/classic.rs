@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::assignor::{Assignor, GroupMember, Topics};
+use super::assignor::{Assignor, GroupMember, Topics, partitions_in};
 use super::subscription::{self, Subscription};
 use super::{BEATS_PER_SESSION, Beat, Divided, Protocol, REBALANCE_TIMEOUT};
 use crate::client::Client;
@@ -111,10 +111,7 @@ impl Classic {
         }
         self.doubts_at = Some(Instant::now() + self.metadata_age_max);
         let Ok(topics) = partitions_of(client, self.topics.clone()) else { return false };
-        let all: Vec<TopicPartition> = topics
-            .iter()
-            .flat_map(|(topic, numbers)| numbers.iter().map(|&number| TopicPartition::new(Arc::clone(topic), number)))
-            .collect();
+        let all: Vec<TopicPartition> = partitions_in(&topics).into_iter().collect();
         let Ok(committed) = client.committed(&self.group, &all) else { return false };
         self.doubts_at = None;
         let is_nobodys = |at: &TopicPartition| {
