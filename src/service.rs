@@ -8,6 +8,8 @@ mod decode;
 mod error;
 mod positions;
 mod progress;
+#[cfg(test)]
+mod simulation;
 mod source;
 mod starts;
 mod store;

@@ -1,10 +1,60 @@
-//! The Kafka consumer as the settings want it. Reads nothing yet.
+//! What the loop needs of Kafka, and the Kafka consumer as the settings want it. Must not know what is done with records.
 
-use kafka::Consumer;
+use std::time::Duration;
+
+use kafka::{Consumer, Event, Start, TopicPartition};
 
 use crate::settings::{GroupProtocol, KafkaSettings, Settings};
 
-/// Makes the consumer of a database.
+/// Tells what happens to partitions and gives their records: [`Consumer`], or in tests a model of a cluster.
+pub(super) trait Source {
+    /// See [`Consumer::poll`].
+    fn poll(&mut self, timeout: Duration, records_max: usize) -> kafka::Result<Event>;
+    /// See [`Consumer::start`].
+    fn start(&mut self, starts: Vec<Start>, metadata: &str);
+    /// See [`Consumer::release`].
+    fn release(&mut self, partitions: &[TopicPartition]);
+    /// See [`Consumer::commit`].
+    fn commit(&mut self, positions: Vec<Start>, metadata: &str);
+    /// See [`Consumer::flush`].
+    fn flush(&mut self, timeout: Duration) -> kafka::Result<bool>;
+    /// See [`Consumer::leave`].
+    fn leave(&mut self, timeout: Duration) -> kafka::Result<bool>;
+    /// See [`Consumer::is_settled`].
+    fn is_settled(&self) -> bool;
+}
+
+impl Source for Consumer {
+    fn poll(&mut self, timeout: Duration, records_max: usize) -> kafka::Result<Event> {
+        self.poll(timeout, records_max)
+    }
+
+    fn start(&mut self, starts: Vec<Start>, metadata: &str) {
+        self.start(starts, metadata);
+    }
+
+    fn release(&mut self, partitions: &[TopicPartition]) {
+        self.release(partitions);
+    }
+
+    fn commit(&mut self, positions: Vec<Start>, metadata: &str) {
+        self.commit(positions, metadata);
+    }
+
+    fn flush(&mut self, timeout: Duration) -> kafka::Result<bool> {
+        self.flush(timeout)
+    }
+
+    fn leave(&mut self, timeout: Duration) -> kafka::Result<bool> {
+        self.leave(timeout)
+    }
+
+    fn is_settled(&self) -> bool {
+        self.is_settled()
+    }
+}
+
+/// Makes the consumer of a database. Reads nothing yet.
 pub(super) fn consumer(
     settings: &Settings,
     security: kafka::Security,

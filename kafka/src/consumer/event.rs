@@ -1,5 +1,6 @@
 //! What a consumer tells its user: values, one at a time, in the order that they happened.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,27 @@ pub struct PartitionRecords {
     pub records: Vec<Record>,
     /// The records lie in the memory of a response, which counts as held as long as they are.
     pub(super) _response: Arc<()>,
+}
+
+impl PartitionRecords {
+    /// Records that come from no response, but from a model of a broker.
+    pub fn detached(
+        partition: TopicPartition,
+        leader_epoch: Option<i32>,
+        offsets: Range<i64>,
+        end_offset: i64,
+        records: Vec<Record>,
+    ) -> Self {
+        Self {
+            partition,
+            leader_epoch,
+            from_offset: offsets.start,
+            next_offset: offsets.end,
+            end_offset,
+            records,
+            _response: Arc::default(),
+        }
+    }
 }
 
 /// A partition to read, and all there is to know to choose where to start.

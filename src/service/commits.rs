@@ -1,0 +1,111 @@
+//! When the group is told how far we are. Never before the WAL that holds it has been synced.
+
+use std::time::{Duration, Instant};
+
+use log::warn;
+
+use super::source::Source;
+use super::store::Store;
+use super::{Service, millis};
+use crate::error_chain::ErrorChain;
+use crate::settings::GroupProtocol;
+use crate::shutdown::Slept;
+
+/// How often, and how long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Group offsets are synced and committed at most this often.
+    pub(super) commit_interval: Duration,
+    /// Idle partitions are committed again this often, as Kafka's own consumer does (`auto.commit.interval.ms`): so a reset of
+    /// the group's offset is noticed soon, also where no records come, and Kafka never forgets the offsets of a group that seems
+    /// empty (`offsets.retention.minutes`). It is also the longest time without looking at the clock.
+    pub(super) commit_again: Duration,
+    /// How long others wait at most for what we have stored of the partitions that they get: then they read it again.
+    pub(super) handover_patience: Duration,
+    /// How long until that is tried once more.
+    pub(super) handover_step: Duration,
+}
+
+impl Pace {
+    pub(super) const DEFAULT: Self = Self {
+        commit_interval: Duration::from_secs(1),
+        commit_again: Duration::from_secs(5),
+        handover_patience: Duration::from_secs(10),
+        handover_step: Duration::from_millis(200),
+    };
+}
+
+const NOT_HANDED_OVER: &str =
+    "group offsets were not committed before the partitions are given up, which others may read again";
+
+impl<S: Source, D: Store> Service<'_, S, D> {
+    pub(super) fn commit_when_due(&mut self) {
+        if self.positions.have_changed() && Instant::now() >= self.commit_at {
+            self.commit();
+        }
+        // Nobody else can commit for a group that has members, and it forgets nothing of what they read.
+        if self.settings.kafka.group_protocol == GroupProtocol::None {
+            let idle = self.positions.take_idle(self.pace.commit_again);
+            if !idle.is_empty() {
+                self.source.commit(idle, &self.claim);
+            }
+        }
+    }
+
+    /// Commits what is stored, since another member may read on from there; tries again what waiting may cure, unless the service
+    /// shall stop.
+    pub(super) fn commit_for_others(&mut self) {
+        let deadline = Instant::now() + self.pace.handover_patience;
+        loop {
+            self.commit();
+            // In short steps, as a stop must not wait for it.
+            let problem = match self.source.flush(self.pace.handover_step) {
+                Ok(true) if !self.positions.have_changed() => return,
+                flushed => flushed.err(),
+            };
+            let is_hopeless = problem.as_ref().is_some_and(|error| !error.is_retriable());
+            if is_hopeless || Instant::now() >= deadline {
+                let why = problem.map_or("not confirmed in time".to_owned(), |error| ErrorChain(&error).to_string());
+                return warn!("{NOT_HANDED_OVER}: {why}");
+            }
+            if self.stop.sleep(self.pace.handover_step) == Slept::Stopped {
+                return;
+            }
+        }
+    }
+
+    /// The last commit.
+    pub(super) fn commit_and_wait(&mut self) {
+        self.commit();
+        // Half of the time to stop: the rest is for whoever waits for us to end.
+        match self.source.flush(self.settings.shutdown_timeout / 2) {
+            Ok(true) => {}
+            Ok(false) => {
+                warn!("the broker did not confirm the group offsets in time; the next start commits them again");
+            }
+            Err(error) => warn!("group offsets were not committed, the next start does: {}", ErrorChain(&error)),
+        }
+    }
+
+    /// Syncs what is stored, then hands its offsets to the consumer.
+    fn commit(&mut self) {
+        let wait = match self.store.sync() {
+            Ok(()) => {
+                self.source.commit(self.positions.take_changed(), &self.claim);
+                self.sync_backoff.reset();
+                self.pace.commit_interval
+            }
+            // Nothing is lost: the offsets stay marked as changed.
+            Err(error) => {
+                let wait =
+                    self.sync_backoff.next_wait().unwrap_or(self.settings.retry.max).max(self.pace.commit_interval);
+                warn!(
+                    attempt = self.sync_backoff.attempt(), wait_ms = millis(wait);
+                    "group offsets wait, since the database cannot be synced: {}", ErrorChain(&error)
+                );
+                wait
+            }
+        };
+        self.commit_at = Instant::now() + wait;
+    }
+}

@@ -1,0 +1,234 @@
+//! What an instance of the service stores: a real database, what a kill or a power cut leaves of it, and what the simulation saw
+//! take effect.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+use kafka::TopicPartition;
+use rusqlite::Connection;
+
+use super::cluster::Cluster;
+use super::random::Random;
+use crate::database::{Database, DatabaseError};
+use crate::repository::position_change::PositionMove;
+use crate::repository::{Applied, PartitionBatch};
+use crate::service::store::Store;
+use crate::settings::{DatabaseSettings, Settings};
+
+/// Name of an event that SQLite refuses: a trigger ends the statement.
+pub(super) const POISON: &str = "poison";
+/// The same, but the trigger ends the transaction.
+pub(super) const VENOM: &str = "venom";
+
+/// What took effect, as the simulation saw it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    /// Serial numbers of the records.
+    pub(super) stored: BTreeSet<u64>,
+    /// The next offset, and the topic id that it belongs to.
+    pub(super) positions: BTreeMap<i32, (String, i64)>,
+}
+
+/// The files of a database at one moment.
+#[derive(Clone, Debug, Default)]
+struct Image {
+    files: Vec<(&'static str, Vec<u8>)>,
+    seen: Seen,
+}
+
+/// The disk of one instance.
+#[derive(Debug)]
+pub(super) struct Disk {
+    settings: DatabaseSettings,
+    pub(super) seen: Seen,
+    /// What survives a power cut for certain.
+    pub(super) durable: Seen,
+    /// What a power cut may leave: as of the last sync, and after each transaction since.
+    images: Vec<Image>,
+    pub(super) power_cuts: bool,
+    /// So many calls into database or cluster are left until the instance is killed.
+    pub(super) fuse: Option<i64>,
+    /// What the kill left.
+    killed: Option<Image>,
+    /// Whether calls fail now and then.
+    pub(super) faults: bool,
+}
+
+impl Disk {
+    /// With an empty database.
+    pub(super) fn new(settings: &Settings, power_cuts: bool) -> Self {
+        let disk = Self {
+            settings: settings.database.clone(),
+            seen: Seen::default(),
+            durable: Seen::default(),
+            images: Vec::new(),
+            power_cuts,
+            fuse: None,
+            killed: None,
+            faults: true,
+        };
+        disk.write(&[("", empty_database().clone())]);
+        Connection::open(&disk.settings.path)
+            .unwrap()
+            .execute("UPDATE database_identity SET id = ?1", [format!("{:?}", disk.settings.path)])
+            .unwrap();
+        disk
+    }
+
+    /// Counts a call; false if the instance is dead, and nothing happens any more.
+    pub(super) fn alive(&mut self) -> bool {
+        if let Some(left) = &mut self.fuse {
+            *left -= 1;
+            if *left == 0 {
+                self.killed = Some(self.image());
+            }
+        }
+        self.killed.is_none()
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.killed.is_some()
+    }
+
+    /// What a dead instance left, as its successor finds it.
+    pub(super) fn come_back(&mut self, random: &mut Random) {
+        self.fuse = None;
+        let Some(killed) = self.killed.take() else { return };
+        let left = if self.power_cuts && !self.images.is_empty() && random.one_in(2) {
+            let which = random.within(0..i64::try_from(self.images.len()).unwrap());
+            self.images.swap_remove(usize::try_from(which).unwrap())
+        } else {
+            killed
+        };
+        self.write(&left.files);
+        self.seen = left.seen;
+    }
+
+    fn image(&self) -> Image {
+        let read = |suffix| fs::read(self.path(suffix)).ok().map(|bytes| (suffix, bytes));
+        Image { files: ["", "-wal"].into_iter().filter_map(read).collect(), seen: self.seen.clone() }
+    }
+
+    fn write(&self, files: &[(&str, Vec<u8>)]) {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(self.path(suffix)); // There may be none.
+        }
+        for (suffix, bytes) in files {
+            fs::write(self.path(suffix), bytes).unwrap();
+        }
+    }
+
+    fn path(&self, suffix: &str) -> String {
+        format!("{}{suffix}", self.settings.path.display())
+    }
+
+    fn note_transaction(&mut self) {
+        if self.power_cuts {
+            self.images.push(self.image());
+        }
+    }
+
+    fn note_sync(&mut self) {
+        self.durable = self.seen.clone();
+        self.images.clear();
+        self.note_transaction();
+    }
+}
+
+/// The database of a running instance.
+pub(super) struct Observed {
+    pub(super) database: Database,
+    pub(super) disk: Rc<RefCell<Disk>>,
+    pub(super) cluster: Rc<RefCell<Cluster>>,
+}
+
+impl Observed {
+    /// A call that may fail or never come to its end.
+    fn call<T>(&mut self, act: impl FnOnce(&mut Database) -> Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+        if !self.disk.borrow_mut().alive() {
+            return Err(DatabaseError::Missing { path: "killed".into() });
+        }
+        if self.disk.borrow().faults && self.cluster.borrow_mut().random.one_in(20) {
+            let source = io::Error::from(io::ErrorKind::StorageFull);
+            return Err(DatabaseError::Io { action: "simulate", path: "disk".into(), source });
+        }
+        act(&mut self.database)
+    }
+}
+
+impl Store for Observed {
+    fn database(&mut self) -> &mut Database {
+        &mut self.database
+    }
+
+    fn apply(&mut self, batches: &[PartitionBatch<'_>]) -> Result<Applied, DatabaseError> {
+        let result = self.call(|database| database.apply(batches));
+        let mut disk = self.disk.borrow_mut();
+        let cluster = self.cluster.borrow();
+        if disk.is_dead() {
+            return result;
+        }
+        for batch in batches {
+            let before = disk.seen.positions.get(&batch.partition).unwrap().1;
+            let reached = match &result {
+                Ok(_) => {
+                    assert_eq!(before, batch.from_offset, "applied elsewhere");
+                    batch.next_offset
+                }
+                // Where it has to isolate what SQLite refuses, it may have taken effect in part.
+                Err(_) => self.database.position(batch.topic, batch.partition)?.unwrap().next_offset,
+            };
+            disk.seen.positions.insert(batch.partition, (batch.topic_id.to_owned(), reached));
+            let records = cluster.records(batch.topic_id, batch.partition, before, reached);
+            disk.seen.stored.extend(records.iter().map(|record| record.serial));
+        }
+        disk.note_transaction();
+        result
+    }
+
+    fn move_positions(&mut self, moves: &[PositionMove]) -> Result<(), DatabaseError> {
+        self.call(|database| database.move_positions(moves))?;
+        let mut disk = self.disk.borrow_mut();
+        for moved in moves {
+            let before = disk.seen.positions.insert(moved.partition, (moved.topic_id.clone(), moved.to));
+            self.cluster.borrow_mut().justify(moved, before.as_ref());
+        }
+        disk.note_transaction();
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), DatabaseError> {
+        self.call(Database::sync_wal)?;
+        self.disk.borrow_mut().note_sync();
+        Ok(())
+    }
+}
+
+impl Disk {
+    /// Whether a position is where it is after a power cut too.
+    pub(super) fn is_durable(&self, at: &TopicPartition, topic_id: &str, offset: i64) -> bool {
+        self.durable.positions.get(&at.partition).is_some_and(|(id, durable)| id == topic_id && *durable >= offset)
+    }
+}
+
+/// A database of ours with triggers of somebody else, made once.
+fn empty_database() -> &'static Vec<u8> {
+    static EMPTY: OnceLock<Vec<u8>> = OnceLock::new();
+    EMPTY.get_or_init(|| {
+        let place = crate::database::fixtures::Place::new();
+        drop(place.open());
+        for table in ["opportunities", "projects"] {
+            for (name, how) in [(POISON, "ABORT"), (VENOM, "ROLLBACK")] {
+                place.execute(&format!(
+                    "CREATE TRIGGER {name}_{table} BEFORE INSERT ON {table} WHEN NEW.name = '{name}'
+                     BEGIN SELECT RAISE({how}, '{name}'); END"
+                ));
+            }
+        }
+        fs::read(&place.settings.path).unwrap()
+    })
+}

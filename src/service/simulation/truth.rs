@@ -1,0 +1,123 @@
+//! What the databases must hold, worked out from what took effect.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use rusqlite::{Connection, Row};
+
+use super::Instance;
+use super::cluster::Cluster;
+use super::disk::Seen;
+use super::log::{Meaning, Produced};
+use crate::database::{Database, DatabaseReader};
+use crate::repository::offset::StoredPosition;
+
+/// Positions are where the last transaction that survived has put them.
+pub(super) fn check_positions(database: &mut Database, seen: &Seen) {
+    let stored = database.positions().unwrap().into_iter();
+    let stored: BTreeMap<_, _> =
+        stored.map(|position| (position.partition, (position.topic_id, position.next_offset))).collect();
+    assert_eq!(stored, seen.positions, "positions after a restart");
+}
+
+/// At the end, with everything read.
+pub(super) fn check(cluster: &Cluster, instances: &[Instance<'_>]) {
+    let mut stored = cluster.skipped.clone();
+    for instance in instances {
+        let seen = &instance.disk.borrow().seen;
+        check_database(cluster, instance, seen);
+        stored.extend(&seen.stored);
+    }
+    let missing: Vec<_> = cluster.readable().filter(|record| !stored.contains(&record.serial)).collect();
+    assert!(missing.is_empty(), "records that nobody has: {missing:?}");
+    for partition in cluster.partitions() {
+        let committed = cluster.committed.get(&partition).map(|committed| committed.offset);
+        assert_eq!(committed, Some(cluster.log(partition).end()), "the group's offset of partition {partition}");
+    }
+}
+
+fn check_database(cluster: &Cluster, instance: &Instance<'_>, seen: &Seen) {
+    let path = &instance.settings.database.path;
+    DatabaseReader::open(path)
+        .unwrap()
+        .verify(|invariant, violations| assert!(violations.is_empty(), "{invariant:?}: {violations:?}"))
+        .unwrap();
+    let records: Vec<&Produced> =
+        cluster.all_records().map(|record| &**record).filter(|record| seen.stored.contains(&record.serial)).collect();
+    let connection = Connection::open(path).unwrap();
+    check_events(&connection, &records);
+    check_messages(&connection, &records, instance);
+    let mut database = Database::open(&instance.settings.database, &instance.settings.kafka.group_id).unwrap();
+    check_positions(&mut database, seen);
+    for position in database.positions().unwrap() {
+        check_counters(cluster, &position);
+    }
+}
+
+/// Of each id the greatest event, by time, partition, offset.
+fn check_events(connection: &Connection, records: &[&Produced]) {
+    let mut greatest = BTreeMap::new();
+    for record in records {
+        if let Meaning::Event { id, name, time } = &record.meaning {
+            let order = (time.clone(), record.at.partition, record.at.offset);
+            let best = greatest.entry(id.clone()).or_insert_with(|| (order.clone(), name.clone()));
+            if order >= best.0 {
+                *best = (order, name.clone());
+            }
+        }
+    }
+    let expected: BTreeSet<_> =
+        greatest.into_iter().map(|(id, ((_, partition, offset), name))| (id, name, partition, offset)).collect();
+    let query = "SELECT event_id, name, kafka_partition, kafka_offset FROM opportunities
+                 UNION ALL SELECT event_id, name, kafka_partition, kafka_offset FROM projects";
+    let found = rows(connection, query, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+    assert_eq!(found, expected, "events");
+}
+
+fn check_messages(connection: &Connection, records: &[&Produced], instance: &Instance<'_>) {
+    let mut expected = BTreeSet::new();
+    for record in records {
+        if let Meaning::Unidentified(reason) = record.meaning {
+            let at = record.at;
+            expected.insert((
+                at.topic_id.to_string(),
+                at.partition,
+                at.offset,
+                reason.to_owned(),
+                record.value.clone(),
+            ));
+        }
+    }
+    let query = "SELECT topic_id, kafka_partition, kafka_offset, reason, value FROM unidentified_messages";
+    let found = rows(connection, query, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)));
+    assert_eq!(found, expected, "unidentified messages");
+    if let Some(path) = instance.unidentified_log() {
+        let lines = fs::read_to_string(path).unwrap_or_default().lines().count();
+        assert_eq!(lines, expected.len(), "lines in the log of unidentified messages");
+    }
+}
+
+/// What became of the offsets since the counters began.
+fn check_counters(cluster: &Cluster, position: &StoredPosition) {
+    let (first, next) = (position.first_offset, position.next_offset);
+    let records = cluster.records(&position.topic_id, position.partition, first, next);
+    let is_event = |record: &Produced| matches!(record.meaning, Meaning::Event { .. });
+    let events = u64::try_from(records.iter().filter(|record| is_event(record)).count()).unwrap();
+    let all = u64::try_from(records.len()).unwrap();
+    let offsets = u64::try_from(next - first).unwrap();
+    let counters = position.counters;
+    assert_eq!(
+        (counters.applied + counters.stale, counters.unidentified, counters.absent),
+        (events, all - events, offsets - all),
+        "counters of {position:?}"
+    );
+}
+
+fn rows<T: Ord>(connection: &Connection, query: &str, row: impl Fn(&Row<'_>) -> rusqlite::Result<T>) -> BTreeSet<T> {
+    let mut statement = connection.prepare(query).unwrap();
+    let rows: Vec<T> = statement.query_map([], |found| row(found)).unwrap().map(Result::unwrap).collect();
+    let count = rows.len();
+    let set: BTreeSet<T> = rows.into_iter().collect();
+    assert_eq!(set.len(), count, "a row twice");
+    set
+}

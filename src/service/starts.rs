@@ -1,0 +1,103 @@
+//! Where partitions start, as told by the rules of [`start`](crate::start): chosen, stored, synced, claimed, in that order.
+
+use kafka::{Assignment, OutOfRange, Start, TopicId, TopicPartition, Truncation};
+
+use super::source::Source;
+use super::store::Store;
+use super::{Service, ServiceError};
+use crate::repository::position_change::PositionMove;
+use crate::settings::GroupProtocol;
+use crate::start::{self, Choice, Claim, Policy, Stored};
+
+impl<S: Source, D: Store> Service<'_, S, D> {
+    /// Newly assigned partitions.
+    pub(super) fn start(&mut self, assignments: Vec<Assignment>) -> Result<(), ServiceError> {
+        let mut starts = Vec::with_capacity(assignments.len());
+        let mut moves = Vec::new();
+        for assignment in assignments {
+            let at = &assignment.partition;
+            let claim = Claim {
+                database_id: self.store.database().id().to_owned(),
+                cluster_id: assignment.cluster_id.as_ref().to_owned(),
+            };
+            let (stored, topic_known) = self.patiently("reading positions", |store| {
+                let database = store.database();
+                Ok((database.position(&at.topic, at.partition)?, database.knows_topic(&at.topic)?))
+            })?;
+            let known = stored.as_ref().map(|row| Stored {
+                next_offset: row.next_offset,
+                topic_id: &row.topic_id,
+                leader_epoch: row.leader_epoch,
+            });
+            let choice = start::choose(&assignment, known, topic_known, &claim, self.policy())?;
+            self.claim = claim.to_string();
+            let topic_id = assignment.topic_id.map(|id| id.to_string()).unwrap_or_default();
+            let from = stored.as_ref().map(|row| row.next_offset);
+            let (start, change) = choice.act(at, &topic_id, from);
+            moves.extend(change);
+            self.positions.insert(&start, topic_id, assignment.end_offset);
+            starts.push(start);
+        }
+        self.move_positions(&moves)?;
+        self.sync_and_claim(starts)
+    }
+
+    /// A position that the leader does not have: an end, or the nearest surviving offset.
+    pub(super) fn jump_into_range(&mut self, range: &OutOfRange) -> Result<(), ServiceError> {
+        let choice = start::choose_out_of_range(range, self.policy())?;
+        self.jump(choice, &range.partition, range.topic_id, range.position, range.end_offset)
+    }
+
+    /// A log that was truncated and written anew: an end, or the point from which on it has other records.
+    pub(super) fn jump_to_divergence(&mut self, truncation: &Truncation) -> Result<(), ServiceError> {
+        let choice = start::choose_truncated(truncation, self.policy())?;
+        let Truncation { partition, topic_id, position, .. } = truncation;
+        self.jump(choice, partition, *topic_id, *position, *position)
+    }
+
+    /// Leaves the position where a partition was read.
+    fn jump(
+        &mut self,
+        choice: Choice,
+        at: &TopicPartition,
+        topic_id: Option<TopicId>,
+        from: i64,
+        end_offset: i64,
+    ) -> Result<(), ServiceError> {
+        let topic_id = topic_id.map(|id| id.to_string()).unwrap_or_default();
+        let (start, change) = choice.act(at, &topic_id, Some(from));
+        self.move_positions(change.as_slice())?;
+        self.positions.insert(&start, topic_id, end_offset);
+        self.sync_and_claim(vec![start])
+    }
+
+    fn move_positions(&mut self, moves: &[PositionMove]) -> Result<(), ServiceError> {
+        if moves.is_empty() {
+            return Ok(());
+        }
+        self.patiently("storing a position", |store| store.move_positions(moves))?;
+        for change in moves {
+            let level = if start::is_warning(change.reason) { log::Level::Warn } else { log::Level::Info };
+            log::log!(
+                level, topic = change.topic, partition = change.partition, from_offset = change.from, to_offset = change.to,
+                reason = change.reason.as_str(); "position set: {}", change.detail
+            );
+        }
+        Ok(())
+    }
+
+    /// What is claimed must survive a power cut, as what is committed.
+    fn sync_and_claim(&mut self, starts: Vec<Start>) -> Result<(), ServiceError> {
+        self.patiently("syncing the database", Store::sync)?;
+        self.source.start(starts, &self.claim);
+        Ok(())
+    }
+
+    fn policy(&self) -> Policy {
+        Policy {
+            reset: self.settings.kafka.auto_offset_reset,
+            fail_on_data_loss: self.settings.fail_on_data_loss,
+            exclusive: self.settings.kafka.group_protocol == GroupProtocol::None,
+        }
+    }
+}

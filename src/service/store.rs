@@ -1,0 +1,32 @@
+//! What the loop changes on the disk. Must not know why.
+
+use crate::database::{Database, DatabaseError};
+use crate::repository::position_change::PositionMove;
+use crate::repository::{Applied, PartitionBatch};
+
+/// The database, as it is: tests look on, and stand in for what a power cut takes.
+pub(super) trait Store {
+    /// The database itself, for everything that is only read, and for the log of unidentified messages.
+    fn database(&mut self) -> &mut Database;
+
+    /// See [`Database::apply`].
+    fn apply(&mut self, batches: &[PartitionBatch<'_>]) -> Result<Applied, DatabaseError> {
+        self.database().apply(batches)
+    }
+
+    /// See [`Database::move_positions`].
+    fn move_positions(&mut self, moves: &[PositionMove]) -> Result<(), DatabaseError> {
+        self.database().move_positions(moves)
+    }
+
+    /// See [`Database::sync_wal`].
+    fn sync(&mut self) -> Result<(), DatabaseError> {
+        self.database().sync_wal()
+    }
+}
+
+impl Store for Database {
+    fn database(&mut self) -> &mut Database {
+        self
+    }
+}
