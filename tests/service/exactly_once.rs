@@ -7,11 +7,7 @@ use testkit::{Client, Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Record, un
 
 use crate::support::child::Place;
 use crate::support::events::{Random, Sent, Tables, events};
-
-/// A count for CI, or for the full run.
-fn sized(ci: u64, full: u64) -> u64 {
-    if std::env::var("TEST_SIZE").is_ok_and(|size| size == "full") { full } else { ci }
-}
+use crate::support::sized;
 
 struct Kafka {
     cluster: &'static Cluster,

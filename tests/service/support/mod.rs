@@ -10,3 +10,8 @@ pub mod load;
 pub mod scene;
 pub mod secure;
 pub mod union;
+
+/// A count for CI, or for the full run.
+pub fn sized<T>(ci: T, full: T) -> T {
+    if std::env::var("TEST_SIZE").is_ok_and(|size| size == "full") { full } else { ci }
+}
