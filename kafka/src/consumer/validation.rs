@@ -65,6 +65,9 @@ impl Consumer {
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
+        if self.is_settled() {
+            self.events.push_back(Ok(Event::Idle)); // Nothing else would tell who waits for that.
+        }
         self.facts_taken(failure, now)
     }
 }

@@ -40,7 +40,11 @@ fn what_was_read_is_compared_with_the_leaders_log() {
         ended(&mut consumer, 3, EPOCH, Ok(end.map(|(epoch, end_offset)| EpochEnd { epoch, end_offset })));
         let Some(divergence) = divergence else {
             assert_eq!(consumer.wanted(LEADER), [0], "{end:?}");
-            return assert!(consumer.events.is_empty(), "{end:?}");
+            assert!(
+                matches!(consumer.events.pop_front(), Some(Ok(Event::Idle))),
+                "who waits until it is settled looks again"
+            );
+            return assert!(consumer.is_settled() && consumer.events.is_empty(), "{end:?}");
         };
         let Some(Ok(Event::Truncated(told))) = consumer.events.pop_front() else { panic!("{end:?}") };
         assert_eq!((told.position, told.position_epoch), (POSITION, EPOCH));
