@@ -1,8 +1,8 @@
 //! The service as a whole, from outside: its program as a process, real brokers, real files, real signals. One test program, so that
 //! its tests share their brokers and helpers.
 
-// Helpers of tests may panic as tests may; clippy.toml's exception knows only functions marked `#[test]`.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+// Helpers of tests may panic as tests may, and say how it went; clippy.toml's exception knows only functions marked `#[test]`.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod exactly_once;
 mod failures;

@@ -10,3 +10,4 @@ mod mixed;
 mod moves;
 mod partitions;
 mod team;
+mod two_commits;
