@@ -15,6 +15,7 @@ mod security;
 mod security_refused;
 mod settings;
 mod signals;
+mod soak;
 mod start_loss;
 mod start_rules;
 mod status;

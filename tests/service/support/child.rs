@@ -68,6 +68,10 @@ impl Place {
         self.path().join("logs/consumer.log")
     }
 
+    pub fn wal_path(&self) -> PathBuf {
+        self.path().join("data/enterprise.db-wal")
+    }
+
     pub fn unidentified_path(&self) -> PathBuf {
         self.path().join("logs/unidentified_messages.log")
     }
@@ -271,9 +275,7 @@ impl Service<'_> {
 
     /// The most memory that it has had so far, in KiB.
     pub fn peak_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
+        memory_kib(self.pid(), "VmHWM").unwrap()
     }
 }
 
@@ -283,6 +285,14 @@ impl Drop for Service<'_> {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What [`/proc`](https://man7.org/linux/man-pages/man5/proc_pid_status.5.html) tells of the memory of a process, in KiB: `VmRSS` what it
+/// has now, `VmHWM` the most that it has had; nothing once it has ended.
+pub fn memory_kib(pid: u32, field: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
 }
 
 /// Sends a signal to a process, by its name. The shell's own `kill`: the program of that name is not on every machine.

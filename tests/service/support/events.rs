@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use testkit::{Position, Record};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
+
+use super::child::json_lines;
 
 /// As `last_modified` is stored: UTC, of fixed width.
 const FIXED_WIDTH: &[time::format_description::BorrowedFormatItem<'_>] =
@@ -58,13 +61,19 @@ impl Random {
 
 /// So many records for a topic with so many partitions.
 pub fn events(seed: u64, count: u64, partitions: i32) -> Vec<Sent> {
-    let mut random = Random::new(seed);
-    (0..count).map(|number| sent(&mut random, number, count, partitions)).collect()
+    let count_max = usize::try_from(count).unwrap();
+    stream(seed, count / 3 + 1, partitions).take(count_max).collect()
 }
 
-fn sent(random: &mut Random, number: u64, count: u64, partitions: i32) -> Sent {
+/// Records without end, of about so many ids.
+pub fn stream(seed: u64, ids: u64, partitions: i32) -> impl Iterator<Item = Sent> {
+    let mut random = Random::new(seed);
+    (0..).map(move |number| sent(&mut random, number, ids, partitions))
+}
+
+fn sent(random: &mut Random, number: u64, ids: u64, partitions: i32) -> Sent {
     // A few ids have many events, most have few.
-    let ids = if random.one_in(4) { 50 } else { count / 3 + 1 };
+    let ids = if random.one_in(4) { 50 } else { ids };
     let id = random.below(ids);
     let (value, truth) = match random.below(40) {
         0 => broken(random, id),
@@ -280,10 +289,30 @@ impl Tables {
             }
             assert_eq!(stored.len(), expected.len(), "rows of {table}");
         }
-        assert_eq!(stored_messages(database), self.unidentified);
+        let stored = stored_messages(database);
+        for (at, message) in &self.unidentified {
+            assert_eq!(stored.get(at), Some(message), "the unidentified message at {at:?}");
+        }
+        let surplus = stored.keys().find(|at| !self.unidentified.contains_key(*at));
+        assert_eq!(surplus, None, "an unidentified message that is none");
         let counted = rows(database, "SELECT sum(applied + stale), sum(unidentified) FROM consumer_offsets");
         let unidentified = i64::try_from(self.unidentified.len()).unwrap();
         assert_eq!(counted, [[self.records - unidentified, unidentified].map(Value::Integer)], "counters");
+    }
+
+    /// The log file of unidentified messages has each of them once.
+    pub fn assert_logged(&self, file: &Path) {
+        let mut logged: Vec<Coordinates> = json_lines(file)
+            .iter()
+            .map(|line| {
+                let number = |name: &str| line[name].as_i64().unwrap();
+                let topic = line["topic"].as_str().unwrap().to_owned();
+                (topic, i32::try_from(number("partition")).unwrap(), number("offset"))
+            })
+            .collect();
+        logged.sort();
+        let expected: Vec<&Coordinates> = self.unidentified.keys().collect();
+        assert_eq!(logged.iter().collect::<Vec<_>>(), expected);
     }
 }
 
