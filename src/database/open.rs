@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +16,13 @@ use crate::settings::Synchronous;
 
 /// `PRAGMA application_id` of our files, as `schema.sql` sets it
 /// ([SQLite's file format](https://www.sqlite.org/fileformat2.html#application_id)).
-const APPLICATION_ID: i64 = 0x454e_434e;
+const APPLICATION_ID: u32 = 0x454e_434e;
+
+/// How every [SQLite file](https://www.sqlite.org/fileformat2.html#the_database_header) begins.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+const HEADER_BYTES: u64 = 100;
+/// The bytes 68 to 71 of the file.
+const APPLICATION_ID_BEHIND_MAGIC: Range<usize> = 52..56;
 
 /// How long SQLite itself waits for a lock. Short, because the caller tries again with backoff and can be stopped in between.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(300);
@@ -126,24 +133,31 @@ pub(super) fn wal_bytes(wal: &Path) -> Result<u64, DatabaseError> {
     }
 }
 
-/// Fails unless the file is ours, empty or absent. Reads the header through SQLite in its `immutable` way, which takes no
-/// locks, looks at no journal and changes nothing.
+/// Fails unless the file is ours, empty or absent, as its header says, which the transaction that makes the tables writes once and
+/// for all. Nothing else in the file makes sense without its log: who dies while he carries that over leaves pages of two times,
+/// and a header that tells of more of them than there are.
+///
+/// Not for a process that has the database open: with a file that is closed go its locks, whoever of the process holds them
+/// (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
 fn refuse_foreign(path: &Path) -> Result<(), DatabaseError> {
     let foreign = |found| Err(DatabaseError::Foreign { path: path.to_owned(), found });
+    let failed = |source| DatabaseError::Io { action: "look at", path: path.to_owned(), source };
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(DatabaseError::Io { action: "look at", path: path.to_owned(), source }),
+        Err(source) => return Err(failed(source)),
         Ok(metadata) if !metadata.is_file() => return foreign("no regular file"),
-        Ok(metadata) if metadata.len() == 0 => return Ok(()),
         Ok(_) => {}
     }
-    match connect_immutable(path).and_then(|connection| application_id(&connection)) {
-        Ok(APPLICATION_ID) => Ok(()),
-        Ok(_) => foreign("a database of another program"),
-        Err(DatabaseError::Sqlite { source, .. }) if source.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
-            foreign("no SQLite database")
-        }
-        Err(error) => Err(error),
+    let mut header = Vec::new();
+    File::open(path).and_then(|file| file.take(HEADER_BYTES).read_to_end(&mut header)).map_err(failed)?;
+    let application_id = header.strip_prefix(MAGIC).and_then(|rest| rest.get(APPLICATION_ID_BEHIND_MAGIC));
+    match application_id {
+        Some(id) if id == APPLICATION_ID.to_be_bytes() => Ok(()),
+        Some(_) => foreign("a database of another program"),
+        None if header.is_empty() => Ok(()),
+        // Somebody died while he made it: SQLite rolls that back to an empty file.
+        None if header.iter().all(|&byte| byte == 0) && beside(path, "-journal").exists() => Ok(()),
+        None => foreign("no SQLite database"),
     }
 }
 
@@ -168,10 +182,6 @@ fn connect_immutable(path: &Path) -> Result<Connection, DatabaseError> {
     uri.extend(b"?immutable=1");
     let uri = PathBuf::from(OsString::from_vec(uri));
     connect(&uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
-}
-
-fn application_id(connection: &Connection) -> Result<i64, DatabaseError> {
-    connection.pragma_query_value(None, "application_id", |row| row.get(0)).doing("read the database's header")
 }
 
 /// SQLite falls back to reading where it may not write, and would stay there when it may again.

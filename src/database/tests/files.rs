@@ -4,7 +4,7 @@ use std::fs;
 
 use rusqlite::Connection;
 
-use crate::database::fixtures::{GROUP, Place};
+use crate::database::fixtures::{GROUP, Place, batch, rejected};
 use crate::database::{Database, DatabaseError, DatabaseLock, DatabaseReader};
 
 #[test]
@@ -87,6 +87,45 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         },
         "a database of another program",
     );
+}
+
+#[test]
+fn a_header_without_the_pages_that_it_tells_of_is_not_foreign() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let copy = Place::new();
+    let entries = (0..200).map(rejected).collect();
+    database.apply(&[batch(0, 0, 200, entries)]).unwrap();
+    // As a process leaves it that dies after the first page, carrying the log over.
+    let before = fs::read(&place.settings.path).unwrap();
+    fs::copy(place.path("-wal"), copy.path("-wal")).unwrap();
+    drop(database);
+    let after = fs::read(&place.settings.path).unwrap();
+    assert!(before.len() < after.len());
+    fs::write(&copy.settings.path, [&after[..4096], &before[4096..]].concat()).unwrap();
+    assert_eq!(
+        DatabaseReader::open(&copy.settings.path).unwrap().summary(GROUP).unwrap().positions[0].next_offset,
+        200
+    );
+    copy.open();
+    copy.assert_counted();
+}
+
+#[test]
+fn a_file_whose_making_was_cut_short_is_made_anew() {
+    let place = Place::new();
+    let connection = place.connect();
+    connection.execute_batch("PRAGMA synchronous = OFF; BEGIN; CREATE TABLE theirs (a)").unwrap();
+    connection.cache_flush().unwrap();
+    // As the disk may have it, none of the pages written.
+    let journal = fs::read(place.path("-journal")).unwrap();
+    drop(connection);
+    fs::write(&place.settings.path, vec![0; 8192]).unwrap();
+    let error = Database::open(&place.settings, GROUP).expect_err("without a journal it may be anything");
+    assert!(matches!(error, DatabaseError::Foreign { .. }), "{error:?}");
+    fs::write(place.path("-journal"), journal).unwrap();
+    place.open();
+    assert_eq!(place.number("PRAGMA user_version"), 1);
 }
 
 /// Names and contents of all files in the place.
