@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod check;
 pub mod cli;
 pub mod database;
+pub mod directory;
 pub mod entity;
 pub mod error_chain;
 pub mod logger;

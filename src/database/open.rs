@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::{DatabaseError, Doing};
 use super::schema::{SCHEMA, stored_version};
+use crate::directory;
 use crate::settings::Synchronous;
 
 /// `PRAGMA application_id` of our files, as `schema.sql` sets it
@@ -96,12 +97,9 @@ pub(super) fn resolve(path: &Path, make_directory: bool) -> Result<PathBuf, Data
         let path = at.to_owned();
         move |source| DatabaseError::Io { action, path, source }
     };
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let directory = directory::parent(path);
     if make_directory {
-        fs::create_dir_all(directory).map_err(failed("make the directory", directory))?;
+        directory::create_all(directory).map_err(failed("make the directory", directory))?;
     }
     match path.canonicalize() {
         Ok(resolved) => Ok(resolved),
@@ -220,10 +218,9 @@ fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous)
 /// Makes the name of a new `-wal` file durable. SQLite does that with its own first sync of the file, which may come long after
 /// [`sync_wal`](super::Database::sync_wal).
 pub(super) fn sync_directory(path: &Path) -> Result<(), DatabaseError> {
-    let directory = path.parent().unwrap_or(path);
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(|source| DatabaseError::Io {
-        action: "sync the directory",
-        path: directory.to_owned(),
+    directory::sync_name(path).map_err(|source| DatabaseError::Io {
+        action: "sync the directory of",
+        path: path.to_owned(),
         source,
     })
 }

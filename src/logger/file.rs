@@ -1,8 +1,10 @@
 //! A log file that lines are appended to, whatever happens to it meanwhile. Knows nothing of what stands in the lines.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use crate::directory;
 
 /// What has become of the file since the last line; to be told once.
 #[derive(Debug)]
@@ -79,9 +81,7 @@ fn append_line(file: &mut impl Write, line: &[u8], is_torn: &mut bool) -> io::Re
 
 /// For appending only, so that the file may be truncated from outside (logrotate's `copytruncate`).
 fn open(path: &Path) -> io::Result<File> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
+    directory::create_all(directory::parent(path))?;
     File::options().append(true).create(true).open(path)
 }
 

@@ -5,12 +5,13 @@ mod line;
 mod tail;
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::database::{Database, DatabaseError};
+use crate::directory;
 
 /// Messages are written out this often at most: each step ends in a sync of the file and a write transaction.
 const STEP_EVERY: Duration = Duration::from_secs(1);
@@ -134,6 +135,8 @@ fn write_out(path: &Path, in_step: bool, database: &mut Database) -> Result<bool
         if file.metadata()?.is_file()
             && let Some(last_id) = tail::last_written(&file, cursor, database)?
         {
+            // Who wrote these lines may have died before he synced them.
+            sync(&file, path)?;
             database.set_unidentified_log_cursor(last_id)?;
             cursor = last_id;
         }
@@ -150,17 +153,21 @@ fn write_out(path: &Path, in_step: bool, database: &mut Database) -> Result<bool
     out.flush()?;
     // A pipe or a terminal has nothing to sync.
     if file.metadata()?.is_file() {
-        file.sync_data()?;
+        sync(&file, path)?;
     }
     database.set_unidentified_log_cursor(last.id)?;
     Ok(true)
 }
 
+/// The lines, and the name of the file, which may be new.
+fn sync(file: &File, path: &Path) -> io::Result<()> {
+    file.sync_data()?;
+    directory::sync_name(path)
+}
+
 /// Opened for each step, so that a file that was moved away is made anew; to append, so that one that was truncated begins at 0.
 fn open(path: &Path) -> io::Result<File> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
+    directory::create_all(directory::parent(path))?;
     match OpenOptions::new().read(true).append(true).create(true).open(path) {
         // What can only be written to, as the standard output may be, is no regular file either.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

@@ -46,11 +46,11 @@ fn everything(place: &Place) -> BTreeMap<&'static str, Vec<Vec<Value>>> {
 }
 
 /// Messages of an earlier time, all but each hundredth understood by now, each with an id of its own.
-fn keep_many(place: &Place) {
+pub fn keep_many(place: &Place, messages: i64) {
     connect(place)
         .execute_batch(&format!(
             "BEGIN IMMEDIATE;
-             WITH RECURSIVE number(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < {MANY})
+             WITH RECURSIVE number(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < {messages})
              INSERT INTO unidentified_messages
                  (kafka_topic, topic_id, kafka_partition, kafka_offset, kafka_timestamp, value, headers, reason, error, received_at)
              SELECT 'earlier', '', 0, n, 1700000000000 + n, CAST(iif(n % 100 = 0, '{{',
@@ -58,16 +58,16 @@ fn keep_many(place: &Place) {
                  '[]', 'unknown_type', 'of an earlier time', '2024-01-01T00:00:00.000Z' FROM number;
              INSERT INTO consumer_offsets
                  (group_id, topic, partition, next_offset, first_offset, high_offset, topic_id, unidentified, updated_at)
-             VALUES ('earlier', 'earlier', 0, {MANY}, 0, {MANY}, '', {MANY}, '2024-01-01T00:00:00.000Z');
+             VALUES ('earlier', 'earlier', 0, {messages}, 0, {messages}, '', {messages}, '2024-01-01T00:00:00.000Z');
              COMMIT;"
         ))
         .unwrap();
 }
 
-const REPLAYED: &str = "SELECT count(replayed_at) FROM unidentified_messages WHERE kafka_topic = 'earlier'";
+pub const REPLAYED: &str = "SELECT count(replayed_at) FROM unidentified_messages WHERE kafka_topic = 'earlier'";
 
 /// Messages are marked exactly where their event is in its table.
-fn assert_marked_where_stored(place: &Place) {
+pub fn assert_marked_where_stored(place: &Place) {
     let different = "SELECT count(*) FROM unidentified_messages AS message WHERE kafka_topic = 'earlier' AND
          (replayed_at IS NULL) = EXISTS (SELECT 1 FROM projects WHERE event_id = 'proj_' || message.kafka_offset)";
     assert_eq!(place.number(different), Some(0));
@@ -156,7 +156,7 @@ fn killed_at_any_moment_it_goes_on_where_it_was() {
     let mut service = place.start(&["run"]);
     scene.produce(0, 0..10);
     place.wait_for("the records", |place| place.stored() == 10);
-    keep_many(place);
+    keep_many(place, MANY);
     let (mut replayed, mut kills) = (0, 0);
     while replayed < MANY / 2 {
         let mut replay = place.start(&["replay"]);
@@ -187,7 +187,7 @@ fn a_signal_stops_it_between_two_transactions() {
     let scene = Scene::new("replay-stop", 1);
     let place = &scene.place;
     scene.run_to_end();
-    keep_many(place);
+    keep_many(place, MANY);
     let mut replay = place.start(&["replay"]);
     place.wait_for("some of it", |place| place.number(REPLAYED).is_some_and(|now| now > 0));
     replay.signal("TERM");
@@ -207,7 +207,7 @@ fn events_that_sqlite_refuses_are_passed_over_and_the_rest_goes_in() {
     let scene = Scene::new("replay-refused", 1);
     let place = &scene.place;
     scene.run_to_end();
-    keep_many(place);
+    keep_many(place, MANY);
     for (raise, name) in [("ABORT", "proj_7"), ("FAIL", "proj_7777"), ("ROLLBACK", "proj_15777")] {
         connect(place)
             .execute_batch(&format!(
@@ -239,7 +239,7 @@ fn a_dry_run_needs_no_permission_to_write_and_a_replay_says_that_it_does() {
     assert!(!scene.place.path().join("data").exists(), "looking makes nothing");
 
     scene.run_to_end();
-    keep_many(&scene.place);
+    keep_many(&scene.place, MANY);
     // Modes do not bind root, unless it gives up that privilege.
     let modest = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
@@ -260,7 +260,7 @@ fn a_dry_run_needs_no_permission_to_write_and_a_replay_says_that_it_does() {
 fn a_lock_of_somebody_else_is_waited_for() {
     let mut scene = Scene::new("replay-locked", 1);
     scene.run_to_end();
-    keep_many(&scene.place);
+    keep_many(&scene.place, MANY);
     let somebody = connect(&scene.place);
     somebody.execute_batch("BEGIN IMMEDIATE").unwrap();
     scene.place.set("RETRY_MAX_ATTEMPTS", "2");

@@ -61,7 +61,8 @@ impl Place {
     }
 
     pub fn database_path(&self) -> PathBuf {
-        self.path().join("data/enterprise.db")
+        let url = self.variables.get("DATABASE_URL").and_then(|url| url.strip_prefix("sqlite:///"));
+        self.path().join(url.unwrap_or("data/enterprise.db"))
     }
 
     pub fn log_path(&self) -> PathBuf {
@@ -73,7 +74,8 @@ impl Place {
     }
 
     pub fn unidentified_path(&self) -> PathBuf {
-        self.path().join("logs/unidentified_messages.log")
+        let path = self.variables.get("UNIDENTIFIED_LOG_FILE");
+        self.path().join(path.map_or("logs/unidentified_messages.log", String::as_str))
     }
 
     /// Starts the program; what it prints is kept in the directory.

@@ -1,0 +1,189 @@
+//! Killed at its n-th call, with the call done in half or not at all: what is there is sound at once, and the next run ends with the
+//! tables that an undisturbed one has.
+
+use std::fs;
+
+use rusqlite::Connection;
+
+use super::shim::{Call, DISK, Plan};
+use super::stage::{PARTITIONS, Stage, assert_sound, copy_directory, dies, sample};
+use crate::replay;
+use crate::support::child::Place;
+use crate::support::sized;
+
+const RUN: &[&str] = &["run", "--exit-at-end"];
+
+/// Both ways to die at a call; in CI's size each call has one of them.
+fn plans(call: usize) -> Vec<Plan> {
+    let both = vec![Plan::Kill(call), Plan::Tear(call)];
+    if sized(false, true) { both } else { both.into_iter().skip(call % 2).take(1).collect() }
+}
+
+/// What a process that was killed has left. Before the tables are made there is no database to speak of.
+fn assert_left_sound(place: &Place) {
+    let path = place.database_path();
+    if !path.exists() {
+        return;
+    }
+    // As the next service does it: a process killed while it made the file has left a journal, which only a writer may roll back.
+    let copy = tempfile::tempdir().unwrap();
+    copy_directory(path.parent().unwrap(), copy.path());
+    let database = Connection::open(copy.path().join("enterprise.db")).unwrap();
+    let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+    if !path.with_extension("db-journal").exists() && place.number("SELECT count(*) FROM database_identity").is_some() {
+        assert_sound(place);
+        place.assert_consistent();
+    }
+}
+
+/// In one place, at the first call, at the second, and so on until a run is done before it comes to that call.
+fn killed_in_a_row(protocol: &str) {
+    let stage = Stage::new("in-a-row", 200);
+    let mut place = stage.place(protocol);
+    let mut kills = 0;
+    for call in (1..).step_by(sized(5, 1)) {
+        let plan = if call % 2 == 0 { Plan::Kill(call) } else { Plan::Tear(call) };
+        if !dies(&mut place, RUN, &plan) {
+            break;
+        }
+        assert_left_sound(&place);
+        kills += 1;
+    }
+    assert!(kills > 10, "{kills} kills");
+    stage.assert_ends_well(&mut place);
+}
+
+#[test]
+fn killed_at_one_call_later_each_time() {
+    killed_in_a_row("none");
+}
+
+#[test]
+fn killed_at_one_call_later_each_time_as_a_member_of_a_group() {
+    killed_in_a_row("classic");
+}
+
+#[test]
+fn killed_at_any_call_of_a_first_start() {
+    let stage = Stage::new("first-start", 60);
+    let calls = stage.calls(&mut stage.place("none"));
+    for call in sample(&calls, |call| matches!(call, Call::Synced(_))) {
+        for plan in plans(call) {
+            eprintln!("{plan} of {}", calls.len());
+            let mut place = stage.place("none");
+            dies(&mut place, RUN, &plan);
+            assert_left_sound(&place);
+            stage.assert_ends_well(&mut place);
+        }
+    }
+}
+
+/// The write-ahead log is carried over into the database twice and more on the way.
+#[test]
+fn killed_while_the_log_is_carried_over() {
+    let stage = Stage::new("checkpoint", 1200);
+    let place = || {
+        let mut place = stage.place("none");
+        place.set("WAL_MAX_BYTES", "1048576");
+        place
+    };
+    let calls = stage.calls(&mut place());
+    let is_checkpoint =
+        |call: &&Call| matches!(call, Call::Truncated { path, length: 0 } if path.ends_with("enterprise.db-wal"));
+    assert!(calls.iter().filter(is_checkpoint).count() >= 2, "no checkpoint within {} calls", calls.len());
+    for call in carrying_over(&calls) {
+        for plan in plans(call) {
+            eprintln!("{plan} of {}", calls.len());
+            let mut place = place();
+            dies(&mut place, RUN, &plan);
+            assert_left_sound(&place);
+            stage.assert_ends_well(&mut place);
+        }
+    }
+}
+
+/// The calls that write to the database file itself once there is a log, and those around them.
+fn carrying_over(calls: &[Call]) -> Vec<usize> {
+    let mut wal = false;
+    let mut chosen = Vec::new();
+    for (index, call) in calls.iter().enumerate() {
+        match call {
+            Call::Created(path) => wal |= path.ends_with("enterprise.db-wal"),
+            Call::Written { path, .. } | Call::Synced(path) if wal && path.ends_with("enterprise.db") => {
+                chosen.extend([index, index + 1, index + 2]);
+            }
+            _ => {}
+        }
+    }
+    chosen.dedup();
+    let step = sized(chosen.len() / 12, chosen.len() / 200).max(1);
+    let last = chosen.last().copied();
+    chosen.into_iter().step_by(step).chain(last).collect()
+}
+
+/// Somebody sets the group back to the start: the jump is stored, claimed, and everything read again.
+#[test]
+fn killed_while_a_reset_is_taken() {
+    let stage = Stage::new("reset", 60);
+    let mut sound = stage.place("none");
+    stage.assert_ends_well(&mut sound);
+    // The same database, of which the group is told anew each time.
+    let reset = || {
+        let mut place = stage.place("none");
+        place.set("KAFKA_GROUP_ID", &sound.group());
+        copy_directory(&sound.path().join(DISK), &place.path().join(DISK));
+        for partition in 0..PARTITIONS {
+            stage.kafka.commit_offset(&place.group(), &stage.topic, partition, 0, "").unwrap();
+        }
+        place
+    };
+    let jumps = |place: &Place| {
+        place.number("SELECT count(*) FROM position_changes WHERE from_offset > 0 AND to_offset = 0").unwrap()
+    };
+    let calls = stage.calls(&mut reset());
+    for call in sample(&calls, |call| matches!(call, Call::Synced(_))) {
+        for plan in plans(call) {
+            eprintln!("{plan} of {}", calls.len());
+            let mut place = reset();
+            dies(&mut place, RUN, &plan);
+            assert_left_sound(&place);
+            stage.assert_ends_well(&mut place);
+            assert_eq!(jumps(&place), i64::from(PARTITIONS), "each jump is noted once");
+        }
+    }
+}
+
+#[test]
+fn killed_in_a_replay() {
+    let stage = Stage::new("replay", 0);
+    let kept = stage.place("none");
+    kept.run_to_end();
+    let messages = 1100;
+    replay::keep_many(&kept, messages);
+    let copy = || {
+        let place = stage.place("none");
+        copy_directory(&kept.path().join(DISK), &place.path().join(DISK));
+        place
+    };
+    let mut whole = copy();
+    let trace = whole.path().join("trace");
+    super::shim::install(&mut whole, &Plan::Watch, Some(&trace));
+    assert_eq!(whole.ask(&["replay"]).code, Some(0));
+    let calls: Vec<Call> = super::shim::read_trace(&trace);
+    for call in sample(&calls, |call| matches!(call, Call::Synced(_))) {
+        for plan in plans(call) {
+            eprintln!("{plan} of {}", calls.len());
+            let mut place = copy();
+            dies(&mut place, &["replay"], &plan);
+            assert_sound(&place);
+            replay::assert_marked_where_stored(&place);
+            assert_eq!(place.ask(&["replay"]).code, Some(0));
+            assert_sound(&place);
+            replay::assert_marked_where_stored(&place);
+            assert_eq!(place.number(replay::REPLAYED), whole.number(replay::REPLAYED));
+            let log = |place: &Place| fs::read(place.unidentified_path()).unwrap();
+            assert_eq!(log(&place), log(&kept), "a replay writes no log");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! What no fault of processes, power or disks changes: the service is killed at each of its calls, loses what a power cut takes,
+//! and is refused what it asks of the disk. A shim in C, preloaded, stands between it and libc, so only a program that is linked
+//! dynamically can be tested so, as the one that `cargo test` builds is; the static one runs the same code.
+//!
+//! `TEST_SIZE=full` takes every call and every moment instead of a sample.
+
+mod commits;
+mod disk;
+mod killed;
+mod power;
+mod refused;
+mod shim;
+mod stage;
