@@ -1,1 +1,215 @@
-//! To come.
+//! A power cut at any moment: what is left is sound, holds everything that Kafka was told of by then, and the next start ends with
+//! the tables that an undisturbed service has.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::commits::{Commits, commits};
+use super::disk::{Disk, Fate, Image, lay_out};
+use super::shim::{self, Call, DISK, Plan, read_trace};
+use super::stage::{PARTITIONS, Stage, assert_sound};
+use crate::support::child::Place;
+use crate::support::events::Random;
+use crate::support::sized;
+
+/// Images made by chance at each moment that is looked at.
+const CHANCES: usize = 3;
+
+/// Several runs of one service, with new records before each; and what it did to its disk and told Kafka.
+struct Past {
+    stage: Stage,
+    place: Place,
+    calls: Vec<Call>,
+    /// The disk as the trace names it.
+    root: PathBuf,
+}
+
+impl Past {
+    fn new(synchronous: &str) -> Self {
+        let mut stage = Stage::new("power", 60);
+        let mut place = stage.place("none");
+        // Its log lies on the disk as well, so that the trace has what the service believed and when.
+        place.set("DATABASE_SYNCHRONOUS", synchronous).set("LOG_FILE", &format!("{DISK}/logs/consumer.log"));
+        place.set("WAL_MAX_BYTES", "1048576");
+        let trace = place.path().join("trace");
+        shim::install(&mut place, &Plan::Watch, Some(&trace));
+        for records in [60, 700, 60] {
+            place.run_to_end();
+            stage.produce(records);
+        }
+        place.run_to_end();
+        shim::remove(&mut place);
+        let (calls, root) = (read_trace(&trace), place.path().join(DISK));
+        Self { stage, place, calls, root }
+    }
+
+    /// Whether this moment, before a call, is one that must be looked at in CI's size too.
+    fn is_turn(call: &Call) -> bool {
+        matches!(call, Call::Synced(_) | Call::Created(_) | Call::Unlinked(_) | Call::Truncated { .. })
+            || matches!(call, Call::Sent(bytes) if !commits(bytes).is_empty())
+    }
+}
+
+/// What a database holds.
+#[derive(Debug, Default)]
+struct Held {
+    positions: BTreeMap<i32, i64>,
+}
+
+impl Held {
+    /// Sound, with the counter equation and no row beyond a position; nothing at all before the tables are made.
+    fn by(image: &Image, from: &Path) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        lay_out(image, from, directory.path());
+        let path = directory.path().join("data/enterprise.db");
+        if !path.exists() {
+            return Self::default();
+        }
+        let database = Connection::open(path).unwrap();
+        let number = |query: &str| database.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
+        let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!(check, "ok");
+        let made = "SELECT 1 FROM sqlite_schema WHERE name = 'consumer_offsets'";
+        if database.query_row(made, [], |_| Ok(())).optional().unwrap().is_none() {
+            return Self::default();
+        }
+        let off = "SELECT count(*) FROM consumer_offsets WHERE next_offset - first_offset <> applied + stale + unidentified + absent";
+        assert_eq!(number(off), 0, "the counter equation");
+        for table in ["opportunities", "projects", "unidentified_messages"] {
+            let beyond = "WHERE NOT EXISTS (SELECT 1 FROM consumer_offsets WHERE partition = kafka_partition AND kafka_offset < next_offset)";
+            assert_eq!(
+                number(&format!("SELECT count(*) FROM {table} {beyond}")),
+                0,
+                "rows of {table} beyond a position"
+            );
+        }
+        let kept = "SELECT (SELECT count(*) FROM unidentified_messages) - (SELECT coalesce(sum(unidentified), 0) FROM consumer_offsets)";
+        assert_eq!(number(kept), 0, "unidentified messages counted but not kept");
+        let mut statement = database.prepare("SELECT partition, next_offset FROM consumer_offsets").unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        Self { positions: rows.map(Result::unwrap).collect() }
+    }
+
+    fn assert_covers(&self, told: &Commits) {
+        for (partition, (offset, _)) in told {
+            let held = self.positions.get(partition);
+            assert!(held.is_some_and(|held| held >= offset), "Kafka was told {offset} of {partition}: {self:?}");
+        }
+    }
+
+    fn sum(&self) -> i64 {
+        self.positions.values().sum()
+    }
+}
+
+/// Records that the service has told its log of as stored, up to here.
+fn records_stored(call: &Call) -> i64 {
+    let Call::Written { path, bytes, .. } = call else { return 0 };
+    if !path.ends_with("consumer.log") {
+        return 0;
+    }
+    let lines = std::str::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap());
+    lines
+        .filter(|line: &serde_json::Value| line["message"] == "batch stored")
+        .map(|line| line["records"].as_i64().unwrap())
+        .sum()
+}
+
+/// At each moment and whatever gets through: nothing that Kafka was told of is taken back; with `FULL`, nothing that was stored.
+fn nothing_told_is_taken_back(synchronous: &str) {
+    let past = Past::new(synchronous);
+    let mut disk = Disk::default();
+    let mut told = Commits::new();
+    let (mut stored, mut moments, mut commits_seen) = (0, 0, 0);
+    for (number, call) in past.calls.iter().enumerate() {
+        let seed = u64::try_from(number).unwrap();
+        if Past::is_turn(call) || sized(number % 37 == 0, true) {
+            let mut random = Random::new(seed);
+            let mut images = vec![disk.image(&mut Fate::Nothing), disk.image(&mut Fate::Everything)];
+            images.extend((0..CHANCES).map(|_| disk.image(&mut Fate::Chance(&mut random))));
+            for (way, image) in images.iter().enumerate() {
+                eprintln!("before call {number}, image {way}");
+                let held = Held::by(image, &past.root);
+                held.assert_covers(&told);
+                assert!(synchronous != "FULL" || held.sum() >= stored, "{stored} were stored, {held:?}");
+            }
+            moments += 1;
+        }
+        if let Call::Sent(bytes) = call {
+            let now = commits(bytes);
+            commits_seen += usize::from(!now.is_empty());
+            told.extend(now);
+            // As of now the other side may know.
+            Held::by(&disk.image(&mut Fate::Nothing), &past.root).assert_covers(&told);
+        }
+        stored += records_stored(call);
+        disk.take(call);
+    }
+    assert!(moments > 50 && commits_seen >= 8, "{moments} moments, {commits_seen} commits");
+    assert_eq!(told.values().map(|(offset, _)| offset).sum::<i64>(), 880, "Kafka knows everything in the end");
+}
+
+#[test]
+fn nothing_told_is_taken_back_with_normal_syncs() {
+    nothing_told_is_taken_back("NORMAL");
+}
+
+#[test]
+fn nothing_stored_is_taken_back_with_full_syncs() {
+    nothing_told_is_taken_back("FULL");
+}
+
+/// The real service goes on from what is left, with the group as it was then.
+fn goes_on_from_what_is_left(synchronous: &str) {
+    let mut past = Past::new(synchronous);
+    let mut disk = Disk::default();
+    let mut told = Commits::new();
+    let turns = past.calls.iter().filter(|call| Past::is_turn(call)).count();
+    let step = sized(turns / 14, 1).max(1);
+    let mut turn = 0;
+    for (number, call) in past.calls.iter().enumerate() {
+        if Past::is_turn(call) {
+            turn += 1;
+            if turn % step == 0 {
+                eprintln!("before call {number}");
+                let mut random = Random::new(u64::try_from(number).unwrap());
+                let mut fate = if turn % (2 * step) == 0 { Fate::Nothing } else { Fate::Chance(&mut random) };
+                let image = disk.image(&mut fate);
+                lay_out(&image, &past.root, &past.root);
+                set_group(&past.stage, &past.place, &told);
+                if !Held::by(&image, &past.root).positions.is_empty() {
+                    assert_sound(&past.place);
+                }
+                past.stage.assert_ends_well(&mut past.place);
+            }
+        }
+        if let Call::Sent(bytes) = call {
+            told.extend(commits(bytes));
+        }
+        disk.take(call);
+    }
+}
+
+/// The group has committed exactly this.
+fn set_group(stage: &Stage, place: &Place, told: &Commits) {
+    if stage.kafka.committed_offsets(&place.group()).is_ok_and(|committed| !committed.is_empty()) {
+        stage.kafka.delete_group(&place.group()).unwrap();
+    }
+    for partition in 0..PARTITIONS {
+        if let Some((offset, metadata)) = told.get(&partition) {
+            stage.kafka.commit_offset(&place.group(), &stage.topic, partition, *offset, metadata).unwrap();
+        }
+    }
+}
+
+#[test]
+fn goes_on_from_what_is_left_with_normal_syncs() {
+    goes_on_from_what_is_left("NORMAL");
+}
+
+#[test]
+fn goes_on_from_what_is_left_with_full_syncs() {
+    goes_on_from_what_is_left("FULL");
+}
