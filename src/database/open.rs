@@ -192,10 +192,7 @@ fn refuse_read_only(connection: &Connection, path: &Path) -> Result<(), Database
 
 fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous) -> Result<(), DatabaseError> {
     refuse_read_only(connection, path)?;
-    let mode: String = connection
-        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
-        .doing("switch to write-ahead logging")?;
-    if mode != "wal" {
+    if switch_to_wal(connection).doing("switch to write-ahead logging")? != ["wal"] {
         return Err(DatabaseError::NoWal { path: path.to_owned() });
     }
     // No temporary files: a container may have no place for them. No memory map: an I/O error would be a signal.
@@ -213,6 +210,11 @@ fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous)
             }
         ))
         .doing("set up the connection")
+}
+
+/// What SQLite says of the mode. Read to the end, as the switch is committed only behind the row that tells of it.
+fn switch_to_wal(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection.prepare("PRAGMA journal_mode = WAL")?.query_map([], |row| row.get(0))?.collect()
 }
 
 /// Makes the name of a new `-wal` file durable. SQLite does that with its own first sync of the file, which may come long after
