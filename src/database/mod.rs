@@ -243,6 +243,7 @@ impl Database {
             }
             if error.spoils_connection() {
                 self.connection = None;
+                self.wal.note_closed();
             }
         }
         result

@@ -21,7 +21,7 @@ pub(super) struct Wal {
     limit_bytes: u64,
     /// Size at which the next warning is due.
     warn_at_bytes: u64,
-    /// Whether a sync has failed and not been made good for.
+    /// Whether a sync has failed, or may have, and not been made good for.
     sync_failed: bool,
     /// Whether the disk was full at the last attempt to write. The log may be what fills it.
     disk_was_full: bool,
@@ -41,6 +41,11 @@ impl Wal {
     /// Remembers that there was no space left to write.
     pub(super) fn note_disk_full(&mut self) {
         self.disk_was_full = true;
+    }
+
+    /// A connection was given up: SQLite syncs the log while it closes one, and does not tell whether that has failed.
+    pub(super) fn note_closed(&mut self) {
+        self.sync_failed = true;
     }
 
     /// Warns each time that the file has doubled. At the limit, or after the disk was full, tries to empty it; fails if a reader
@@ -80,17 +85,19 @@ impl Wal {
         }
     }
 
-    /// Whether a sync has failed: the next one would succeed without what that one has lost
+    /// Whether a sync has failed or may have: the next one would succeed without what that one has lost
     /// (<https://wiki.postgresql.org/wiki/Fsync_Errors>).
     pub(super) fn sync_has_failed(&self) -> bool {
         self.sync_failed
     }
 
-    /// Makes good for a failed sync: carries everything over into the database file, which is synced with that.
+    /// Makes good for a failed sync: carries everything over into the database file, which is synced with that, and empties the log.
     pub(super) fn carry_over(&mut self, connection: &Connection) -> Result<(), DatabaseError> {
         if empty(connection)? {
             return Err(DatabaseError::NotSynced { path: self.path.clone() });
         }
+        // What the disk has of the log must be gone too: after a power cut SQLite would write those older pages over the database.
+        self.sync()?;
         self.sync_failed = false;
         Ok(())
     }
