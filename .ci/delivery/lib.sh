@@ -12,6 +12,14 @@ target_dir=${CARGO_TARGET_DIR:-$PWD/target}
 binary=$target_dir/$target/release/enterprise-consumer
 broker=127.0.0.1:19092
 
+# check_static: the binary needs nothing but a kernel.
+check_static() {
+    local headers
+    headers=$(readelf --program-headers --wide "$binary")
+    ! grep -q INTERP <<< "$headers" || fail "$binary is not static: it asks for an interpreter"
+    printf 'static, %d bytes: %s\n' "$(stat -c %s "$binary")" "$("$binary" --version)"
+}
+
 # find_kafka_libs: the newest Kafka of the tests, which download it once.
 find_kafka_libs() {
     cargo run --quiet --locked --package testkit -- fetch
