@@ -49,7 +49,7 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn bytes(&mut self, length: usize) -> &'a [u8] {
-        self.0.split_off(..length).expect("a request ends too early")
+        self.0.split_off(..length).unwrap()
     }
 
     fn i16(&mut self) -> i16 {

@@ -174,7 +174,9 @@ impl Contents {
             }
             _ => {
                 let some: Vec<&Change> = self.pending.iter().filter(|_| random.below(2) == 0).collect();
-                some.into_iter().for_each(|change| change.apply(&mut bytes));
+                for change in some {
+                    change.apply(&mut bytes);
+                }
             }
         }
         bytes

@@ -6,7 +6,7 @@ use std::fs;
 use rusqlite::Connection;
 
 use super::shim::{Call, DISK, Plan};
-use super::stage::{PARTITIONS, Stage, assert_sound, copy_directory, dies, sample};
+use super::stage::{PARTITIONS, Stage, assert_sound, calls_of, copy_directory, dies, sample};
 use crate::replay;
 use crate::support::child::Place;
 use crate::support::sized;
@@ -67,7 +67,7 @@ fn killed_at_one_call_later_each_time_as_a_member_of_a_group() {
 #[test]
 fn killed_at_any_call_of_a_first_start() {
     let stage = Stage::new("first-start", 60);
-    let calls = stage.calls(&mut stage.place("none"));
+    let calls = calls_of(&mut stage.place("none"));
     for call in sample(&calls, |call| matches!(call, Call::Synced(_))) {
         for plan in plans(call) {
             eprintln!("{plan} of {}", calls.len());
@@ -88,7 +88,7 @@ fn killed_while_the_log_is_carried_over() {
         place.set("WAL_MAX_BYTES", "1048576");
         place
     };
-    let calls = stage.calls(&mut place());
+    let calls = calls_of(&mut place());
     let is_checkpoint =
         |call: &&Call| matches!(call, Call::Truncated { path, length: 0 } if path.ends_with("enterprise.db-wal"));
     assert!(calls.iter().filter(is_checkpoint).count() >= 2, "no checkpoint within {} calls", calls.len());
@@ -141,7 +141,7 @@ fn killed_while_a_reset_is_taken() {
     let jumps = |place: &Place| {
         place.number("SELECT count(*) FROM position_changes WHERE from_offset > 0 AND to_offset = 0").unwrap()
     };
-    let calls = stage.calls(&mut reset());
+    let calls = calls_of(&mut reset());
     for call in sample(&calls, |call| matches!(call, Call::Synced(_))) {
         for plan in plans(call) {
             eprintln!("{plan} of {}", calls.len());

@@ -4,6 +4,9 @@
 //!
 //! `TEST_SIZE=full` takes every call and every moment instead of a sample.
 
+// A test that fails says at which call that was: the test program shows it only then.
+#![allow(clippy::print_stderr)]
+
 mod commits;
 mod disk;
 mod killed;

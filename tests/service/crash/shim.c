@@ -41,9 +41,9 @@ static struct {
     int trace;
     char plan[8];
     char kinds[8];
-    unsigned from, to;
+    unsigned long from, to;
     int error;
-    unsigned calls;
+    unsigned long calls;
 } faults = { .trace = -1 };
 
 /* Held from a call's verdict to its record, so that the trace has the order in which things took effect. */
@@ -52,10 +52,10 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 __attribute__((constructor)) static void set_up(void) {
     const char *plan = getenv("FAULTS_PLAN"), *trace = getenv("FAULTS_TRACE");
     faults.under = getenv("FAULTS_UNDER");
-    if (plan && sscanf(plan, "fail %7s %u %u %d", faults.kinds, &faults.from, &faults.to, &faults.error) == 4)
+    if (plan && sscanf(plan, "fail %7s %lu %lu %d", faults.kinds, &faults.from, &faults.to, &faults.error) == 4)
         strcpy(faults.plan, "fail");
     else if (plan)
-        sscanf(plan, "%7s %u", faults.plan, &faults.from);
+        sscanf(plan, "%7s %lu", faults.plan, &faults.from);
     if (trace && *trace) {
         /* Far from the numbers that the program is given. */
         int fd = open(trace, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
@@ -110,7 +110,7 @@ static void record(char kind, uint64_t number, const char *path, const void *byt
 static enum verdict judge(char kind) {
     if (!strcmp(faults.plan, "fail")) {
         if (!strchr(faults.kinds, kind)) return DO;
-        unsigned call = ++faults.calls;
+        unsigned long call = ++faults.calls;
         if (call < faults.from || call >= faults.to) return DO;
         errno = faults.error;
         return call == faults.from && kind == 'w' ? HALF : REFUSE;

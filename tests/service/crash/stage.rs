@@ -55,24 +55,12 @@ impl Stage {
         place
     }
 
-    /// Runs once without any fault and gives what was done.
-    pub fn calls(&self, place: &mut Place) -> Vec<Call> {
-        let trace = place.path().join("trace");
-        shim::install(place, &Plan::Watch, Some(&trace));
-        place.run_to_end();
-        let mut calls = shim::read_trace(&trace);
-        calls.retain(|call| !matches!(call, Call::Sent(_)));
-        calls
-    }
-
     /// Runs to the end without any fault: tables, log file and group are what they must be.
     pub fn assert_ends_well(&self, place: &mut Place) {
         shim::remove(place);
         place.run_to_end();
-        assert_sound(place);
-        place.assert_clean();
-        self.tables.assert_stored(&place.database());
-        self.assert_logged(place);
+        self.assert_stored(place);
+        assert_logged(place);
         let ends = self.kafka.end_offsets(&self.topic).unwrap();
         let committed = self.kafka.committed_offsets(&place.group()).unwrap();
         for (partition, end) in (0..).zip(ends) {
@@ -80,21 +68,37 @@ impl Stage {
         }
     }
 
-    /// Each unidentified message stands in the log file once.
-    fn assert_logged(&self, place: &Place) {
-        let lines = json_lines(&place.unidentified_path());
-        let number = |line: &serde_json::Value, name| line[name].as_i64().unwrap();
-        let logged: BTreeSet<_> =
-            lines.iter().map(|line| (number(line, "partition"), number(line, "offset"))).collect();
-        let expected = "SELECT kafka_partition, kafka_offset FROM unidentified_messages ORDER BY 1, 2";
-        let database = place.database();
-        let mut statement = database.prepare(expected).unwrap();
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        let expected: Vec<(i64, i64)> = rows.map(Result::unwrap).collect();
-        assert!(!expected.is_empty(), "a topic without unidentified messages");
-        assert_eq!(logged.into_iter().collect::<Vec<_>>(), expected, "messages in the log file");
-        assert_eq!(lines.len(), expected.len(), "messages in the log file, each once");
+    /// The tables are what they must be.
+    pub fn assert_stored(&self, place: &Place) {
+        assert_sound(place);
+        place.assert_clean();
+        self.tables.assert_stored(&place.database());
     }
+}
+
+/// Runs once without any fault and gives what was done.
+pub fn calls_of(place: &mut Place) -> Vec<Call> {
+    let trace = place.path().join("trace");
+    shim::install(place, &Plan::Watch, Some(&trace));
+    place.run_to_end();
+    let mut calls = shim::read_trace(&trace);
+    calls.retain(|call| !matches!(call, Call::Sent(_)));
+    calls
+}
+
+/// Each unidentified message stands in the log file once.
+fn assert_logged(place: &Place) {
+    let lines = json_lines(&place.unidentified_path());
+    let number = |line: &serde_json::Value, name| line[name].as_i64().unwrap();
+    let logged: BTreeSet<_> = lines.iter().map(|line| (number(line, "partition"), number(line, "offset"))).collect();
+    let expected = "SELECT kafka_partition, kafka_offset FROM unidentified_messages ORDER BY 1, 2";
+    let database = place.database();
+    let mut statement = database.prepare(expected).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let expected: Vec<(i64, i64)> = rows.map(Result::unwrap).collect();
+    assert!(!expected.is_empty(), "a topic without unidentified messages");
+    assert_eq!(logged.into_iter().collect::<Vec<_>>(), expected, "messages in the log file");
+    assert_eq!(lines.len(), expected.len(), "messages in the log file, each once");
 }
 
 /// Runs until the plan kills it; false if it comes to its end before.
