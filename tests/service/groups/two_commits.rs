@@ -8,7 +8,7 @@ use testkit::{Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Record};
 
 use super::coverage::{Times, assert_covered};
 use super::team::{Protocol, Team, stop};
-use crate::support::child::{PATIENCE, Place};
+use crate::support::child::{PATIENCE, Place, Service};
 use crate::support::events::{Random, Tables, events};
 use crate::support::sized;
 
@@ -26,6 +26,8 @@ type Offsets = BTreeMap<i32, i64>;
 enum Moment {
     /// Records wait to be stored, since the database is locked.
     BeforeBoth,
+    /// The same, but it is stopped in order, and commits what it has to.
+    StoppedBeforeBoth,
     /// Records are stored that the group does not know of.
     Between,
     /// The group has just been told.
@@ -79,9 +81,13 @@ impl<'a> Trial<'a> {
     /// the group knows of nothing that is not stored.
     fn kill(&mut self, instance: usize, moment: Moment) -> bool {
         let place = &self.team.places[instance];
+        if matches!(moment, Moment::BeforeBoth | Moment::StoppedBeforeBoth) {
+            place.run_to_end(); // What is read first after a start would be committed at once: nothing else may be left.
+        }
         let (begun, lines) = (self.next_starts(instance), place.log().len());
         match moment {
-            Moment::BeforeBoth => self.kill_before_both(place, lines),
+            Moment::BeforeBoth => self.end_before_both(place, lines, |service| service.kill()),
+            Moment::StoppedBeforeBoth => self.end_before_both(place, lines, stop),
             Moment::Between => self.kill_between(place),
             Moment::AfterBoth => self.kill_after_both(place),
         }
@@ -92,7 +98,7 @@ impl<'a> Trial<'a> {
             assert!(*offset <= stored[partition], "the group knows of {committed:?}, of which is stored {stored:?}");
         }
         match moment {
-            Moment::BeforeBoth => committed == stored && stored != self.ends(),
+            Moment::BeforeBoth | Moment::StoppedBeforeBoth => committed == stored && stored != self.ends(),
             Moment::Between => committed != stored,
             Moment::AfterBoth => committed == stored && stored == self.ends(),
         }
@@ -107,16 +113,15 @@ impl<'a> Trial<'a> {
         starts
     }
 
-    fn kill_before_both(&mut self, place: &Place, lines: usize) {
+    fn end_before_both(&mut self, place: &Place, lines: usize, end: fn(&mut Service<'_>)) {
         let mut service = place.start(&["run"]);
         place.wait_for("every partition", |place| starts(place, lines).len() == PARTITIONS as usize);
-        self.team.wait_committed();
         let mut other = Connection::open(place.database_path()).unwrap();
         other.busy_timeout(PATIENCE).unwrap();
         let lock = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
         self.produce(BATCH);
         place.wait_warning(lines, &["storing a batch", "locked"]);
-        service.kill();
+        end(&mut service);
         lock.rollback().unwrap();
     }
 
@@ -183,15 +188,23 @@ fn killed(version: &str, protocol: Protocol, kills: &[(Moment, u32)], seed: u64)
 
 #[test]
 fn killed_around_the_commits_without_a_group() {
-    let kills =
-        [(Moment::Between, sized(20, 200)), (Moment::AfterBoth, sized(5, 50)), (Moment::BeforeBoth, sized(3, 30))];
+    let kills = [
+        (Moment::Between, sized(20, 200)),
+        (Moment::AfterBoth, sized(5, 50)),
+        (Moment::BeforeBoth, sized(2, 20)),
+        (Moment::StoppedBeforeBoth, sized(2, 20)),
+    ];
     killed(NEWEST, Protocol::None, &kills, 21);
 }
 
 #[test]
 fn killed_around_the_commits_as_a_member_of_a_classic_group() {
-    let kills =
-        [(Moment::Between, sized(10, 100)), (Moment::AfterBoth, sized(3, 30)), (Moment::BeforeBoth, sized(2, 20))];
+    let kills = [
+        (Moment::Between, sized(10, 100)),
+        (Moment::AfterBoth, sized(3, 30)),
+        (Moment::BeforeBoth, sized(1, 10)),
+        (Moment::StoppedBeforeBoth, sized(1, 10)),
+    ];
     killed(OLDEST, Protocol::Classic, &kills, 22);
 }
 
