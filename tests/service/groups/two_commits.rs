@@ -88,7 +88,7 @@ impl<'a> Trial<'a> {
         match moment {
             Moment::BeforeBoth => self.end_before_both(place, lines, |service| service.kill()),
             Moment::StoppedBeforeBoth => self.end_before_both(place, lines, stop),
-            Moment::Between => self.kill_between(place),
+            Moment::Between => self.kill_between(place, &begun),
             Moment::AfterBoth => self.kill_after_both(place),
         }
         place.assert_consistent();
@@ -126,9 +126,9 @@ impl<'a> Trial<'a> {
     }
 
     /// The first batch is committed at once, those behind it a second later.
-    fn kill_between(&mut self, place: &Place) {
+    fn kill_between(&mut self, place: &Place, begun: &Offsets) {
         self.produce(RECORDS);
-        let goal = place.stored() + i64::try_from(self.random.below(RECORDS / 2)).unwrap();
+        let goal = begun.values().sum::<i64>() + i64::try_from(self.random.below(RECORDS / 2)).unwrap();
         let mut service = place.start(&["run"]);
         place.wait_for("records", |place| place.stored() > goal);
         service.kill();
