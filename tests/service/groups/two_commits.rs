@@ -86,7 +86,7 @@ impl<'a> Trial<'a> {
         }
         let (begun, lines) = (self.next_starts(instance), place.log().len());
         match moment {
-            Moment::BeforeBoth => self.end_before_both(place, lines, |service| service.kill()),
+            Moment::BeforeBoth => self.end_before_both(place, lines, Service::kill),
             Moment::StoppedBeforeBoth => self.end_before_both(place, lines, stop),
             Moment::Between => self.kill_between(place, &begun),
             Moment::AfterBoth => self.kill_after_both(place),
@@ -113,7 +113,7 @@ impl<'a> Trial<'a> {
         starts
     }
 
-    fn end_before_both(&mut self, place: &Place, lines: usize, end: fn(&mut Service<'_>)) {
+    fn end_before_both(&mut self, place: &'a Place, lines: usize, end: impl FnOnce(&mut Service<'a>)) {
         let mut service = place.start(&["run"]);
         place.wait_for("every partition", |place| starts(place, lines).len() == PARTITIONS as usize);
         let mut other = Connection::open(place.database_path()).unwrap();
