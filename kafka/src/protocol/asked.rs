@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Malformed;
+use crate::text::shorten;
 use crate::types::TopicPartition;
 
 /// The partitions of a request that are still to be answered.
@@ -27,7 +28,7 @@ impl Asked {
         let open = self.open.get_mut(topic).is_some_and(|partitions| partitions.remove(&partition));
         match name {
             Some(name) if open => Ok(TopicPartition::new(name, partition)),
-            _ => Err(Malformed(format!("an answer about {topic}-{partition}, which was not asked"))),
+            _ => Err(Malformed(format!("an answer about {}-{partition}, which was not asked", shorten(topic)))),
         }
     }
 

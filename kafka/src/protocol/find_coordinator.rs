@@ -5,6 +5,7 @@ use kafka_protocol::messages::{self, ApiKey};
 
 use super::{Failure, Malformed, Reader, Request, Unencodable, address, encode_message, group_refused, text};
 use crate::error::ErrorCode;
+use crate::text::shorten;
 use crate::types::Address;
 
 /// The first version that asks for several groups at once
@@ -73,7 +74,7 @@ impl FindCoordinatorRequest {
     fn batched_answer(&self, from: &mut Reader) -> Result<Answer, Malformed> {
         let group = from.string()?;
         if group != self.group {
-            return Err(from.malformed(&format!("an answer about group '{group}', which was not asked")));
+            return Err(from.malformed(&format!("an answer about group '{}', which was not asked", shorten(&group))));
         }
         let answer = Answer { id: from.i32()?, host: from.string()?, port: from.i32()?, error: from.error_code()? };
         from.nullable_string()?; // error message: the code says it

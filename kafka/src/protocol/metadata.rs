@@ -10,6 +10,7 @@ use kafka_protocol::messages::{self, ApiKey};
 
 use super::{Failure, Malformed, Reader, Request, Unencodable, address, encode_message, topic_name};
 use crate::error::ErrorCode;
+use crate::text::shorten;
 use crate::types::{Address, TopicId};
 
 /// Asks about some topics; with none, only about the brokers.
@@ -116,7 +117,7 @@ fn topic(version: i16, from: &mut Reader, asked: &mut HashSet<&Arc<str>>) -> Res
     let error = from.error_code()?;
     let name = from.string()?;
     let Some(name) = asked.take(&Arc::from(name.as_str())).cloned() else {
-        return Err(from.malformed(&format!("an answer about topic '{name}', which was not asked")));
+        return Err(from.malformed(&format!("an answer about topic '{}', which was not asked", shorten(&name))));
     };
     let id = if version >= 10 { from.topic_id()? } else { None };
     from.i8()?; // internal topic or not

@@ -32,6 +32,7 @@ use kafka_protocol::messages::{RequestHeader, TopicName};
 use kafka_protocol::protocol::{Encodable, StrBytes};
 
 use crate::error::ErrorCode;
+use crate::text::shorten;
 use crate::types::{Address, IsolationLevel};
 
 pub(crate) use api_versions::ApiVersionsRequest;
@@ -54,6 +55,9 @@ pub(crate) use reader::Reader;
 pub(crate) use sasl_authenticate::{SaslAuthenticate, SaslAuthenticateRequest};
 pub(crate) use sasl_handshake::SaslHandshakeRequest;
 pub(crate) use sync_group::SyncGroupRequest;
+
+/// A host's name is no longer, in bytes ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4)).
+const HOST_BYTES_MAX: usize = 255;
 
 /// A request of the protocol: how it is sent and how its response is read.
 pub(crate) trait Request {
@@ -207,10 +211,13 @@ fn isolation_level(level: IsolationLevel) -> i8 {
     }
 }
 
-/// A host name and a port, as messages carry them.
+/// A host name and a port, as messages carry them. The name will stand in logs and errors as it is.
 fn address(host: String, port: i32) -> Result<Address, Malformed> {
+    if host.len() > HOST_BYTES_MAX || host.contains(char::is_control) {
+        return Err(Malformed(format!("a broker of the name '{}'", shorten(&host))));
+    }
     match u16::try_from(port) {
         Ok(port) => Ok(Address { host, port }),
-        Err(_) => Err(Malformed(format!("port {port} of broker '{host}'"))),
+        Err(_) => Err(Malformed(format!("port {port} of broker '{}'", shorten(&host)))),
     }
 }

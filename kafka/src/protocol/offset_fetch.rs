@@ -10,6 +10,7 @@ use super::{
     Asked, Failure, Malformed, Reader, Request, Unencodable, by_topic, encode_message, group_refused, text, topic_name,
 };
 use crate::error::ErrorCode;
+use crate::text::shorten;
 use crate::types::{CommittedOffset, TopicPartition};
 
 /// The first version that waits for open transactions to end, instead of giving an offset that they will change
@@ -67,7 +68,9 @@ impl Request for OffsetFetchRequest {
             let groups = from.array(4, |from| {
                 let group = from.string()?;
                 if group != self.group {
-                    return Err(from.malformed(&format!("an answer about group '{group}', which was not asked")));
+                    return Err(
+                        from.malformed(&format!("an answer about group '{}', which was not asked", shorten(&group)))
+                    );
                 }
                 let answer = (offsets(version, from, &mut asked)?, from.error_code()?);
                 from.skip_tagged_fields()?;

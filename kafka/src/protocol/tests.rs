@@ -217,6 +217,26 @@ fn metadata_that_does_not_answer_the_question() {
 }
 
 #[test]
+fn what_a_peer_calls_things_is_cut_to_one_line() {
+    let request = MetadataRequest { topics: vec![] };
+    let long = "x".repeat(300);
+    let check = |response: &messages::MetadataResponse, expected: &str| {
+        let Err(Failure::Malformed(malformed)) = decoded(&request, 13, encoded(response, 13)) else { panic!("taken") };
+        assert!(malformed.0.starts_with(expected), "{malformed}");
+    };
+    let of = |host: &str, port| {
+        let broker = MetadataResponseBroker::default().with_host(text(host)).with_port(port);
+        messages::MetadataResponse::default().with_brokers(vec![broker])
+    };
+    check(&of("a\nb", 1), "a broker of the name 'a b'");
+    check(&of(&long, 1), &format!("a broker of the name '{}…'", &long[..200]));
+    check(&of(&long[..201], -1), &format!("port -1 of broker '{}…'", &long[..200]));
+    let topic = MetadataResponseTopic::default().with_name(Some(topic_name("a\nb")));
+    let topics = messages::MetadataResponse::default().with_topics(vec![topic]);
+    check(&topics, "an answer about topic 'a b', which was not asked");
+}
+
+#[test]
 fn list_offsets() {
     let request = ListOffsetsRequest {
         isolation: IsolationLevel::ReadCommitted,
