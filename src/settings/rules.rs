@@ -14,6 +14,9 @@ const NAME_BYTES_MAX: usize = 255;
 /// As many bytes may a topic's name have (`org.apache.kafka.common.internals.Topic.MAX_NAME_LENGTH`).
 const TOPIC_BYTES_MAX: usize = 249;
 
+/// As many bytes may a host's name have ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4)).
+const HOST_BYTES_MAX: usize = 255;
+
 /// The beginning of a text, on one line, for a message.
 pub fn shorten(text: &str) -> String {
     let mut shown: String =
@@ -129,7 +132,7 @@ fn parse_address(text: &str) -> Option<Address> {
         Some(rest) => rest.strip_suffix(']').filter(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok())?,
         // What DNS and hosts files know: no scheme, no path, no IPv6 address without brackets.
         None => Some(host).filter(|host| {
-            !host.is_empty()
+            (1..=HOST_BYTES_MAX).contains(&host.len())
                 && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
         })?,
     };

@@ -262,6 +262,8 @@ fn addresses() {
             "user@localhost:9092",
         ],
     );
+    let host = |bytes| load(&[("KAFKA_BOOTSTRAP_SERVERS", &format!("{}:1", "a".repeat(bytes)))]);
+    assert!(host(255).is_ok() && host(256).is_err());
 }
 
 #[test]
