@@ -7,6 +7,8 @@ pub mod database;
 pub mod directory;
 pub mod entity;
 pub mod error_chain;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod logger;
 pub mod replay;
 pub mod repository;

@@ -5,6 +5,10 @@
 //! from the answer that is missing.
 
 mod authentication;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+#[cfg(test)]
+mod recorder;
 #[cfg(test)]
 mod tests;
 

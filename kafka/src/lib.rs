@@ -5,6 +5,8 @@ mod client;
 mod connection;
 mod consumer;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod link;
 mod protocol;
 mod record_batch;

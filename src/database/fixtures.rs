@@ -1,5 +1,7 @@
 //! What the tests of everything that stands on the database share: a database in a directory of its own, records, plain SQL.
 
+#![allow(clippy::expect_used)] // Not only tests use it: libFuzzer does.
+
 use std::path::PathBuf;
 
 use rusqlite::Connection;

@@ -290,7 +290,7 @@ fn conflict(
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
 //! The log file of unidentified messages: a projection of their table, one JSON object a line, each message once.
 //! Must not decide what is unidentified, and never stops the service.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod line;
 mod tail;
 

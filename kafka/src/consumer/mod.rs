@@ -32,6 +32,8 @@ use broker::Broker;
 use commits::Commit;
 use control::{CommitOutcome, Control, Facts};
 use group::News;
+#[cfg(any(test, fuzzing))]
+pub(crate) use group::fuzzing;
 use membership::Sharing;
 use partition::{Partition, Phase};
 use pause::{Pause, after};

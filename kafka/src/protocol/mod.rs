@@ -9,6 +9,8 @@ mod asked;
 pub(crate) mod consumer_group_heartbeat;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub(crate) mod heartbeat;
 pub(crate) mod join_group;
 pub(crate) mod leave_group;

@@ -19,6 +19,7 @@ pub(crate) struct SaslAuthenticateRequest {
 }
 
 /// The broker's answer.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SaslAuthenticate {
     /// Why it does not believe us, and the same in its words.
     pub(crate) refusal: Option<(ErrorCode, String)>,

@@ -2,6 +2,8 @@
 //! byte: damage is an error, reported after the records before it have been given out.
 
 mod compression;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod header;
 mod records;
 #[cfg(test)]

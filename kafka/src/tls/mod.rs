@@ -6,6 +6,8 @@
 
 mod fault;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 

@@ -6,6 +6,8 @@
 
 mod assignor;
 mod classic;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod server_side;
 mod subscription;
 mod task;

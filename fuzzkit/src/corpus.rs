@@ -1,0 +1,83 @@
+//! The inputs of a target, as files. Does not change them.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Real inputs, and those that once failed.
+pub(crate) struct Corpus {
+    directory: PathBuf,
+    inputs: Vec<Vec<u8>>,
+}
+
+impl Corpus {
+    pub(crate) fn of(target: &str) -> Self {
+        let directory = root().join("fuzz/corpus").join(target);
+        let inputs = inputs_in(&directory).unwrap_or_default();
+        assert!(!inputs.is_empty(), "'{}' has no inputs to begin with", directory.display());
+        Self { directory, inputs }
+    }
+
+    pub(crate) fn inputs(&self) -> &[Vec<u8>] {
+        &self.inputs
+    }
+
+    /// Keeps an input that failed, and says where.
+    pub(crate) fn keep(&self, input: &[u8]) -> String {
+        let hash = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        let path = self.directory.join(format!("failed-{hash:016x}"));
+        match fs::write(&path, input) {
+            Ok(()) => format!("it is in '{}', with which the next run begins", path.display()),
+            Err(error) => format!("{} (not kept: {error})", input.escape_ascii()),
+        }
+    }
+}
+
+/// In the order of their names.
+fn inputs_in(directory: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let mut paths = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    paths.iter().map(fs::read).collect()
+}
+
+/// A file with the input that is being tried, for the case that nobody comes back to tell.
+pub(crate) struct Running {
+    path: PathBuf,
+    file: Option<File>,
+    left: Option<Vec<u8>>,
+}
+
+impl Running {
+    pub(crate) fn of(target: &str) -> Self {
+        let directory = root().join("target/fuzz/running");
+        let path = directory.join(target);
+        let left = fs::read(&path).ok();
+        // Without the file the tests are the same.
+        let file = fs::create_dir_all(&directory).and_then(|()| File::create(&path)).ok();
+        Self { path, file, left }
+    }
+
+    /// What was being tried when the last run ended without an end.
+    pub(crate) fn left(&self) -> Option<Vec<u8>> {
+        self.left.clone()
+    }
+
+    pub(crate) fn begin(&self, input: &[u8]) {
+        if let Some(file) = &self.file {
+            let _ = file.set_len(0).and_then(|()| file.write_all_at(input, 0));
+        }
+    }
+
+    pub(crate) fn end(&self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The workspace's.
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}

@@ -1,0 +1,150 @@
+//! What members tell each other, of any bytes. It is read in memory that its size bounds, and as `kafka-protocol` reads it; what
+//! we say again reads the same; and whatever members say, a division gives each partition to one member that wants it, at most.
+//!
+//! An input of `division` is what the members say, each with its length in a byte before it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use bytes::Bytes;
+use fuzzkit::{Target, within};
+use kafka_protocol::messages::ConsumerProtocolSubscription;
+use kafka_protocol::protocol::{Decodable, StrBytes};
+
+use super::assignor::{Assignor, GroupMember, Topics, partitions_in};
+use super::subscription::{Subscription, decode_assignment, encode_assignment};
+use crate::protocol::fuzzing::{PARTITIONS, TOPIC, partitions};
+use crate::types::TopicPartition;
+
+/// Memory for what is read, per byte: a number of a partition takes four bytes there, and here a place in a set.
+const MEMORY_FACTOR: usize = 32;
+/// Memory that needs no bytes.
+const MEMORY_LEAST: usize = 4 * 1024;
+/// A division has so many members at most.
+const MEMBERS_MAX: usize = 8;
+
+pub(crate) const TARGETS: &[Target] = &[
+    Target { name: "subscription", run: read_subscription, words: &[TOPIC, "other"], tries: 4_000 },
+    Target { name: "assignment", run: read_assignment, words: &[TOPIC, "other"], tries: 4_000 },
+    Target { name: "division", run: division, words: &[TOPIC, "other"], tries: 2_000 },
+];
+
+/// What we say of ourselves where real members' words are recorded.
+pub(crate) fn subscription() -> Bytes {
+    let subscription =
+        Subscription { topics: [TOPIC.into()].into(), owned: partitions().take(2).collect(), generation: Some(3) };
+    subscription.encode(Some("rack")).unwrap_or_default()
+}
+
+/// What we give out there.
+pub(crate) fn assignment() -> Bytes {
+    encode_assignment(&partitions().collect()).unwrap_or_default()
+}
+
+fn read_subscription(input: &[u8]) {
+    let bytes = Bytes::copy_from_slice(input);
+    let decode = |bytes| Subscription::decode(bytes);
+    let Ok(read) = within(input.len() * MEMORY_FACTOR + MEMORY_LEAST, || decode(bytes.clone())) else { return };
+    assert!(read.encode(None).is_ok_and(|said| decode(said).as_ref() == Ok(&read)), "{read:?}");
+    let Some((version, mut rest)) =
+        input.split_first_chunk().map(|(version, rest)| (i16::from_be_bytes(*version), rest))
+    else {
+        return;
+    };
+    if let Ok(theirs) = ConsumerProtocolSubscription::decode(&mut rest, version.clamp(0, 3)) {
+        assert!(theirs.topics.iter().map(StrBytes::as_str).collect::<BTreeSet<_>>() == names(&read));
+        let owned = theirs
+            .owned_partitions
+            .iter()
+            .flat_map(|of| of.partitions.iter().map(|number| TopicPartition::new(of.topic.as_str(), *number)));
+        assert_eq!(owned.collect::<BTreeSet<_>>(), read.owned);
+        assert_eq!(Some(theirs.generation_id).filter(|generation| *generation >= 0), read.generation);
+    }
+}
+
+fn names(subscription: &Subscription) -> BTreeSet<&str> {
+    subscription.topics.iter().map(AsRef::as_ref).collect()
+}
+
+fn read_assignment(input: &[u8]) {
+    let bytes = Bytes::copy_from_slice(input);
+    let read = within(input.len() * MEMORY_FACTOR + MEMORY_LEAST, || decode_assignment(bytes));
+    if let Ok(read) = read {
+        assert!(encode_assignment(&read).is_ok_and(|said| decode_assignment(said) == Ok(read)));
+    }
+}
+
+fn division(input: &[u8]) {
+    let mut members = Vec::new();
+    let mut rest = input;
+    while let Some((length, behind)) = rest.split_first() {
+        let (said, behind) = behind.split_at(behind.len().min(usize::from(*length)));
+        rest = behind;
+        if let Ok(subscription) = Subscription::decode(Bytes::copy_from_slice(said)) {
+            // Every other one is a static member.
+            let id = format!("member-{}", members.len());
+            let instance_id = Some(id.clone()).filter(|_| members.len() % 2 == 0);
+            members.push(GroupMember { id, instance_id, subscription });
+        }
+        members.truncate(MEMBERS_MAX);
+    }
+    let topics: Topics = [(TOPIC.into(), (0..PARTITIONS).collect()), ("other".into(), (0..2).collect())].into();
+    for assignor in Assignor::ALL {
+        let shares = divide(assignor, &members, &topics);
+        if assignor == Assignor::Range {
+            assert_eq!(given(&shares), wanted(&members, &topics), "{members:?}");
+            continue;
+        }
+        // Once everybody has what it was given, all is given out; and after that nothing moves any more.
+        let settled = divide(assignor, &hold(&members, shares), &topics);
+        assert_eq!(given(&settled), wanted(&members, &topics), "{members:?}");
+        assert_eq!(divide(assignor, &hold(&members, settled.clone()), &topics), settled, "{members:?}");
+    }
+}
+
+type Shares = Vec<BTreeSet<TopicPartition>>;
+
+/// Divides, and asserts what must hold in every division.
+fn divide(assignor: Assignor, members: &[GroupMember], topics: &Topics) -> Shares {
+    let shares = assignor.divide(members, topics);
+    assert_eq!(shares.len(), members.len());
+    let mut takers = HashMap::new();
+    for (member, share) in members.iter().zip(&shares) {
+        for at in share {
+            assert!(member.subscription.topics.contains(&at.topic), "{member:?} does not want {at}");
+            assert_eq!(takers.insert(at.clone(), &member.id), None, "{at} is given twice");
+        }
+    }
+    let exist = partitions_in(topics);
+    assert!(takers.keys().all(|at| exist.contains(at)));
+    shares
+}
+
+fn given(shares: &Shares) -> BTreeSet<TopicPartition> {
+    shares.iter().flatten().cloned().collect()
+}
+
+fn wanted(members: &[GroupMember], topics: &Topics) -> BTreeSet<TopicPartition> {
+    let is_wanted = |at: &TopicPartition| members.iter().any(|member| member.subscription.topics.contains(&at.topic));
+    partitions_in(topics).into_iter().filter(is_wanted).collect()
+}
+
+/// The same members in the next generation, with what they were given.
+fn hold(members: &[GroupMember], shares: Shares) -> Vec<GroupMember> {
+    let held = |(member, owned): (&GroupMember, _)| {
+        let topics = member.subscription.topics.clone();
+        GroupMember { subscription: Subscription { topics, owned, generation: Some(i32::MAX) }, ..member.clone() }
+    };
+    members.iter().zip(shares).map(held).collect()
+}
+
+/// Three members' words: of one that comes, and of two that were there.
+#[cfg(test)]
+pub(crate) fn members() -> Vec<u8> {
+    let of = |owned: Vec<TopicPartition>, generation| {
+        let topics = [TOPIC.into(), "other".into()].into();
+        let said = Subscription { topics, owned: owned.into_iter().collect(), generation }.encode(None).unwrap();
+        [&[u8::try_from(said.len()).unwrap()], &said[..]].concat()
+    };
+    let others = (0..2).map(|number| TopicPartition::new("other", number)).collect();
+    [of(Vec::new(), None), of(partitions().collect(), Some(4)), of(others, Some(4))].concat()
+}

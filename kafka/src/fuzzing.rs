@@ -1,0 +1,54 @@
+//! Every place where bytes of a peer, or of a file, are read, to be called with any bytes. Only in tests and for libFuzzer.
+
+use fuzzkit::Target;
+
+use crate::{connection, consumer, protocol, record_batch, sasl, tls};
+
+const TARGETS: [&[Target]; 6] = [
+    protocol::fuzzing::TARGETS,
+    record_batch::fuzzing::TARGETS,
+    connection::fuzzing::TARGETS,
+    consumer::fuzzing::TARGETS,
+    sasl::scram::fuzzing::TARGETS,
+    tls::fuzzing::TARGETS,
+];
+
+/// All of them.
+pub fn targets() -> impl Iterator<Item = &'static Target> {
+    TARGETS.into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(targets: &[Target]) {
+        targets.iter().for_each(Target::check);
+    }
+
+    #[test]
+    fn responses() {
+        check(protocol::fuzzing::TARGETS);
+    }
+
+    #[test]
+    fn record_batches() {
+        check(record_batch::fuzzing::TARGETS);
+    }
+
+    #[test]
+    fn connections() {
+        check(connection::fuzzing::TARGETS);
+    }
+
+    #[test]
+    fn words_between_members() {
+        check(consumer::fuzzing::TARGETS);
+    }
+
+    #[test]
+    fn security() {
+        check(sasl::scram::fuzzing::TARGETS);
+        check(tls::fuzzing::TARGETS);
+    }
+}

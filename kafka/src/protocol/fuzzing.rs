@@ -1,0 +1,256 @@
+//! Responses of any bytes. Of each it must hold, whatever a peer sends: reading ends, without a panic, in memory that its own
+//! bytes bound; an error is one short line; an answer is one to the question; and `kafka-protocol`, if it can read the same
+//! bytes, has read the same: written by it once more, they give the same answer.
+//!
+//! An input is a version's number and a response as it stands behind its length. Of `Fetch`, the topic's id stands between.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use fuzzkit::{Target, within};
+use kafka_protocol::messages::{self, ResponseHeader};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
+
+use super::*;
+use crate::types::{CommittedOffset, Member, TopicId, TopicPartition};
+
+/// The topic that all requests are about.
+pub(crate) const TOPIC: &str = "events";
+/// Its partitions.
+pub(crate) const PARTITIONS: i32 = 3;
+/// The group that all requests are about.
+pub(crate) const GROUP: &str = "readers";
+
+/// Memory for an answer, per byte of the response: two bytes may announce an empty string, which takes 24 bytes, and
+/// while a list grows it is there twice.
+const MEMORY_FACTOR: usize = 24;
+/// Memory that every answer may take: what was asked, and the text of an error.
+const MEMORY_LEAST: usize = 8 * 1024;
+/// An error has no more characters.
+const ERROR_CHARS_MAX: usize = 600;
+
+/// Each response.
+pub(crate) const TARGETS: &[Target] = &[
+    target("api_versions", |input| {
+        response::<_, messages::ApiVersionsResponse>(&ApiVersionsRequest, input, |_| {});
+    }),
+    target("metadata", |input| response::<_, messages::MetadataResponse>(&metadata(), input, described)),
+    target("fetch", fetched),
+    target("list_offsets", |input| {
+        response::<_, messages::ListOffsetsResponse>(&list_offsets(), input, |answers| {
+            all_asked(answers.iter().map(|answer| &answer.partition));
+            assert!(!answers.iter().any(|answer| answer.result.is_ok_and(|offset| offset < 0)));
+        });
+    }),
+    target("offset_fetch", |input| {
+        response::<_, messages::OffsetFetchResponse>(&offset_fetch(), input, |answers| {
+            all_asked(answers.iter().map(|(partition, _)| partition));
+        });
+    }),
+    target("offset_commit", |input| {
+        response::<_, messages::OffsetCommitResponse>(&offset_commit(member(1)), input, |answers| {
+            all_asked(answers.iter().map(|(partition, _)| partition));
+        });
+    }),
+    target("offset_for_leader_epoch", |input| {
+        response::<_, messages::OffsetForLeaderEpochResponse>(&offset_for_leader_epoch(), input, |answers| {
+            all_asked(answers.iter().map(|answer| &answer.partition));
+        });
+    }),
+    target("find_coordinator", |input| {
+        response::<_, messages::FindCoordinatorResponse>(&find_coordinator(), input, |_| {});
+    }),
+    target("join_group", |input| {
+        response::<_, messages::JoinGroupResponse>(&join_group(String::new(), Bytes::new()), input, |_| {});
+    }),
+    target("sync_group", |input| {
+        response::<_, messages::SyncGroupResponse>(&sync_group(member(1), Bytes::new()), input, |_| {});
+    }),
+    target("heartbeat", |input| response::<_, messages::HeartbeatResponse>(&heartbeat(member(1)), input, |()| {})),
+    target("leave_group", |input| {
+        response::<_, messages::LeaveGroupResponse>(&leave_group(String::new()), input, |()| {});
+    }),
+    target("consumer_group_heartbeat", |input| {
+        response::<_, messages::ConsumerGroupHeartbeatResponse>(&consumer_group_heartbeat(), input, |_| {});
+    }),
+    target("sasl_handshake", |input| {
+        response::<_, messages::SaslHandshakeResponse>(&sasl_handshake(), input, |_| {});
+    }),
+    target("sasl_authenticate", |input| {
+        let request = SaslAuthenticateRequest { message: Bytes::new() };
+        response::<_, messages::SaslAuthenticateResponse>(&request, input, |_| {});
+    }),
+];
+
+const fn target(name: &'static str, run: fn(&[u8])) -> Target {
+    Target { name, run, words: &[TOPIC, GROUP, "other"], tries: 4_000 }
+}
+
+/// Reads a response, and asserts all that is said above.
+fn response<R, M>(request: &R, input: &[u8], promised: impl FnOnce(&R::Response))
+where
+    R: Request<Response: PartialEq + Debug>,
+    M: Decodable + Encodable + HeaderVersion,
+{
+    let Some((version, bytes)) = input.split_first() else { return };
+    let (lowest, highest) = (R::VERSIONS.0, request.version_max());
+    let version = lowest + i16::from(*version) % (highest - lowest + 1);
+    let correlation_id = bytes.first_chunk().map_or(0, |first| i32::from_be_bytes(*first));
+    let bytes = Bytes::copy_from_slice(bytes);
+    let decode = |bytes| decode_response(request, version, correlation_id, bytes);
+    let answer = within(bytes.len() * MEMORY_FACTOR + MEMORY_LEAST, || decode(bytes.clone()));
+    match &answer {
+        Err(Failure::Malformed(malformed)) => {
+            let text = malformed.to_string();
+            let is_fit = text.chars().count() <= ERROR_CHARS_MAX && !text.contains(char::is_control);
+            return assert!(is_fit, "an error of {} bytes: {text:?}", text.len());
+        }
+        Err(Failure::Refused { .. }) => {}
+        Ok(answer) => promised(answer),
+    }
+    if let Some(written) = written_again::<M>(bytes, version) {
+        assert_eq!(decode(written), answer, "{} version {version}", R::NAME);
+    }
+}
+
+/// The same by `kafka-protocol`; `None` if it does not take all of the bytes. Only for bytes that we take: it believes counts.
+fn written_again<M: Decodable + Encodable + HeaderVersion>(mut bytes: Bytes, version: i16) -> Option<Bytes> {
+    let header_version = M::header_version(version);
+    let header = ResponseHeader::decode(&mut bytes, header_version).ok()?;
+    let message = M::decode(&mut bytes, version).ok().filter(|_| bytes.is_empty())?;
+    let mut written = BytesMut::new();
+    header.encode(&mut written, header_version).ok()?;
+    message.encode(&mut written, version).ok()?;
+    Some(written.freeze())
+}
+
+fn described(metadata: &Metadata) {
+    assert!(matches!(metadata.topics.as_slice(), [topic] if &*topic.name == TOPIC));
+    let numbers = || metadata.topics.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.partition);
+    assert!(numbers().all(|number| number >= 0));
+    assert_eq!(numbers().collect::<HashSet<_>>().len(), numbers().count());
+}
+
+fn fetched(input: &[u8]) {
+    let Some((version, rest)) = input.split_first() else { return };
+    let Some((id, bytes)) = rest.split_first_chunk() else { return };
+    let request = fetch(TopicId(*id));
+    response::<_, messages::FetchResponse>(&request, &[&[*version], bytes].concat(), |answer| {
+        asked_once(answer.partitions.iter().map(|fetched| &fetched.partition));
+    });
+}
+
+/// Each was asked about and is answered once.
+fn asked_once<'a>(answered: impl Iterator<Item = &'a TopicPartition>) -> usize {
+    let answered: Vec<_> = answered.collect();
+    assert!(answered.iter().all(|at| &*at.topic == TOPIC && (0..PARTITIONS).contains(&at.partition)));
+    assert_eq!(answered.iter().collect::<HashSet<_>>().len(), answered.len());
+    answered.len()
+}
+
+fn all_asked<'a>(answered: impl Iterator<Item = &'a TopicPartition>) {
+    assert_eq!(asked_once(answered), partitions().count());
+}
+
+/// What the requests are about.
+pub(crate) fn partitions() -> impl Iterator<Item = TopicPartition> {
+    (0..PARTITIONS).map(|number| TopicPartition::new(TOPIC, number))
+}
+
+pub(crate) fn member(epoch: i32) -> Member {
+    Member { id: "member".to_owned(), instance_id: Some("instance".to_owned()), epoch }
+}
+
+pub(crate) fn metadata() -> MetadataRequest {
+    MetadataRequest { topics: vec![TOPIC.into()] }
+}
+
+pub(crate) fn fetch(topic_id: TopicId) -> FetchRequest {
+    let wanted = |partition| FetchPartition {
+        partition,
+        topic_id: Some(topic_id).filter(|id| id.0 != [0; 16]),
+        position: 0,
+        leader_epoch: None,
+        max_bytes: 10_000,
+    };
+    FetchRequest {
+        isolation: IsolationLevel::ReadCommitted,
+        max_wait: Duration::ZERO,
+        min_bytes: 0,
+        max_bytes: 10_000,
+        rack: None,
+        partitions: partitions().map(wanted).collect(),
+    }
+}
+
+pub(crate) fn list_offsets() -> ListOffsetsRequest {
+    ListOffsetsRequest {
+        isolation: IsolationLevel::ReadCommitted,
+        which: OffsetSpec::Latest,
+        partitions: partitions().map(|partition| (partition, None)).collect(),
+    }
+}
+
+pub(crate) fn offset_fetch() -> OffsetFetchRequest {
+    OffsetFetchRequest { group: GROUP.to_owned(), partitions: partitions().collect() }
+}
+
+pub(crate) fn offset_commit(member: Member) -> OffsetCommitRequest {
+    let committed = || CommittedOffset { offset: 7, leader_epoch: Some(0), metadata: "of us".to_owned() };
+    let offsets = partitions().map(|partition| (partition, committed())).collect();
+    OffsetCommitRequest { group: GROUP.to_owned(), member: Some(member), offsets }
+}
+
+pub(crate) fn offset_for_leader_epoch() -> OffsetForLeaderEpochRequest {
+    let question = |partition| EpochQuestion { partition, current_leader_epoch: -1, epoch: 0 };
+    OffsetForLeaderEpochRequest { partitions: partitions().map(question).collect() }
+}
+
+pub(crate) fn find_coordinator() -> FindCoordinatorRequest {
+    FindCoordinatorRequest { group: GROUP.to_owned() }
+}
+
+pub(crate) fn join_group(member_id: String, subscription: Bytes) -> JoinGroupRequest {
+    JoinGroupRequest {
+        group: GROUP.to_owned(),
+        member_id,
+        instance_id: "instance".to_owned(),
+        session_timeout: Duration::from_secs(45),
+        rebalance_timeout: Duration::from_mins(1),
+        assignors: vec![("range", subscription)],
+    }
+}
+
+pub(crate) fn sync_group(member: Member, assignment: Bytes) -> SyncGroupRequest {
+    SyncGroupRequest {
+        group: GROUP.to_owned(),
+        assignments: vec![(member.id.clone(), assignment)],
+        member,
+        assignor: "range".to_owned(),
+        rebalance_timeout: Duration::from_mins(1),
+    }
+}
+
+pub(crate) fn heartbeat(member: Member) -> HeartbeatRequest {
+    HeartbeatRequest { group: GROUP.to_owned(), member }
+}
+
+pub(crate) fn leave_group(member_id: String) -> LeaveGroupRequest {
+    LeaveGroupRequest { group: GROUP.to_owned(), member_id, instance_id: "instance".to_owned() }
+}
+
+pub(crate) fn consumer_group_heartbeat() -> ConsumerGroupHeartbeatRequest {
+    ConsumerGroupHeartbeatRequest {
+        group: GROUP.to_owned(),
+        member: member(EPOCH_JOIN),
+        rack: None,
+        wish: Some((Duration::from_mins(1), vec![TOPIC.into()])),
+        owned: Some(Vec::new()),
+    }
+}
+
+pub(crate) fn sasl_handshake() -> SaslHandshakeRequest {
+    SaslHandshakeRequest { mechanism: "SCRAM-SHA-512".to_owned() }
+}

@@ -1,0 +1,54 @@
+//! A server's two messages of any bytes. No panic; what we answer continues our nonce and takes no more iterations than are
+//! allowed; and of all last messages only the one that knows the password is believed.
+//!
+//! An input is the hash's number, the server's first message, a zero and its last one.
+
+use fuzzkit::{Target, within};
+
+use super::{ClientFirst, Hash, ITERATIONS_MAX, ITERATIONS_MIN, STANDARD, first_attribute, refusal};
+use crate::security::Secret;
+use base64::Engine as _;
+
+/// Our nonce in the recorded exchanges.
+pub(crate) const NONCE: &str = "nonce-of-ours";
+/// As the testkit's brokers know it.
+const USER: &str = "alice";
+const PASSWORD: &str = "correct horse, battery=staple";
+
+/// More than this would take too long for a target.
+const ITERATIONS_TRIED_MAX: u32 = 10_000;
+/// Memory that the messages may take, per byte.
+const MEMORY_FACTOR: usize = 8;
+/// The same, for what is not theirs.
+const MEMORY_LEAST: usize = 4 * 1024;
+
+pub(crate) const TARGETS: &[Target] = &[Target {
+    name: "scram",
+    run: exchange,
+    words: &["r=", "s=", "i=4096", "v=", "e=", "m=", NONCE, "=", ","],
+    tries: 300,
+}];
+
+fn exchange(input: &[u8]) {
+    let Some((hash, messages)) = input.split_first() else { return };
+    let hash = if hash % 2 == 0 { Hash::sha256() } else { Hash::sha512() };
+    let mut messages = messages.splitn(2, |byte| *byte == 0);
+    let (first, last) = (messages.next().unwrap_or_default(), messages.next().unwrap_or_default());
+    let challenge = std::str::from_utf8(first).ok().and_then(|text| super::Challenge::parse(text).ok());
+    let iterations = challenge.map_or(0, |challenge| challenge.iterations.get());
+    assert!(iterations == 0 || (ITERATIONS_MIN..=ITERATIONS_MAX).contains(&iterations));
+    if iterations > ITERATIONS_TRIED_MAX {
+        return;
+    }
+    let memory = input.len() * MEMORY_FACTOR + MEMORY_LEAST;
+    let ours = ClientFirst::new(hash, USER, NONCE.to_owned());
+    let Ok((answer, proof)) = within(memory, || ours.answer(&Secret::new(PASSWORD), first)) else { return };
+    assert!(answer.starts_with(&format!("c=biws,r={NONCE}")), "{answer}");
+    // What a server that knows the password says. It cannot be told from what is known here without it.
+    let theirs = ring::hmac::sign(&proof.server_key, proof.transcript.as_bytes());
+    let expected = format!("v={}", STANDARD.encode(theirs));
+    let last_text = std::str::from_utf8(last).unwrap_or_default();
+    let is_right = first_attribute(last_text) == expected;
+    assert_eq!(within(memory, || proof.verify(last)).is_ok(), is_right, "{last_text}");
+    assert!(!is_right || refusal(last).is_none());
+}

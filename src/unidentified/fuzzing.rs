@@ -1,0 +1,88 @@
+//! Log files of any bytes, as a crash or somebody else may leave them. What is not ours stays; what a crash tore goes; and a
+//! message counts as written only if the last line is its own.
+
+use std::fs::{self, OpenOptions};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use fuzzkit::{Target, within};
+use serde_json::Value;
+
+use super::{line, tail};
+use crate::database::Database;
+use crate::database::fixtures::{Place, TOPIC, batch, rejected};
+
+/// When the messages were kept.
+const RECEIVED_AT: &str = "2024-01-31T12:00:00.000Z";
+/// So many there are, at the offsets from 0 on; their ids are greater by one.
+const MESSAGES: i64 = 3;
+/// The last one that is known to be in the file.
+const CURSOR: i64 = 1;
+/// Memory for reading a file's end, per byte of it: the place in a line.
+const MEMORY_FACTOR: usize = 4;
+/// Memory that needs no bytes: the chunks in which the file is looked through.
+const MEMORY_LEAST: usize = 256 * 1024;
+
+pub(crate) const TARGET: Target = Target {
+    name: "unidentified_log",
+    run: log_file,
+    words: &["{\"timestamp\":\"", "\n", "\"offset\":", "\"partition\":0", RECEIVED_AT, TOPIC],
+    tries: 1_000,
+};
+
+/// One for all calls: making one takes longer than all else.
+static DATABASE: LazyLock<Mutex<(Place, Database)>> = LazyLock::new(|| {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let kept = database.apply(&[batch(0, 0, MESSAGES, (0..MESSAGES).map(rejected).collect())]);
+    assert!(kept.is_ok(), "{kept:?}");
+    place.execute(&format!("UPDATE unidentified_messages SET received_at = '{RECEIVED_AT}'"));
+    Mutex::new((place, database))
+});
+
+fn log_file(input: &[u8]) {
+    let mut held = DATABASE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (place, database) = &mut *held;
+    let path = place.directory.path().join("log");
+    let opened = fs::write(&path, input).and_then(|()| OpenOptions::new().read(true).append(true).open(&path));
+    let Ok(file) = opened else { return };
+    let memory = input.len() * MEMORY_FACTOR + MEMORY_LEAST;
+    let last = within(memory, || tail::last_written(&file, CURSOR, database));
+    let Ok(last) = last else { unreachable!("neither the file nor the database fails") };
+    let after = fs::read(&path).unwrap_or_default();
+    let (whole, torn) = input.split_at(input.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
+    let begins_like_ours = torn.iter().zip(line::BEGINNING).all(|(byte, ours)| byte == ours);
+    if torn.is_empty() || begins_like_ours {
+        assert_eq!(after, whole, "more or less than a torn line of ours is gone");
+    } else {
+        assert_eq!(after, [input, b"\n"].concat(), "a line of somebody else");
+    }
+    // A torn line that is not ours says nothing of those before it.
+    let last_line = whole.strip_suffix(b"\n").and_then(|lines| lines.rsplit(|byte| *byte == b'\n').next());
+    let id = last_line.and_then(id_of);
+    // The full parser takes the last of two fields of one name; we take no such line.
+    assert!(last == id || last.is_none(), "{last:?} for {id:?}");
+    if last_line.is_some_and(|line| database_lines(database).iter().any(|ours| ours.as_slice() == line)) {
+        assert_eq!(last, id, "one of our own lines is not known");
+    }
+}
+
+/// The id of the message in a line, if it is one behind the cursor.
+fn id_of(line: &[u8]) -> Option<i64> {
+    // What is in the fields that are passed over does not matter.
+    let line: Value = serde_json::from_str(&String::from_utf8_lossy(line)).ok()?;
+    let offset = line.get("offset")?.as_i64()?;
+    let is_ours = line.get("topic")? == TOPIC && line.get("partition")? == 0 && line.get("timestamp")? == RECEIVED_AT;
+    (is_ours && (0..MESSAGES).contains(&offset)).then_some(offset + 1).filter(|id| *id > CURSOR)
+}
+
+/// The lines of all messages, without their ends.
+fn database_lines(database: &mut Database) -> Vec<Vec<u8>> {
+    let messages = database.unidentified_after(0, u32::MAX, usize::MAX).unwrap_or_default();
+    let written = |message| {
+        let mut bytes = Vec::new();
+        let _ = line::write(&mut bytes, message);
+        bytes.pop();
+        bytes
+    };
+    messages.iter().map(written).collect()
+}
