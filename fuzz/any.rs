@@ -14,4 +14,6 @@ static TARGET: LazyLock<&Target> = LazyLock::new(|| {
     targets.find(|target| target.name == name).unwrap_or_else(|| panic!("'{name}' is no target"))
 });
 
-fuzz_target!(|bytes: &[u8]| (TARGET.run)(bytes));
+fuzz_target!(|bytes: &[u8]| {
+    (TARGET.run)(bytes);
+});

@@ -1,5 +1,6 @@
 //! The inputs of a target, as files. Does not change them.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -9,18 +10,24 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Corpus {
     directory: PathBuf,
     inputs: Vec<Vec<u8>>,
+    sound: Vec<bool>,
 }
 
 impl Corpus {
     pub(crate) fn of(target: &str) -> Self {
         let directory = root().join("fuzz/corpus").join(target);
-        let inputs = inputs_in(&directory).unwrap_or_default();
+        let (sound, inputs): (Vec<_>, Vec<_>) = inputs_in(&directory).unwrap_or_default().into_iter().unzip();
         assert!(!inputs.is_empty(), "'{}' has no inputs to begin with", directory.display());
-        Self { directory, inputs }
+        Self { directory, inputs, sound }
     }
 
     pub(crate) fn inputs(&self) -> &[Vec<u8>] {
         &self.inputs
+    }
+
+    /// Which of them are what they should be, in the same order.
+    pub(crate) fn sound(&self) -> &[bool] {
+        &self.sound
     }
 
     /// Keeps an input that failed, and says where.
@@ -36,11 +43,12 @@ impl Corpus {
     }
 }
 
-/// In the order of their names.
-fn inputs_in(directory: &Path) -> io::Result<Vec<Vec<u8>>> {
-    let mut paths = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-    paths.sort();
-    paths.iter().map(fs::read).collect()
+/// In the order of their names, each with whether it is sound.
+fn inputs_in(directory: &Path) -> io::Result<Vec<(bool, Vec<u8>)>> {
+    let mut names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    let read = |name: &OsString| Ok((name.as_encoded_bytes().starts_with(b"sound"), fs::read(directory.join(name))?));
+    names.iter().map(read).collect()
 }
 
 /// A file with the input that is being tried, for the case that nobody comes back to tell.

@@ -30,8 +30,9 @@ const SEED_DEFAULT: u64 = 0x2545_f491_4f6c_dd1d;
 pub struct Target {
     /// Also the name of its corpus.
     pub name: &'static str,
-    /// Reads the bytes, and asserts what must hold whatever they are.
-    pub run: fn(&[u8]),
+    /// Reads the bytes, and asserts what must hold whatever they are. Says whether they were taken for what they should be,
+    /// as those whose file's name begins with `sound` must.
+    pub run: fn(&[u8]) -> bool,
     /// What means something there, to be strewn in.
     pub words: &'static [&'static str],
     /// So many changed inputs are tried in a run of `cargo test`.
@@ -44,10 +45,10 @@ impl Target {
         let corpus = Corpus::of(self.name);
         let running = Running::of(self.name);
         if let Some(left) = running.left() {
-            self.call(&left, &corpus, &running);
+            self.call(&left, false, &corpus, &running);
         }
-        for input in corpus.inputs() {
-            self.call(input, &corpus, &running);
+        for (input, is_sound) in corpus.inputs().iter().zip(corpus.sound()) {
+            self.call(input, *is_sound, &corpus, &running);
         }
         let seed = number_from("FUZZ_SEED").unwrap_or(SEED_DEFAULT);
         let mut mutator = Mutator::new(Random::new(seed, self.name), corpus.inputs(), self.words);
@@ -55,7 +56,7 @@ impl Target {
         let long = number_from("FUZZ_SECONDS").map(Duration::from_secs);
         let mut tries = 0_u64;
         while long.map_or(tries < u64::from(self.tries), |long| start.elapsed() < long) {
-            self.call(&mutator.next(), &corpus, &running);
+            self.call(&mutator.next(), false, &corpus, &running);
             tries += 1;
         }
         running.end();
@@ -65,13 +66,14 @@ impl Target {
         let _ = writeln!(io::stdout(), "{name}: {tries} inputs in {seconds:.1} s, seed {seed:#x}");
     }
 
-    fn call(&self, input: &[u8], corpus: &Corpus, running: &Running) {
+    fn call(&self, input: &[u8], is_sound: bool, corpus: &Corpus, running: &Running) {
         running.begin(input);
-        if panic::catch_unwind(AssertUnwindSafe(|| (self.run)(input))).is_err() {
-            running.end();
-            let kept = corpus.keep(input);
-            assert!(kept.is_empty(), "{} fails, as said above, with {} bytes: {kept}", self.name, input.len());
+        if let Ok(taken) = panic::catch_unwind(AssertUnwindSafe(|| (self.run)(input))) {
+            return assert!(taken || !is_sound, "{} refuses {}", self.name, input.escape_ascii());
         }
+        running.end();
+        let kept = corpus.keep(input);
+        assert!(kept.is_empty(), "{} fails, as said above, with {} bytes: {kept}", self.name, input.len());
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the tests of everything that stands on the database share: a database in a directory of its own, records, plain SQL.
 
-#![allow(clippy::expect_used)] // Not only tests use it: libFuzzer does.
+// Not only tests use it: one target for libFuzzer does, and not all of it.
+#![allow(clippy::expect_used)]
+#![cfg_attr(fuzzing, allow(dead_code))]
 
 use std::path::PathBuf;
 

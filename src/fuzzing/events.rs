@@ -49,7 +49,7 @@ pub(super) const TARGET: Target = Target {
     tries: 6_000,
 };
 
-fn event(input: &[u8]) {
+fn event(input: &[u8]) -> bool {
     let decoded = within(input.len() * MEMORY_FACTOR + MEMORY_LEAST, || entity::decode(Some(input)));
     assert_eq!(decoded, entity::decode(Some(input)), "the same bytes, another outcome");
     let text = std::str::from_utf8(input).ok();
@@ -62,6 +62,7 @@ fn event(input: &[u8]) {
         Err(rejection) => check_rejection(sqlite, rejection, input, text),
     };
     SQLITE.with(|opened| assert!(opened.as_ref().map(sqlite).is_some(), "no SQLite"));
+    decoded.is_ok()
 }
 
 thread_local! {

@@ -57,7 +57,7 @@ pub(super) const TARGET: Target = Target {
     tries: 3_000,
 };
 
-fn settings(input: &[u8]) {
+fn settings(input: &[u8]) -> bool {
     let mut parts = input.split(|byte| *byte == 0);
     let text = parts.next().unwrap_or_default();
     let pair = |part: &[u8]| {
@@ -66,26 +66,27 @@ fn settings(input: &[u8]) {
         Some((OsString::from_vec(name.to_vec()), OsString::from_vec(value.to_vec())))
     };
     let environment: HashMap<OsString, OsString> = parts.filter_map(pair).collect();
-    let Ok(file) = tempfile::NamedTempFile::new() else { return };
+    let Ok(file) = tempfile::NamedTempFile::new() else { return false };
     if fs::write(file.path(), text).is_err() {
-        return;
+        return false;
     }
     let loaded =
         within(input.len() * MEMORY_FACTOR + MEMORY_LEAST, || Settings::load(environment.clone(), Some(file.path())));
     let secret = secret_of(&environment, text);
     let hides = |shown: &str| secret.as_ref().is_none_or(|secret| !shown.contains(secret));
-    match loaded {
+    match &loaded {
         Ok(settings) => {
             assert!(hides(&format!("{settings:?}")) && hides(&settings.kafka.security.describe()));
             assert!(settings.warnings.iter().all(|line| hides(line) && !line.contains(char::is_control)));
-            check_bounds(&settings);
+            check_bounds(settings);
         }
         Err(error) => {
-            let line = ErrorChain(&error).to_string();
+            let line = ErrorChain(error).to_string();
             assert!(hides(&line), "{line}");
-            check_refusal(&error, &line, &environment, file.path());
+            check_refusal(error, &line, &environment, file.path());
         }
     }
+    loaded.is_ok()
 }
 
 /// The password, if nothing else that may be shown has it too.

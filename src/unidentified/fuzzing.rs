@@ -39,12 +39,12 @@ static DATABASE: LazyLock<Mutex<(Place, Database)>> = LazyLock::new(|| {
     Mutex::new((place, database))
 });
 
-fn log_file(input: &[u8]) {
+fn log_file(input: &[u8]) -> bool {
     let mut held = DATABASE.lock().unwrap_or_else(PoisonError::into_inner);
     let (place, database) = &mut *held;
     let path = place.directory.path().join("log");
     let opened = fs::write(&path, input).and_then(|()| OpenOptions::new().read(true).append(true).open(&path));
-    let Ok(file) = opened else { return };
+    let Ok(file) = opened else { return false };
     let memory = input.len() * MEMORY_FACTOR + MEMORY_LEAST;
     let last = within(memory, || tail::last_written(&file, CURSOR, database));
     let Ok(last) = last else { unreachable!("neither the file nor the database fails") };
@@ -64,6 +64,7 @@ fn log_file(input: &[u8]) {
     if last_line.is_some_and(|line| database_lines(database).iter().any(|ours| ours.as_slice() == line)) {
         assert_eq!(last, id, "one of our own lines is not known");
     }
+    last.is_some()
 }
 
 /// The id of the message in a line, if it is one behind the cursor.

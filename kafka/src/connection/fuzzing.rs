@@ -39,15 +39,16 @@ impl Read for Pieces<'_> {
     }
 }
 
-fn frame(input: &[u8]) {
-    let Some((announced, rest)) = input.split_first_chunk() else { return };
+fn frame(input: &[u8]) -> bool {
+    let Some((announced, rest)) = input.split_first_chunk() else { return false };
     let announced = usize::try_from(u32::from_be_bytes(*announced)).unwrap_or(usize::MAX);
     let memory = rest.len() * FRAME_MEMORY_FACTOR + MEMORY_LEAST;
     let received = within(memory, || receive(&mut Pieces(Cursor::new(rest)), announced));
-    match received {
+    match &received {
         Ok(received) => assert_eq!(Some(received.as_slice()), rest.get(..announced)),
         Err(error) => assert!(announced > rest.len() && error.kind() == io::ErrorKind::UnexpectedEof, "{error}"),
     }
+    received.is_ok()
 }
 
 /// A port on which the next connection is told what is sent here first.
@@ -72,18 +73,19 @@ fn until_closed(mut stream: TcpStream) {
     let _ = io::copy(&mut stream, &mut io::sink());
 }
 
-fn conversation(input: &[u8]) {
-    let Some((address, tell)) = &*PEER else { return };
+fn conversation(input: &[u8]) -> bool {
+    let Some((address, tell)) = &*PEER else { return false };
     if tell.send(input.to_vec()).is_err() {
-        return;
+        return false;
     }
     let settings = ConnectionSettings { connect_timeout: LONG, request_timeout: LONG, ..ConnectionSettings::default() };
     let outcome = within(input.len() * MEMORY_FACTOR + MEMORY_LEAST, || {
         let mut connection = Connection::open(address, &settings)?;
         connection.call(&metadata())
     });
-    match outcome {
+    match &outcome {
         Ok(metadata) => assert_eq!(metadata.topics.len(), 1),
         Err(error) => assert!(!error.to_string().contains(char::is_control), "{error}"),
     }
+    outcome.is_ok()
 }

@@ -84,7 +84,7 @@ const LONG: Duration = Duration::from_mins(1);
 fn keep(target: &str, name: &str, bytes: &[u8]) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
     fs::create_dir_all(&directory).unwrap();
-    fs::write(directory.join(name), bytes).unwrap();
+    fs::write(directory.join(format!("sound-{name}")), bytes).unwrap();
 }
 
 /// Some batches in each codec, and transactions of both ends.

@@ -33,68 +33,64 @@ const ERROR_CHARS_MAX: usize = 600;
 
 /// Each response.
 pub(crate) const TARGETS: &[Target] = &[
-    target("api_versions", |input| {
-        response::<_, messages::ApiVersionsResponse>(&ApiVersionsRequest, input, |_| {});
-    }),
+    target("api_versions", |input| response::<_, messages::ApiVersionsResponse>(&ApiVersionsRequest, input, |_| {})),
     target("metadata", |input| response::<_, messages::MetadataResponse>(&metadata(), input, described)),
     target("fetch", fetched),
     target("list_offsets", |input| {
         response::<_, messages::ListOffsetsResponse>(&list_offsets(), input, |answers| {
             all_asked(answers.iter().map(|answer| &answer.partition));
             assert!(!answers.iter().any(|answer| answer.result.is_ok_and(|offset| offset < 0)));
-        });
+        })
     }),
     target("offset_fetch", |input| {
         response::<_, messages::OffsetFetchResponse>(&offset_fetch(), input, |answers| {
             all_asked(answers.iter().map(|(partition, _)| partition));
-        });
+        })
     }),
     target("offset_commit", |input| {
         response::<_, messages::OffsetCommitResponse>(&offset_commit(member(1)), input, |answers| {
             all_asked(answers.iter().map(|(partition, _)| partition));
-        });
+        })
     }),
     target("offset_for_leader_epoch", |input| {
         response::<_, messages::OffsetForLeaderEpochResponse>(&offset_for_leader_epoch(), input, |answers| {
             all_asked(answers.iter().map(|answer| &answer.partition));
-        });
+        })
     }),
     target("find_coordinator", |input| {
-        response::<_, messages::FindCoordinatorResponse>(&find_coordinator(), input, |_| {});
+        response::<_, messages::FindCoordinatorResponse>(&find_coordinator(), input, |_| {})
     }),
     target("join_group", |input| {
-        response::<_, messages::JoinGroupResponse>(&join_group(String::new(), Bytes::new()), input, |_| {});
+        response::<_, messages::JoinGroupResponse>(&join_group(String::new(), Bytes::new()), input, |_| {})
     }),
     target("sync_group", |input| {
-        response::<_, messages::SyncGroupResponse>(&sync_group(member(1), Bytes::new()), input, |_| {});
+        response::<_, messages::SyncGroupResponse>(&sync_group(member(1), Bytes::new()), input, |_| {})
     }),
     target("heartbeat", |input| response::<_, messages::HeartbeatResponse>(&heartbeat(member(1)), input, |()| {})),
     target("leave_group", |input| {
-        response::<_, messages::LeaveGroupResponse>(&leave_group(String::new()), input, |()| {});
+        response::<_, messages::LeaveGroupResponse>(&leave_group(String::new()), input, |()| {})
     }),
     target("consumer_group_heartbeat", |input| {
-        response::<_, messages::ConsumerGroupHeartbeatResponse>(&consumer_group_heartbeat(), input, |_| {});
+        response::<_, messages::ConsumerGroupHeartbeatResponse>(&consumer_group_heartbeat(), input, |_| {})
     }),
-    target("sasl_handshake", |input| {
-        response::<_, messages::SaslHandshakeResponse>(&sasl_handshake(), input, |_| {});
-    }),
+    target("sasl_handshake", |input| response::<_, messages::SaslHandshakeResponse>(&sasl_handshake(), input, |_| {})),
     target("sasl_authenticate", |input| {
         let request = SaslAuthenticateRequest { message: Bytes::new() };
-        response::<_, messages::SaslAuthenticateResponse>(&request, input, |_| {});
+        response::<_, messages::SaslAuthenticateResponse>(&request, input, |_| {})
     }),
 ];
 
-const fn target(name: &'static str, run: fn(&[u8])) -> Target {
+const fn target(name: &'static str, run: fn(&[u8]) -> bool) -> Target {
     Target { name, run, words: &[TOPIC, GROUP, "other"], tries: 4_000 }
 }
 
-/// Reads a response, and asserts all that is said above.
-fn response<R, M>(request: &R, input: &[u8], promised: impl FnOnce(&R::Response))
+/// Reads a response, and asserts all that is said above. Whether it is one to us and to `kafka-protocol`.
+fn response<R, M>(request: &R, input: &[u8], promised: impl FnOnce(&R::Response)) -> bool
 where
     R: Request<Response: PartialEq + Debug>,
     M: Decodable + Encodable + HeaderVersion,
 {
-    let Some((version, bytes)) = input.split_first() else { return };
+    let Some((version, bytes)) = input.split_first() else { return false };
     let (lowest, highest) = (R::VERSIONS.0, request.version_max());
     let version = lowest + i16::from(*version) % (highest - lowest + 1);
     let correlation_id = bytes.first_chunk().map_or(0, |first| i32::from_be_bytes(*first));
@@ -105,14 +101,15 @@ where
         Err(Failure::Malformed(malformed)) => {
             let text = malformed.to_string();
             let is_fit = text.chars().count() <= ERROR_CHARS_MAX && !text.contains(char::is_control);
-            return assert!(is_fit, "an error of {} bytes: {text:?}", text.len());
+            assert!(is_fit, "an error of {} bytes: {text:?}", text.len());
+            return false;
         }
         Err(Failure::Refused { .. }) => {}
         Ok(answer) => promised(answer),
     }
-    if let Some(written) = written_again::<M>(bytes, version) {
-        assert_eq!(decode(written), answer, "{} version {version}", R::NAME);
-    }
+    let Some(written) = written_again::<M>(bytes, version) else { return false };
+    assert_eq!(decode(written), answer, "{} version {version}", R::NAME);
+    true
 }
 
 /// The same by `kafka-protocol`; `None` if it does not take all of the bytes. Only for bytes that we take: it believes counts.
@@ -133,13 +130,13 @@ fn described(metadata: &Metadata) {
     assert_eq!(numbers().collect::<HashSet<_>>().len(), numbers().count());
 }
 
-fn fetched(input: &[u8]) {
-    let Some((version, rest)) = input.split_first() else { return };
-    let Some((id, bytes)) = rest.split_first_chunk() else { return };
+fn fetched(input: &[u8]) -> bool {
+    let Some((version, rest)) = input.split_first() else { return false };
+    let Some((id, bytes)) = rest.split_first_chunk() else { return false };
     let request = fetch(TopicId(*id));
     response::<_, messages::FetchResponse>(&request, &[&[*version], bytes].concat(), |answer| {
         asked_once(answer.partitions.iter().map(|fetched| &fetched.partition));
-    });
+    })
 }
 
 /// Each was asked about and is answered once.

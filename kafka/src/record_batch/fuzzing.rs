@@ -49,7 +49,7 @@ fn read(bytes: &Bytes, position: i64, isolation: IsolationLevel, records_max: us
     let aborted = vec![AbortedTransaction { producer_id: 0, first_offset: 0 }];
     let mut reader = PartitionReader::new(partition, bytes.clone(), position, isolation, aborted, BYTES_MAX);
     let heads = heads(bytes);
-    assert_eq!(reader.end_position(), heads.iter().fold(position, |end, (_, next)| end.max(*next)));
+    assert_eq!(reader.end_position(), heads.iter().fold(position, |end, head| end.max(head.next)));
     let (mut all, mut end) = (Vec::new(), Ok(()));
     while end.is_ok() && !reader.is_empty() {
         let (before, from) = (all.len(), reader.position());
@@ -58,8 +58,8 @@ fn read(bytes: &Bytes, position: i64, isolation: IsolationLevel, records_max: us
         assert!((from..=reader.end_position()).contains(&reader.position()));
     }
     assert!(all.is_sorted_by(|earlier, later| earlier.offset < later.offset));
-    let is_inside =
-        |offset: i64| offset >= position && heads.iter().any(|(base, next)| (*base..*next).contains(&offset));
+    let is_of = |offset: i64, head: &Seen| head.is_whole && (head.base..head.next).contains(&offset);
+    let is_inside = |offset: i64| offset >= position && heads.iter().any(|head| is_of(offset, head));
     assert!(all.iter().all(|record| is_inside(record.offset)));
     match &end {
         Ok(()) => assert_eq!(reader.position(), reader.end_position()),
@@ -71,8 +71,16 @@ fn read(bytes: &Bytes, position: i64, isolation: IsolationLevel, records_max: us
     (all, end, reader.position())
 }
 
-/// First offset and next one of each batch that is all there, taken apart without our reader.
-fn heads(mut bytes: &[u8]) -> Vec<(i64, i64)> {
+/// A batch that is all there.
+struct Seen {
+    base: i64,
+    next: i64,
+    /// Its checksum is right.
+    is_whole: bool,
+}
+
+/// Each of them, taken apart without our reader.
+fn heads(mut bytes: &[u8]) -> Vec<Seen> {
     let mut heads = Vec::new();
     let mut end = 0;
     while let Some((base, length, delta, count)) = head(bytes) {
@@ -80,7 +88,9 @@ fn heads(mut bytes: &[u8]) -> Vec<(i64, i64)> {
         let next = base.checked_add(i64::from(delta)).and_then(|last| last.checked_add(1));
         let sound = base >= end && delta >= 0 && (0..=i64::from(delta) + 1).contains(&i64::from(count));
         let (Some(next), Some(rest), true, true) = (next, bytes.get(size..), size >= HEAD_BYTES, sound) else { break };
-        heads.push((base, next));
+        let crc = bytes.get(CRC..ATTRIBUTES).and_then(|crc| Some(u32::from_be_bytes(crc.try_into().ok()?)));
+        let is_whole = crc == bytes.get(ATTRIBUTES..size).map(crc32c::crc32c);
+        heads.push(Seen { base, next, is_whole });
         (bytes, end) = (rest, next);
     }
     heads
@@ -112,14 +122,14 @@ fn memory(input: &[u8]) -> usize {
 }
 
 /// An input: what to do (1: make checksums right, 2: read committed), the position, and what a fetch has brought.
-fn batches(input: &[u8]) {
-    let Some(([how, position], fetched)) = input.split_first_chunk() else { return };
+fn batches(input: &[u8]) -> bool {
+    let Some(([how, position], fetched)) = input.split_first_chunk() else { return false };
     let mut fetched = fetched.to_vec();
     if how & 1 != 0 {
         seal(&mut fetched);
     }
     let isolation = if how & 2 == 0 { IsolationLevel::ReadUncommitted } else { IsolationLevel::ReadCommitted };
-    drop(read_in_steps(&fetched.into(), i64::from(*position), isolation));
+    read_in_steps(&fetched.into(), i64::from(*position), isolation).1.is_ok()
 }
 
 /// One by one, a few at once, or all: the same.
@@ -134,14 +144,15 @@ fn read_in_steps(bytes: &Bytes, position: i64, isolation: IsolationLevel) -> Out
 }
 
 /// An input: a codec, attributes, last offset delta, record count, and records as they are before compression.
-fn records_of_one(input: &[u8]) {
-    let Some(([codec, attributes, delta, count], payload)) = input.split_first_chunk() else { return };
+fn records_of_one(input: &[u8]) -> bool {
+    let Some(([codec, attributes, delta, count], payload)) = input.split_first_chunk() else { return false };
     let batch = |codec| Bytes::from(batch(codec, *attributes, *delta, *count, payload));
     let isolation = IsolationLevel::ReadCommitted;
     let plain = read_in_steps(&batch(Codec::None), 0, isolation);
     let codec = CODECS.get(usize::from(*codec) % CODECS.len()).copied().unwrap_or(Codec::None);
     let compressed = within(2 * memory(payload), || read(&batch(codec), 0, isolation, 1000));
     assert_eq!((&compressed.0, compressed.1.is_ok()), (&plain.0, plain.1.is_ok()), "{codec:?}");
+    plain.1.is_ok()
 }
 
 /// A sound batch, if its records are.
@@ -189,18 +200,19 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
 }
 
 /// An input: a codec, and compressed bytes. A limit changes nothing but whether they are too many.
-fn compression(input: &[u8]) {
-    let Some((codec, bytes)) = input.split_first() else { return };
+fn compression(input: &[u8]) -> bool {
+    let Some((codec, bytes)) = input.split_first() else { return false };
     let codec = CODECS.get(usize::from(*codec) % CODECS.len()).copied().unwrap_or(Codec::None);
     let limit = to_usize(BYTES_MAX);
     let bytes = Bytes::copy_from_slice(bytes);
     let done = within(memory(&bytes), || codec.decompress(bytes.clone(), limit));
-    let Ok(plain) = done else { return };
+    let Ok(plain) = done else { return false };
     assert!(plain.len() <= limit);
     assert_eq!(codec.decompress(bytes.clone(), plain.len()).as_ref(), Ok(&plain));
     if let Some(less) = plain.len().checked_sub(1).filter(|_| codec != Codec::None) {
         assert_eq!(codec.decompress(bytes, less), Err(DecompressError::TooLarge));
     }
+    true
 }
 
 /// Takes choices out of an input; zeros when it is used up.
@@ -228,7 +240,7 @@ impl Choices<'_> {
 }
 
 /// An input: a codec, then what is in the records of a batch.
-fn written(input: &[u8]) {
+fn written(input: &[u8]) -> bool {
     let mut choices = Choices(input);
     let codec = choices.byte();
     let codec = CODECS.get(usize::from(codec) % CODECS.len()).copied().unwrap_or(Codec::None);
@@ -253,9 +265,11 @@ fn written(input: &[u8]) {
     seal(&mut bytes);
     let expected: Vec<Record> = sent.iter().map(meant).collect();
     let (records, end, _) = read_in_steps(&bytes.freeze(), 0, IsolationLevel::ReadCommitted);
-    if !matches!(end, Err(Error::BatchTooLarge { .. })) {
-        assert_eq!((records, end.is_ok()), (expected, true));
+    if matches!(end, Err(Error::BatchTooLarge { .. })) {
+        return false;
     }
+    assert_eq!((records, end.is_ok()), (expected, true));
+    true
 }
 
 fn sent_record(offset: i64, choices: &mut Choices) -> records::Record {

@@ -40,40 +40,42 @@ pub(crate) fn assignment() -> Bytes {
     encode_assignment(&partitions().collect()).unwrap_or_default()
 }
 
-fn read_subscription(input: &[u8]) {
+fn read_subscription(input: &[u8]) -> bool {
     let bytes = Bytes::copy_from_slice(input);
     let decode = |bytes| Subscription::decode(bytes);
-    let Ok(read) = within(input.len() * MEMORY_FACTOR + MEMORY_LEAST, || decode(bytes.clone())) else { return };
+    let Ok(read) = within(input.len() * MEMORY_FACTOR + MEMORY_LEAST, || decode(bytes.clone())) else {
+        return false;
+    };
     assert!(read.encode(None).is_ok_and(|said| decode(said).as_ref() == Ok(&read)), "{read:?}");
     let Some((version, mut rest)) =
         input.split_first_chunk().map(|(version, rest)| (i16::from_be_bytes(*version), rest))
     else {
-        return;
+        return false;
     };
-    if let Ok(theirs) = ConsumerProtocolSubscription::decode(&mut rest, version.clamp(0, 3)) {
-        assert!(theirs.topics.iter().map(StrBytes::as_str).collect::<BTreeSet<_>>() == names(&read));
-        let owned = theirs
-            .owned_partitions
-            .iter()
-            .flat_map(|of| of.partitions.iter().map(|number| TopicPartition::new(of.topic.as_str(), *number)));
-        assert_eq!(owned.collect::<BTreeSet<_>>(), read.owned);
-        assert_eq!(Some(theirs.generation_id).filter(|generation| *generation >= 0), read.generation);
-    }
+    let Ok(theirs) = ConsumerProtocolSubscription::decode(&mut rest, version.clamp(0, 3)) else { return false };
+    assert!(theirs.topics.iter().map(StrBytes::as_str).collect::<BTreeSet<_>>() == names(&read));
+    let owned = theirs
+        .owned_partitions
+        .iter()
+        .flat_map(|of| of.partitions.iter().map(|number| TopicPartition::new(of.topic.as_str(), *number)));
+    assert_eq!(owned.collect::<BTreeSet<_>>(), read.owned);
+    assert_eq!(Some(theirs.generation_id).filter(|generation| *generation >= 0), read.generation);
+    true
 }
 
 fn names(subscription: &Subscription) -> BTreeSet<&str> {
     subscription.topics.iter().map(AsRef::as_ref).collect()
 }
 
-fn read_assignment(input: &[u8]) {
+fn read_assignment(input: &[u8]) -> bool {
     let bytes = Bytes::copy_from_slice(input);
     let read = within(input.len() * MEMORY_FACTOR + MEMORY_LEAST, || decode_assignment(bytes));
-    if let Ok(read) = read {
-        assert!(encode_assignment(&read).is_ok_and(|said| decode_assignment(said) == Ok(read)));
-    }
+    let Ok(read) = read else { return false };
+    assert!(encode_assignment(&read).is_ok_and(|said| decode_assignment(said) == Ok(read)));
+    true
 }
 
-fn division(input: &[u8]) {
+fn division(input: &[u8]) -> bool {
     let mut members = Vec::new();
     let mut rest = input;
     while let Some((length, behind)) = rest.split_first() {
@@ -94,11 +96,13 @@ fn division(input: &[u8]) {
             assert_eq!(given(&shares), wanted(&members, &topics), "{members:?}");
             continue;
         }
+        check_nothing_is_taken(&members, &shares);
         // Once everybody has what it was given, all is given out; and after that nothing moves any more.
         let settled = divide(assignor, &hold(&members, shares), &topics);
         assert_eq!(given(&settled), wanted(&members, &topics), "{members:?}");
         assert_eq!(divide(assignor, &hold(&members, settled.clone()), &topics), settled, "{members:?}");
     }
+    members.len() > 1
 }
 
 type Shares = Vec<BTreeSet<TopicPartition>>;
@@ -117,6 +121,20 @@ fn divide(assignor: Assignor, members: &[GroupMember], topics: &Topics) -> Share
     let exist = partitions_in(topics);
     assert!(takers.keys().all(|at| exist.contains(at)));
     shares
+}
+
+/// What one member has, and no other says so, is given to no other before it has given it up.
+fn check_nothing_is_taken(members: &[GroupMember], shares: &Shares) {
+    for (member, share) in members.iter().zip(shares) {
+        for at in share {
+            let has =
+                |it: &&GroupMember| it.subscription.topics.contains(&at.topic) && it.subscription.owned.contains(at);
+            let mut owners = members.iter().filter(has);
+            if let (Some(owner), None) = (owners.next(), owners.next()) {
+                assert_eq!(owner.id, member.id, "{at} is taken from one that has it");
+            }
+        }
+    }
 }
 
 fn given(shares: &Shares) -> BTreeSet<TopicPartition> {

@@ -29,8 +29,8 @@ pub(crate) const TARGETS: &[Target] = &[Target {
     tries: 300,
 }];
 
-fn exchange(input: &[u8]) {
-    let Some((hash, messages)) = input.split_first() else { return };
+fn exchange(input: &[u8]) -> bool {
+    let Some((hash, messages)) = input.split_first() else { return false };
     let hash = if hash % 2 == 0 { Hash::sha256() } else { Hash::sha512() };
     let mut messages = messages.splitn(2, |byte| *byte == 0);
     let (first, last) = (messages.next().unwrap_or_default(), messages.next().unwrap_or_default());
@@ -38,11 +38,11 @@ fn exchange(input: &[u8]) {
     let iterations = challenge.map_or(0, |challenge| challenge.iterations.get());
     assert!(iterations == 0 || (ITERATIONS_MIN..=ITERATIONS_MAX).contains(&iterations));
     if iterations > ITERATIONS_TRIED_MAX {
-        return;
+        return false;
     }
     let memory = input.len() * MEMORY_FACTOR + MEMORY_LEAST;
     let ours = ClientFirst::new(hash, USER, NONCE.to_owned());
-    let Ok((answer, proof)) = within(memory, || ours.answer(&Secret::new(PASSWORD), first)) else { return };
+    let Ok((answer, proof)) = within(memory, || ours.answer(&Secret::new(PASSWORD), first)) else { return false };
     assert!(answer.starts_with(&format!("c=biws,r={NONCE}")), "{answer}");
     // What a server that knows the password says. It cannot be told from what is known here without it.
     let theirs = ring::hmac::sign(&proof.server_key, proof.transcript.as_bytes());
@@ -51,4 +51,5 @@ fn exchange(input: &[u8]) {
     let is_right = first_attribute(last_text) == expected;
     assert_eq!(within(memory, || proof.verify(last)).is_ok(), is_right, "{last_text}");
     assert!(!is_right || refusal(last).is_none());
+    is_right
 }
