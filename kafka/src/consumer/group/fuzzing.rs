@@ -12,7 +12,9 @@ use kafka_protocol::protocol::{Decodable, StrBytes};
 
 use super::assignor::{Assignor, GroupMember, Topics, partitions_in};
 use super::subscription::{Subscription, decode_assignment, encode_assignment};
-use crate::protocol::fuzzing::{PARTITIONS, TOPIC, partitions};
+#[cfg(test)]
+use crate::protocol::fuzzing::partitions;
+use crate::protocol::fuzzing::{PARTITIONS, TOPIC};
 use crate::types::TopicPartition;
 
 /// Memory for what is read, per byte: a number of a partition takes four bytes there, and here a place in a set.
@@ -29,6 +31,7 @@ pub(crate) const TARGETS: &[Target] = &[
 ];
 
 /// What we say of ourselves where real members' words are recorded.
+#[cfg(test)]
 pub(crate) fn subscription() -> Bytes {
     let subscription =
         Subscription { topics: [TOPIC.into()].into(), owned: partitions().take(2).collect(), generation: Some(3) };
@@ -36,6 +39,7 @@ pub(crate) fn subscription() -> Bytes {
 }
 
 /// What we give out there.
+#[cfg(test)]
 pub(crate) fn assignment() -> Bytes {
     encode_assignment(&partitions().collect()).unwrap_or_default()
 }
