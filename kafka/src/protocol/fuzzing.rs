@@ -88,7 +88,7 @@ const fn target(name: &'static str, run: fn(&[u8]) -> bool) -> Target {
 fn response<R, M>(request: &R, input: &[u8], promised: impl FnOnce(&R::Response)) -> bool
 where
     R: Request<Response: PartialEq + Debug>,
-    M: Decodable + Encodable + HeaderVersion,
+    M: Decodable + Encodable + HeaderVersion + PartialEq,
 {
     let Some((version, bytes)) = input.split_first() else { return false };
     let (lowest, highest) = (R::VERSIONS.0, request.version_max());
@@ -121,15 +121,20 @@ fn believes_tagged_counts(key: i16, version: i16) -> bool {
         || (key == FetchRequest::KEY && version >= FetchRequest::FLEXIBLE_SINCE)
 }
 
-/// The same by `kafka-protocol`; `None` if it does not take all of the bytes. Only for bytes that we take: it believes counts.
-fn written_again<M: Decodable + Encodable + HeaderVersion>(mut bytes: Bytes, version: i16) -> Option<Bytes> {
+/// The same by `kafka-protocol`; `None` if it does not take all of the bytes, or reads something else where it has written
+/// them itself (it forgets tagged fields of the greatest numbers). Only for bytes that we take: it believes counts.
+fn written_again<M: Decodable + Encodable + HeaderVersion + PartialEq>(bytes: Bytes, version: i16) -> Option<Bytes> {
     let header_version = M::header_version(version);
-    let header = ResponseHeader::decode(&mut bytes, header_version).ok()?;
-    let message = M::decode(&mut bytes, version).ok().filter(|_| bytes.is_empty())?;
+    let read = |mut bytes: Bytes| {
+        let header = ResponseHeader::decode(&mut bytes, header_version).ok()?;
+        M::decode(&mut bytes, version).ok().filter(|_| bytes.is_empty()).map(|message| (header, message))
+    };
+    let (header, message) = read(bytes)?;
     let mut written = BytesMut::new();
     header.encode(&mut written, header_version).ok()?;
     message.encode(&mut written, version).ok()?;
-    Some(written.freeze())
+    let written = written.freeze();
+    (read(written.clone())? == (header, message)).then_some(written)
 }
 
 fn fit_for_logs(address: &Address) {
