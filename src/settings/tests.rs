@@ -651,6 +651,14 @@ fn files() {
 }
 
 #[test]
+fn the_bad_line_of_a_long_file_is_found_without_a_long_search() {
+    let lines = |letter: char| (0..3500).map(|number| format!("{letter}{number}=x\n")).collect::<String>();
+    let text = format!("{}# good\n\n  no good\n{}", lines('A'), lines('B'));
+    let expected = "line 3503 of the settings file 'FILE' is malformed (not shown); allowed: NAME=value";
+    assert_eq!(load_file(text), Err(expected.to_owned()));
+}
+
+#[test]
 fn misspelt_names_are_warned_about() {
     let check = |name: &str, known: Option<&str>| {
         let expected: Vec<_> = known

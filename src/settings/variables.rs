@@ -144,15 +144,19 @@ fn parse(text: &str, path: &Path) -> Result<HashMap<String, OsString>, SettingsE
     Ok(values)
 }
 
-/// The parser does not say where it failed, and quotes the value. But what it takes up to some line is good until there,
-/// and no text that holds the bad line is: so the longest good beginning ends before it.
+/// The parser does not say where it failed, and quotes the value. But the fewest lines from which it takes as much as from all
+/// of them end before the bad one, and between the two are at most lines that say nothing.
 fn malformed(text: &str, path: &Path) -> SettingsError {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let is_good = |count: &usize| {
-        let begin: String = lines.iter().take(*count).copied().collect();
-        dotenvy::from_read_iter(begin.as_bytes()).all(|pair| pair.is_ok())
+    let pairs_in = |count: usize| {
+        let begin: String = lines.iter().take(count).copied().collect();
+        dotenvy::from_read_iter(begin.as_bytes()).take_while(Result::is_ok).count()
     };
-    let good = (0..lines.len()).rev().find(is_good).unwrap_or_default();
+    let pairs = pairs_in(lines.len());
+    let counts: Vec<usize> = (0..lines.len()).collect();
+    let taken = counts.partition_point(|count| pairs_in(*count) < pairs);
+    let says_nothing = |line: &&&str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    let good = taken + lines.iter().skip(taken).take_while(says_nothing).count();
     let line = lines.get(good).copied().unwrap_or_default().trim_end();
     // Only a name with its sign of equality: anything else may be a secret, or the rest of one.
     let name_ends = |letter: char| !letter.is_ascii_alphanumeric() && !matches!(letter, '_' | '.');
