@@ -652,7 +652,7 @@ fn files() {
 
 #[test]
 fn the_bad_line_of_a_long_file_is_found_without_a_long_search() {
-    let lines = |letter: char| (0..3500).map(|number| format!("{letter}{number}=x\n")).collect::<String>();
+    let lines = |letter: char| (0..3500).map(|number| format!("{letter}{number}=x\n")).collect::<Vec<_>>().concat();
     let text = format!("{}# good\n\n  no good\n{}", lines('A'), lines('B'));
     let expected = "line 3503 of the settings file 'FILE' is malformed (not shown); allowed: NAME=value";
     assert_eq!(load_file(text), Err(expected.to_owned()));
