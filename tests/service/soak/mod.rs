@@ -14,7 +14,7 @@ use testkit::{Client, Cluster, NEWEST, unique};
 use crate::support::child::{Place, memory_kib};
 use crate::support::events::stream;
 use crate::support::sized;
-use faults::Chaos;
+use faults::{Chaos, Fault};
 use load::Produced;
 use watch::{Watch, wal_bytes};
 
@@ -30,7 +30,7 @@ const MEMORY_KIB_MAX: u64 = 64 << 10;
 /// How much of it.
 #[derive(Clone, Copy)]
 struct Size {
-    /// Zero: each fault once.
+    /// Zero: each fault once, but for a killed broker, whose start alone takes long.
     duration: Duration,
     /// What lasts, and the time between two faults, is at most this.
     lasting_max: Duration,
@@ -102,7 +102,9 @@ fn endure(chaos: &mut Chaos<'_>, duration: Duration) {
     loop {
         for fault in chaos.round() {
             let may_end = duration.is_zero() || begun.elapsed() < duration * 2 / 3;
-            if may_end || !fault.ends_service() {
+            let is_left_out =
+                if duration.is_zero() { fault == Fault::KilledBroker } else { !may_end && fault.ends_service() };
+            if !is_left_out {
                 chaos.suffer(fault, may_end);
             }
             if !duration.is_zero() && begun.elapsed() >= duration {
