@@ -5,7 +5,7 @@ use rusqlite::Transaction;
 
 use super::conflict;
 use super::error::{DatabaseError, Doing};
-use super::events::Events;
+use super::events::{self, Events};
 use super::part::Part;
 use crate::entity::{Event, Reason, Rejection};
 use crate::repository::{Applied, Coordinates, Entry, PartitionBatch, offset, unidentified};
@@ -29,13 +29,18 @@ pub(super) fn apply(
     care: Care<'_>,
     now: &str,
 ) -> Result<Applied, DatabaseError> {
-    let mut tables = Tables::prepare(transaction).doing("prepare to write")?;
     let mut total = Applied::default();
     for part in parts {
-        let mut counted = Applied { absent: absent(part)?, ..Applied::default() };
-        for entry in part.entries {
-            tables.store(part.batch, entry, care, now, &mut counted)?;
-        }
+        let absent = absent(part)?;
+        let stored = match care {
+            Care::None => store_together(transaction, part, now)?,
+            Care::EachRecord => store_each(transaction, part, now, |event, at| {
+                events::try_store(transaction, event, at, now)
+                    .map(|stored| stored.map_err(|refusal| rejection(&refusal)))
+            })?,
+            Care::Refused(error) => store_each(transaction, part, now, |_, _| Ok(Err(rejection(error))))?,
+        };
+        let counted = Applied { absent, ..stored };
         let Part { batch, from_offset, next_offset, .. } = *part;
         if !offset::advance(transaction, group_id, batch, (from_offset, next_offset), &counted, now)
             .doing("move a position")?
@@ -73,71 +78,76 @@ fn gap(from: i64, to: i64) -> Option<u64> {
     to.checked_sub(from).and_then(|gap| u64::try_from(gap).ok())
 }
 
-/// The statements of one transaction, each prepared once.
-struct Tables<'t> {
-    events: Events<'t>,
-    unidentified: unidentified::Insert<'t>,
-}
-
-impl<'t> Tables<'t> {
-    fn prepare(transaction: &'t Transaction<'_>) -> rusqlite::Result<Self> {
-        Ok(Self { events: Events::prepare(transaction)?, unidentified: unidentified::Insert::prepare(transaction)? })
-    }
-
-    /// Stores what a record says, or the record itself if it says nothing that can be stored.
-    fn store(
-        &mut self,
-        batch: &PartitionBatch<'_>,
-        entry: &Entry<'_>,
-        care: Care<'_>,
-        now: &str,
-        counted: &mut Applied,
-    ) -> Result<(), DatabaseError> {
-        let at = Coordinates {
-            topic: batch.topic,
-            topic_id: batch.topic_id,
-            partition: batch.partition,
-            offset: entry.offset,
-            timestamp_ms: entry.timestamp_ms,
-        };
-        let refused;
-        let rejection = match &entry.decoded {
-            Err(rejection) => rejection,
-            Ok(event) => match self.store_event(event, &at, care, now).doing("store an event")? {
-                Ok(true) => {
-                    counted.applied += 1;
-                    return Ok(());
-                }
-                Ok(false) => {
-                    counted.stale += 1;
-                    return Ok(());
-                }
-                Err(rejection) => {
-                    refused = rejection;
-                    &refused
-                }
-            },
-        };
-        self.unidentified.keep(entry, rejection, &at, now).doing("keep an unidentified message")?;
-        counted.unidentified += 1;
-        Ok(())
-    }
-
-    /// Whether the event was stored or is stale, or why it is kept instead.
-    fn store_event(
-        &mut self,
-        event: &Event<'_>,
-        at: &Coordinates<'_>,
-        care: Care<'_>,
-        now: &str,
-    ) -> rusqlite::Result<Result<bool, Rejection>> {
-        let rejection = |error: &rusqlite::Error| Rejection { reason: Reason::Rejected, error: error.to_string() };
-        match care {
-            Care::None => self.events.store(event, at, now).map(Ok),
-            Care::EachRecord => {
-                self.events.try_store(event, at, now).map(|stored| stored.map_err(|error| rejection(&error)))
-            }
-            Care::Refused(error) => Ok(Err(rejection(error))),
+/// Stores what the records of a part say, or the records themselves where they say nothing that can be stored.
+fn store_together(transaction: &Transaction<'_>, part: &Part<'_>, now: &str) -> Result<Applied, DatabaseError> {
+    let mut events = Events::default();
+    let mut kept = Kept::prepare(transaction, part.batch, now)?;
+    for entry in part.entries {
+        match &entry.decoded {
+            Ok(event) => events.add(event, entry),
+            Err(rejection) => kept.keep(entry, rejection)?,
         }
     }
+    let read = events.len();
+    let applied = events.store(transaction, part.batch, now).doing("store an event")?;
+    // Each event changes one row at most, and what triggers change does not count (https://www.sqlite.org/c3ref/changes.html).
+    let stale = read.saturating_sub(applied);
+    Ok(Applied { applied: count(applied), stale: count(stale), unidentified: kept.count, absent: 0 })
+}
+
+/// The same record by record: `store` says whether an event was stored or is stale, or why the record is kept instead.
+fn store_each(
+    transaction: &Transaction<'_>,
+    part: &Part<'_>,
+    now: &str,
+    store: impl Fn(&Event<'_>, &Coordinates<'_>) -> rusqlite::Result<Result<bool, Rejection>>,
+) -> Result<Applied, DatabaseError> {
+    let mut counted = Applied::default();
+    let mut kept = Kept::prepare(transaction, part.batch, now)?;
+    for entry in part.entries {
+        let at = part.batch.coordinates(entry);
+        match entry.decoded.as_ref().map(|event| store(event, &at)) {
+            Err(rejection) => kept.keep(entry, rejection)?,
+            Ok(stored) => match stored.doing("store an event")? {
+                Ok(true) => counted.applied += 1,
+                Ok(false) => counted.stale += 1,
+                Err(rejection) => kept.keep(entry, &rejection)?,
+            },
+        }
+    }
+    Ok(Applied { unidentified: kept.count, ..counted })
+}
+
+/// The records of a batch that are kept as unidentified messages.
+struct Kept<'t, 'b> {
+    insert: unidentified::Insert<'t>,
+    batch: &'b PartitionBatch<'b>,
+    now: &'b str,
+    count: u64,
+}
+
+impl<'t, 'b> Kept<'t, 'b> {
+    fn prepare(
+        transaction: &'t Transaction<'_>,
+        batch: &'b PartitionBatch<'b>,
+        now: &'b str,
+    ) -> Result<Self, DatabaseError> {
+        let insert = unidentified::Insert::prepare(transaction).doing("prepare to write")?;
+        Ok(Self { insert, batch, now, count: 0 })
+    }
+
+    fn keep(&mut self, entry: &Entry<'_>, rejection: &Rejection) -> Result<(), DatabaseError> {
+        let at = self.batch.coordinates(entry);
+        self.insert.keep(entry, rejection, &at, self.now).doing("keep an unidentified message")?;
+        self.count += 1;
+        Ok(())
+    }
+}
+
+fn rejection(refusal: &rusqlite::Error) -> Rejection {
+    Rejection { reason: Reason::Rejected, error: refusal.to_string() }
+}
+
+fn count(records: usize) -> u64 {
+    u64::try_from(records).unwrap_or(u64::MAX)
 }

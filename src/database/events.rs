@@ -4,54 +4,80 @@
 use rusqlite::Transaction;
 
 use super::error::is_refusal;
-use crate::entity::Event;
-use crate::repository::{Coordinates, opportunity, project};
+use crate::entity::{Event, Opportunity, Project};
+use crate::repository::upsert::{self, Origin, Placed, Row};
+use crate::repository::{Coordinates, Entry, PartitionBatch};
 
-/// The statements that store events, prepared once for a transaction.
-pub(super) struct Events<'t> {
-    transaction: &'t Transaction<'t>,
-    opportunities: opportunity::Upsert<'t>,
-    projects: project::Upsert<'t>,
+/// Stores the event unless a greater one of its id is stored; `false` if that is so.
+fn store(transaction: &Transaction<'_>, event: &Event<'_>, at: &Coordinates<'_>, now: &str) -> rusqlite::Result<bool> {
+    let origin = Origin { topic: at.topic, partition: at.partition, now };
+    let stored = match event {
+        Event::Opportunity(event) => upsert::store(transaction, &origin, &[placed(event, at.offset, at.timestamp_ms)]),
+        Event::Project(event) => upsert::store(transaction, &origin, &[placed(event, at.offset, at.timestamp_ms)]),
+    };
+    Ok(stored? > 0)
 }
 
-impl<'t> Events<'t> {
-    pub(super) fn prepare(transaction: &'t Transaction<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            transaction,
-            opportunities: opportunity::Upsert::prepare(transaction)?,
-            projects: project::Upsert::prepare(transaction)?,
-        })
-    }
+/// The same within a [savepoint](https://www.sqlite.org/lang_savepoint.html): of an event that SQLite refuses nothing is
+/// left, whatever triggers did, and the inner result says why. The outer one fails if the transaction has ended with it.
+pub(super) fn try_store(
+    transaction: &Transaction<'_>,
+    event: &Event<'_>,
+    at: &Coordinates<'_>,
+    now: &str,
+) -> rusqlite::Result<Result<bool, rusqlite::Error>> {
+    let run = |sql| transaction.prepare_cached(sql)?.execute([]).map(drop);
+    run("SAVEPOINT event")?;
+    let stored = match store(transaction, event, at, now) {
+        Err(error) if is_refusal(&error) && !transaction.is_autocommit() => {
+            run("ROLLBACK TO event")?;
+            Err(error)
+        }
+        stored => Ok(stored?),
+    };
+    run("RELEASE event")?;
+    Ok(stored)
+}
 
-    /// Stores the event unless a greater one of its id is stored; `false` if that is so.
-    pub(super) fn store(&mut self, event: &Event<'_>, at: &Coordinates<'_>, now: &str) -> rusqlite::Result<bool> {
+/// The events of some records, by table.
+#[derive(Debug, Default)]
+pub(super) struct Events<'e> {
+    opportunities: Vec<Placed<'e, Opportunity<'e>>>,
+    projects: Vec<Placed<'e, Project<'e>>>,
+}
+
+impl<'e> Events<'e> {
+    /// Adds the event of a record.
+    pub(super) fn add(&mut self, event: &'e Event<'e>, entry: &Entry<'_>) {
+        let Entry { offset, timestamp_ms, .. } = *entry;
         match event {
-            Event::Opportunity(opportunity) => self.opportunities.store(opportunity, at, now),
-            Event::Project(project) => self.projects.store(project, at, now),
+            Event::Opportunity(event) => self.opportunities.push(placed(event, offset, timestamp_ms)),
+            Event::Project(event) => self.projects.push(placed(event, offset, timestamp_ms)),
         }
     }
 
-    /// The same within a [savepoint](https://www.sqlite.org/lang_savepoint.html): of an event that SQLite refuses nothing is
-    /// left, whatever triggers did, and the inner result says why. The outer one fails if the transaction has ended with it.
-    pub(super) fn try_store(
-        &mut self,
-        event: &Event<'_>,
-        at: &Coordinates<'_>,
-        now: &str,
-    ) -> rusqlite::Result<Result<bool, rusqlite::Error>> {
-        self.run("SAVEPOINT event")?;
-        let stored = match self.store(event, at, now) {
-            Err(error) if is_refusal(&error) && !self.transaction.is_autocommit() => {
-                self.run("ROLLBACK TO event")?;
-                Err(error)
-            }
-            stored => Ok(stored?),
-        };
-        self.run("RELEASE event")?;
-        Ok(stored)
+    pub(super) fn len(&self) -> usize {
+        self.opportunities.len() + self.projects.len()
     }
 
-    fn run(&self, sql: &str) -> rusqlite::Result<()> {
-        self.transaction.prepare_cached(sql)?.execute([]).map(drop)
+    /// Stores them all, each unless a greater one of its id is stored; says how many were.
+    ///
+    /// Sorted by id, since rows beside each other in the index share its pages; those of one id stay in the order of their offsets, so
+    /// that each of them meets what it would have met in the order of the log.
+    pub(super) fn store(
+        mut self,
+        transaction: &Transaction<'_>,
+        batch: &PartitionBatch<'_>,
+        now: &str,
+    ) -> rusqlite::Result<usize> {
+        let origin = Origin { topic: batch.topic, partition: batch.partition, now };
+        self.opportunities.sort_by(|one, other| one.event.event_id.cmp(&other.event.event_id));
+        self.projects.sort_by(|one, other| one.event.event_id.cmp(&other.event.event_id));
+        Ok(upsert::store(transaction, &origin, &self.opportunities)?
+            + upsert::store(transaction, &origin, &self.projects)?)
     }
+}
+
+fn placed<E: Row>(event: &E, offset: i64, timestamp_ms: Option<i64>) -> Placed<'_, E> {
+    Placed { event, offset, timestamp_ms }
 }

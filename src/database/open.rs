@@ -35,6 +35,9 @@ const WAL_AUTOCHECKPOINT_PAGES: u32 = 16_384;
 /// What SQLite leaves of the `-wal` file when it starts it anew, in bytes: as much as it needs for the next time.
 const JOURNAL_SIZE_LIMIT_BYTES: u32 = 64 << 20;
 
+/// Prepared statements that a connection keeps: all of ours.
+const STATEMENTS_KEPT: usize = 64;
+
 /// SQLite's page cache, in KiB.
 const CACHE_KIB: u32 = 8 << 10;
 
@@ -195,6 +198,7 @@ fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous)
     if switch_to_wal(connection).doing("switch to write-ahead logging")? != ["wal"] {
         return Err(DatabaseError::NoWal { path: path.to_owned() });
     }
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     // No temporary files: a container may have no place for them. No memory map: an I/O error would be a signal.
     connection
         .execute_batch(&format!(

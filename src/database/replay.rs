@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, Transaction};
 
 use super::error::{DatabaseError, Doing};
-use super::events::Events;
+use super::events;
 use super::{Database, now, open};
 use crate::entity::Event;
 use crate::repository::unidentified::{self, PendingMessage};
@@ -66,8 +66,7 @@ impl Replay for Database {
         self.bound_wal()?;
         self.write(|transaction, _, now| {
             let replay = || -> rusqlite::Result<Vec<Replayed>> {
-                let mut events = Events::prepare(transaction)?;
-                understood.iter().map(|one| replay_one(transaction, &mut events, one, now)).collect()
+                understood.iter().map(|one| replay_one(transaction, one, now)).collect()
             };
             replay().doing("replay an unidentified message")
         })
@@ -76,14 +75,13 @@ impl Replay for Database {
 
 fn replay_one(
     transaction: &Transaction<'_>,
-    events: &mut Events<'_>,
     Understood { message, event }: &Understood<'_>,
     now: &str,
 ) -> rusqlite::Result<Replayed> {
     if !unidentified::is_pending(transaction, message.id)? {
         return Ok(Replayed::Gone);
     }
-    let replayed = match events.try_store(event, &coordinates(message), now)? {
+    let replayed = match events::try_store(transaction, event, &coordinates(message), now)? {
         Ok(true) => Replayed::Applied,
         Ok(false) => Replayed::Stale,
         Err(_) => return Ok(Replayed::Refused),
@@ -147,17 +145,15 @@ impl Replay for Rehearsal {
         let mut rehearse = || {
             let transaction = self.0.transaction()?;
             let now = now(&transaction)?;
-            let mut events = Events::prepare(&transaction)?;
             let mut replayed = Vec::with_capacity(understood.len());
             for Understood { message, event } in understood {
                 carry_over(&transaction, event)?;
-                replayed.push(match events.try_store(event, &coordinates(message), &now)? {
+                replayed.push(match events::try_store(&transaction, event, &coordinates(message), &now)? {
                     Ok(true) => Replayed::Applied,
                     Ok(false) => Replayed::Stale,
                     Err(_) => Replayed::Refused,
                 });
             }
-            drop(events);
             transaction.commit()?;
             Ok(replayed)
         };

@@ -9,6 +9,7 @@ pub(crate) mod order;
 pub mod position_change;
 pub(crate) mod project;
 pub mod unidentified;
+pub(crate) mod upsert;
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -32,6 +33,19 @@ pub struct PartitionBatch<'a> {
     pub next_offset: i64,
     /// The records, by ascending offset, each in `from_offset..next_offset`.
     pub entries: Vec<Entry<'a>>,
+}
+
+impl PartitionBatch<'_> {
+    /// Where one of its records lies.
+    pub(crate) fn coordinates(&self, entry: &Entry<'_>) -> Coordinates<'_> {
+        Coordinates {
+            topic: self.topic,
+            topic_id: self.topic_id,
+            partition: self.partition,
+            offset: entry.offset,
+            timestamp_ms: entry.timestamp_ms,
+        }
+    }
 }
 
 /// One record and what became of it. Borrows everything.

@@ -1,19 +1,20 @@
 //! `opportunities`: the greatest event of each id. Must not decide what an opportunity is.
 
-use rusqlite::{CachedStatement, Transaction, params};
+use std::sync::LazyLock;
 
-use super::{Coordinates, order::unless_older};
+use rusqlite::Transaction;
+
+use super::order::unless_older;
+use super::upsert::{self, Binder, Row, Statements};
 use crate::entity::Opportunity;
 
 /// The table's name.
 pub(crate) const TABLE: &str = "opportunities";
 
-const UPSERT: &str = concat!(
-    "INSERT INTO opportunities
-         (event_id, name, stage, amount, probability, expected_close_date, account_id, owner_id, meta_data, last_modified,
-          extra, kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, created_at, updated_at)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?16)
-     ON CONFLICT (event_id) DO UPDATE SET
+const COLUMNS: &str = "event_id, name, stage, amount, probability, expected_close_date, account_id, owner_id, meta_data, last_modified, extra";
+
+const ON_CONFLICT: &str = concat!(
+    "ON CONFLICT (event_id) DO UPDATE SET
          name = excluded.name, stage = excluded.stage, amount = excluded.amount, probability = excluded.probability,
          expected_close_date = excluded.expected_close_date, account_id = excluded.account_id,
          owner_id = excluded.owner_id, meta_data = excluded.meta_data, last_modified = excluded.last_modified,
@@ -23,35 +24,26 @@ const UPSERT: &str = concat!(
     unless_older!("opportunities")
 );
 
-/// The statement that stores opportunities, prepared once for a transaction.
-pub(crate) struct Upsert<'t>(CachedStatement<'t>);
+static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| upsert::statements(TABLE, COLUMNS, ON_CONFLICT));
 
-impl<'t> Upsert<'t> {
-    pub(crate) fn prepare(transaction: &'t Transaction<'_>) -> rusqlite::Result<Self> {
-        transaction.prepare_cached(UPSERT).map(Self)
+impl Row for Opportunity<'_> {
+    fn statements() -> &'static Statements {
+        &STATEMENTS
     }
 
-    /// Stores the event unless a greater one of its id is stored; `false` if that is so.
-    pub(crate) fn store(&mut self, event: &Opportunity<'_>, at: &Coordinates<'_>, now: &str) -> rusqlite::Result<bool> {
-        let changed = self.0.execute(params![
-            event.event_id,
-            event.name,
-            event.stage,
-            event.amount,
-            event.probability,
-            event.expected_close_date,
-            event.account_id,
-            event.owner_id,
-            event.meta_data.as_ref().map(|meta_data| meta_data.json),
-            event.meta_data.as_ref().and_then(|meta_data| meta_data.last_modified.as_deref()),
-            event.extra,
-            at.topic,
-            at.partition,
-            at.offset,
-            at.timestamp_ms,
-            now,
-        ])?;
-        Ok(changed > 0)
+    fn bind(&self, to: &mut Binder<'_, '_>) -> rusqlite::Result<()> {
+        to.bind(&self.event_id)?;
+        to.bind(&self.name)?;
+        to.bind(&self.stage)?;
+        to.bind(&self.amount)?;
+        to.bind(&self.probability)?;
+        to.bind(&self.expected_close_date)?;
+        to.bind(&self.account_id)?;
+        to.bind(&self.owner_id)?;
+        to.bind(self.meta_data.as_ref().map(|meta_data| meta_data.json))?;
+        to.bind(self.meta_data.as_ref().and_then(|meta_data| meta_data.last_modified.as_deref()))?;
+        to.bind(&self.extra)?;
+        Ok(())
     }
 }
 

@@ -1,19 +1,21 @@
 //! `projects`: the greatest event of each id. Must not decide what a project is.
 
-use rusqlite::{CachedStatement, Transaction, params};
+use std::sync::LazyLock;
 
-use super::{Coordinates, order::unless_older};
+use rusqlite::Transaction;
+
+use super::order::unless_older;
+use super::upsert::{self, Binder, Row, Statements};
 use crate::entity::Project;
 
 /// The table's name.
 pub(crate) const TABLE: &str = "projects";
 
-const UPSERT: &str = concat!(
-    "INSERT INTO projects
-         (event_id, name, status, start_date, end_date, budget, account_id, owner_id, meta_data, last_modified,
-          extra, kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, created_at, updated_at)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?16)
-     ON CONFLICT (event_id) DO UPDATE SET
+const COLUMNS: &str =
+    "event_id, name, status, start_date, end_date, budget, account_id, owner_id, meta_data, last_modified, extra";
+
+const ON_CONFLICT: &str = concat!(
+    "ON CONFLICT (event_id) DO UPDATE SET
          name = excluded.name, status = excluded.status, start_date = excluded.start_date, end_date = excluded.end_date,
          budget = excluded.budget, account_id = excluded.account_id, owner_id = excluded.owner_id,
          meta_data = excluded.meta_data, last_modified = excluded.last_modified, extra = excluded.extra,
@@ -23,35 +25,26 @@ const UPSERT: &str = concat!(
     unless_older!("projects")
 );
 
-/// The statement that stores projects, prepared once for a transaction.
-pub(crate) struct Upsert<'t>(CachedStatement<'t>);
+static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| upsert::statements(TABLE, COLUMNS, ON_CONFLICT));
 
-impl<'t> Upsert<'t> {
-    pub(crate) fn prepare(transaction: &'t Transaction<'_>) -> rusqlite::Result<Self> {
-        transaction.prepare_cached(UPSERT).map(Self)
+impl Row for Project<'_> {
+    fn statements() -> &'static Statements {
+        &STATEMENTS
     }
 
-    /// Stores the event unless a greater one of its id is stored; `false` if that is so.
-    pub(crate) fn store(&mut self, event: &Project<'_>, at: &Coordinates<'_>, now: &str) -> rusqlite::Result<bool> {
-        let changed = self.0.execute(params![
-            event.event_id,
-            event.name,
-            event.status,
-            event.start_date,
-            event.end_date,
-            event.budget,
-            event.account_id,
-            event.owner_id,
-            event.meta_data.as_ref().map(|meta_data| meta_data.json),
-            event.meta_data.as_ref().and_then(|meta_data| meta_data.last_modified.as_deref()),
-            event.extra,
-            at.topic,
-            at.partition,
-            at.offset,
-            at.timestamp_ms,
-            now,
-        ])?;
-        Ok(changed > 0)
+    fn bind(&self, to: &mut Binder<'_, '_>) -> rusqlite::Result<()> {
+        to.bind(&self.event_id)?;
+        to.bind(&self.name)?;
+        to.bind(&self.status)?;
+        to.bind(&self.start_date)?;
+        to.bind(&self.end_date)?;
+        to.bind(&self.budget)?;
+        to.bind(&self.account_id)?;
+        to.bind(&self.owner_id)?;
+        to.bind(self.meta_data.as_ref().map(|meta_data| meta_data.json))?;
+        to.bind(self.meta_data.as_ref().and_then(|meta_data| meta_data.last_modified.as_deref()))?;
+        to.bind(&self.extra)?;
+        Ok(())
     }
 }
 

@@ -40,8 +40,9 @@ fn ways() -> Vec<(String, &'static str)> {
     ways
 }
 
+/// In the order of the text too, as their rows are stored.
 fn ids(count: i64) -> Vec<String> {
-    (0..count).map(|number| format!("opp_{number}")).collect()
+    (0..count).map(|number| format!("opp_{number:04}")).collect()
 }
 
 /// One event per id, from offset 0 on; those are bad.
