@@ -3,6 +3,7 @@
 
 mod apply;
 mod batch;
+mod checkpointer;
 mod error;
 mod events;
 mod lock;
@@ -38,8 +39,9 @@ pub struct Database {
     synchronous: Synchronous,
     group_id: String,
     id: String,
-    connection: Option<Connection>,
+    /// Before the connection, so that its own is closed first: who closes the last one carries the log over.
     wal: Wal,
+    connection: Option<Connection>,
     /// What the last [`apply`](Self::apply) left, if it failed.
     unfinished: Option<Unfinished>,
     /// Whether the last [`move_positions`](Self::move_positions) failed at its commit: SQLite can fail after it has written
@@ -137,13 +139,27 @@ impl Database {
 
     /// Makes everything that took effect so far survive a power cut. To be called before an offset is committed to Kafka.
     pub fn sync_wal(&mut self) -> Result<(), DatabaseError> {
-        if self.wal.sync_has_failed() {
+        if self.wal.is_in_doubt() {
             self.connect()?;
             let Some(connection) = &self.connection else { return Ok(()) };
             let result = self.wal.carry_over(connection);
             return self.learn_from(result);
         }
         self.wal.sync()
+    }
+
+    /// Begins the same without waiting for the disk. `notify` is called when [`sync_ended`](Self::sync_ended) says what came of it,
+    /// on another thread.
+    pub fn begin_sync(&mut self, notify: impl FnOnce() + Send + 'static) -> Result<(), DatabaseError> {
+        if self.wal.is_in_doubt() {
+            self.sync_wal()?;
+        }
+        self.wal.begin_sync(notify)
+    }
+
+    /// What came of the sync that was begun last, once; `None` as long as it is under way.
+    pub fn sync_ended(&mut self) -> Option<Result<(), DatabaseError>> {
+        self.wal.sync_ended()
     }
 
     /// The unidentified messages after the one of that id; see [`unidentified::after`] for the bounds.

@@ -252,6 +252,6 @@ fn the_connection_writes_ahead_and_keeps_temporary_things_in_memory() {
     check("synchronous", "Integer(1)");
     check("temp_store", "Integer(2)");
     check("mmap_size", "Integer(0)");
-    check("wal_autocheckpoint", "Integer(16384)");
+    check("wal_autocheckpoint", "Integer(0)");
     check("journal_size_limit", "Integer(67108864)");
 }
