@@ -1,4 +1,5 @@
-//! The service loop: poll, decode, store, commit. The only place that knows Kafka, events and the database at once.
+//! The service loop: poll, store, commit, while the next records are [read](reader). The only place that knows Kafka, events and the
+//! database at once.
 //!
 //! Order is everything here: a position is stored in SQLite before it is claimed, claimed before it is read from, and a group
 //! offset is committed only after the WAL that holds it has been synced.
@@ -8,6 +9,7 @@ mod decode;
 mod error;
 mod positions;
 mod progress;
+mod reader;
 #[cfg(test)]
 mod simulation;
 mod source;
@@ -16,15 +18,16 @@ mod store;
 
 use std::time::{Duration, Instant};
 
-use kafka::{Backoff, Event, PartitionRecords, Retrying, TopicPartition};
+use kafka::{Backoff, Event, Retrying, TopicPartition};
 use log::{debug, info, warn};
 
 use commits::Pace;
-use decode::decode;
+use decode::Decoded;
 pub use error::ServiceError;
 use positions::Positions;
 use progress::Progress;
-use source::{Source, consumer};
+use reader::Reader;
+use source::{News, Source, consumer};
 use store::Store;
 
 use crate::backoff::{self, RetryError};
@@ -57,9 +60,8 @@ fn open_and_read(
     let _lock = backoff::retry("taking the lock of the database", &settings.retry, stop, lock)?;
     let open = || Database::open(&settings.database, &settings.kafka.group_id);
     let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
-    let consumer = consumer(settings, security, database.id())?;
-    let waker = consumer.waker();
-    stop.on_stop(Box::new(move || waker.wake()));
+    let reader = Reader::start(consumer(settings, security, database.id())?, settings.batch_records_max.get())?;
+    stop.on_stop(reader.waker());
     for warning in &settings.warnings {
         warn!("{warning}");
     }
@@ -67,7 +69,7 @@ fn open_and_read(
         database = settings.database.path.display().to_string(), database_id = database.id(),
         group = settings.kafka.group_id; "service started"
     );
-    Service::new(settings, Pace::DEFAULT, stop, consumer, database).read_until_stopped(exit_at_end)
+    Service::new(settings, Pace::DEFAULT, stop, reader, database).read_until_stopped(exit_at_end)
 }
 
 struct Service<'a, S, D> {
@@ -123,8 +125,8 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
 
     /// One event, and what is due after it.
     fn step(&mut self) -> Result<(), ServiceError> {
-        let event = self.source.poll(self.patience(), self.settings.batch_records_max.get())?;
-        self.handle(event)?;
+        let news = self.source.poll(self.patience())?;
+        self.handle(news)?;
         self.unidentified.advance(self.store.database());
         self.commit_when_due();
         self.progress.tell_when_due();
@@ -135,8 +137,8 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
         self.source.is_settled() && self.positions.have_reached_ends()
     }
 
-    fn handle(&mut self, event: Event) -> Result<(), ServiceError> {
-        match event {
+    fn handle(&mut self, news: News) -> Result<(), ServiceError> {
+        match news {
             Event::Records(batches) => self.store(&batches)?,
             Event::Assigned(assignments) => self.start(assignments)?,
             Event::Started(partitions) => {
@@ -163,19 +165,21 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
     }
 
     /// Stores records: one transaction, tried until it succeeds.
-    fn store(&mut self, batches: &[PartitionRecords]) -> Result<(), ServiceError> {
+    fn store(&mut self, decoded: &[Decoded]) -> Result<(), ServiceError> {
         let begun = Instant::now();
-        let decoded: Vec<PartitionBatch<'_>> = batches.iter().map(|batch| decode(batch, &self.positions)).collect();
+        let positions = &self.positions;
+        let batches = decoded.iter().map(|of| of.batch(positions.topic_id(&of.records().partition)));
+        let batches: Vec<PartitionBatch<'_>> = batches.collect();
         let store = &mut self.store;
-        let applied = backoff::retry("storing a batch", &self.settings.retry, self.stop, || store.apply(&decoded))?;
-        for batch in batches {
-            self.positions.advance(batch);
+        let applied = backoff::retry("storing a batch", &self.settings.retry, self.stop, || store.apply(&batches))?;
+        for of in decoded {
+            self.positions.advance(of.records());
         }
         if applied.unidentified > 0 {
             self.unidentified.notice();
         }
         debug!(
-            records = batches.iter().map(|batch| batch.records.len()).sum::<usize>(), applied = applied.applied,
+            records = decoded.iter().map(|of| of.records().records.len()).sum::<usize>(), applied = applied.applied,
             stale = applied.stale, unidentified = applied.unidentified, absent = applied.absent,
             elapsed_ms = millis(begun.elapsed()); "batch stored"
         );
@@ -201,7 +205,9 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
 
     /// How long the next poll may wait.
     fn patience(&self) -> Duration {
-        let commit = self.positions.have_changed().then(|| self.commit_at.saturating_duration_since(Instant::now()));
+        // Of the end of a sync we are told.
+        let commit_waits = self.positions.have_changed() && !self.positions.are_syncing();
+        let commit = commit_waits.then(|| self.commit_at.saturating_duration_since(Instant::now()));
         [commit, self.progress.due_in(), self.unidentified.due_in()]
             .into_iter()
             .flatten()

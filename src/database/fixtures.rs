@@ -109,7 +109,8 @@ pub(crate) fn batch(partition: i32, from_offset: i64, next_offset: i64, entries:
         leader_epoch: Some(7),
         from_offset,
         next_offset,
-        entries,
+        // Tests are short.
+        entries: entries.leak(),
     }
 }
 

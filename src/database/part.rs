@@ -19,7 +19,7 @@ pub(super) struct Part<'b> {
 impl<'b> Part<'b> {
     /// All of a batch.
     pub(super) fn whole(batch: &'b PartitionBatch<'b>) -> Self {
-        Self { batch, from_offset: batch.from_offset, next_offset: batch.next_offset, entries: &batch.entries }
+        Self { batch, from_offset: batch.from_offset, next_offset: batch.next_offset, entries: batch.entries }
     }
 
     /// What is left of it from a position on; `None` if that lies somewhere else.

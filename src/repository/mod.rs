@@ -32,7 +32,7 @@ pub struct PartitionBatch<'a> {
     /// The offset to ask for next: behind the last record and whatever else the log holds up to there.
     pub next_offset: i64,
     /// The records, by ascending offset, each in `from_offset..next_offset`.
-    pub entries: Vec<Entry<'a>>,
+    pub entries: &'a [Entry<'a>],
 }
 
 impl PartitionBatch<'_> {
@@ -69,7 +69,7 @@ pub struct Entry<'a> {
 pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// A record's headers in whatever form their owner has them, so that good records need no list of them.
-pub trait Headers: fmt::Debug {
+pub trait Headers: fmt::Debug + Sync {
     /// The headers in the order sent, duplicates kept.
     fn list(&self) -> Vec<Header<'_>>;
 }

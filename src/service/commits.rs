@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use kafka::Start;
 use log::warn;
 
 use super::source::Source;
 use super::store::Store;
 use super::{Service, millis};
+use crate::database::DatabaseError;
 use crate::error_chain::ErrorChain;
 use crate::settings::GroupProtocol;
 use crate::shutdown::Slept;
@@ -40,8 +42,11 @@ const NOT_HANDED_OVER: &str =
 
 impl<S: Source, D: Store> Service<'_, S, D> {
     pub(super) fn commit_when_due(&mut self) {
-        if self.positions.have_changed() && Instant::now() >= self.commit_at {
-            self.commit();
+        if let Some(synced) = self.store.sync_ended() {
+            self.commit_synced(synced);
+        }
+        if !self.positions.are_syncing() && self.positions.have_changed() && Instant::now() >= self.commit_at {
+            self.begin_commit();
         }
         // Nobody else can commit for a group that has members, and it forgets nothing of what they read.
         if self.settings.kafka.group_protocol == GroupProtocol::None {
@@ -87,25 +92,56 @@ impl<S: Source, D: Store> Service<'_, S, D> {
         }
     }
 
+    /// Begins to sync what is stored, so that its offsets can be committed; meanwhile more is stored.
+    fn begin_commit(&mut self) {
+        match self.store.begin_sync(self.source.waker()) {
+            Ok(()) => {
+                self.positions.begin_sync();
+                self.commit_at = Instant::now() + self.pace.commit_interval;
+            }
+            Err(error) => self.sync_failed(&error),
+        }
+    }
+
+    fn commit_synced(&mut self, synced: Result<(), DatabaseError>) {
+        match synced {
+            Ok(()) => {
+                let positions = self.positions.take_synced();
+                self.hand_over(positions);
+            }
+            Err(error) => {
+                self.positions.sync_failed();
+                self.sync_failed(&error);
+            }
+        }
+    }
+
     /// Syncs what is stored, then hands its offsets to the consumer.
     fn commit(&mut self) {
-        let wait = match self.store.sync() {
+        match self.store.sync() {
             Ok(()) => {
-                self.source.commit(self.positions.take_changed(), &self.claim);
-                self.sync_backoff.reset();
-                self.pace.commit_interval
+                let positions = self.positions.take_changed();
+                self.hand_over(positions);
+                self.commit_at = Instant::now() + self.pace.commit_interval;
             }
-            // Nothing is lost: the offsets stay marked as changed.
-            Err(error) => {
-                let wait =
-                    self.sync_backoff.next_wait().unwrap_or(self.settings.retry.max).max(self.pace.commit_interval);
-                warn!(
-                    attempt = self.sync_backoff.attempt(), wait_ms = millis(wait);
-                    "group offsets wait, since the database cannot be synced: {}", ErrorChain(&error)
-                );
-                wait
-            }
-        };
+            Err(error) => self.sync_failed(&error),
+        }
+    }
+
+    fn hand_over(&mut self, synced: Vec<Start>) {
+        self.sync_backoff.reset();
+        if !synced.is_empty() {
+            self.source.commit(synced, &self.claim);
+        }
+    }
+
+    /// Nothing is lost: the offsets stay marked as changed.
+    fn sync_failed(&mut self, error: &DatabaseError) {
+        let wait = self.sync_backoff.next_wait().unwrap_or(self.settings.retry.max).max(self.pace.commit_interval);
+        warn!(
+            attempt = self.sync_backoff.attempt(), wait_ms = millis(wait);
+            "group offsets wait, since the database cannot be synced: {}", ErrorChain(error)
+        );
         self.commit_at = Instant::now() + wait;
     }
 }

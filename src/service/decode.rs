@@ -1,13 +1,28 @@
 //! From records to what the database applies: each decoded, or with the reason why not. No I/O.
 
 use kafka::PartitionRecords;
+use self_cell::self_cell;
 
-use super::positions::Positions;
 use crate::entity;
 use crate::repository::{Entry, Header, Headers, PartitionBatch};
 
-/// Decodes records. What is no event stays with its reason.
-pub(super) fn decode<'a>(batch: &'a PartitionRecords, positions: &'a Positions) -> PartitionBatch<'a> {
+self_cell!(
+    /// Records of one partition, and what they say, which borrows from them: both go from thread to thread together.
+    pub(super) struct Decoded {
+        owner: PartitionRecords,
+        #[covariant]
+        dependent: Entries,
+    }
+);
+
+type Entries<'a> = Vec<Entry<'a>>;
+
+/// Decodes what came of each partition. What is no event stays with its reason.
+pub(super) fn decode(batches: Vec<PartitionRecords>) -> Vec<Decoded> {
+    batches.into_iter().map(|batch| Decoded::new(batch, entries)).collect()
+}
+
+fn entries(batch: &PartitionRecords) -> Entries<'_> {
     let entries = batch.records.iter().map(|record| Entry {
         offset: record.offset,
         timestamp_ms: record.timestamp_ms,
@@ -16,14 +31,27 @@ pub(super) fn decode<'a>(batch: &'a PartitionRecords, positions: &'a Positions) 
         headers: &record.headers,
         decoded: entity::decode(record.value.as_deref()),
     });
-    PartitionBatch {
-        topic: &batch.partition.topic,
-        topic_id: positions.topic_id(&batch.partition),
-        partition: batch.partition.partition,
-        leader_epoch: batch.leader_epoch,
-        from_offset: batch.from_offset,
-        next_offset: batch.next_offset,
-        entries: entries.collect(),
+    entries.collect()
+}
+
+impl Decoded {
+    /// The records as they came.
+    pub(super) fn records(&self) -> &PartitionRecords {
+        self.borrow_owner()
+    }
+
+    /// What the database applies.
+    pub(super) fn batch<'a>(&'a self, topic_id: &'a str) -> PartitionBatch<'a> {
+        let records = self.records();
+        PartitionBatch {
+            topic: &records.partition.topic,
+            topic_id,
+            partition: records.partition.partition,
+            leader_epoch: records.leader_epoch,
+            from_offset: records.from_offset,
+            next_offset: records.next_offset,
+            entries: self.borrow_dependent(),
+        }
     }
 }
 

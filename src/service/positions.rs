@@ -16,8 +16,10 @@ struct Position {
     leader_epoch: Option<i32>,
     /// End of the log when the partition was first seen.
     first_end_offset: i64,
-    /// Whether the group has not been told of `next_offset` yet.
+    /// Whether the group has not been told of `next_offset` yet, nor will be of what is being synced.
     changed: bool,
+    /// The position that the group is told of when the sync that is under way has ended.
+    syncing: Option<(i64, Option<i32>)>,
     committed_at: Instant,
 }
 
@@ -31,6 +33,7 @@ impl Positions {
             leader_epoch: start.leader_epoch,
             first_end_offset,
             changed: false,
+            syncing: None,
             committed_at: Instant::now(),
         };
         self.0.insert(start.partition.clone(), position);
@@ -59,8 +62,14 @@ impl Positions {
         }
     }
 
+    /// Whether there is anything to tell the group.
     pub(super) fn have_changed(&self) -> bool {
-        self.0.values().any(|position| position.changed)
+        self.0.values().any(Position::is_unsaid)
+    }
+
+    /// Whether the sync that is under way is waited for.
+    pub(super) fn are_syncing(&self) -> bool {
+        self.0.values().any(|position| position.syncing.is_some())
     }
 
     /// Whether every partition has been stored up to its end as first seen.
@@ -68,27 +77,57 @@ impl Positions {
         self.0.values().all(|position| position.next_offset >= position.first_end_offset)
     }
 
-    /// What the group has to be told of, which counts as done with this.
+    /// All that has been stored is being synced.
+    pub(super) fn begin_sync(&mut self) {
+        for position in self.0.values_mut().filter(|position| position.changed) {
+            position.syncing = Some((position.next_offset, position.leader_epoch));
+            position.changed = false;
+        }
+    }
+
+    /// The sync has failed: what it was for is to be synced again.
+    pub(super) fn sync_failed(&mut self) {
+        for position in self.0.values_mut() {
+            position.changed |= position.syncing.take().is_some();
+        }
+    }
+
+    /// The sync has ended: what the group has to be told of now, which counts as done with this.
+    pub(super) fn take_synced(&mut self) -> Vec<Start> {
+        self.take(|position| position.syncing.take())
+    }
+
+    /// What the group has to be told of if everything is synced, which counts as done with this.
     pub(super) fn take_changed(&mut self) -> Vec<Start> {
-        self.take(|position| position.changed)
+        self.take(|position| {
+            let is_unsaid = position.is_unsaid();
+            (position.changed, position.syncing) = (false, None);
+            is_unsaid.then_some((position.next_offset, position.leader_epoch))
+        })
     }
 
     /// What the group was told of longer ago than `age`.
     pub(super) fn take_idle(&mut self, age: Duration) -> Vec<Start> {
-        self.take(|position| !position.changed && position.committed_at.elapsed() >= age)
+        self.take(|position| {
+            let is_idle = !position.is_unsaid() && position.committed_at.elapsed() >= age;
+            is_idle.then_some((position.next_offset, position.leader_epoch))
+        })
     }
 
-    fn take(&mut self, which: impl Fn(&Position) -> bool) -> Vec<Start> {
+    fn take(&mut self, what: impl Fn(&mut Position) -> Option<(i64, Option<i32>)>) -> Vec<Start> {
         let mut taken = Vec::new();
-        for (at, position) in self.0.iter_mut().filter(|(_, position)| which(position)) {
-            position.changed = false;
-            position.committed_at = Instant::now();
-            taken.push(Start {
-                partition: at.clone(),
-                offset: position.next_offset,
-                leader_epoch: position.leader_epoch,
-            });
+        for (at, position) in &mut self.0 {
+            if let Some((offset, leader_epoch)) = what(position) {
+                position.committed_at = Instant::now();
+                taken.push(Start { partition: at.clone(), offset, leader_epoch });
+            }
         }
         taken
+    }
+}
+
+impl Position {
+    fn is_unsaid(&self) -> bool {
+        self.changed || self.syncing.is_some()
     }
 }

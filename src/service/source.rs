@@ -4,12 +4,22 @@ use std::time::Duration;
 
 use kafka::{Consumer, Event, Start, TopicPartition};
 
+use super::decode::Decoded;
 use crate::settings::{GroupProtocol, KafkaSettings, Settings};
 
-/// Tells what happens to partitions and gives their records: [`Consumer`], or in tests a model of a cluster.
+/// What happened, records decoded.
+pub(super) type News = Event<Vec<Decoded>>;
+
+/// Ends a [`Source::poll`] from another thread.
+pub(super) type Waker = Box<dyn Fn() + Send + Sync>;
+
+/// Tells what happens to partitions and gives their records: a [`Consumer`] that is [read ahead](super::reader), or in tests a model of
+/// a cluster.
 pub(super) trait Source {
     /// See [`Consumer::poll`].
-    fn poll(&mut self, timeout: Duration, records_max: usize) -> kafka::Result<Event>;
+    fn poll(&mut self, timeout: Duration) -> kafka::Result<News>;
+    /// See [`Consumer::waker`].
+    fn waker(&self) -> Waker;
     /// See [`Consumer::start`].
     fn start(&mut self, starts: Vec<Start>, metadata: &str);
     /// See [`Consumer::release`].
@@ -22,36 +32,6 @@ pub(super) trait Source {
     fn leave(&mut self, timeout: Duration) -> kafka::Result<bool>;
     /// See [`Consumer::is_settled`].
     fn is_settled(&self) -> bool;
-}
-
-impl Source for Consumer {
-    fn poll(&mut self, timeout: Duration, records_max: usize) -> kafka::Result<Event> {
-        self.poll(timeout, records_max)
-    }
-
-    fn start(&mut self, starts: Vec<Start>, metadata: &str) {
-        self.start(starts, metadata);
-    }
-
-    fn release(&mut self, partitions: &[TopicPartition]) {
-        self.release(partitions);
-    }
-
-    fn commit(&mut self, positions: Vec<Start>, metadata: &str) {
-        self.commit(positions, metadata);
-    }
-
-    fn flush(&mut self, timeout: Duration) -> kafka::Result<bool> {
-        self.flush(timeout)
-    }
-
-    fn leave(&mut self, timeout: Duration) -> kafka::Result<bool> {
-        self.leave(timeout)
-    }
-
-    fn is_settled(&self) -> bool {
-        self.is_settled()
-    }
 }
 
 /// Makes the consumer of a database. Reads nothing yet.

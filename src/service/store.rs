@@ -1,5 +1,6 @@
 //! What the loop changes on the disk. Must not know why.
 
+use super::source::Waker;
 use crate::database::{Database, DatabaseError};
 use crate::repository::position_change::PositionMove;
 use crate::repository::{Applied, PartitionBatch};
@@ -22,6 +23,16 @@ pub(super) trait Store {
     /// See [`Database::sync_wal`].
     fn sync(&mut self) -> Result<(), DatabaseError> {
         self.database().sync_wal()
+    }
+
+    /// See [`Database::begin_sync`].
+    fn begin_sync(&mut self, notify: Waker) -> Result<(), DatabaseError> {
+        self.database().begin_sync(notify)
+    }
+
+    /// See [`Database::sync_ended`].
+    fn sync_ended(&mut self) -> Option<Result<(), DatabaseError>> {
+        self.database().sync_ended()
     }
 }
 

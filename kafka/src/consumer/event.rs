@@ -7,11 +7,12 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::types::{CommittedOffset, Record, TopicId, TopicPartition};
 
-/// One thing that happened. The user handles it before asking for the next one.
+/// One thing that happened. The user handles it before asking for the next one. `R` is what records are, or what the user has made
+/// of them.
 #[derive(Debug)]
-pub enum Event {
+pub enum Event<R = Vec<PartitionRecords>> {
     /// Records, at most as many as were asked for, from one partition or several.
-    Records(Vec<PartitionRecords>),
+    Records(R),
     /// Partitions to read. Each is read from nowhere until [`Consumer::start`](super::Consumer::start) says from where.
     /// A partition that we have already can be assigned again: what is known of its position is no longer true.
     Assigned(Vec<Assignment>),
@@ -35,6 +36,24 @@ pub enum Event {
     Retrying(Retrying),
     /// Nothing happened for as long as was asked, or a [`Waker`](super::Waker) ended the wait.
     Idle,
+}
+
+impl<R> Event<R> {
+    /// Makes something else of records.
+    pub fn map_records<T>(self, map: impl FnOnce(R) -> T) -> Event<T> {
+        match self {
+            Self::Records(records) => Event::Records(map(records)),
+            Self::Assigned(assignments) => Event::Assigned(assignments),
+            Self::Started(partitions) => Event::Started(partitions),
+            Self::Rebalancing => Event::Rebalancing,
+            Self::Revoked(partitions) => Event::Revoked(partitions),
+            Self::Lost(partitions) => Event::Lost(partitions),
+            Self::OutOfRange(range) => Event::OutOfRange(range),
+            Self::Truncated(truncation) => Event::Truncated(truncation),
+            Self::Retrying(retrying) => Event::Retrying(retrying),
+            Self::Idle => Event::Idle,
+        }
+    }
 }
 
 /// Records of one partition that follow each other. Offsets may have holes: compaction, control records, aborted

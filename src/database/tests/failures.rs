@@ -8,12 +8,15 @@ use crate::database::apply::{Uncertain, Unfinished};
 use crate::database::fixtures::{GROUP, Place, TOPIC, batch, entry, opportunity, rejected};
 use crate::database::{Database, DatabaseError};
 use crate::entity::Event;
-use crate::repository::{Applied, PartitionBatch};
+use crate::repository::{Applied, Entry, PartitionBatch};
 
 /// Two records from the position on.
 fn two(from: i64) -> PartitionBatch<'static> {
-    let entries = vec![entry(from, Ok(Event::Opportunity(opportunity("a")))), rejected(from + 1)];
-    batch(0, from, from + 2, entries)
+    two_with(from, rejected(from + 1))
+}
+
+fn two_with(from: i64, second: Entry<'_>) -> PartitionBatch<'_> {
+    batch(0, from, from + 2, vec![entry(from, Ok(Event::Opportunity(opportunity("a")))), second])
 }
 
 const TWO: Applied = Applied { applied: 1, stale: 0, unidentified: 1, absent: 0 };
@@ -55,11 +58,7 @@ fn a_full_disk_is_waited_for() {
         connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
     };
     let large = vec![b'x'; 1 << 20];
-    let too_large = || {
-        let mut batch = two(0);
-        batch.entries[1].value = Some(&large);
-        batch
-    };
+    let too_large = || two_with(0, Entry { value: Some(&large), ..rejected(1) });
     limit(&mut database, 1);
     for _ in 0..2 {
         let error = database.apply(&[too_large()]).expect_err("full");

@@ -16,6 +16,7 @@ use super::random::Random;
 use crate::database::{Database, DatabaseError};
 use crate::repository::position_change::PositionMove;
 use crate::repository::{Applied, PartitionBatch};
+use crate::service::source::Waker;
 use crate::service::store::Store;
 use crate::settings::{DatabaseSettings, Settings};
 
@@ -40,6 +41,16 @@ struct Image {
     seen: Seen,
 }
 
+/// A sync on its way, and what it makes durable.
+#[derive(Debug)]
+struct Syncing {
+    seen: Seen,
+    /// The first of the images that a power cut may leave then.
+    image: usize,
+    /// How many syncs were before.
+    syncs: u64,
+}
+
 /// The disk of one instance.
 #[derive(Debug)]
 pub(super) struct Disk {
@@ -47,6 +58,7 @@ pub(super) struct Disk {
     pub(super) seen: Seen,
     /// What survives a power cut for certain.
     pub(super) durable: Seen,
+    syncs: u64,
     /// What a power cut may leave: as of the last sync, and after each transaction since.
     images: Vec<Image>,
     pub(super) power_cuts: bool,
@@ -65,6 +77,7 @@ impl Disk {
             settings: settings.database.clone(),
             seen: Seen::default(),
             durable: Seen::default(),
+            syncs: 0,
             images: Vec::new(),
             power_cuts,
             fuse: None,
@@ -132,21 +145,35 @@ impl Disk {
         }
     }
 
-    fn note_sync(&mut self) {
-        self.durable = self.seen.clone();
-        self.images.clear();
+    /// What is there now will survive a power cut for certain, once [`note_synced`](Self::note_synced) says so.
+    fn syncing(&mut self) -> Syncing {
         self.note_transaction();
+        Syncing { seen: self.seen.clone(), image: self.images.len().saturating_sub(1), syncs: self.syncs }
+    }
+
+    fn note_synced(&mut self, synced: Syncing) {
+        // Not if there was another one meanwhile, which has made more durable.
+        if synced.syncs == self.syncs {
+            self.durable = synced.seen;
+            self.images.drain(..synced.image.min(self.images.len()));
+            self.syncs += 1;
+        }
     }
 }
 
 /// The database of a running instance.
 pub(super) struct Observed {
     pub(super) database: Database,
-    pub(super) disk: Rc<RefCell<Disk>>,
-    pub(super) cluster: Rc<RefCell<Cluster>>,
+    disk: Rc<RefCell<Disk>>,
+    cluster: Rc<RefCell<Cluster>>,
+    syncing: Option<Syncing>,
 }
 
 impl Observed {
+    pub(super) fn new(database: Database, disk: &Rc<RefCell<Disk>>, cluster: &Rc<RefCell<Cluster>>) -> Self {
+        Self { database, disk: Rc::clone(disk), cluster: Rc::clone(cluster), syncing: None }
+    }
+
     /// A call that may fail or never come to its end.
     fn call<T>(&mut self, act: impl FnOnce(&mut Database) -> Result<T, DatabaseError>) -> Result<T, DatabaseError> {
         if !self.disk.borrow_mut().alive() {
@@ -203,8 +230,24 @@ impl Store for Observed {
 
     fn sync(&mut self) -> Result<(), DatabaseError> {
         self.call(Database::sync_wal)?;
-        self.disk.borrow_mut().note_sync();
+        let mut disk = self.disk.borrow_mut();
+        let synced = disk.syncing();
+        disk.note_synced(synced);
         Ok(())
+    }
+
+    fn begin_sync(&mut self, _: Waker) -> Result<(), DatabaseError> {
+        self.call(|_| Ok(()))?;
+        self.syncing = Some(self.disk.borrow_mut().syncing());
+        Ok(())
+    }
+
+    fn sync_ended(&mut self) -> Option<Result<(), DatabaseError>> {
+        if self.cluster.borrow_mut().random.one_in(2) {
+            return None;
+        }
+        let synced = self.syncing.take()?;
+        Some(self.call(Database::sync_wal).map(|()| self.disk.borrow_mut().note_synced(synced)))
     }
 }
 

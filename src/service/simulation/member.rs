@@ -13,7 +13,9 @@ use kafka::{
 
 use super::cluster::{CLUSTER_ID, Cluster, partition};
 use super::disk::Disk;
-use crate::service::source::Source;
+use crate::service::decode::decode;
+use crate::service::source::{News, Source, Waker};
+use crate::settings::{GroupProtocol, Settings};
 
 /// A partition of ours.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub(super) struct Member {
     disk: Rc<RefCell<Disk>>,
     /// Whether the offsets of the group may be set while it reads.
     exclusive: bool,
+    /// At once.
+    records_max: i64,
     joined: bool,
     held: BTreeMap<i32, Held>,
     /// Commits on their way.
@@ -51,12 +55,18 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(me: usize, cluster: &Rc<RefCell<Cluster>>, disk: &Rc<RefCell<Disk>>, exclusive: bool) -> Self {
+    pub(super) fn new(
+        me: usize,
+        settings: &Settings,
+        cluster: &Rc<RefCell<Cluster>>,
+        disk: &Rc<RefCell<Disk>>,
+    ) -> Self {
         Self {
             me,
             cluster: Rc::clone(cluster),
             disk: Rc::clone(disk),
-            exclusive,
+            exclusive: settings.kafka.group_protocol == GroupProtocol::None,
+            records_max: settings.batch_records_max.get().try_into().unwrap(),
             joined: false,
             held: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -203,11 +213,11 @@ impl Member {
         None
     }
 
-    fn records(&mut self, records_max: usize) -> Option<Event> {
+    fn records(&mut self) -> Option<Event> {
         let mut cluster = self.cluster.borrow_mut();
         let faults = self.disk.borrow().faults;
         let mut batches = Vec::new();
-        let mut room = i64::try_from(records_max).unwrap();
+        let mut room = self.records_max;
         for (number, held) in &mut self.held {
             let Phase::Reading(position) = held.phase else { continue };
             let end = cluster.log(*number).end();
@@ -240,7 +250,7 @@ fn killed() -> Error {
 }
 
 impl Source for Member {
-    fn poll(&mut self, _: Duration, records_max: usize) -> Result<Event> {
+    fn poll(&mut self, _: Duration) -> Result<News> {
         if !self.disk.borrow_mut().alive() {
             return Err(killed());
         }
@@ -251,7 +261,12 @@ impl Source for Member {
             return Ok(Event::Retrying(Retrying { error: passing(), attempt: 1, wait: Duration::ZERO }));
         }
         let event = self.news().or_else(|| self.started()).or_else(|| self.out_of_range());
-        Ok(event.or_else(|| self.records(records_max)).unwrap_or(Event::Idle))
+        let event = event.or_else(|| self.records()).unwrap_or(Event::Idle);
+        Ok(event.map_records(decode))
+    }
+
+    fn waker(&self) -> Waker {
+        Box::new(|| ())
     }
 
     fn start(&mut self, starts: Vec<Start>, metadata: &str) {

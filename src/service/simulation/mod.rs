@@ -191,9 +191,8 @@ impl Instance<'_> {
     fn begin(&mut self) {
         self.disk.borrow_mut().come_back(&mut self.cluster.borrow_mut().random);
         let database = Database::open(&self.settings.database, &self.settings.kafka.group_id).unwrap();
-        let source =
-            Member::new(self.me, &self.cluster, &self.disk, self.settings.kafka.group_protocol == GroupProtocol::None);
-        let store = Observed { database, disk: Rc::clone(&self.disk), cluster: Rc::clone(&self.cluster) };
+        let source = Member::new(self.me, self.settings, &self.cluster, &self.disk);
+        let store = Observed::new(database, &self.disk, &self.cluster);
         let mut service = Service::new(self.settings, self.pace, self.stop, source, store);
         truth::check_positions(&mut service.store.database, &self.disk.borrow().seen);
         self.running = Some(service);
