@@ -14,7 +14,7 @@ use crate::protocol::{
     BrokerInfo, FetchPartition, FetchRequest, FindCoordinatorRequest, HeartbeatRequest, ListOffsetsRequest, Metadata,
     MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, OffsetSpec, Request,
 };
-use crate::record_batch::PartitionReader;
+use crate::record_batch::{PartitionReader, Room};
 use crate::types::{Address, CommittedOffset, IsolationLevel, Member, TopicId, TopicPartition};
 
 pub(crate) use epochs::EpochEnds;
@@ -163,7 +163,7 @@ impl Client {
         let mut reader =
             PartitionReader::new(at.clone(), fetched.records, offset, isolation, fetched.aborted, limit_bytes);
         let mut records = Vec::new();
-        reader.read(1, &mut records)?;
+        reader.read(Room::of(1), &mut records)?;
         Ok(records.first().and_then(|record| record.timestamp_ms))
     }
 

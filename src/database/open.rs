@@ -35,7 +35,7 @@ const JOURNAL_SIZE_LIMIT_BYTES: u32 = 64 << 20;
 const STATEMENTS_KEPT: usize = 64;
 
 /// SQLite's page cache, in KiB.
-const CACHE_KIB: u32 = 8 << 10;
+const CACHE_KIB: u32 = 16 << 10;
 
 /// Opens for writing. Makes the file, and its directory, if there is none; brings an older one up to date.
 pub(super) fn open_writer(path: &Path, synchronous: Synchronous) -> Result<Connection, DatabaseError> {

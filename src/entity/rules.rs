@@ -2,7 +2,6 @@
 //! what is wrong with it, worded to follow the field's name. Knows no field names.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Month, OffsetDateTime, UtcDateTime};
@@ -89,9 +88,23 @@ pub(super) fn instant(json: &str) -> Result<String, String> {
 
 fn sortable(utc: UtcDateTime) -> String {
     let mut text = String::with_capacity("YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ".len());
-    let (year, month, day) = (utc.year(), u8::from(utc.month()), utc.day());
     let (hour, minute, second, nanosecond) = utc.as_hms_nano();
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanosecond:09}Z");
+    // Digit by digit: `write!` takes several times as long, for each event that has a time.
+    let parts = [
+        ("", utc.year().unsigned_abs(), 4),
+        ("-", u8::from(utc.month()).into(), 2),
+        ("-", utc.day().into(), 2),
+        ("T", hour.into(), 2),
+        (":", minute.into(), 2),
+        (":", second.into(), 2),
+        (".", nanosecond, 9),
+    ];
+    for (mark, number, width) in parts {
+        text.push_str(mark);
+        for place in (0..width).rev() {
+            text.push(char::from_digit(number / 10_u32.pow(place) % 10, 10).unwrap_or('0'));
+        }
+    }
+    text.push('Z');
     text
 }

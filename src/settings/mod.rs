@@ -35,8 +35,8 @@ const TOPIC_DEFAULT: &str = "sales_events";
 /// `KAFKA_CLIENT_ID`.
 const CLIENT_ID_DEFAULT: &str = "enterprise-consumer";
 /// `KAFKA_FETCH_MAX_BYTES`, in bytes: some batches of the greatest size that brokers take by default (1 MiB) from several
-/// partitions, and little enough to hold two of.
-const FETCH_MAX_BYTES_DEFAULT: NonZeroU32 = NonZeroU32::new(16 << 20).unwrap();
+/// partitions, and little enough to hold two of each broker. (Measured: 16 MiB are not faster, and take 24 MiB more memory.)
+const FETCH_MAX_BYTES_DEFAULT: NonZeroU32 = NonZeroU32::new(4 << 20).unwrap();
 /// `KAFKA_RECEIVE_MAX_BYTES`, in bytes: what Kafka itself takes as the greatest request (`socket.request.max.bytes`).
 const RECEIVE_MAX_BYTES_DEFAULT: NonZeroU32 = NonZeroU32::new(100 << 20).unwrap();
 /// `KAFKA_SESSION_TIMEOUT_MS`: Kafka's own consumer takes the same (`session.timeout.ms`).

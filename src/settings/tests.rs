@@ -379,8 +379,8 @@ fn contradictions() {
     );
     check(&[("RETRY_INITIAL_MS", "30001")], "RETRY_INITIAL_MS (30001) must not be greater than RETRY_MAX_MS (30000)");
     check(
-        &[("KAFKA_RECEIVE_MAX_BYTES", "16777215")],
-        "KAFKA_FETCH_MAX_BYTES (16777216) must not be greater than KAFKA_RECEIVE_MAX_BYTES (16777215)",
+        &[("KAFKA_RECEIVE_MAX_BYTES", "4194303")],
+        "KAFKA_FETCH_MAX_BYTES (4194304) must not be greater than KAFKA_RECEIVE_MAX_BYTES (4194303)",
     );
     check(
         &[("KAFKA_GROUP_INSTANCE_ID", "one"), ("KAFKA_GROUP_PROTOCOL", "none")],

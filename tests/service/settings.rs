@@ -298,7 +298,7 @@ fn contradictions() {
     );
     check_refused(
         &[("KAFKA_RECEIVE_MAX_BYTES", "1000")],
-        &["KAFKA_FETCH_MAX_BYTES", "16777216", "KAFKA_RECEIVE_MAX_BYTES", "1000"],
+        &["KAFKA_FETCH_MAX_BYTES", "4194304", "KAFKA_RECEIVE_MAX_BYTES", "1000"],
     );
     check_refused(
         &[("RETRY_INITIAL_MS", "2000"), ("RETRY_MAX_MS", "1000")],

@@ -13,7 +13,7 @@ use crate::security::Security;
 use crate::types::{Address, IsolationLevel};
 
 /// Soft target of one fetch, in bytes.
-pub const FETCH_BYTES_MAX_DEFAULT: u32 = 16 * 1024 * 1024;
+pub const FETCH_BYTES_MAX_DEFAULT: u32 = 4 * 1024 * 1024;
 /// How long a broker may hold a fetch while there is nothing to send; Kafka's own consumer takes the same (`fetch.max.wait.ms`).
 const FETCH_WAIT: Duration = Duration::from_millis(500);
 /// How often the cluster is asked for new partitions and topic ids. Kafka's own consumer asks every 5 minutes; one small request

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::builder::Builder;
 use super::partition::{Fetched, Partition, Phase};
 use super::pause::Pause;
@@ -13,8 +11,8 @@ use super::{Consumer, Event, PartitionRecords};
 use crate::backoff::RetryPolicy;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{FetchPartition, FetchRequest, FetchResponse, FetchedPartition, Request};
-use crate::record_batch::PartitionReader;
-use crate::types::{IsolationLevel, Record, TopicPartition};
+use crate::record_batch::{PartitionReader, Room};
+use crate::types::{IsolationLevel, TopicPartition};
 
 /// Least share of a fetch that one partition gets, in bytes: Kafka's own default (`max.partition.fetch.bytes`).
 const PARTITION_BYTES_MIN: u32 = 1024 * 1024;
@@ -204,8 +202,8 @@ impl Consumer {
         self.partition_failed(&asked.partition, error, now)
     }
 
-    /// Takes up to `records_max` records that are on hand, from each partition in its turn, and from no further one once they
-    /// are as large as a fetch: however well they were compressed, memory stays bounded.
+    /// Takes up to `records_max` records that are on hand, from each partition in its turn, and no more once they are as large as a
+    /// fetch: however well they were compressed, memory stays bounded.
     pub(super) fn take_records(&mut self, records_max: usize, now: Instant) -> Vec<PartitionRecords> {
         if self.sharing.is_held(now) {
             return Vec::new();
@@ -221,27 +219,25 @@ impl Consumer {
         }
         take_turns(&mut on_hand, &mut self.read_first);
         let mut taken = Vec::new();
-        let mut left = records_max;
-        let mut bytes_left = to_usize(self.config.fetch_bytes_max);
+        let mut room = Room { records: records_max, bytes: to_usize(self.config.fetch_bytes_max) };
         for at in on_hand {
-            if left == 0 || bytes_left == 0 {
+            if room.is_full() {
                 break;
             }
-            if let Some(records) = self.take_from(&at, left, now) {
-                left = left.saturating_sub(records.records.len());
-                bytes_left = bytes_left.saturating_sub(records.records.iter().map(payload_bytes).sum());
+            if let Some(records) = self.take_from(&at, room, now) {
+                records.records.iter().for_each(|record| room.fill(record));
                 taken.push(records);
             }
         }
         taken
     }
 
-    fn take_from(&mut self, at: &TopicPartition, records_max: usize, now: Instant) -> Option<PartitionRecords> {
+    fn take_from(&mut self, at: &TopicPartition, room: Room, now: Instant) -> Option<PartitionRecords> {
         let partition = self.partitions.get_mut(at)?;
         let fetched = partition.fetched.front_mut()?;
         let mut records = Vec::new();
         let from_offset = partition.position;
-        let result = fetched.reader.read(records_max, &mut records);
+        let result = fetched.reader.read(room, &mut records);
         let taken = PartitionRecords {
             partition: at.clone(),
             leader_epoch: fetched.reader.leader_epoch(),
@@ -314,10 +310,6 @@ pub(super) fn take_turns(partitions: &mut [TopicPartition], first: &mut Option<T
     let passed = first.as_ref().map_or(0, |first| partitions.partition_point(|at| at <= first));
     partitions.rotate_left(passed);
     *first = partitions.first().cloned();
-}
-
-fn payload_bytes(record: &Record) -> usize {
-    [&record.key, &record.value].into_iter().flatten().map(Bytes::len).sum()
 }
 
 /// Sizes go over the wire as `i32`; the limit of 2 GiB is far above what is meant.

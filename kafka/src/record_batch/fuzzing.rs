@@ -53,7 +53,7 @@ fn read(bytes: &Bytes, position: i64, isolation: IsolationLevel, records_max: us
     let (mut all, mut end) = (Vec::new(), Ok(()));
     while end.is_ok() && !reader.is_empty() {
         let (before, from) = (all.len(), reader.position());
-        end = reader.read(records_max, &mut all);
+        end = reader.read(Room::of(records_max), &mut all);
         assert!(all.len() - before <= records_max && (end.is_ok() || all.len() == before));
         assert!((from..=reader.end_position()).contains(&reader.position()));
     }
@@ -64,7 +64,7 @@ fn read(bytes: &Bytes, position: i64, isolation: IsolationLevel, records_max: us
     match &end {
         Ok(()) => assert_eq!(reader.position(), reader.end_position()),
         Err(error) => {
-            assert!(reader.read(records_max, &mut all).is_err(), "the error does not stay");
+            assert!(reader.read(Room::of(records_max), &mut all).is_err(), "the error does not stay");
             assert!(!error.to_string().contains(char::is_control), "{error}");
         }
     }

@@ -75,6 +75,31 @@ impl From<DecompressError> for FaultKind {
     }
 }
 
+/// How much may be read at once. What goes over the bytes is the last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) records: usize,
+    /// Of keys and values.
+    pub(crate) bytes: usize,
+}
+
+impl Room {
+    /// For so many records, whatever their size.
+    pub(crate) fn of(records: usize) -> Self {
+        Self { records, bytes: usize::MAX }
+    }
+
+    pub(crate) fn is_full(self) -> bool {
+        self.records == 0 || self.bytes == 0
+    }
+
+    pub(crate) fn fill(&mut self, record: &Record) {
+        let bytes: usize = [&record.key, &record.value].into_iter().flatten().map(Bytes::len).sum();
+        self.records = self.records.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
 impl PartitionReader {
     /// `position` is the offset that was asked for, and `aborted` what the broker said with the records.
     /// `decompressed_bytes_max` bounds the records of one batch.
@@ -132,14 +157,13 @@ impl PartitionReader {
         self.incomplete_batch_bytes
     }
 
-    /// Appends the next records, at most `records_max`, and less also where decompressed batches would take more memory
+    /// Appends the next records, as long as there is room, and less also where decompressed batches would take more memory
     /// than twice the limit of one. Nothing is appended only at the end or with an error, which then stays.
-    pub(crate) fn read(&mut self, records_max: usize, into: &mut Vec<Record>) -> Result<()> {
+    pub(crate) fn read(&mut self, mut room: Room, into: &mut Vec<Record>) -> Result<()> {
         let before = into.len();
-        let after = before.saturating_add(records_max);
         let mut bytes_left = to_usize(self.bytes_max);
-        while self.has_batches() && into.len() < after && (bytes_left > 0 || into.len() == before) {
-            if let Some(fault) = self.step(after, into, &mut bytes_left) {
+        while self.has_batches() && !room.is_full() && (bytes_left > 0 || into.len() == before) {
+            if let Some(fault) = self.step(&mut room, into, &mut bytes_left) {
                 self.batches.clear();
                 self.open = None;
                 self.fault = Some(fault);
@@ -188,9 +212,9 @@ impl PartitionReader {
     }
 
     /// Opens the next batch, or goes on with the one that is open.
-    fn step(&mut self, after: usize, into: &mut Vec<Record>, bytes_left: &mut usize) -> Option<Fault> {
+    fn step(&mut self, room: &mut Room, into: &mut Vec<Record>, bytes_left: &mut usize) -> Option<Fault> {
         let (offset, done) = match self.open.take() {
-            Some(records) => (records.batch().base_offset, self.take_records(records, after, into)),
+            Some(records) => (records.batch().base_offset, self.take_records(records, room, into)),
             None => match Batch::first(&self.batches) {
                 Ok(Head::Complete(batch)) => {
                     self.batches.advance(batch.size());
@@ -227,14 +251,15 @@ impl PartitionReader {
     }
 
     /// Takes records out of the open batch until it is at its end or enough have been given out.
-    fn take_records(&mut self, mut records: Records, after: usize, into: &mut Vec<Record>) -> Result<(), FaultKind> {
-        while into.len() < after || records.is_at_end() {
+    fn take_records(&mut self, mut records: Records, room: &mut Room, into: &mut Vec<Record>) -> Result<(), FaultKind> {
+        while !room.is_full() || records.is_at_end() {
             let Some(record) = records.next()? else {
                 self.advance(records.batch(), records.batch().next_offset);
                 return Ok(());
             };
             if record.offset >= self.position {
                 self.advance(records.batch(), record.offset.saturating_add(1));
+                room.fill(&record);
                 into.push(record);
             }
         }

@@ -33,7 +33,7 @@ fn drain(reader: &mut PartitionReader, records_max: usize) -> (Vec<Record>, Resu
     let mut records = Vec::new();
     while !reader.is_empty() {
         let before = records.len();
-        if let Err(error) = reader.read(records_max, &mut records) {
+        if let Err(error) = reader.read(Room::of(records_max), &mut records) {
             assert_eq!(records.len(), before, "records came with an error");
             return (records, Err(error));
         }
@@ -146,7 +146,7 @@ fn position_follows_what_was_given_out() {
     let mut reader = reader(testdata!("compacted.bin"), 18);
     let mut step = |records_max| {
         let mut records = Vec::new();
-        reader.read(records_max, &mut records).unwrap();
+        reader.read(Room::of(records_max), &mut records).unwrap();
         (values(&records).join(" "), reader.position(), reader.is_empty())
     };
     assert_eq!(step(0), (String::new(), 18, false));

@@ -113,7 +113,7 @@ fn one_call_decompresses_no_more_than_about_the_limit() {
     let mut reader = PartitionReader::new(partition(), bytes, 0, IsolationLevel::ReadUncommitted, vec![], limit);
     let mut records = Vec::new();
     for expected in [20, 40] {
-        reader.read(1000, &mut records).unwrap();
+        reader.read(Room::of(1000), &mut records).unwrap();
         assert_eq!(records.len(), expected);
     }
     assert!(reader.is_empty());
