@@ -185,3 +185,45 @@ fn mix(seed: u64) -> u64 {
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{Ids, Shape, Size};
+
+    #[test]
+    fn events_are_as_large_as_their_name_says() {
+        let check = |size, range: std::ops::Range<usize>| {
+            for number in 0..1_000 {
+                let bytes = Shape { ids: Ids::Sequential, size }.event(number).1.len();
+                assert!(range.contains(&bytes), "event {number} has {bytes} bytes");
+            }
+        };
+        check(Size::Small, 140..175);
+        check(Size::Ordinary, 280..340);
+        check(Size::Large, 3_900..4_200);
+    }
+
+    #[test]
+    fn half_of_the_events_are_updates_where_the_ids_say_so() {
+        let check = |ids, expected| {
+            let ids: HashSet<String> =
+                (0..1_000).map(|number| Shape { ids, size: Size::Small }.event(number).0).collect();
+            assert_eq!(ids.len(), expected);
+        };
+        check(Ids::Sequential, 1_000);
+        check(Ids::Random, 1_000);
+        check(Ids::RandomUpdates, 500);
+    }
+
+    #[test]
+    fn an_update_has_an_id_from_before() {
+        let shape = Shape { ids: Ids::RandomUpdates, size: Size::Small };
+        let mut known = HashSet::new();
+        for number in 0..1_000 {
+            let is_new = known.insert(shape.event(number).0);
+            assert_eq!(is_new, number % 2 == 0, "event {number}");
+        }
+    }
+}

@@ -52,7 +52,9 @@ fn at_rate(options: &Options, broker: &Broker, rate: u64) -> Result<Latency> {
     broker.remove(&topic)?;
     service::empty(&directory)?;
     latencies.sort();
-    Ok(Latency { rate, sorted_ms: latencies.iter().map(|latency| latency.as_secs_f64() * 1e3).collect() })
+    let sorted_us =
+        latencies.iter().map(|latency| u32::try_from(latency.as_micros())).collect::<std::result::Result<_, _>>();
+    Ok(Latency { rate, sorted_us: sorted_us? })
 }
 
 fn producer(servers: &str) -> Result<ThreadedProducer<DefaultProducerContext>> {

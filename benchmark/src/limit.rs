@@ -144,3 +144,33 @@ fn bind_row(statement: &mut Statement<'_>, before: usize, row: &Row<'_>) -> rusq
 fn columns<'m>(meta_data: &'m MetaData<'_>) -> (Option<&'m str>, Option<&'m str>) {
     (Some(meta_data.json), meta_data.last_modified.as_deref())
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::{Row, decode, store};
+    use crate::database::SCHEMA;
+    use crate::events::{Ids, Shape, Size};
+
+    #[test]
+    fn many_rows_a_statement_store_what_one_does() {
+        let stored = |statement_rows| {
+            let shape = Shape { ids: Ids::RandomUpdates, size: Size::Ordinary };
+            let values: Vec<String> = (0..230).map(|number| shape.event(number).1).collect();
+            let rows: Vec<Row<'_>> =
+                values.iter().zip(0..).map(|(value, offset)| Row { event: decode(value).unwrap(), offset }).collect();
+            let mut connection = Connection::open_in_memory().unwrap();
+            connection.execute_batch(SCHEMA).unwrap();
+            store(&mut connection, &rows, statement_rows).unwrap();
+            let all = "SELECT event_id, name, kafka_offset FROM opportunities
+                       UNION ALL SELECT event_id, name, kafka_offset FROM projects ORDER BY 1";
+            let mut statement = connection.prepare(all).unwrap();
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+            rows.collect::<rusqlite::Result<Vec<(String, String, i64)>>>().unwrap()
+        };
+        let single = stored(1);
+        assert_eq!(single.len(), 115);
+        assert_eq!(stored(50), single);
+    }
+}

@@ -89,3 +89,23 @@ impl Steps {
         self.seconds.iter().zip(begins).map(|(end, begin)| self.step as f64 / (end - begin)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Steps;
+
+    #[test]
+    fn a_step_between_two_looks_lies_on_the_straight_line() {
+        let mut steps = Steps::new(100);
+        for (seconds, events) in [(1, 50), (2, 150), (2, 150), (3, 400)] {
+            steps.look(Duration::from_secs(seconds), events);
+        }
+        let expected = [1.5, 2.2, 2.6, 3.0];
+        assert_eq!(steps.seconds.len(), expected.len());
+        for (found, expected) in steps.seconds.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-9, "{found} is not {expected}");
+        }
+    }
+}

@@ -15,7 +15,8 @@ use crate::peers::Peer;
 #[derive(Default, Serialize, Deserialize)]
 pub struct Results {
     pub machine: Machine,
-    pub command: String,
+    /// The one that has measured everything, and those that have measured parts again.
+    pub commands: Vec<String>,
     pub quick: bool,
     pub sets: Vec<SetResult>,
     pub latency: Vec<Latency>,
@@ -43,11 +44,11 @@ pub struct PeerResult {
     pub runs: Vec<Usage>,
 }
 
-/// Of every event at one rate, in ascending order.
+/// Of every event at one rate, in ascending order, in microseconds.
 #[derive(Serialize, Deserialize)]
 pub struct Latency {
     pub rate: u64,
-    pub sorted_ms: Vec<f64>,
+    pub sorted_us: Vec<u32>,
 }
 
 /// From start to the first stored row, and the broker's own share of that, of each start.
@@ -100,20 +101,21 @@ impl Results {
         let path = path(options);
         if options.report_only || (options.is_partial() && path.exists()) {
             let text = fs::read(&path).map_err(|error| format!("{}: {error}; measure first", path.display()))?;
-            let mut results: Self = serde_json::from_slice(&text)?;
+            let mut results: Self = serde_json::from_slice(&text)
+                .map_err(|error| format!("{}: {error}; it is of another version: remove it", path.display()))?;
             if !options.report_only {
                 results.machine = Machine::look(options)?;
-                results.command.clone_from(&options.command);
+                results.commands.push(options.command.clone());
             }
             return Ok(results);
         }
         fs::create_dir_all(&options.work)?;
         let machine = Machine::look(options)?;
-        Ok(Self { machine, command: options.command.clone(), quick: options.quick, ..Self::default() })
+        Ok(Self { machine, commands: vec![options.command.clone()], quick: options.quick, ..Self::default() })
     }
 
     pub fn save(&self, options: &Options) -> Result<()> {
-        Ok(fs::write(path(options), serde_json::to_vec_pretty(self)?)?)
+        Ok(fs::write(path(options), serde_json::to_vec(self)?)?)
     }
 
     /// Adds a data set, in the place of an earlier result.
@@ -168,10 +170,10 @@ impl PeerResult {
 }
 
 impl Latency {
-    /// The value that so many percent of all do not exceed (nearest rank).
+    /// The milliseconds that so many percent of all do not exceed (nearest rank).
     pub fn percentile(&self, percent: f64) -> Option<f64> {
-        let rank = (percent / 100.0 * self.sorted_ms.len() as f64).ceil() as usize;
-        self.sorted_ms.get(rank.saturating_sub(1)).copied()
+        let rank = (percent / 100.0 * self.sorted_us.len() as f64).ceil() as usize;
+        self.sorted_us.get(rank.saturating_sub(1)).map(|&microseconds| f64::from(microseconds) / 1e3)
     }
 }
 
@@ -187,5 +189,33 @@ impl Spread {
             figures[middle]
         };
         Some(Self { median, min, max })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Latency, Spread};
+
+    #[test]
+    fn median_lies_in_the_middle() {
+        let check = |figures: &[f64], expected| {
+            let spread = Spread::of(figures.to_vec()).map(|spread| (spread.min, spread.median, spread.max));
+            assert_eq!(spread, expected);
+        };
+        check(&[], None);
+        check(&[2.0], Some((2.0, 2.0, 2.0)));
+        check(&[3.0, 1.0], Some((1.0, 2.0, 3.0)));
+        check(&[9.0, 1.0, 2.0], Some((1.0, 2.0, 9.0)));
+    }
+
+    #[test]
+    fn percentile_is_the_nearest_rank() {
+        let latency = Latency { rate: 1, sorted_us: (1..=200).map(|number| number * 1000).collect() };
+        let check = |percent, expected| assert_eq!(latency.percentile(percent), Some(expected));
+        check(0.0, 1.0);
+        check(50.0, 100.0);
+        check(99.0, 198.0);
+        check(100.0, 200.0);
+        assert_eq!(Latency { rate: 1, sorted_us: Vec::new() }.percentile(50.0), None);
     }
 }

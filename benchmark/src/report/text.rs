@@ -45,10 +45,12 @@ fn head(results: &Results) -> String {
     if results.quick {
         text += "\n**A quick look**, with few events and rounds: for the shape of things, not for their figures.\n";
     }
-    let mut rows: Vec<Vec<String>> =
-        results.machine.facts.iter().map(|(name, value)| vec![name.clone(), value.clone()]).collect();
-    rows.push(vec!["Command".to_owned(), format!("`{}`", results.command)]);
-    text + "\n" + &table(&["", ""], &rows)
+    text.push('\n');
+    for (name, value) in &results.machine.facts {
+        let _ = writeln!(text, "- {name}: {value}");
+    }
+    let _ = writeln!(text, "- Command: `{}`", results.commands.join("`, then `"));
+    text
 }
 
 fn goals_table(results: &Results) -> String {
@@ -110,7 +112,7 @@ fn latency(results: &Results, reader: For) -> Option<String> {
         .iter()
         .map(|latency| {
             let at = |percent| latency.percentile(percent).map(two).unwrap_or_default();
-            vec![grouped(latency.rate as f64), latency.sorted_ms.len().to_string(), at(50.0), at(99.0), at(100.0)]
+            vec![grouped(latency.rate as f64), grouped(latency.sorted_us.len() as f64), at(50.0), at(99.0), at(100.0)]
         })
         .collect();
     let mut text = "## Latency\n\n".to_owned();
