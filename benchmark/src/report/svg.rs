@@ -64,7 +64,7 @@ pub fn bars(title: &str, bars: &[Bar]) -> String {
 pub fn lines(plot: &Lines<'_>) -> String {
     const HEIGHT: f64 = 400.0;
     const LEFT: f64 = 80.0;
-    const RIGHT: f64 = 30.0;
+    const RIGHT: f64 = 50.0;
     const TOP: f64 = 76.0;
     const BOTTOM: f64 = 60.0;
     let most = plot.curves.iter().flat_map(|curve| &curve.values).copied().fold(0.0, f64::max);
