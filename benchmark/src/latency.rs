@@ -60,6 +60,8 @@ fn at_rate(options: &Options, broker: &Broker, rate: u64) -> Result<Latency> {
 fn producer(servers: &str) -> Result<ThreadedProducer<DefaultProducerContext>> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", servers).set("linger.ms", "0").set("socket.nagle.disable", "true");
+    // As Kafka's own client has it. Without a bound each event is a request, and what is measured is the broker under those.
+    config.set("max.in.flight", "5");
     Ok(config.create()?)
 }
 
