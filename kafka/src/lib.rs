@@ -27,6 +27,9 @@ pub use consumer::{
 };
 pub use error::{Error, ErrorCode, Result};
 pub use protocol::{BrokerInfo, Metadata, PartitionMetadata, TopicMetadata};
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub use record_batch::bench;
 pub use sasl::{Sasl, SaslFault, SaslMechanism};
 pub use security::{Secret, Security};
 pub use tls::{ClientCertificate, Tls, TlsError, TlsFault, TlsFile, TlsFiles};

@@ -1,6 +1,8 @@
 //! Reads what a fetch brought of one partition: record batches, one at a time. Knows nothing of connections, and trusts no
 //! byte: damage is an error, reported after the records before it have been given out.
 
+#[cfg(feature = "bench")]
+pub mod bench;
 mod compression;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

@@ -32,6 +32,7 @@ public class Generate {
     public static void main(String[] arguments) throws Exception {
         for (CompressionType type : CompressionType.values()) {
             write(type.name, "records", batch(type, TimestampType.CREATE_TIME, -1, 100, records()));
+            writeBytes("events-" + type.name, batch(type, TimestampType.CREATE_TIME, -1, 0, events()));
             if (type != CompressionType.NONE) {
                 writeBytes("large-" + type.name, batch(type, TimestampType.CREATE_TIME, -1, 0, large()));
             }
@@ -56,6 +57,21 @@ public class Generate {
                 new RecordHeader("trace", ("t" + i).getBytes()), new RecordHeader("trace", ("u" + i).getBytes()),
                 new RecordHeader("empty", new byte[0]), new RecordHeader("none", (byte[]) null)};
             records.add(new SimpleRecord(NOW + (i % 3 == 2 ? -i : i) * 1000L, key, value, headers));
+        }
+        return records;
+    }
+
+    /** As a busy topic has them; for benchmarks. */
+    static List<SimpleRecord> events() {
+        List<SimpleRecord> records = new ArrayList<>();
+        for (int i = 0; i < 200; i++) {
+            String id = "opp_%012d".formatted(i);
+            String value = """
+                {"event_id":"%s","name":"Northwind Traders: renewal %d","stage":"Proposal","amount":%d.%02d,"probability":%d,\
+                "expected_close_date":"2025-%02d-%02d","account_id":"acc_%04d","owner_id":"usr_%03d","meta_data":{"source":"crm",\
+                "last_modified":"2025-01-01T%02d:%02d:%02dZ","tags":["priority","emea"],"notes":null}}""".formatted(
+                    id, i, i * 7919, i * 37 % 100, i % 101, i % 12 + 1, i % 28 + 1, i * 31 % 10_000, i * 17 % 300, i % 24, i % 60, i * 7 % 60);
+            records.add(new SimpleRecord(NOW + i, id.getBytes(), value.getBytes()));
         }
         return records;
     }
