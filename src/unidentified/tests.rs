@@ -194,6 +194,22 @@ fn a_file_that_cannot_be_written_is_caught_up_later() {
     assert_eq!((fixture.offsets(), log.failing), (vec![0, 1, 2], false));
 }
 
+/// It would be read again, and written a second time.
+#[test]
+fn what_a_power_cut_may_take_from_the_table_is_not_written_yet() {
+    let mut fixture = Fixture::new();
+    fixture.keep(2);
+    // A link to itself cannot be opened, and so not be synced.
+    let (wal, aside) = (fixture.place.path("-wal"), fixture.place.path("-aside"));
+    fs::rename(&wal, &aside).unwrap();
+    std::os::unix::fs::symlink(&wal, &wal).unwrap();
+    fixture.run();
+    assert_eq!(fixture.text(), "");
+    fs::rename(&aside, &wal).unwrap();
+    fixture.run();
+    assert_eq!(fixture.offsets(), [0, 1]);
+}
+
 #[test]
 fn a_rotated_file_is_begun_anew() {
     let mut fixture = Fixture::new();
