@@ -1,6 +1,8 @@
 //! What an error means for the caller: wait, keep the record as a message, or ask a person.
 
+use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 
 use rusqlite::ffi;
 
@@ -80,4 +82,20 @@ fn a_connection_is_kept_over_what_sqlite_gets_over_and_over_nothing_else() {
     assert!(spoiled.iter().all(|&code| refused_with(code).spoils_connection()));
     let elsewhere = DatabaseError::Io { action: "sync", path: "-wal".into(), source: io::ErrorKind::Other.into() };
     assert!(elsewhere.is_retriable() && !elsewhere.is_refusal() && !elsewhere.spoils_connection());
+}
+
+#[test]
+fn only_a_full_disk_is_full_and_every_cause_is_told() {
+    let full =
+        [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_TOOBIG].map(|code| refused_with(code).is_disk_full());
+    assert_eq!(full, [true, false, false]);
+    let source = || rusqlite::Error::InvalidQuery;
+    let path = PathBuf::from("-wal");
+    let caused = [
+        DatabaseError::Sqlite { action: "write", source: source() },
+        DatabaseError::WalNotReadable { path: path.clone(), source: source() },
+        DatabaseError::Io { action: "sync", path: path.clone(), source: io::ErrorKind::Other.into() },
+    ];
+    assert!(caused.iter().all(|error| error.source().is_some()));
+    assert!(DatabaseError::NotSynced { path }.source().is_none());
 }
