@@ -221,6 +221,17 @@ fn a_reader_that_holds_on_stops_the_writer_at_the_limit_only() {
 }
 
 #[test]
+fn the_log_grows_while_nothing_speaks_against_it() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let mut after = |from| {
+        database.apply(&[two(from)]).unwrap();
+        fs::metadata(place.path("-wal")).unwrap().len()
+    };
+    assert!(after(0) < after(2), "carrying it over costs more than to write it");
+}
+
+#[test]
 fn syncing_takes_the_log_as_it_is() {
     let place = Place::new();
     let mut database = place.open_at_0(1);

@@ -169,7 +169,7 @@ fn a_missing_database_is_not_made_by_reading() {
 #[test]
 fn names_that_mean_something_in_a_uri_are_only_names() {
     let mut place = Place::new();
-    place.settings.path = place.directory.path().join("50% of #1? really.db");
+    place.settings.path = place.directory.path().join("50%25 of #1? really.db");
     let id = place.open().id().to_owned();
     assert_eq!(place.open().id(), id);
     let check =
@@ -224,6 +224,7 @@ fn a_reader_sees_what_the_running_service_wrote() {
     let mut reader = DatabaseReader::open(&place.settings.path).unwrap();
     let summary = reader.summary(GROUP).unwrap();
     assert_eq!(summary.database_id, database.id());
+    assert_eq!(reader.id().unwrap(), database.id());
     assert_eq!(summary.positions.len(), 2);
     assert_eq!(summary.changes.len(), 2);
 }
