@@ -179,7 +179,9 @@ fn nesting_is_limited_everywhere() {
         opportunity_json(&format!(r#","meta_data":{meta_data}"#)),
         Ok(opportunity(|event| event.meta_data = Some(MetaData { json: &meta_data, last_modified: None }))),
     );
-    check(lists(128), Err((Reason::UnknownType, &format!("{}… is not a JSON object", "[".repeat(64)))));
+    for deep in [lists(128), format!("[{},[]]", lists(127))] {
+        check(deep, Err((Reason::UnknownType, &format!("{}… is not a JSON object", "[".repeat(64)))));
+    }
 
     for levels in [128, 129, 1_000, 1_000_000] {
         for value in [lists(levels), objects(levels)] {

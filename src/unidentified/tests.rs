@@ -167,6 +167,19 @@ fn a_failed_step_is_made_good_within_the_same_run() {
 }
 
 #[test]
+fn what_was_found_in_the_file_is_noted_for_the_rest_of_the_run() {
+    let mut fixture = Fixture::new();
+    fixture.keep(2);
+    fixture.run();
+    fixture.rewind_cursor(0);
+    let mut log = fixture.log();
+    finish(&mut log, &mut fixture.database);
+    fixture.keep(1);
+    finish(&mut log, &mut fixture.database);
+    assert_eq!(fixture.offsets(), [0, 1, 2]);
+}
+
+#[test]
 fn a_file_that_cannot_be_written_is_caught_up_later() {
     let mut fixture = Fixture::new();
     let mut log = fixture.log();
@@ -179,6 +192,22 @@ fn a_file_that_cannot_be_written_is_caught_up_later() {
     fs::remove_dir(&fixture.path).unwrap();
     finish(&mut log, &mut fixture.database);
     assert_eq!((fixture.offsets(), log.failing), (vec![0, 1, 2], false));
+}
+
+/// It would be read again, and written a second time.
+#[test]
+fn what_a_power_cut_may_take_from_the_table_is_not_written_yet() {
+    let mut fixture = Fixture::new();
+    fixture.keep(2);
+    // A link to itself cannot be opened, and so not be synced.
+    let (wal, aside) = (fixture.place.path("-wal"), fixture.place.path("-aside"));
+    fs::rename(&wal, &aside).unwrap();
+    std::os::unix::fs::symlink(&wal, &wal).unwrap();
+    fixture.run();
+    assert_eq!(fixture.text(), "");
+    fs::rename(&aside, &wal).unwrap();
+    fixture.run();
+    assert_eq!(fixture.offsets(), [0, 1]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use rusqlite::ErrorCode;
 
 use crate::database::apply::{Uncertain, Unfinished};
-use crate::database::fixtures::{GROUP, Place, TOPIC, batch, entry, opportunity, rejected};
+use crate::database::fixtures::{GROUP, Place, TOPIC, a_move, batch, entry, opportunity, rejected};
 use crate::database::{Database, DatabaseError};
 use crate::entity::Event;
 use crate::repository::{Applied, Entry, PartitionBatch};
@@ -140,6 +140,46 @@ fn uncertain(next_offset: i64) -> Unfinished {
     Unfinished { done: Applied::default(), uncertain: Some(uncertain) }
 }
 
+/// What makes every commit fail that moves a position, once all has been written.
+const FAILS_AT_COMMIT: &str = "
+    CREATE TABLE nobody (topic PRIMARY KEY);
+    CREATE TABLE mourners (topic REFERENCES nobody DEFERRABLE INITIALLY DEFERRED);
+    CREATE TRIGGER fails AFTER UPDATE ON consumer_offsets BEGIN INSERT INTO mourners VALUES (new.topic); END";
+
+#[test]
+fn after_a_commit_that_failed_it_is_looked_whether_it_was_made() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    place.execute(FAILS_AT_COMMIT);
+    let one = || [batch(0, 0, 1, vec![rejected(0)])];
+    let is_a_commit = |error: &DatabaseError| matches!(error, DatabaseError::Sqlite { action: "commit", .. });
+    assert!(is_a_commit(&database.apply(&one()).expect_err("refused")));
+    // And yet it was made.
+    place.execute("DROP TRIGGER fails; UPDATE consumer_offsets SET next_offset = 1, high_offset = 1, unidentified = 1");
+    assert_eq!(database.apply(&one()).unwrap(), Applied { unidentified: 1, ..Applied::default() });
+    assert_eq!(next_offset(&mut database), 1);
+}
+
+#[test]
+fn after_a_move_that_failed_at_its_commit_it_is_looked_whether_it_was_made() {
+    let made = "UPDATE consumer_offsets SET next_offset = 5, first_offset = 5, high_offset = 5";
+    for afterwards in [made, ""] {
+        let place = Place::new();
+        let mut database = place.open_at_0(2);
+        place.execute(FAILS_AT_COMMIT);
+        let moves = [a_move(0, Some(0), 5), a_move(1, Some(0), 5)];
+        database.move_positions(&moves).expect_err("refused");
+        place.execute(&format!("DROP TRIGGER fails; {afterwards}"));
+        database.move_positions(&moves).unwrap();
+        assert!(database.positions().unwrap().iter().all(|stored| stored.next_offset == 5));
+        // A move that never came to its commit was not made, wherever the position is.
+        for _ in 0..2 {
+            let error = database.move_positions(&[a_move(0, Some(3), 5)]).expect_err("from somewhere else");
+            assert!(matches!(error, DatabaseError::PositionConflict { .. }), "{error:?}");
+        }
+    }
+}
+
 #[test]
 fn a_corrupt_database_is_for_a_person() {
     let place = Place::new();
@@ -180,6 +220,17 @@ fn a_reader_that_holds_on_stops_the_writer_at_the_limit_only() {
 }
 
 #[test]
+fn the_log_grows_while_nothing_speaks_against_it() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let mut after = |from| {
+        database.apply(&[two(from)]).unwrap();
+        fs::metadata(place.path("-wal")).unwrap().len()
+    };
+    assert!(after(0) < after(2), "carrying it over costs more than to write it");
+}
+
+#[test]
 fn syncing_takes_the_log_as_it_is() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
@@ -193,6 +244,46 @@ fn syncing_takes_the_log_as_it_is() {
     database.sync_wal().unwrap();
     assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
     database.sync_wal().unwrap();
+}
+
+/// Until everything has been carried over into the database, which a reader prevents.
+fn assert_no_sync_is_believed(place: &Place, database: &mut Database) {
+    let reader = place.connect();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
+    let from = next_offset(database);
+    database.apply(&[two(from)]).unwrap();
+    for _ in 0..2 {
+        let error = database.sync_wal().expect_err("not carried over");
+        assert!(error.is_retriable() && matches!(error, DatabaseError::NotSynced { .. }), "{error:?}");
+    }
+    reader.execute_batch("COMMIT").unwrap();
+    database.sync_wal().unwrap();
+    assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "carried over");
+    database.apply(&[two(from + 2)]).unwrap();
+    database.sync_wal().unwrap();
+    assert!(fs::metadata(place.path("-wal")).unwrap().len() > 0, "now a sync is enough");
+}
+
+#[test]
+fn a_sync_that_failed_is_not_made_good_by_the_next() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    // A link to itself cannot be opened.
+    fs::rename(place.path("-wal"), place.path("-aside")).unwrap();
+    std::os::unix::fs::symlink(place.path("-wal"), place.path("-wal")).unwrap();
+    let error = database.sync_wal().expect_err("no file");
+    assert!(error.is_retriable() && matches!(error, DatabaseError::Io { action: "sync", .. }), "{error:?}");
+    fs::rename(place.path("-aside"), place.path("-wal")).unwrap();
+    assert_no_sync_is_believed(&place, &mut database);
+}
+
+#[test]
+fn what_a_connection_that_was_given_up_synced_is_not_believed() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    database.connection.as_ref().unwrap().pragma_update(None, "query_only", true).unwrap();
+    database.apply(&[two(0)]).expect_err("read-only");
+    assert_no_sync_is_believed(&place, &mut database);
 }
 
 #[test]

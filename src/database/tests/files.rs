@@ -5,7 +5,7 @@ use std::fs;
 use rusqlite::Connection;
 
 use crate::database::fixtures::{GROUP, Place, batch, rejected};
-use crate::database::{Database, DatabaseError, DatabaseLock, DatabaseReader};
+use crate::database::{Database, DatabaseError, DatabaseLock, DatabaseReader, open};
 
 #[test]
 fn a_new_database_is_made_with_its_directory() {
@@ -169,10 +169,29 @@ fn a_missing_database_is_not_made_by_reading() {
 #[test]
 fn names_that_mean_something_in_a_uri_are_only_names() {
     let mut place = Place::new();
-    place.settings.path = place.directory.path().join("50% of #1? really.db");
+    place.settings.path = place.directory.path().join("50%25 of #1? really.db");
     let id = place.open().id().to_owned();
     assert_eq!(place.open().id(), id);
-    assert_eq!(DatabaseReader::open(&place.settings.path).unwrap().summary(GROUP).unwrap().database_id, id);
+    let check =
+        || assert_eq!(DatabaseReader::open(&place.settings.path).unwrap().summary(GROUP).unwrap().database_id, id);
+    check();
+    fs::remove_file(place.path("-shm")).unwrap(); // Readers leave it.
+    forbid_shm(&place);
+    check();
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_not_taken_for_absent() {
+    let mut place = Place::new();
+    assert_eq!(open::wal_bytes(&place.path("-wal")).unwrap(), 0, "absent");
+    std::os::unix::fs::symlink("endless", place.directory.path().join("endless")).unwrap();
+    place.settings.path = place.directory.path().join("endless");
+    let error = open::wal_bytes(&place.settings.path).expect_err("a link to itself");
+    assert!(matches!(error, DatabaseError::Io { action: "look at", .. }), "{error:?}");
+    let error = Database::open(&place.settings, GROUP).expect_err("a link to itself");
+    assert!(matches!(error, DatabaseError::Io { action: "find", .. }), "{error:?}");
+    let error = DatabaseReader::open(&place.directory.path().join("no/such.db")).expect_err("nothing there");
+    assert!(matches!(error, DatabaseError::Missing { .. }), "{error:?}");
 }
 
 #[test]
@@ -205,6 +224,7 @@ fn a_reader_sees_what_the_running_service_wrote() {
     let mut reader = DatabaseReader::open(&place.settings.path).unwrap();
     let summary = reader.summary(GROUP).unwrap();
     assert_eq!(summary.database_id, database.id());
+    assert_eq!(reader.id().unwrap(), database.id());
     assert_eq!(summary.positions.len(), 2);
     assert_eq!(summary.changes.len(), 2);
 }

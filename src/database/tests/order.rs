@@ -6,7 +6,7 @@ use crate::database::Database;
 use crate::database::fixtures::{Place, a_move, batch, entry, modified, opportunity, project};
 use crate::entity::{Event, Opportunity, Project};
 use crate::repository::position_change::PositionMove;
-use crate::repository::{Entry, PartitionBatch};
+use crate::repository::{Applied, Entry, PartitionBatch};
 
 /// One event of the only id, where it lies, and its times.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +81,21 @@ fn each_event_is_greater_than_the_one_before() {
         assert_eq!(tables.after(pair), greater, "{pair:?}");
         assert_eq!(tables.after(&[pair[1], pair[0]]), greater, "{pair:?}");
     }
+}
+
+#[test]
+fn a_smaller_event_of_either_type_is_counted_as_stale() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let at = |time| Some(modified(time));
+    let opportunity = |time| Event::Opportunity(Opportunity { meta_data: at(time), ..opportunity("the one") });
+    let project = |time| Event::Project(Project { meta_data: at(time), ..project("the one") });
+    let (earlier, later) = ("2024-01-01T00:00:00.000000000Z", "2024-01-02T00:00:00.000000000Z");
+    let events = [opportunity(later), opportunity(earlier), project(later), project(earlier), project(later)];
+    let entries = (0..).zip(events).map(|(offset, event)| entry(offset, Ok(event))).collect();
+    let applied = database.apply(&[batch(0, 0, 5, entries)]).unwrap();
+    assert_eq!(applied, Applied { applied: 3, stale: 2, ..Applied::default() });
+    place.assert_counted();
 }
 
 struct Tables {

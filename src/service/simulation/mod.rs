@@ -156,7 +156,10 @@ fn come_to_rest(cluster: &RefCell<Cluster>, instances: &mut [Instance<'_>]) {
         for instance in &mut *instances {
             instance.step();
         }
-        if instances.iter().all(|instance| instance.is_at_end(&cluster.borrow())) {
+        if instances
+            .iter()
+            .all(|instance| instance.is_at_end(&cluster.borrow()) && instance.has_told(&cluster.borrow()))
+        {
             for instance in instances {
                 instance.end();
             }
@@ -237,6 +240,15 @@ impl Instance<'_> {
             |number: &i32| seen.positions.get(number).is_some_and(|(_, next)| *next == cluster.log(*number).end());
         let mut ours = cluster.owners.iter().filter(|(_, owner)| **owner == self.me);
         self.running.as_ref().is_some_and(Service::is_at_end) && ours.all(|(number, _)| is_stored(number))
+    }
+
+    /// Whether the group knows of that, unless it is told only at a stop.
+    fn has_told(&self, cluster: &Cluster) -> bool {
+        let is_told = |number: &i32| {
+            cluster.committed.get(number).is_some_and(|committed| committed.offset == cluster.log(*number).end())
+        };
+        let mut ours = cluster.owners.iter().filter(|(_, owner)| **owner == self.me);
+        self.pace.commit_interval == NEVER || ours.all(|(number, _)| is_told(number))
     }
 
     fn unidentified_log(&self) -> Option<&PathBuf> {

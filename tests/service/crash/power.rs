@@ -1,7 +1,8 @@
 //! A power cut at any moment: what is left is sound, holds everything that Kafka was told of by then, and the next start ends with
 //! the tables that an undisturbed service has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension};
@@ -49,10 +50,18 @@ impl Past {
     }
 }
 
-/// What a database holds.
+/// Partition and offset of a message.
+type At = (i64, i64);
+
+/// What a database holds, and the log of its unidentified messages.
 #[derive(Debug, Default)]
 pub struct Held {
     positions: BTreeMap<i32, i64>,
+    unidentified: BTreeSet<At>,
+    /// Those up to the cursor of the log file.
+    written_out: BTreeSet<At>,
+    /// Those that have a whole line in the log file.
+    logged: BTreeSet<At>,
 }
 
 impl Held {
@@ -86,7 +95,20 @@ impl Held {
         assert_eq!(number(kept), 0, "unidentified messages counted but not kept");
         let mut statement = database.prepare("SELECT partition, next_offset FROM consumer_offsets").unwrap();
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        Self { positions: rows.map(Result::unwrap).collect() }
+        let messages = "SELECT kafka_partition, kafka_offset FROM unidentified_messages";
+        let up_to_cursor = format!("{messages} WHERE id <= (SELECT last_id FROM unidentified_log_cursor)");
+        Self {
+            positions: rows.map(Result::unwrap).collect(),
+            unidentified: places(&database, messages),
+            written_out: places(&database, &up_to_cursor),
+            logged: logged(&directory.path().join("logs/unidentified_messages.log")),
+        }
+    }
+
+    /// No message is missing in the log file for good, as one up to the cursor would be, nor will one be read and written again.
+    fn assert_log_in_step(&self) {
+        assert!(self.written_out.is_subset(&self.logged), "the cursor is ahead of the log file: {self:?}");
+        assert!(self.logged.is_subset(&self.unidentified), "the log file is ahead of the table: {self:?}");
     }
 
     pub fn assert_covers(&self, told: &Commits) {
@@ -99,6 +121,22 @@ impl Held {
     fn sum(&self) -> i64 {
         self.positions.values().sum()
     }
+}
+
+fn places(database: &Connection, query: &str) -> BTreeSet<At> {
+    let mut statement = database.prepare(query).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+/// A power cut may leave anything of a line that was not synced.
+fn logged(path: &Path) -> BTreeSet<At> {
+    let bytes = fs::read(path).unwrap_or_default();
+    let at = |line: &[u8]| {
+        let line: serde_json::Value = serde_json::from_slice(line.strip_suffix(b"\n")?).ok()?;
+        Some((line["partition"].as_i64()?, line["offset"].as_i64()?))
+    };
+    bytes.split_inclusive(|&byte| byte == b'\n').filter_map(at).collect()
 }
 
 /// Records that the service has told its log of as stored, up to here.
@@ -130,6 +168,7 @@ fn nothing_told_is_taken_back(synchronous: &str) {
                 eprintln!("before call {number}, image {way}");
                 let held = Held::by(image, &past.root);
                 held.assert_covers(&told);
+                held.assert_log_in_step();
                 assert!(synchronous != "FULL" || held.sum() >= stored, "{stored} were stored, {held:?}");
             }
             moments += 1;
