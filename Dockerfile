@@ -12,14 +12,15 @@
 ARG BUILDER_IMAGE=rust:1.95-bookworm
 
 FROM ${BUILDER_IMAGE} AS builder
-# musl-tools: SQLite and parts of ring are C and are compiled against musl's headers.
+# make, musl-tools: SQLite, jemalloc and parts of ring are C and are compiled against musl's headers.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends musl-tools \
+    && apt-get install --yes --no-install-recommends make musl-tools \
     && rm -rf /var/lib/apt/lists/* \
     && rustup target add "$(uname -m)-unknown-linux-musl"
 WORKDIR /build
 
 # The dependencies alone, against empty crates of our own: this layer is built again only when a manifest changes.
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY fuzzkit/Cargo.toml fuzzkit/
 COPY kafka/Cargo.toml kafka/

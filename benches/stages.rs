@@ -78,10 +78,10 @@ fn transaction(bencher: Bencher<'_, '_>) {
         .with_inputs(move || {
             let from = next;
             next += i64::try_from(TRANSACTION_EVENTS).expect("a small number");
-            batch(from, next)
+            (from, (from..next).map(entry).collect::<Vec<_>>())
         })
-        .bench_local_refs(|batch| {
-            let done = database.apply(std::slice::from_ref(batch)).expect("a transaction");
+        .bench_local_refs(|(from, entries)| {
+            let done = database.apply(&[batch(entries, *from)]).expect("a transaction");
             assert_eq!(done.applied, TRANSACTION_EVENTS as u64);
         });
 }
@@ -104,15 +104,15 @@ fn database(directory: &TempDir) -> Database {
     database
 }
 
-fn batch(from_offset: i64, next_offset: i64) -> PartitionBatch<'static> {
+fn batch<'a>(entries: &'a [Entry<'a>], from_offset: i64) -> PartitionBatch<'a> {
     PartitionBatch {
         topic: TOPIC,
         topic_id: "",
         partition: 0,
         leader_epoch: None,
         from_offset,
-        next_offset,
-        entries: (from_offset..next_offset).map(entry).collect(),
+        next_offset: from_offset + i64::try_from(entries.len()).expect("a small number"),
+        entries,
     }
 }
 

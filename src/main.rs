@@ -8,6 +8,12 @@ use enterprise_consumer::settings::{Settings, SettingsError};
 use enterprise_consumer::shutdown::Stop;
 use enterprise_consumer::{check, logger, replay, service, status, verify};
 
+/// musl's own gives large pieces back to the kernel at once and takes a lock for small ones: with it the whole job takes 1.5 times the
+/// CPU time. SQLite's C code is given memory by this one too.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 type Failure = Box<dyn std::error::Error>;
 
 /// Wrong usage or settings.

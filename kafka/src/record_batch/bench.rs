@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes};
 
 use super::header::{Batch, Head};
-use super::{FaultKind, PartitionReader, to_usize};
+use super::{FaultKind, PartitionReader, Room, to_usize};
 use crate::error::Result;
 use crate::types::{IsolationLevel, Record, TopicPartition};
 
