@@ -46,7 +46,7 @@ fn defaults() {
             session_timeout: Duration::from_secs(45),
             client_rack: None,
             security: Security { tls: None, sasl: None },
-            fetch_max_bytes: NonZeroU32::new(16_777_216).unwrap(),
+            fetch_max_bytes: NonZeroU32::new(4_194_304).unwrap(),
             receive_max_bytes: NonZeroU32::new(104_857_600).unwrap(),
         },
         database: DatabaseSettings {

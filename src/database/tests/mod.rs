@@ -1,6 +1,7 @@
 //! The database against real files, looked at from outside with plain SQL.
 
 mod apply;
+mod checkpoints;
 mod errors;
 mod failures;
 mod files;
