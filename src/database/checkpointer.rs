@@ -1,9 +1,10 @@
 //! The thread beside the writer: carries the write-ahead log over into the database and syncs it, on a connection of its own, so
 //! that nothing that is written waits for the disk. Must not change what is in the database.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
@@ -12,10 +13,12 @@ use rusqlite::{Connection, ErrorCode};
 use super::error::{DatabaseError, Doing};
 use super::open;
 use super::wal::sync_file;
+use crate::error_chain::ErrorChain;
 
 /// The thread. It ends, and its connection is closed, when this is dropped.
 #[derive(Debug)]
 pub(super) struct Checkpointer {
+    database: PathBuf,
     /// `None` only while it ends.
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
@@ -31,16 +34,17 @@ enum Job {
 }
 
 impl Checkpointer {
-    /// Starts the thread. `in_doubt` is set if a sync fails, or may have.
-    pub(super) fn start(database: &Path, wal: &Path, in_doubt: Arc<AtomicBool>) -> Result<Self, DatabaseError> {
+    /// Starts the thread. `doubts` counts the syncs that fail, or may have.
+    pub(super) fn start(database: &Path, wal: &Path, doubts: Arc<AtomicU64>) -> Result<Self, DatabaseError> {
         let (jobs, jobs_to_do) = channel();
         let asked = Arc::new(AtomicBool::new(false));
         let mut side = Side {
             database: database.to_owned(),
             wal: wal.to_owned(),
             connection: None,
-            in_doubt,
+            doubts,
             asked: Arc::clone(&asked),
+            failing: false,
         };
         let thread = thread::Builder::new()
             .name("checkpoint".to_owned())
@@ -50,7 +54,7 @@ impl Checkpointer {
                 path: database.to_owned(),
                 source,
             })?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread), asked })
+        Ok(Self { database: database.to_owned(), jobs: Some(jobs), thread: Some(thread), asked })
     }
 
     /// Has a checkpoint made soon, unless that has been asked for already.
@@ -64,12 +68,22 @@ impl Checkpointer {
     pub(super) fn checkpoint(&self) -> Result<(), DatabaseError> {
         let (made, answer) = channel();
         self.give(Job::Checkpoint { made: Some(made) });
-        answer.recv().unwrap_or(Ok(()))
+        answer.recv().unwrap_or_else(|_| Err(self.ended()))
     }
 
     /// Has the log synced; `ended` is called on the thread.
     pub(super) fn sync(&self, ended: impl FnOnce(Result<(), DatabaseError>) + Send + 'static) {
         self.give(Job::Sync { ended: Box::new(ended) });
+    }
+
+    /// Has the log synced, and waits for it.
+    pub(super) fn sync_and_wait(&self) -> Result<(), DatabaseError> {
+        let (synced, answer) = channel();
+        self.sync(move |result| {
+            // It is waited for.
+            let _ = synced.send(result);
+        });
+        answer.recv().unwrap_or_else(|_| Err(self.ended()))
     }
 
     /// Waits until it has done everything that it was asked for, and has the database no longer open.
@@ -78,6 +92,11 @@ impl Checkpointer {
         self.give(Job::CloseConnection { closed });
         // No answer: the thread has ended, and its connection with it.
         let _ = answer.recv();
+    }
+
+    fn ended(&self) -> DatabaseError {
+        let source = io::ErrorKind::BrokenPipe.into();
+        DatabaseError::Io { action: "reach the thread for checkpoints of", path: self.database.clone(), source }
     }
 
     fn give(&self, job: Job) {
@@ -98,8 +117,10 @@ struct Side {
     database: PathBuf,
     wal: PathBuf,
     connection: Option<Connection>,
-    in_doubt: Arc<AtomicBool>,
+    doubts: Arc<AtomicU64>,
     asked: Arc<AtomicBool>,
+    /// Whether the last checkpoint failed, and that was logged.
+    failing: bool,
 }
 
 impl Side {
@@ -109,22 +130,39 @@ impl Side {
                 Job::Checkpoint { made } => {
                     self.asked.store(false, Ordering::SeqCst);
                     let result = self.checkpoint();
+                    self.tell(&result);
                     // What nobody waits for is tried again when the log has grown.
                     let _ = made.map(|made| made.send(result));
                 }
                 Job::Sync { ended } => {
                     let result = sync_file(&self.wal);
                     if result.is_err() {
-                        self.in_doubt.store(true, Ordering::SeqCst);
+                        self.doubts.fetch_add(1, Ordering::SeqCst);
                     }
                     ended(result);
                 }
                 Job::CloseConnection { closed } => {
-                    self.connection = None;
+                    self.close();
                     let _ = closed.send(());
                 }
             }
         }
+    }
+
+    fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            open::close_as_it_is(connection);
+        }
+    }
+
+    /// One that nobody waits for is not tried again at once, so this is the only word of it.
+    fn tell(&mut self, result: &Result<(), DatabaseError>) {
+        if let Err(error) = result
+            && !self.failing
+        {
+            log::warn!("a checkpoint failed, the next one tries again: {}", ErrorChain(error));
+        }
+        self.failing = result.is_err();
     }
 
     /// As much as readers and the writer let go: neither waits for it
@@ -134,15 +172,15 @@ impl Side {
             Some(connection) => connection,
             None => open::open_beside(&self.database)?,
         };
+        let connection = self.connection.insert(connection);
         let result = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-        // It begins with a sync of the log, and a later one would not tell of what that has lost.
+        // Of the syncs in it one may have failed, and a later one would not tell of what that has lost.
         if let Err(error) = &result
             && error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
         {
-            self.in_doubt.store(true, Ordering::SeqCst);
-            return result.doing("carry the write-ahead log over into the database");
+            self.doubts.fetch_add(1, Ordering::SeqCst);
+            self.close();
         }
-        self.connection = Some(connection);
         result.doing("carry the write-ahead log over into the database")
     }
 }

@@ -94,7 +94,12 @@ pub enum DatabaseError {
         /// The limit in bytes.
         limit_bytes: u64,
     },
-    /// A sync of the `-wal` file failed, and a reader keeps SQLite from carrying its content over.
+    /// A sync of the `-wal` file failed, or may have.
+    InDoubt {
+        /// The `-wal` file.
+        path: PathBuf,
+    },
+    /// The same, and another process keeps SQLite from carrying its content over.
     NotSynced {
         /// The `-wal` file.
         path: PathBuf,
@@ -133,7 +138,8 @@ impl DatabaseError {
             | Self::ReadOnly { .. }
             | Self::WalNotReadable { .. }
             | Self::WalFull { .. }
-            | Self::NotSynced { .. } => true,
+            | Self::NotSynced { .. }
+            | Self::InDoubt { .. } => true,
             Self::Missing { .. }
             | Self::Foreign { .. }
             | Self::NewerSchema { .. }
@@ -162,6 +168,11 @@ impl DatabaseError {
     /// Whether there was no space left to write.
     pub(super) fn is_disk_full(&self) -> bool {
         matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+
+    /// Whether a sync may be what failed.
+    pub(super) fn is_io_failure(&self) -> bool {
+        matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::SystemIoFailure))
     }
 
     /// Whether the connection may be of no use any more after this error, so that the next call needs a new one. What SQLite is
@@ -256,10 +267,13 @@ impl fmt::Display for DatabaseError {
             ),
             Self::NotSynced { path } => write!(
                 f,
-                "a sync of '{}' failed, and another process holds a read transaction open, which keeps SQLite from \
-                 carrying the log over: its content may not survive a power cut",
+                "a sync of '{}' failed, or may have, and it cannot be carried over into the database as long as another process \
+                 has that open: its content may not survive a power cut",
                 path.display()
             ),
+            Self::InDoubt { path } => {
+                write!(f, "a sync of '{}' failed, or may have: its content may not survive a power cut", path.display())
+            }
             Self::PositionConflict { topic, partition, expected, stored } => {
                 write!(f, "the position of {topic}-{partition} was changed by somebody else: expected ")?;
                 match expected {
@@ -298,6 +312,7 @@ impl std::error::Error for DatabaseError {
             | Self::LockHeld { .. }
             | Self::WalFull { .. }
             | Self::NotSynced { .. }
+            | Self::InDoubt { .. }
             | Self::PositionConflict { .. }
             | Self::BadBatch { .. } => None,
         }

@@ -139,13 +139,14 @@ impl Database {
 
     /// Makes everything that took effect so far survive a power cut. To be called before an offset is committed to Kafka.
     pub fn sync_wal(&mut self) -> Result<(), DatabaseError> {
-        if self.wal.is_in_doubt() {
-            self.connect()?;
-            let Some(connection) = &self.connection else { return Ok(()) };
-            let result = self.wal.carry_over(connection);
-            return self.learn_from(result);
+        if !self.wal.is_in_doubt() {
+            return self.wal.sync();
         }
-        self.wal.sync()
+        self.give_up_connection();
+        self.connect()?;
+        let Some(connection) = &self.connection else { return Ok(()) };
+        let result = self.wal.carry_over(connection);
+        self.learn_from(result)
     }
 
     /// Begins the same without waiting for the disk. `notify` is called when [`sync_ended`](Self::sync_ended) says what came of it,
@@ -257,12 +258,21 @@ impl Database {
             if error.is_disk_full() {
                 self.wal.note_disk_full();
             }
+            if error.is_io_failure() {
+                self.wal.doubt();
+            }
             if error.spoils_connection() {
-                self.connection = None;
-                self.wal.note_closed();
+                self.give_up_connection();
             }
         }
         result
+    }
+
+    fn give_up_connection(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            open::close_as_it_is(connection);
+        }
+        self.wal.close();
     }
 }
 

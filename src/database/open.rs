@@ -8,6 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::{DatabaseError, Doing};
@@ -63,6 +64,13 @@ pub(super) fn open_beside(path: &Path) -> Result<Connection, DatabaseError> {
     // SQLite looks for the log with the first read.
     stored_version(&connection)?;
     Ok(connection)
+}
+
+/// Closes a connection and leaves the log as it is: SQLite would carry it over without telling whether that has failed.
+pub(super) fn close_as_it_is(connection: Connection) {
+    // If that cannot be set either, SQLite does what it can.
+    let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    drop(connection);
 }
 
 /// Opens for reading, beside the service, after it, and without permission to write.

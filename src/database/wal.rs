@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use rusqlite::Connection;
@@ -38,8 +38,12 @@ pub(super) struct Wal {
     warn_at_bytes: u64,
     /// Frames at which the writer waits for the next checkpoint.
     wait_at_frames: i64,
-    /// Whether a sync has failed, or may have, and not been made good for.
-    in_doubt: Arc<AtomicBool>,
+    /// How many syncs have failed, or may have, on whichever thread.
+    doubts: Arc<AtomicU64>,
+    /// As many of them have been made good for.
+    settled: u64,
+    /// After as many of them it was seen that the log is carried over from its beginning.
+    carried_over_anew: u64,
     /// Whether the disk was full at the last attempt to write. The log may be what fills it.
     disk_was_full: bool,
     /// Started when it is first needed.
@@ -56,7 +60,9 @@ impl Wal {
             limit_bytes,
             warn_at_bytes: WARN_FROM_BYTES,
             wait_at_frames: WAIT_FRAMES,
-            in_doubt: Arc::default(),
+            doubts: Arc::default(),
+            settled: 0,
+            carried_over_anew: 0,
             disk_was_full: false,
             checkpointer: None,
             syncing: None,
@@ -68,10 +74,13 @@ impl Wal {
         self.disk_was_full = true;
     }
 
-    /// The connection is given up: SQLite syncs the log while it closes one, and does not tell whether that has failed. Nobody of
-    /// this process has the database open after this.
-    pub(super) fn note_closed(&mut self) {
-        self.in_doubt.store(true, Ordering::SeqCst);
+    /// Something failed that may have been a sync.
+    pub(super) fn doubt(&self) {
+        self.doubts.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The writer's connection is closed: with this nobody of this process has the database open any more.
+    pub(super) fn close(&self) {
         if let Some(checkpointer) = &self.checkpointer {
             checkpointer.close_connection();
         }
@@ -104,6 +113,10 @@ impl Wal {
 
     /// Has the log carried over by the other thread, and waits for that only if it has become long.
     fn carry_over_beside(&mut self, connection: &Connection) -> Result<(), DatabaseError> {
+        // Of what the disk may not have of the log, nothing may get into the database before all of it does.
+        if self.is_in_doubt() {
+            return Ok(());
+        }
         let (frames, carried_over) = frames(connection)?;
         if frames < WAIT_FRAMES {
             self.wait_at_frames = WAIT_FRAMES;
@@ -120,7 +133,7 @@ impl Wal {
     fn checkpointer(&mut self) -> Result<&Checkpointer, DatabaseError> {
         let checkpointer = match self.checkpointer.take() {
             Some(checkpointer) => checkpointer,
-            None => Checkpointer::start(&self.database, &self.path, Arc::clone(&self.in_doubt))?,
+            None => Checkpointer::start(&self.database, &self.path, Arc::clone(&self.doubts))?,
         };
         Ok(self.checkpointer.insert(checkpointer))
     }
@@ -128,7 +141,12 @@ impl Wal {
     /// Makes every transaction committed so far survive a power cut. Nothing is to be done for what is no longer in the file:
     /// a checkpoint syncs the log before, and the database after it writes there.
     pub(super) fn sync(&mut self) -> Result<(), DatabaseError> {
-        sync_file(&self.path).inspect_err(|_| self.in_doubt.store(true, Ordering::SeqCst))
+        match &self.checkpointer {
+            // One after the other: a failure is told to the first who asks, and the next one must know of it.
+            Some(checkpointer) => checkpointer.sync_and_wait()?,
+            None => sync_file(&self.path).inspect_err(|_| self.doubt())?,
+        }
+        if self.is_in_doubt() { Err(self.unsure()) } else { Ok(()) }
     }
 
     /// Begins the same on the other thread, which calls `notify` when it has ended.
@@ -147,9 +165,9 @@ impl Wal {
     pub(super) fn sync_ended(&mut self) -> Option<Result<(), DatabaseError>> {
         let result = match self.syncing.as_ref()?.try_recv() {
             Err(TryRecvError::Empty) => return None,
-            Err(TryRecvError::Disconnected) => Err(self.not_synced()),
+            Err(TryRecvError::Disconnected) => Err(self.unsure()),
             // What it has synced may have been lost before.
-            Ok(Ok(())) if self.is_in_doubt() => Err(self.not_synced()),
+            Ok(Ok(())) if self.is_in_doubt() => Err(self.unsure()),
             Ok(result) => result,
         };
         self.syncing = None;
@@ -159,27 +177,37 @@ impl Wal {
     /// Whether a sync has failed or may have: the next one would succeed without what that one has lost
     /// (<https://wiki.postgresql.org/wiki/Fsync_Errors>).
     pub(super) fn is_in_doubt(&self) -> bool {
-        self.in_doubt.load(Ordering::SeqCst)
+        self.doubts.load(Ordering::SeqCst) != self.settled
     }
 
     /// Makes good for a failed sync: carries everything over into the database file, which is synced with that, and empties the log.
+    /// `connection` must have been opened since: SQLite remembers for all that have the database open how much of the log it has
+    /// carried over before, without a sync that could be trusted, and would not carry that over again.
     pub(super) fn carry_over(&mut self, connection: &Connection) -> Result<(), DatabaseError> {
+        let not_synced = || DatabaseError::NotSynced { path: self.path.clone() };
+        let doubts = self.doubts.load(Ordering::SeqCst);
+        if self.carried_over_anew != doubts {
+            if frames(connection)?.1 > 0 {
+                return Err(not_synced());
+            }
+            self.carried_over_anew = doubts;
+        }
         if self.empty(connection)? {
-            return Err(self.not_synced());
+            return Err(not_synced());
         }
         // What the disk has of the log must be gone too: after a power cut SQLite would write those older pages over the database.
-        self.sync()?;
-        self.in_doubt.store(false, Ordering::SeqCst);
+        sync_file(&self.path)?;
+        self.settled = doubts;
         Ok(())
     }
 
-    fn not_synced(&self) -> DatabaseError {
-        DatabaseError::NotSynced { path: self.path.clone() }
+    fn unsure(&self) -> DatabaseError {
+        DatabaseError::InDoubt { path: self.path.clone() }
     }
 
     /// Carries the whole log over into the database and truncates it. Waits for readers as long as the busy timeout; true if they
     /// prevent it even so.
-    fn empty(&mut self, connection: &Connection) -> Result<bool, DatabaseError> {
+    fn empty(&self, connection: &Connection) -> Result<bool, DatabaseError> {
         // Two checkpoints at once are refused.
         if let Some(checkpointer) = &self.checkpointer {
             checkpointer.close_connection();

@@ -35,8 +35,8 @@ impl Row for Opportunity<'_> {
         to.bind(&self.event_id)?;
         to.bind(&self.name)?;
         to.bind(&self.stage)?;
-        to.bind(&self.amount)?;
-        to.bind(&self.probability)?;
+        to.bind(self.amount)?;
+        to.bind(self.probability)?;
         to.bind(&self.expected_close_date)?;
         to.bind(&self.account_id)?;
         to.bind(&self.owner_id)?;

@@ -38,7 +38,7 @@ impl Row for Project<'_> {
         to.bind(&self.status)?;
         to.bind(&self.start_date)?;
         to.bind(&self.end_date)?;
-        to.bind(&self.budget)?;
+        to.bind(self.budget)?;
         to.bind(&self.account_id)?;
         to.bind(&self.owner_id)?;
         to.bind(self.meta_data.as_ref().map(|meta_data| meta_data.json))?;

@@ -14,7 +14,7 @@ use super::source::{News, Source, Waker};
 /// stores next. Each is bounded in bytes, and so is what is in memory.
 const AHEAD_MAX: usize = 2;
 
-/// The longest wait of one poll: after it the loop looks at the clock.
+/// The longest wait of one poll. The loop looks at the clock by itself.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The thread. It ends when this is dropped.
@@ -96,6 +96,8 @@ impl Source for Reader {
     fn poll(&mut self, timeout: Duration) -> Result<News> {
         if std::mem::take(&mut self.owes) {
             self.order(Order::Handled);
+            // What it has held of a response is free for the next fetch.
+            self.waker.nudge();
         }
         match self.told.recv_timeout(timeout) {
             Ok(Told::News { news, is_settled }) => {
@@ -156,6 +158,7 @@ impl Drop for Reader {
 fn read(mut consumer: Consumer, records_max: usize, orders: &Receiver<Order>, tell: &Sender<Told>) {
     let mut unhandled = 0;
     let mut unhandled_max = AHEAD_MAX;
+    let mut was_settled = false;
     loop {
         let order = if unhandled < unhandled_max {
             orders.try_recv()
@@ -171,10 +174,16 @@ fn read(mut consumer: Consumer, records_max: usize, orders: &Receiver<Order>, te
             }
             Err(TryRecvError::Empty) => {
                 let news = consumer.poll(PATIENCE, records_max).map(|event| event.map_records(decode));
+                let is_settled = consumer.is_settled();
+                // An order has ended the wait, or nothing has happened for long.
+                if matches!(news, Ok(Event::Idle)) && is_settled == was_settled {
+                    continue;
+                }
+                was_settled = is_settled;
                 unhandled += 1;
                 unhandled_max = unhandled_allowed(&news);
                 // The loop keeps what receives it until this thread has ended.
-                let _ = tell.send(Told::News { news, is_settled: consumer.is_settled() });
+                let _ = tell.send(Told::News { news, is_settled });
             }
             Err(TryRecvError::Disconnected) => return,
         }

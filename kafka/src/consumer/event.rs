@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::types::{CommittedOffset, Record, TopicId, TopicPartition};
 
-/// One thing that happened. The user handles it before asking for the next one. `R` is what records are, or what the user has made
+/// One thing that happened. The user handles it before asking for the next one, unless it is records. `R` is what records are, or what the user has made
 /// of them.
 #[derive(Debug)]
 pub enum Event<R = Vec<PartitionRecords>> {

@@ -48,6 +48,8 @@ use crate::worker::Worker;
 enum Answer {
     /// A waker was called.
     Wake,
+    /// A waker was called that ends no wait: there may be something to do.
+    Nudge,
     /// The cluster as it is now.
     Metadata(Result<Metadata>),
     /// What is known of partitions of [`Phase::New`].
@@ -153,12 +155,13 @@ impl Consumer {
     }
 
     /// Waits until something happens, at most for `timeout`. Gives at most `records_max` records at once, fewer if they are
-    /// large; while the user is busy with them, the next fetch is on the wire.
+    /// large; while the user is busy with them, the next fetch is on the wire. To poll again is to say that what the last one gave has been
+    /// handled; only records, and [`Event::Idle`], may be in the user's hands still.
     ///
     /// An error is final: what waiting may cure is an [`Event::Retrying`].
     pub fn poll(&mut self, timeout: Duration, records_max: usize) -> Result<Event> {
         let deadline = after(Instant::now(), timeout);
-        // The user has handled what the last one gave.
+        // The user has handled what the last one gave, unless that was records.
         self.sharing.answer();
         loop {
             while let Ok(answer) = self.answers.try_recv() {
@@ -200,6 +203,7 @@ impl Consumer {
         let now = Instant::now();
         match answer {
             Answer::Wake => self.events.push_back(Ok(Event::Idle)),
+            Answer::Nudge => {}
             Answer::Metadata(result) => match self.control_answered(result) {
                 Ok(metadata) => {
                     self.metadata_pause.succeeded();
@@ -309,5 +313,12 @@ impl Waker {
     pub fn wake(&self) {
         // A consumer that is gone does not sleep either.
         let _ = self.0.send(Answer::Wake);
+    }
+
+    /// Lets the running poll, or else the next one, look around, as after records have been dropped on another thread than the consumer's:
+    /// until then their response holds up the next fetch.
+    pub fn nudge(&self) {
+        // As above.
+        let _ = self.0.send(Answer::Nudge);
     }
 }

@@ -81,7 +81,7 @@ impl From<DecompressError> for FaultKind {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     pub(crate) records: usize,
-    /// Of keys and values.
+    /// Of keys, values and headers.
     pub(crate) bytes: usize,
 }
 
@@ -96,7 +96,9 @@ impl Room {
     }
 
     pub(crate) fn fill(&mut self, record: &Record) {
-        let bytes: usize = [&record.key, &record.value].into_iter().flatten().map(Bytes::len).sum();
+        let payload = [&record.key, &record.value].into_iter().flatten();
+        let headers = record.headers.iter().flat_map(|header| [&header.name].into_iter().chain(&header.value));
+        let bytes: usize = payload.chain(headers).map(Bytes::len).sum();
         self.records = self.records.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
     }

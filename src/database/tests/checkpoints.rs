@@ -62,18 +62,15 @@ fn a_sync_that_is_not_waited_for_says_when_it_has_ended() {
 fn a_sync_is_not_believed_if_something_may_have_been_lost_before_it() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    let mut sync = |database: &mut Database, meanwhile: fn(&mut Database)| {
+    let sync = |database: &mut Database, meanwhile: fn(&mut Database)| {
         let (ended, end) = channel();
         database.begin_sync(move || ended.send(()).unwrap()).unwrap();
         meanwhile(database);
         end.recv_timeout(PATIENCE).unwrap();
         database.sync_ended().unwrap()
     };
-    let given_up = |database: &mut Database| {
-        database.connection = None;
-        database.wal.note_closed();
-    };
-    assert!(matches!(sync(&mut database, given_up), Err(DatabaseError::NotSynced { .. })));
+    let doubt = |database: &mut Database| database.wal.doubt();
+    assert!(matches!(sync(&mut database, doubt), Err(DatabaseError::InDoubt { .. })));
     assert!(sync(&mut database, |_| ()).is_ok(), "made good for by the next one");
     assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "all is in the database");
 }

@@ -278,12 +278,29 @@ fn a_sync_that_failed_is_not_made_good_by_the_next() {
 }
 
 #[test]
-fn what_a_connection_that_was_given_up_synced_is_not_believed() {
+fn no_sync_is_believed_after_an_io_error() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let source = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_WRITE), None);
+    let failed: Result<(), _> = Err(DatabaseError::Sqlite { action: "write", source });
+    database.learn_from(failed).expect_err("passed on");
+    assert!(database.connection.is_none(), "given up");
+    assert_no_sync_is_believed(&place, &mut database);
+}
+
+#[test]
+fn a_connection_that_is_given_up_leaves_the_log_as_it_is() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     database.connection.as_ref().unwrap().pragma_update(None, "query_only", true).unwrap();
     database.apply(&[two(0)]).expect_err("read-only");
-    assert_no_sync_is_believed(&place, &mut database);
+    assert!(database.connection.is_none(), "given up");
+    assert!(
+        fs::metadata(place.path("-wal")).unwrap().len() > 0,
+        "nobody would tell whether carrying it over has failed"
+    );
+    database.sync_wal().unwrap();
+    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
 }
 
 #[test]
