@@ -1,5 +1,4 @@
-//! The service loop: poll, store, commit, while the next records are [read](reader). The only place that knows Kafka, events and the
-//! database at once.
+//! The service loop: poll, store, commit, while `reader.rs` reads ahead. The only place that knows Kafka, events and the database at once.
 //!
 //! Order is everything here: a position is stored in SQLite before it is claimed, claimed before it is read from, and a group
 //! offset is committed only after the WAL that holds it has been synced.
