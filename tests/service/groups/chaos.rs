@@ -7,9 +7,10 @@ use std::time::Duration;
 use testkit::{Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Record};
 
 use super::coverage::{Times, assert_covered};
-use super::team::{Protocol, Team, is_full, stop};
+use super::team::{Protocol, Team, stop};
 use crate::support::child::{Place, Service};
 use crate::support::events::{Random, Sent, Tables, events};
+use crate::support::is_full;
 
 const PARTITIONS: u32 = 12;
 const INSTANCES: usize = 3;

@@ -8,9 +8,10 @@ use testkit::{Cluster, NEWEST, OLDEST, ProduceOptions, Record};
 
 use super::chaos::assert_right;
 use super::coverage::Times;
-use super::team::{Protocol, Team, is_full, stop};
+use super::team::{Protocol, Team, stop};
 use crate::support::child::Service;
 use crate::support::events::{Tables, events};
+use crate::support::is_full;
 
 const PARTITIONS: u32 = 6;
 

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use testkit::{Cluster, Member, NEWEST, OLDEST};
 
-use super::team::{Protocol, Team, is_full};
+use super::team::{Protocol, Team};
 use crate::support::child::PATIENCE;
+use crate::support::is_full;
 
 const PARTITIONS: u32 = 6;
 const RANGE: &str = "range";

@@ -12,11 +12,6 @@ use crate::support::child::{PATIENCE, Place, Service, wait_until};
 /// Far below the session timeout of 45 s that both protocols have by default, far above what anything takes that waits for none.
 pub const WITHOUT_A_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Whether the full sizes are to be run.
-pub fn is_full() -> bool {
-    std::env::var("TEST_SIZE").is_ok_and(|size| size == "full")
-}
-
 /// `KAFKA_GROUP_PROTOCOL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {

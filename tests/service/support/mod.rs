@@ -13,5 +13,10 @@ pub mod union;
 
 /// A count for CI, or for the full run.
 pub fn sized<T>(ci: T, full: T) -> T {
-    if std::env::var("TEST_SIZE").is_ok_and(|size| size == "full") { full } else { ci }
+    if is_full() { full } else { ci }
+}
+
+/// Whether the full sizes are to be run.
+pub fn is_full() -> bool {
+    std::env::var("TEST_SIZE").is_ok_and(|size| size == "full")
 }
