@@ -118,8 +118,12 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::PositionConflict`] if a position is not where the caller believed it to be.
     pub fn move_positions(&mut self, moves: &[PositionMove]) -> Result<(), DatabaseError> {
-        if std::mem::take(&mut self.move_uncertain) && self.have_moved(moves)? {
-            return Ok(());
+        if self.move_uncertain {
+            let have_moved = self.have_moved(moves)?;
+            self.move_uncertain = false;
+            if have_moved {
+                return Ok(());
+            }
         }
         let mut done = false;
         let result = self.write(|transaction, group_id, now| {

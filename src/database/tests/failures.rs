@@ -278,6 +278,18 @@ fn a_sync_that_failed_is_not_made_good_by_the_next() {
 }
 
 #[test]
+fn a_move_that_was_made_is_not_forgotten_over_another_failure() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    database.move_uncertain = true;
+    database.give_up_connection();
+    fs::rename(&place.settings.path, place.path("-aside")).unwrap();
+    database.move_positions(&[a_move(0, None, 0)]).expect_err("no database");
+    fs::rename(place.path("-aside"), &place.settings.path).unwrap();
+    database.move_positions(&[a_move(0, None, 0)]).unwrap();
+}
+
+#[test]
 fn no_sync_is_believed_after_an_io_error() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
