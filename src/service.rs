@@ -205,8 +205,7 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
     /// How long the next poll may wait.
     fn patience(&self) -> Duration {
         // Of the end of a sync we are told.
-        let commit_waits = self.positions.have_changed() && !self.positions.are_syncing();
-        let commit = commit_waits.then(|| self.commit_at.saturating_duration_since(Instant::now()));
+        let commit = self.positions.want_sync().then(|| self.commit_at.saturating_duration_since(Instant::now()));
         [commit, self.progress.due_in(), self.unidentified.due_in()]
             .into_iter()
             .flatten()

@@ -8,6 +8,7 @@ use super::error::{DatabaseError, Doing};
 use super::events::{self, Events};
 use super::part::Part;
 use crate::entity::{Event, Reason, Rejection};
+use crate::repository::upsert::Origin;
 use crate::repository::{Applied, Coordinates, Entry, PartitionBatch, offset, unidentified};
 
 /// What is done about a record that SQLite refuses.
@@ -84,12 +85,13 @@ fn store_together(transaction: &Transaction<'_>, part: &Part<'_>, now: &str) -> 
     let mut kept = Kept::prepare(transaction, part.batch, now)?;
     for entry in part.entries {
         match &entry.decoded {
-            Ok(event) => events.add(event, entry),
+            Ok(event) => events.add(event, entry.offset, entry.timestamp_ms),
             Err(rejection) => kept.keep(entry, rejection)?,
         }
     }
     let read = events.len();
-    let applied = events.store(transaction, part.batch, now).doing("store an event")?;
+    let origin = Origin { topic: part.batch.topic, partition: part.batch.partition, now };
+    let applied = events.store(transaction, &origin).doing("store an event")?;
     // Each event changes one row at most, and what triggers change does not count (https://www.sqlite.org/c3ref/changes.html).
     let stale = read.saturating_sub(applied);
     Ok(Applied { applied: count(applied), stale: count(stale), unidentified: kept.count, absent: 0 })

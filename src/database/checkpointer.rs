@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
 use super::error::{DatabaseError, Doing};
 use super::open;
@@ -173,14 +173,14 @@ impl Side {
             None => open::open_beside(&self.database)?,
         };
         let connection = self.connection.insert(connection);
-        let result = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let result = connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+            .doing("carry the write-ahead log over into the database");
         // Of the syncs in it one may have failed, and a later one would not tell of what that has lost.
-        if let Err(error) = &result
-            && error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
-        {
+        if result.as_ref().is_err_and(DatabaseError::is_io_failure) {
             self.doubts.fetch_add(1, Ordering::SeqCst);
             self.close();
         }
-        result.doing("carry the write-ahead log over into the database")
+        result
     }
 }

@@ -5,17 +5,15 @@ use rusqlite::Transaction;
 
 use super::error::is_refusal;
 use crate::entity::{Event, Opportunity, Project};
-use crate::repository::upsert::{self, Origin, Placed, Row};
-use crate::repository::{Coordinates, Entry, PartitionBatch};
+use crate::repository::Coordinates;
+use crate::repository::upsert::{self, Origin, Placed};
 
 /// Stores the event unless a greater one of its id is stored; `false` if that is so.
 fn store(transaction: &Transaction<'_>, event: &Event<'_>, at: &Coordinates<'_>, now: &str) -> rusqlite::Result<bool> {
+    let mut events = Events::default();
+    events.add(event, at.offset, at.timestamp_ms);
     let origin = Origin { topic: at.topic, partition: at.partition, now };
-    let stored = match event {
-        Event::Opportunity(event) => upsert::store(transaction, &origin, &[placed(event, at.offset, at.timestamp_ms)]),
-        Event::Project(event) => upsert::store(transaction, &origin, &[placed(event, at.offset, at.timestamp_ms)]),
-    };
-    Ok(stored? > 0)
+    Ok(events.store(transaction, &origin)? > 0)
 }
 
 /// The same within a [savepoint](https://www.sqlite.org/lang_savepoint.html): of an event that SQLite refuses nothing is
@@ -47,12 +45,11 @@ pub(super) struct Events<'e> {
 }
 
 impl<'e> Events<'e> {
-    /// Adds the event of a record.
-    pub(super) fn add(&mut self, event: &'e Event<'e>, entry: &Entry<'_>) {
-        let Entry { offset, timestamp_ms, .. } = *entry;
+    /// Adds the event of the record at an offset.
+    pub(super) fn add(&mut self, event: &'e Event<'e>, offset: i64, timestamp_ms: Option<i64>) {
         match event {
-            Event::Opportunity(event) => self.opportunities.push(placed(event, offset, timestamp_ms)),
-            Event::Project(event) => self.projects.push(placed(event, offset, timestamp_ms)),
+            Event::Opportunity(event) => self.opportunities.push(Placed { event, offset, timestamp_ms }),
+            Event::Project(event) => self.projects.push(Placed { event, offset, timestamp_ms }),
         }
     }
 
@@ -64,20 +61,10 @@ impl<'e> Events<'e> {
     ///
     /// Sorted by id, since rows beside each other in the index share its pages; those of one id stay in the order of their offsets, so
     /// that each of them meets what it would have met in the order of the log.
-    pub(super) fn store(
-        mut self,
-        transaction: &Transaction<'_>,
-        batch: &PartitionBatch<'_>,
-        now: &str,
-    ) -> rusqlite::Result<usize> {
-        let origin = Origin { topic: batch.topic, partition: batch.partition, now };
+    pub(super) fn store(mut self, transaction: &Transaction<'_>, origin: &Origin<'_>) -> rusqlite::Result<usize> {
         self.opportunities.sort_by(|one, other| one.event.event_id.cmp(&other.event.event_id));
         self.projects.sort_by(|one, other| one.event.event_id.cmp(&other.event.event_id));
-        Ok(upsert::store(transaction, &origin, &self.opportunities)?
-            + upsert::store(transaction, &origin, &self.projects)?)
+        Ok(upsert::store(transaction, origin, &self.opportunities)?
+            + upsert::store(transaction, origin, &self.projects)?)
     }
-}
-
-fn placed<E: Row>(event: &E, offset: i64, timestamp_ms: Option<i64>) -> Placed<'_, E> {
-    Placed { event, offset, timestamp_ms }
 }

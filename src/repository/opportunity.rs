@@ -11,20 +11,12 @@ use crate::entity::Opportunity;
 /// The table's name.
 pub(crate) const TABLE: &str = "opportunities";
 
-const COLUMNS: &str = "event_id, name, stage, amount, probability, expected_close_date, account_id, owner_id, meta_data, last_modified, extra";
+/// Those of its own, in the order of [`Row::bind`].
+const COLUMNS: &str = "event_id, name, stage, amount, probability, expected_close_date, account_id, owner_id, meta_data, \
+     last_modified, extra";
 
-const ON_CONFLICT: &str = concat!(
-    "ON CONFLICT (event_id) DO UPDATE SET
-         name = excluded.name, stage = excluded.stage, amount = excluded.amount, probability = excluded.probability,
-         expected_close_date = excluded.expected_close_date, account_id = excluded.account_id,
-         owner_id = excluded.owner_id, meta_data = excluded.meta_data, last_modified = excluded.last_modified,
-         extra = excluded.extra, kafka_topic = excluded.kafka_topic, kafka_partition = excluded.kafka_partition,
-         kafka_offset = excluded.kafka_offset, kafka_timestamp = excluded.kafka_timestamp,
-         updated_at = excluded.updated_at ",
-    unless_older!("opportunities")
-);
-
-static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| upsert::statements(TABLE, COLUMNS, ON_CONFLICT));
+static STATEMENTS: LazyLock<Statements> =
+    LazyLock::new(|| upsert::statements(TABLE, COLUMNS, unless_older!("opportunities")));
 
 impl Row for Opportunity<'_> {
     fn statements() -> &'static Statements {

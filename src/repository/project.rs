@@ -11,21 +11,12 @@ use crate::entity::Project;
 /// The table's name.
 pub(crate) const TABLE: &str = "projects";
 
-const COLUMNS: &str =
-    "event_id, name, status, start_date, end_date, budget, account_id, owner_id, meta_data, last_modified, extra";
+/// Those of its own, in the order of [`Row::bind`].
+const COLUMNS: &str = "event_id, name, status, start_date, end_date, budget, account_id, owner_id, meta_data, \
+     last_modified, extra";
 
-const ON_CONFLICT: &str = concat!(
-    "ON CONFLICT (event_id) DO UPDATE SET
-         name = excluded.name, status = excluded.status, start_date = excluded.start_date, end_date = excluded.end_date,
-         budget = excluded.budget, account_id = excluded.account_id, owner_id = excluded.owner_id,
-         meta_data = excluded.meta_data, last_modified = excluded.last_modified, extra = excluded.extra,
-         kafka_topic = excluded.kafka_topic, kafka_partition = excluded.kafka_partition,
-         kafka_offset = excluded.kafka_offset, kafka_timestamp = excluded.kafka_timestamp,
-         updated_at = excluded.updated_at ",
-    unless_older!("projects")
-);
-
-static STATEMENTS: LazyLock<Statements> = LazyLock::new(|| upsert::statements(TABLE, COLUMNS, ON_CONFLICT));
+static STATEMENTS: LazyLock<Statements> =
+    LazyLock::new(|| upsert::statements(TABLE, COLUMNS, unless_older!("projects")));
 
 impl Row for Project<'_> {
     fn statements() -> &'static Statements {

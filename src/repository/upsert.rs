@@ -94,14 +94,22 @@ impl Binder<'_, '_> {
     }
 }
 
-/// Makes the upserts of a table: its own columns, those of every event, and what happens if there is a row of the id.
-pub(crate) fn statements(table: &str, columns: &str, on_conflict: &str) -> Statements {
+/// Makes the upserts of a table, whose own columns begin with the id. Where there is a row of the id, `unless_older` says whether it gets
+/// the new values; it keeps its `created_at`.
+pub(crate) fn statements(table: &str, columns: &str, unless_older: &str) -> Statements {
     let columns = format!("{columns}, kafka_offset, kafka_timestamp");
+    let own: Vec<&str> = columns.split(", ").collect();
+    let replaced = own.iter().skip(1).chain(&["kafka_topic", "kafka_partition", "updated_at"]);
+    let assignments: Vec<String> = replaced.map(|column| format!("{column} = excluded.{column}")).collect();
+    let assignments = assignments.join(", ");
     ROWS.map(|rows| {
-        let per_row = columns.split(',').count();
-        let values: Vec<String> = (0..rows).map(|row| values(SHARED + row * per_row, per_row)).collect();
+        let values: Vec<String> = (0..rows).map(|row| values(SHARED + row * own.len(), own.len())).collect();
         let values = values.join(", ");
-        (rows, format!("INSERT INTO {table} ({columns}, {SHARED_COLUMNS}) VALUES {values} {on_conflict}"))
+        let sql = format!(
+            "INSERT INTO {table} ({columns}, {SHARED_COLUMNS}) VALUES {values}
+             ON CONFLICT (event_id) DO UPDATE SET {assignments} {unless_older}"
+        );
+        (rows, sql)
     })
 }
 

@@ -45,7 +45,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
         if let Some(synced) = self.store.sync_ended() {
             self.commit_synced(synced);
         }
-        if !self.positions.are_syncing() && self.positions.have_changed() && Instant::now() >= self.commit_at {
+        if self.positions.want_sync() && Instant::now() >= self.commit_at {
             self.begin_commit();
         }
         // Nobody else can commit for a group that has members, and it forgets nothing of what they read.

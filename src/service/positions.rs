@@ -67,9 +67,9 @@ impl Positions {
         self.0.values().any(Position::is_unsaid)
     }
 
-    /// Whether the sync that is under way is waited for.
-    pub(super) fn are_syncing(&self) -> bool {
-        self.0.values().any(|position| position.syncing.is_some())
+    /// Whether there is anything to sync, and no sync under way that is waited for.
+    pub(super) fn want_sync(&self) -> bool {
+        self.have_changed() && self.0.values().all(|position| position.syncing.is_none())
     }
 
     /// Whether every partition has been stored up to its end as first seen.
