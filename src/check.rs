@@ -1,59 +1,34 @@
-//! The `check` command: looks at everything the service needs, changes nothing, and says for each thing that it is in order or
-//! what to mend. Must not read records.
+//! The `check` command: looks at everything that the service needs, changes nothing, and says what `run` would fail or stumble on.
+//! Must not read records.
+
+mod database;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::File;
-use std::path::Path;
-use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use kafka::{Client, ConnectionSettings, ErrorCode, Metadata, TopicMetadata, TopicPartition};
+use kafka::TopicPartition;
 
 use crate::cli;
-use crate::database::{DatabaseError, DatabaseReader};
 use crate::error_chain::ErrorChain;
-use crate::settings::{GroupProtocol, KafkaSettings, Settings, advice};
-use crate::start::Claim;
-
-/// How long a broker may take to answer a question of `check` or `status`: somebody is waiting at a terminal.
-pub const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Between two questions to a broker that is not ready.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
-
-/// Names of file systems, as in `/proc/self/mountinfo`, whose locks and shared memory SQLite cannot rely on
-/// (<https://www.sqlite.org/useovernet.html>).
-const NETWORK_FILE_SYSTEMS: [&str; 12] = [
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "9p",
-    "afs",
-    "ceph",
-    "glusterfs",
-    "fuse.glusterfs",
-    "fuse.sshfs",
-    "lustre",
-];
+use crate::inspection::{self, Inspection, Local, PartitionInspection, Reader};
+use crate::settings::{KafkaSettings, Settings};
+use crate::start::{self, Choice, Claim, StartError};
 
 /// What a look at one thing found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Finding {
+    /// Shown on request only.
     Ok(String),
     /// Works, but an operator should know.
     Warning(String),
     /// The service cannot work like this.
-    Mend(String),
+    Failure(String),
 }
 
 /// One line of the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Line {
-    what: &'static str,
+    subject: &'static str,
     finding: Finding,
 }
 
@@ -62,97 +37,65 @@ impl fmt::Display for Line {
         let (mark, text) = match &self.finding {
             Finding::Ok(text) => ("ok", text),
             Finding::Warning(text) => ("warn", text),
-            Finding::Mend(text) => ("FAIL", text),
+            Finding::Failure(text) => ("FAIL", text),
         };
-        writeln!(f, "{:<9} {mark:<5} {text}", self.what)
+        writeln!(f, "{:<12} {mark:<5} {text}", self.subject)
     }
 }
 
-/// Prints the report; true if the service can work.
-pub fn check(settings: &Settings) -> bool {
-    let mut all_right = true;
-    let mut tell = |what, finding| {
-        all_right &= !matches!(finding, Finding::Mend(_));
-        cli::print(Line { what, finding });
-    };
-    tell("settings", Finding::Ok(describe(settings)));
+/// Collects the findings and prints them as they come.
+struct Findings {
+    verbose: bool,
+    failures: usize,
+}
+
+impl Findings {
+    fn add(&mut self, subject: &'static str, finding: Finding) {
+        if matches!(finding, Finding::Failure(_)) {
+            self.failures += 1;
+        }
+        if self.verbose || !matches!(finding, Finding::Ok(_)) {
+            cli::print(Line { subject, finding });
+        }
+    }
+
+    fn ok(&mut self, subject: &'static str, text: impl Into<String>) {
+        self.add(subject, Finding::Ok(text.into()));
+    }
+
+    fn warn(&mut self, subject: &'static str, text: impl Into<String>) {
+        self.add(subject, Finding::Warning(text.into()));
+    }
+
+    fn fail(&mut self, subject: &'static str, text: impl Into<String>) {
+        self.add(subject, Finding::Failure(text.into()));
+    }
+}
+
+/// Prints what is wrong, and with `verbose` also what is fine; true if the service can work.
+pub fn check(settings: &Settings, verbose: bool) -> bool {
+    let mut findings = Findings { verbose, failures: 0 };
+    findings.ok("settings", describe(settings));
     for warning in &settings.warnings {
-        tell("settings", Finding::Warning(warning.clone()));
+        findings.warn("settings", warning.as_str());
     }
-    let (database, database_id) = look_at_database(&settings.database.path);
-    tell("database", database);
-    if let Some(warning) = network_file_system(&settings.database.path) {
-        tell("database", Finding::Warning(warning));
-    }
+    let local = database::check(settings, &mut findings);
+    database::check_logs(settings, &mut findings);
     let kafka = &settings.kafka;
     match kafka.security.load() {
-        // Nobody can be called like this.
-        Err(error) => tell("security", Finding::Mend(ErrorChain(&error).to_string())),
+        // No broker can be called like this.
+        Err(error) => findings.fail("security", ErrorChain(&error).to_string()),
         Ok(security) => {
-            tell("security", Finding::Ok(kafka.security.describe()));
-            look_at_kafka(kafka, &mut client(kafka, security), database_id.as_deref(), &mut tell);
-        }
-    }
-    all_right
-}
-
-/// Brokers, topics and group.
-fn look_at_kafka(
-    kafka: &KafkaSettings,
-    client: &mut Client,
-    database_id: Option<&str>,
-    tell: &mut impl FnMut(&'static str, Finding),
-) {
-    match client.metadata(kafka.topics.iter().map(|topic| Arc::from(topic.as_str())).collect()) {
-        Err(error) => {
-            let servers: Vec<String> = kafka.bootstrap_servers.iter().map(ToString::to_string).collect();
-            let asked =
-                format!("none of KAFKA_BOOTSTRAP_SERVERS ({}) answers: {}", servers.join(", "), explain(&error));
-            // One that answers with a refusal is there.
-            tell("brokers", Finding::Mend(if error.is_retriable() { asked } else { explain(&error) }));
-        }
-        Ok(metadata) => {
-            let cluster_id = metadata.cluster_id.clone().unwrap_or_default();
-            tell(
-                "brokers",
-                Finding::Ok(format!("{} of cluster '{cluster_id}'", counted(metadata.brokers.len(), "broker"))),
-            );
-            for topic in &metadata.topics {
-                tell("topic", look_at_topic(client, kafka, topic));
-            }
-            if metadata.topics.iter().any(|topic| topic.error.is_none()) {
-                tell("group", look_at_group(client, kafka, &metadata, database_id, &cluster_id));
+            findings.ok("security", kafka.security.describe());
+            let mut client = inspection::client(kafka, security);
+            let inspection = Inspection::make(settings, &mut client, local.as_ref().unwrap_or(&Local::default()));
+            check_cluster(kafka, &inspection, &mut findings);
+            if let Some(local) = &local {
+                check_starts(&inspection, local, &mut findings);
             }
         }
     }
-}
-
-/// An error of the client and all that caused it, and what to do about it.
-pub fn explain(error: &kafka::Error) -> String {
-    let chain = ErrorChain(error);
-    advice(error).map_or_else(|| chain.to_string(), |advice| format!("{chain}; {advice}"))
-}
-
-/// A client whose questions are answered soon or not at all.
-pub fn client(kafka: &KafkaSettings, security: kafka::Security) -> Client {
-    let connection = ConnectionSettings {
-        client_id: kafka.client_id.clone(),
-        connect_timeout: PATIENCE,
-        request_timeout: PATIENCE,
-        receive_bytes_max: kafka.receive_max_bytes.get(),
-        security,
-    };
-    Client::new(kafka.bootstrap_servers.clone(), connection)
-}
-
-/// Every partition that metadata shows.
-pub fn partitions_of(metadata: &Metadata) -> Vec<TopicPartition> {
-    let of_topic = |topic: &TopicMetadata| {
-        let name = Arc::clone(&topic.name);
-        let numbers: Vec<i32> = topic.partitions.iter().map(|partition| partition.partition).collect();
-        numbers.into_iter().map(move |number| TopicPartition::new(Arc::clone(&name), number))
-    };
-    metadata.topics.iter().flat_map(of_topic).collect()
+    findings.failures == 0
 }
 
 fn describe(settings: &Settings) -> String {
@@ -160,185 +103,123 @@ fn describe(settings: &Settings) -> String {
     format!("topics {}, group '{}', isolation level {}", kafka.topics.join(", "), kafka.group_id, kafka.isolation_level)
 }
 
-/// Also gives the database's id, if there is a database.
-fn look_at_database(path: &Path) -> (Finding, Option<String>) {
-    let shown = path.display();
-    let id = match DatabaseReader::open(path).and_then(|mut reader| reader.id()) {
-        Ok(id) => id,
-        Err(DatabaseError::Missing { .. }) => return (look_at_place(path), None),
-        Err(error) => return (Finding::Mend(ErrorChain(&error).to_string()), None),
-    };
-    // To append nothing changes nothing. SQLite keeps its log beside the file.
-    let file =
-        File::options().append(true).open(path).map_err(|error| format!("'{shown}' cannot be written to: {error}"));
-    if let Err(obstacle) = file.and_then(|_| try_to_write_beside(path)) {
-        return (Finding::Mend(obstacle), Some(id));
+fn check_cluster(kafka: &KafkaSettings, inspection: &Inspection, findings: &mut Findings) {
+    for failure in &inspection.failures {
+        findings.fail(failure.subject, failure.text.as_str());
     }
-    let text = format!(
-        "'{shown}', id {id}; a copy that is used beside it needs an id of its own: \
-         UPDATE database_identity SET id = lower(hex(randomblob(16)))"
-    );
-    (Finding::Ok(text), Some(id))
-}
-
-/// Whether the service can make the database where there is none yet.
-fn look_at_place(path: &Path) -> Finding {
-    match try_to_write_beside(path) {
-        Ok(()) => Finding::Ok(format!("'{}' does not exist yet; the first run makes it", path.display())),
-        Err(obstacle) => Finding::Mend(obstacle),
+    if inspection.brokers > 0 {
+        let brokers = counted(inspection.brokers, "broker");
+        findings.ok("brokers", format!("{brokers} of cluster '{}'", inspection.cluster_id));
     }
-}
-
-/// Permissions tell little of what is permitted: makes a file and removes it, in the nearest directory that exists; the first run makes
-/// the others.
-fn try_to_write_beside(path: &Path) -> Result<(), String> {
-    let mut directories = path.ancestors().skip(1).map(or_here);
-    let directory = directories.find(|directory| directory.exists()).unwrap_or(Path::new("."));
-    let probe = directory.join(format!(".enterprise-consumer-check-{}", std::process::id()));
-    File::create_new(&probe)
-        .and_then(|_| std::fs::remove_file(&probe))
-        .map_err(|error| format!("'{}' is not a directory that can be written to: {error}", directory.display()))
-}
-
-/// The parent of a bare file name is the empty path, which means here.
-fn or_here(directory: &Path) -> &Path {
-    if directory.as_os_str().is_empty() { Path::new(".") } else { directory }
-}
-
-/// A warning, if the database lies where SQLite must not be used.
-fn network_file_system(path: &Path) -> Option<String> {
-    let absolute = std::path::absolute(path).ok()?;
-    let existing = absolute.ancestors().find(|ancestor| ancestor.exists())?.canonicalize().ok()?;
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let kind = file_system_of(&existing, &mounts)?;
-    NETWORK_FILE_SYSTEMS.contains(&kind).then(|| {
-        format!(
-            "'{}' lies on a network file system ({kind}), where SQLite's locks and shared memory do not work reliably: use a \
-             local disk",
-            path.display()
-        )
-    })
-}
-
-/// The type of the file system that a path lies on: that of the longest mount point above it
-/// (<https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html>).
-fn file_system_of<'a>(path: &Path, mountinfo: &'a str) -> Option<&'a str> {
-    let mounts = mountinfo.lines().filter_map(|line| {
-        let (mount, rest) = line.split_once(" - ")?;
-        let point = mount.split(' ').nth(4)?;
-        path.starts_with(point).then_some((point.len(), rest.split(' ').next()?))
-    });
-    // Of mounts on the same point, the last one lies on top.
-    mounts.max_by_key(|(length, _)| *length).map(|(_, kind)| kind)
-}
-
-fn look_at_topic(client: &mut Client, kafka: &KafkaSettings, topic: &TopicMetadata) -> Finding {
-    let name = &topic.name;
-    if let Some(code) = topic.error {
-        let error = kafka::Error::Topic { topic: name.to_string(), code };
-        let mend = if code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION { ": create it" } else { "" };
-        return Finding::Mend(format!("{}{mend}", explain(&error)));
-    }
-    let leaderless = topic.partitions.iter().filter(|partition| partition.leader.is_none()).count();
-    let partitions = counted(topic.partitions.len(), "partition");
-    if leaderless > 0 {
-        return Finding::Mend(format!("'{name}': {leaderless} of {partitions} have no leader; look at the brokers"));
-    }
-    match try_to_fetch(client, kafka, topic) {
-        Ok(()) => Finding::Ok(format!("'{name}': {partitions}")),
-        Err(error) => Finding::Mend(format!("'{name}' cannot be read: {}", explain(&error))),
-    }
-}
-
-/// Fetches at the end of a log, where nothing is: metadata and offsets can be had with DESCRIBE, only this needs READ.
-fn try_to_fetch(client: &mut Client, kafka: &KafkaSettings, topic: &TopicMetadata) -> kafka::Result<()> {
-    let first = topic.partitions.iter().take(1);
-    let first: Vec<_> =
-        first.map(|partition| TopicPartition::new(Arc::clone(&topic.name), partition.partition)).collect();
-    patiently(|| {
-        for (at, offsets) in client.log_offsets(&first, kafka.isolation_level)? {
-            let (_, end_offset) = offsets?;
-            client.timestamp_at(&at, end_offset, kafka.isolation_level)?;
+    for topic in &inspection.topics {
+        let partitions = counted(topic.partitions, "partition");
+        if topic.leaderless > 0 {
+            let text =
+                format!("'{}': {} of {partitions} have no leader; look at the brokers", topic.name, topic.leaderless);
+            findings.fail("topic", text);
+        } else {
+            findings.ok("topic", format!("'{}': {partitions}", topic.name));
         }
-        Ok(())
-    })
-}
-
-/// Whether the group's offsets are ours to go on from.
-fn look_at_group(
-    client: &mut Client,
-    kafka: &KafkaSettings,
-    metadata: &Metadata,
-    database_id: Option<&str>,
-    cluster_id: &str,
-) -> Finding {
+    }
+    if inspection.topics.is_empty() || inspection.failures.iter().any(|failure| failure.subject == "group") {
+        return;
+    }
     let group = &kafka.group_id;
-    let partitions = partitions_of(metadata);
-    let committed = patiently(|| {
-        client.may_read_as(group)?;
-        client.committed(group, &partitions)
-    });
-    let committed = match committed {
-        Ok(committed) => committed,
-        Err(error) => return Finding::Mend(format!("'{group}' cannot be read: {}", explain(&error))),
-    };
-    if committed.is_empty() {
-        return Finding::Ok(format!("'{group}' has committed nothing yet"));
-    }
-    let partitions = counted(committed.len(), "partition");
-    let others: BTreeSet<String> = committed
-        .values()
-        .filter_map(|offset| Claim::parse(&offset.metadata))
-        .filter(|claim| claim.cluster_id == cluster_id && Some(claim.database_id.as_str()) != database_id)
-        .map(|claim| claim.database_id)
-        .collect();
-    if others.is_empty() {
-        return Finding::Ok(format!("'{group}' has offsets of {partitions}"));
-    }
-    let ids: Vec<String> = others.into_iter().collect();
-    if kafka.group_protocol != GroupProtocol::None {
-        let ids = ids.join(", ");
-        return Finding::Ok(format!("'{group}' has offsets of {partitions}, some of other databases (id {ids})"));
-    }
-    Finding::Mend(format!(
-        "'{group}' was read into another database (id {}): use that one or another KAFKA_GROUP_ID, or reset the group's \
-         offsets with kafka-consumer-groups --reset-offsets",
-        ids.join(", ")
-    ))
+    let committed = inspection.partitions.values().filter(|partition| partition.committed.is_some()).count();
+    let others = other_databases(inspection);
+    findings.ok(
+        "group",
+        match (committed, others.is_empty()) {
+            (0, _) => format!("'{group}' has committed nothing yet"),
+            (_, true) => format!("'{group}' has offsets of {}", counted(committed, "partition")),
+            (_, false) => {
+                let ids: Vec<&str> = others.iter().map(String::as_str).collect();
+                let partitions = counted(committed, "partition");
+                format!("'{group}' has offsets of {partitions}, some of other databases (id {})", ids.join(", "))
+            }
+        },
+    );
 }
 
-/// Asks again what a broker cannot answer yet: on a new cluster, the first question about a group makes it get ready for groups.
-fn patiently<T>(mut ask: impl FnMut() -> kafka::Result<T>) -> kafka::Result<T> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match ask() {
-            Err(error) if error.is_retriable() && Instant::now() < deadline => thread::sleep(ASK_AGAIN),
-            answer => return answer,
+/// The databases other than that of this instance that the group's offsets were committed for.
+fn other_databases(inspection: &Inspection) -> BTreeSet<String> {
+    let committed =
+        inspection.partitions.values().filter(|partition| !matches!(partition.reader, Reader::ThisInstance(_)));
+    let claims = committed.filter_map(|partition| Claim::parse(&partition.committed.as_ref()?.metadata));
+    claims.filter(|claim| claim.cluster_id == inspection.cluster_id).map(|claim| claim.database_id).collect()
+}
+
+/// What `run` would do with each partition.
+fn check_starts(inspection: &Inspection, local: &Local, findings: &mut Findings) {
+    let mut refused: Vec<String> = Vec::new();
+    for (at, partition) in &inspection.partitions {
+        match &partition.start {
+            // What is said of the other partitions would be the same but for the number.
+            Some(Err(error)) => match error {
+                StartError::DataLoss { .. } => findings.fail("start", error.to_string()),
+                StartError::OtherDatabase { .. } | StartError::NoPosition(_) => refused.push(error.to_string()),
+            },
+            Some(Ok(choice)) => check_choice(at, choice, partition, inspection, local, findings),
+            None => match &partition.reader {
+                Reader::Other(member) => findings.ok(
+                    "start",
+                    format!("{at}: read by member '{}' (client '{}' at {})", member.id, member.client_id, member.host),
+                ),
+                Reader::Unassigned | Reader::ThisInstance(_) => {}
+            },
         }
     }
+    match refused.as_slice() {
+        [] => {}
+        [one] => findings.fail("start", one.as_str()),
+        [first, others @ ..] => {
+            findings.fail("start", format!("{first} (and {} more)", counted(others.len(), "partition")));
+        }
+    }
+}
+
+fn check_choice(
+    at: &TopicPartition,
+    choice: &Choice,
+    partition: &PartitionInspection,
+    inspection: &Inspection,
+    local: &Local,
+    findings: &mut Findings,
+) {
+    match choice {
+        Choice::Resume { offset, .. } => findings.ok("start", format!("{at}: resumes at offset {offset}")),
+        Choice::Jump { to_offset, reason, detail, .. } => {
+            let text = format!("{at}: starts at offset {to_offset}: {reason}: {detail}");
+            if start::is_warning(*reason) || skips_records(at, *to_offset, partition, inspection, local) {
+                findings.warn("start", text);
+            } else {
+                findings.ok("start", text);
+            }
+        }
+    }
+}
+
+/// Whether the offset was committed for a database that nobody reads into any more, while this one has nothing of the topic.
+fn skips_records(
+    at: &TopicPartition,
+    to_offset: i64,
+    partition: &PartitionInspection,
+    inspection: &Inspection,
+    local: &Local,
+) -> bool {
+    let Some(claim) = partition.committed.as_ref().and_then(|committed| Claim::parse(&committed.metadata)) else {
+        return false;
+    };
+    let is_member = inspection.group.as_ref().is_some_and(|group| {
+        group.members.iter().any(|member| {
+            member.instance_id.as_deref() == Some(&claim.database_id) || member.id.starts_with(&claim.database_id)
+        })
+    });
+    let is_empty = !local.positions.iter().any(|stored| *stored.topic == *at.topic);
+    let start_offset = partition.watermarks.map_or(0, |watermarks| watermarks.start_offset);
+    Some(claim.database_id) != local.database_id && !is_member && is_empty && to_offset > start_offset
 }
 
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_longest_and_last_mount_counts() {
-        let mounts = "\
-22 1 0:21 / / rw,relatime shared:1 - ext4 /dev/vda rw
-30 22 0:26 / /srv rw - nfs4 server:/export rw
-31 30 0:27 / /srv/local rw - xfs /dev/vdb rw
-32 31 0:28 / /srv/local rw - tmpfs tmpfs rw
-";
-        let check = |path: &str, kind| assert_eq!(file_system_of(Path::new(path), mounts), kind, "{path}");
-        check("/var/lib", Some("ext4"));
-        check("/srv/data", Some("nfs4"));
-        check("/srv/localhost", Some("nfs4"));
-        check("/srv/local/data", Some("tmpfs"));
-        assert_eq!(file_system_of(Path::new("/x"), "nonsense"), None);
-    }
 }

@@ -1,12 +1,14 @@
 //! The command line: what was asked for, and the only place that prints for people. Knows the commands, not how they work.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, Value};
 
 use crate::settings::shorten;
+use crate::status::StatusOptions;
 
 /// Printed by `--help`.
 pub const HELP: &str = "\
@@ -17,8 +19,12 @@ Usage: enterprise-consumer [--env-file PATH] [COMMAND]
 Commands:
   run [--exit-at-end]   read until stopped (the default); with --exit-at-end until the end of
                         every partition, as first seen, has been stored
-  check                 look at settings, database, brokers and topics; say what to mend
-  status [--json]       rows, unidentified messages, and how far each partition has been read
+  check [--verbose]     look at settings, database, log files, brokers, topics and group; say what
+                        run would fail or stumble on; with --verbose also what is fine
+  status [--json] [--max-lag-seconds N]
+                        rows, unidentified messages, how far each partition has been read, and what
+                        the next start would do; fails if anything cannot be had, or if a lag is
+                        greater than N seconds or not known
   replay [--dry-run]    decode the unidentified messages again, as after an upgrade; with --dry-run
                         only say what would come of it
   verify                look whether the database holds together; say what is off
@@ -62,12 +68,12 @@ pub enum Command {
         exit_at_end: bool,
     },
     /// Look whether all is in order.
-    Check,
-    /// Say how far everything is.
-    Status {
-        /// For programs.
-        json: bool,
+    Check {
+        /// Say what is fine, too.
+        verbose: bool,
     },
+    /// Say how far everything is.
+    Status(StatusOptions),
     /// Decode the unidentified messages again.
     Replay {
         /// Write nothing.
@@ -84,6 +90,8 @@ pub enum UsageError {
     Option(lexopt::Error),
     /// No command of this name.
     Command(String),
+    /// A value that is no number of seconds.
+    Seconds(String),
     /// An option of another command.
     Misplaced {
         /// The option.
@@ -99,6 +107,9 @@ impl fmt::Display for UsageError {
             Self::Option(error) => write!(f, "{error}; see --help"),
             Self::Command(name) => {
                 write!(f, "unknown command '{name}': run, check, status, replay or verify; see --help")
+            }
+            Self::Seconds(value) => {
+                write!(f, "--max-lag-seconds is '{value}'; allowed: a number of seconds; see --help")
             }
             Self::Misplaced { option, command } => {
                 write!(f, "'{option}' belongs to the command '{command}'; see --help")
@@ -119,7 +130,7 @@ impl From<lexopt::Error> for UsageError {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, UsageError> {
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut env_file, mut command) = (None, None);
-    let (mut exit_at_end, mut json, mut dry_run) = (false, false, false);
+    let (mut exit_at_end, mut json, mut dry_run, mut verbose, mut lag_max) = (false, false, false, false, None);
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Asked::Text(HELP)),
@@ -128,27 +139,39 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Usa
             Long("exit-at-end") => exit_at_end = true,
             Long("json") => json = true,
             Long("dry-run") => dry_run = true,
+            Long("verbose") => verbose = true,
+            Long("max-lag-seconds") => lag_max = Some(seconds(&parser.value()?)?),
             Value(name) if command.is_none() => command = Some(name.to_string_lossy().into_owned()),
             other => return Err(other.unexpected().into()),
         }
     }
     let command = match command.as_deref() {
         None | Some("run") => Command::Run { exit_at_end },
-        Some("check") => Command::Check,
-        Some("status") => Command::Status { json },
+        Some("check") => Command::Check { verbose },
+        Some("status") => Command::Status(StatusOptions { json, lag_max }),
         Some("replay") => Command::Replay { dry_run },
         Some("verify") => Command::Verify,
         Some(name) => return Err(UsageError::Command(shorten(name))),
     };
     let options = [
         ("--exit-at-end", "run", exit_at_end && !matches!(command, Command::Run { .. })),
-        ("--json", "status", json && !matches!(command, Command::Status { .. })),
+        ("--json", "status", json && !matches!(command, Command::Status(_))),
+        ("--max-lag-seconds", "status", lag_max.is_some() && !matches!(command, Command::Status(_))),
+        ("--verbose", "check", verbose && !matches!(command, Command::Check { .. })),
         ("--dry-run", "replay", dry_run && !matches!(command, Command::Replay { .. })),
     ];
     if let Some((option, command, _)) = options.into_iter().find(|(_, _, misplaced)| *misplaced) {
         return Err(UsageError::Misplaced { option, command });
     }
     Ok(Asked::Work(Invocation { env_file, command }))
+}
+
+/// A number of seconds, with or without a fraction.
+fn seconds(value: &OsStr) -> Result<Duration, UsageError> {
+    let number = value.to_str().and_then(|text| text.parse::<f64>().ok());
+    number
+        .and_then(|number| Duration::try_from_secs_f64(number).ok())
+        .ok_or_else(|| UsageError::Seconds(shorten(&value.to_string_lossy())))
 }
 
 /// Prints to standard output. A reader that has gone (`| head`) is no failure.
@@ -186,9 +209,18 @@ mod tests {
         check("run", Ok((Command::Run { exit_at_end: false }, None)));
         check("--exit-at-end", Ok((Command::Run { exit_at_end: true }, None)));
         check("run --exit-at-end --env-file a/b", Ok((Command::Run { exit_at_end: true }, Some("a/b"))));
-        check("--env-file=x check", Ok((Command::Check, Some("x"))));
-        check("status", Ok((Command::Status { json: false }, None)));
-        check("status --json", Ok((Command::Status { json: true }, None)));
+        check("--env-file=x check", Ok((Command::Check { verbose: false }, Some("x"))));
+        check("check --verbose", Ok((Command::Check { verbose: true }, None)));
+        let status = |json, lag_max| Ok((Command::Status(StatusOptions { json, lag_max }), None));
+        check("status", status(false, None));
+        check("status --json", status(true, None));
+        check("status --max-lag-seconds 1.5 --json", status(true, Some(Duration::from_millis(1_500))));
+        for bad in ["x", "-1", "", "nan", "1e400"] {
+            let message = format!("--max-lag-seconds is '{bad}'; allowed: a number of seconds; see --help");
+            check(&format!("status --max-lag-seconds={bad}"), Err(&message));
+        }
+        check("check --max-lag-seconds 1", Err("'--max-lag-seconds' belongs to the command 'status'; see --help"));
+        check("status --verbose", Err("'--verbose' belongs to the command 'check'; see --help"));
         for (line, text) in [("--help", HELP), ("status -V", VERSION)] {
             assert_eq!(parse(line.split(' ').map(OsString::from)).unwrap(), Asked::Text(text));
         }

@@ -9,10 +9,12 @@ pub mod entity;
 pub mod error_chain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod inspection;
 pub mod logger;
 pub mod replay;
 pub mod repository;
 pub mod service;
+pub mod service_record;
 pub mod settings;
 pub mod shutdown;
 pub mod start;

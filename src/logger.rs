@@ -9,9 +9,10 @@ mod tests;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
+use serde::{Deserialize, Serialize};
 use simplelog::{ColorChoice, ConfigBuilder, LevelPadding, TermLogger, TerminalMode, format_description};
 use time::UtcDateTime;
 
@@ -36,6 +37,32 @@ pub fn init(settings: &LogSettings) -> Result<(), LoggerError> {
     log::set_boxed_logger(Box::new(logger)).map_err(LoggerError)?;
     log::set_max_level(settings.level);
     Ok(())
+}
+
+/// A warning or an error of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// When, RFC 3339.
+    pub at: String,
+    /// `WARN` or `ERROR`.
+    pub level: String,
+    /// The message, without its fields.
+    pub message: String,
+}
+
+type Observer = Box<dyn Fn(Problem) + Send + Sync>;
+
+static OBSERVER: OnceLock<Observer> = OnceLock::new();
+
+/// Has each warning and error of our own shown to `observer`, as far as it is logged. Once in a process; later calls change nothing.
+pub fn on_problem(observer: impl Fn(Problem) + Send + Sync + 'static) {
+    // A second service in one process, as in tests, has no record of its own.
+    let _ = OBSERVER.set(Box::new(observer));
+}
+
+/// The present time as the log writes it: RFC 3339 in UTC, to the millisecond.
+pub fn now() -> String {
+    line::timestamp(UtcDateTime::now())
 }
 
 /// The process already has a logger.
@@ -130,8 +157,15 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let json = line::json(record, UtcDateTime::now());
+        let now = UtcDateTime::now();
+        let json = line::json(record, now);
         self.console.log(record, &json);
+        if record.level() <= Level::Warn
+            && let Some(observe) = OBSERVER.get()
+        {
+            let (at, level) = (line::timestamp(now), record.level().to_string());
+            observe(Problem { at, level, message: record.args().to_string() });
+        }
         // The lock ends with this line: telling the news logs again.
         let news = self.file.as_ref().and_then(|file| lock(file).append(&json));
         if let Some(news) = news {

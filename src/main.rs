@@ -40,8 +40,8 @@ fn work(invocation: &Invocation) -> Result<bool, Failure> {
     let settings = Settings::load(std::env::vars_os(), invocation.env_file.as_deref())?;
     match invocation.command {
         Command::Run { exit_at_end } => run(&settings, exit_at_end),
-        Command::Check => Ok(check::check(&settings)),
-        Command::Status { json } => Ok(status::print(&settings, json).map(|()| true)?),
+        Command::Check { verbose } => Ok(check::check(&settings, verbose)),
+        Command::Status(options) => Ok(status::print(&settings, options)?),
         Command::Replay { dry_run } => Ok(replay::replay(&settings, dry_run).map(|()| true)?),
         Command::Verify => Ok(verify::verify(&settings)?),
     }

@@ -33,6 +33,7 @@ use crate::backoff::{self, RetryError};
 use crate::database::{Database, DatabaseError, DatabaseLock};
 use crate::error_chain::ErrorChain;
 use crate::repository::PartitionBatch;
+use crate::service_record::ServiceRecord;
 use crate::settings::{GroupProtocol, Settings, advice};
 use crate::shutdown::Stop;
 use crate::unidentified::UnidentifiedLog;
@@ -56,7 +57,8 @@ fn open_and_read(
 ) -> Result<(), ServiceError> {
     let lock = || DatabaseLock::acquire(&settings.database.path);
     // Given back after the database has been closed.
-    let _lock = backoff::retry("taking the lock of the database", &settings.retry, stop, lock)?;
+    let lock = backoff::retry("taking the lock of the database", &settings.retry, stop, lock)?;
+    let _record = ServiceRecord::begin(lock.path());
     let open = || Database::open(&settings.database, &settings.kafka.group_id);
     let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
     let reader = Reader::start(consumer(settings, security, database.id())?, settings.batch_records_max.get())?;

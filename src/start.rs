@@ -13,8 +13,9 @@ use std::fmt;
 
 use kafka::{Assignment, CommittedOffset, OutOfRange, Start, TopicPartition, Truncation};
 
+use crate::repository::offset::StoredPosition;
 use crate::repository::position_change::{MoveReason, PositionMove};
-use crate::settings::OffsetReset;
+use crate::settings::{GroupProtocol, OffsetReset, Settings};
 
 /// Who committed a group offset, as its commit metadata tells.
 ///
@@ -54,6 +55,17 @@ pub struct Policy {
     pub exclusive: bool,
 }
 
+impl Policy {
+    /// As the settings say.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            reset: settings.kafka.auto_offset_reset,
+            fail_on_data_loss: settings.fail_on_data_loss,
+            exclusive: settings.kafka.group_protocol == GroupProtocol::None,
+        }
+    }
+}
+
 /// What the database knows of a partition.
 #[derive(Clone, Copy, Debug)]
 pub struct Stored<'a> {
@@ -63,6 +75,17 @@ pub struct Stored<'a> {
     pub topic_id: &'a str,
     /// Epoch of the leader that wrote the record before, where known.
     pub leader_epoch: Option<i32>,
+}
+
+impl<'a> Stored<'a> {
+    /// Of a stored position.
+    pub fn of(row: &'a StoredPosition) -> Self {
+        Self { next_offset: row.next_offset, topic_id: &row.topic_id, leader_epoch: row.leader_epoch }
+    }
+
+    fn resume(&self) -> Choice {
+        Choice::Resume { offset: self.next_offset, leader_epoch: self.leader_epoch }
+    }
 }
 
 /// Where to start.
@@ -89,6 +112,20 @@ pub enum Choice {
 }
 
 impl Choice {
+    /// The next offset to read.
+    pub fn offset(&self) -> i64 {
+        match self {
+            Self::Resume { offset, .. } | Self::Jump { to_offset: offset, .. } => *offset,
+        }
+    }
+
+    /// The epoch of the leader that wrote the record before, where known.
+    pub fn leader_epoch(&self) -> Option<i32> {
+        match self {
+            Self::Resume { leader_epoch, .. } | Self::Jump { leader_epoch, .. } => *leader_epoch,
+        }
+    }
+
     /// What it means: where to start, and the change for the database if the position jumps there from where it was.
     pub fn act(self, at: &TopicPartition, topic_id: &str, from: Option<i64>) -> (Start, Option<PositionMove>) {
         let start = |offset, leader_epoch| Start { partition: at.clone(), offset, leader_epoch };
@@ -234,12 +271,6 @@ pub fn choose_truncated(truncation: &Truncation, policy: Policy) -> Result<Choic
          {position_epoch}), and what became of it stays in the database; what stands there now was not read"
     );
     loss(partition, *divergence_offset, Some(*divergence_epoch), MoveReason::LogTruncated, detail, policy)
-}
-
-impl Stored<'_> {
-    fn resume(&self) -> Choice {
-        Choice::Resume { offset: self.next_offset, leader_epoch: self.leader_epoch }
-    }
 }
 
 /// Rule 3. What was read before somebody set the offset, even to where it was, need not be in the log any more.

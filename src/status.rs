@@ -1,255 +1,152 @@
-//! The `status` command: what is stored and how far that is behind Kafka, for people and for programs. Reads only; what cannot
-//! be had is said to be missing, and why.
+//! The `status` command: what is stored, how far that is behind Kafka, and what the next start would do, for people and for programs.
+//! Reads only; what cannot be had is said to be missing, and why.
+
+mod report;
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use kafka::{Client, TopicPartition};
-use serde::Serialize;
+use kafka::TopicPartition;
 
-use crate::check::{client, explain, partitions_of};
 use crate::cli;
-use crate::database::{DatabaseError, DatabaseReader};
+use crate::database::{DatabaseError, DatabaseLock, DatabaseReader, Summary};
 use crate::error_chain::ErrorChain;
+use crate::inspection::{self, Inspection, Local, PartitionInspection, Reader};
 use crate::repository::offset::StoredPosition;
-use crate::repository::position_change::PositionChange;
-use crate::settings::{KafkaSettings, Settings};
+use crate::service_record::ServiceState;
+use crate::settings::{GroupProtocol, Settings};
+use crate::start::Choice;
+use report::{DatabasePart, KafkaPart, NextStart, PartitionRow, ReadBy, Report, Rows};
 
-/// All that `status` tells.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    database: DatabasePart,
-    kafka: KafkaPart,
-    rows: Rows,
-    /// Unidentified messages by reason; those that have been replayed are not among them.
-    unidentified: BTreeMap<String, u64>,
-    partitions: Vec<PartitionRow>,
-    /// The latest jumps, newest first.
-    position_changes: Vec<PositionChange>,
+/// What is asked of the command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StatusOptions {
+    /// For programs.
+    pub json: bool,
+    /// Whether a partition that is further behind, or whose lag is not known, is a failure.
+    pub lag_max: Option<Duration>,
 }
 
-#[derive(Debug, Serialize)]
-struct DatabasePart {
-    path: PathBuf,
-    id: String,
-    schema_version: i64,
-}
-
-#[derive(Debug, Serialize)]
-struct Rows {
-    opportunities: u64,
-    projects: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct KafkaPart {
-    group: String,
-    /// Why end offsets are missing; absent if they are not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-/// One partition. Of what is `None`, either the database or Kafka knows nothing.
-#[derive(Debug, Serialize)]
-struct PartitionRow {
-    topic: String,
-    partition: i32,
-    next_offset: Option<i64>,
-    end_offset: Option<i64>,
-    lag_records: Option<i64>,
-    /// Age of the oldest record that has not been read.
-    lag_seconds: Option<f64>,
-    applied: u64,
-    stale: u64,
-    unidentified: u64,
-    absent: u64,
-    updated_at: Option<String>,
-}
-
-/// What Kafka says of a partition.
-#[derive(Clone, Copy, Debug, Default)]
-struct End {
-    end_offset: Option<i64>,
-    lag_seconds: Option<f64>,
-}
-
-/// Prints the report.
-pub fn print(settings: &Settings, json: bool) -> Result<(), DatabaseError> {
-    let report = Report::make(settings)?;
-    if json {
+/// Prints the report; true if it is complete, and no partition is further behind than it may be.
+pub fn print(settings: &Settings, options: StatusOptions) -> Result<bool, DatabaseError> {
+    let report = make(settings)?;
+    if options.json {
         // Only maps with keys that are not strings fail to become JSON, and there are none.
         let text = serde_json::to_string_pretty(&report).unwrap_or_default();
         cli::print(text + "\n");
     } else {
-        cli::print(report);
+        cli::print(&report);
     }
-    Ok(())
+    let keeps_up = options.lag_max.is_none_or(|lag_max| report.keeps_up(lag_max));
+    Ok(report.is_complete() && keeps_up)
 }
 
-impl Report {
-    fn make(settings: &Settings) -> Result<Self, DatabaseError> {
-        let group = settings.kafka.group_id.clone();
-        let summary = DatabaseReader::open(&settings.database.path)?.summary(&group)?;
-        let (ends, error) = ask_kafka(&settings.kafka, &summary.positions);
-        let mut positions: BTreeMap<TopicPartition, StoredPosition> = summary
-            .positions
-            .into_iter()
-            .map(|position| (TopicPartition::new(position.topic.as_str(), position.partition), position))
-            .collect();
-        let mut all: Vec<TopicPartition> = positions.keys().chain(ends.keys()).cloned().collect();
-        all.sort();
-        all.dedup();
-        let partitions = all
-            .into_iter()
-            .map(|at| PartitionRow::new(&at, positions.remove(&at), ends.get(&at).copied().unwrap_or_default()))
-            .collect();
-        let unidentified = summary.unidentified.into_iter();
-        Ok(Self {
-            database: DatabasePart {
-                path: settings.database.path.clone(),
-                id: summary.database_id,
-                schema_version: summary.schema_version,
-            },
-            kafka: KafkaPart { group, error },
-            rows: Rows { opportunities: summary.opportunities, projects: summary.projects },
-            unidentified: unidentified.map(|count| (count.reason, count.messages - count.replayed)).collect(),
-            partitions,
-            position_changes: summary.changes,
-        })
-    }
-}
-
-impl PartitionRow {
-    fn new(at: &TopicPartition, stored: Option<StoredPosition>, end: End) -> Self {
-        let next_offset = stored.as_ref().map(|stored| stored.next_offset);
-        let lag_records = next_offset.zip(end.end_offset).map(|(next, end)| (end - next).max(0));
-        let counts = stored.as_ref().map(|stored| stored.counters).unwrap_or_default();
-        Self {
-            topic: at.topic.to_string(),
-            partition: at.partition,
-            next_offset,
-            end_offset: end.end_offset,
-            lag_records,
-            lag_seconds: end.lag_seconds,
-            applied: counts.applied,
-            stale: counts.stale,
-            unidentified: counts.unidentified,
-            absent: counts.absent,
-            updated_at: stored.map(|stored| stored.updated_at),
-        }
-    }
-}
-
-/// Where the partitions end, and why that is not known for some.
-fn ask_kafka(kafka: &KafkaSettings, positions: &[StoredPosition]) -> (BTreeMap<TopicPartition, End>, Option<String>) {
-    let mut ends = BTreeMap::new();
-    let failure = match kafka.security.load() {
-        Err(error) => Some(ErrorChain(&error).to_string()),
-        Ok(security) => {
-            let result = ask_ends(&mut client(kafka, security), kafka, positions, &mut ends);
-            result.err().map(|error| explain(&error))
-        }
+fn make(settings: &Settings) -> Result<Report, DatabaseError> {
+    let path = &settings.database.path;
+    let service = ServiceState::read(&DatabaseLock::path_of(path)?);
+    let group = settings.kafka.group_id.clone();
+    let Summary { database_id, schema_version, opportunities, projects, unidentified, positions, changes } =
+        DatabaseReader::open(path)?.summary(&group)?;
+    let local = Local { database_id: Some(database_id.clone()), positions };
+    let inspection = match settings.kafka.security.load() {
+        Ok(security) => Inspection::make(settings, &mut inspection::client(&settings.kafka, security), &local),
+        Err(error) => Inspection::failed("brokers", ErrorChain(&error).to_string()),
     };
-    (ends, failure)
+    let is_member = settings.kafka.group_protocol != GroupProtocol::None;
+    let members = inspection.group.as_ref().filter(|_| is_member).map(|group| group.members.len());
+    let state =
+        inspection.group.as_ref().map(|group| group.state.clone()).filter(|state| is_member && !state.is_empty());
+    let failures: Vec<String> = inspection.failures.iter().map(|failure| failure.text.clone()).collect();
+    Ok(Report {
+        database: DatabasePart { path: path.clone(), id: database_id, schema_version },
+        service,
+        kafka: KafkaPart { group, state, members, error: (!failures.is_empty()).then(|| failures.join("; ")) },
+        rows: Rows { opportunities, projects },
+        unidentified: unidentified.into_iter().map(|count| (count.reason, count.messages - count.replayed)).collect(),
+        partitions: rows(inspection, local.positions),
+        position_changes: changes,
+    })
 }
 
-fn ask_ends(
-    client: &mut Client,
-    kafka: &KafkaSettings,
-    positions: &[StoredPosition],
-    ends: &mut BTreeMap<TopicPartition, End>,
-) -> kafka::Result<()> {
-    let metadata = client.metadata(kafka.topics.iter().map(|topic| topic.as_str().into()).collect())?;
-    let missing = metadata.topics.iter().find_map(|topic| Some((topic.name.to_string(), topic.error?)));
-    // What is known of the others is told all the same.
-    let mut failure = missing.map(|(topic, code)| kafka::Error::Topic { topic, code });
-    for (at, offsets) in client.log_offsets(&partitions_of(&metadata), kafka.isolation_level)? {
-        let (start_offset, end_offset) = match offsets {
-            Ok(offsets) => offsets,
-            Err(error) => {
-                failure = failure.or(Some(error));
-                continue;
-            }
-        };
-        let stored = positions.iter().find(|stored| *stored.topic == *at.topic && stored.partition == at.partition);
-        // Nothing below the log's start can be asked for its time.
-        let next_offset = stored.map_or(start_offset, |stored| stored.next_offset.max(start_offset));
-        let lag_seconds = if next_offset >= end_offset {
-            Some(0.0)
-        } else {
-            client.timestamp_at(&at, next_offset, kafka.isolation_level)?.map(seconds_since)
-        };
-        ends.insert(at, End { end_offset: Some(end_offset), lag_seconds });
+/// A row for each partition that Kafka or the database knows.
+fn rows(inspection: Inspection, positions: Vec<StoredPosition>) -> Vec<PartitionRow> {
+    let mut partitions: BTreeMap<TopicPartition, (Option<StoredPosition>, PartitionInspection)> =
+        inspection.partitions.into_iter().map(|(at, found)| (at, (None, found))).collect();
+    for stored in positions {
+        let at = TopicPartition::new(stored.topic.as_str(), stored.partition);
+        partitions.entry(at).or_default().0 = Some(stored);
     }
-    failure.map_or(Ok(()), Err)
+    partitions.into_iter().map(|(at, (stored, found))| row(&at, stored, found)).collect()
+}
+
+fn row(at: &TopicPartition, stored: Option<StoredPosition>, found: PartitionInspection) -> PartitionRow {
+    let next_offset = stored.as_ref().map(|stored| stored.next_offset);
+    let lag_records = lag(&found, next_offset);
+    let blocked = found.watermarks.map(|watermarks| watermarks.end_offset - watermarks.last_stable_offset);
+    let counts = stored.as_ref().map(|stored| stored.counters).unwrap_or_default();
+    PartitionRow {
+        topic: at.topic.to_string(),
+        partition: at.partition,
+        next_offset,
+        committed_offset: found.committed.as_ref().map(|committed| committed.offset),
+        last_stable_offset: found.watermarks.map(|watermarks| watermarks.last_stable_offset),
+        end_offset: found.watermarks.map(|watermarks| watermarks.end_offset),
+        lag_records,
+        lag_seconds: lag_records
+            .and_then(|records| if records == 0 { Some(0.0) } else { found.oldest_unread_ms.map(age) }),
+        blocked_records: blocked,
+        blocked_seconds: blocked
+            .and_then(|records| if records == 0 { Some(0.0) } else { found.blocked_since_ms.map(age) }),
+        read_by: member(&found.reader),
+        next_start: next_start(&found, next_offset),
+        error: found.error,
+        applied: counts.applied,
+        stale: counts.stale,
+        unidentified: counts.unidentified,
+        absent: counts.absent,
+        updated_at: stored.map(|stored| stored.updated_at),
+    }
+}
+
+/// How many records whoever reads the partition has not read yet. What was deleted before it was read does not count.
+fn lag(found: &PartitionInspection, stored: Option<i64>) -> Option<i64> {
+    let watermarks = found.watermarks?;
+    let position = found.position(stored)?;
+    Some((watermarks.end_offset - position.max(watermarks.start_offset)).max(0))
+}
+
+fn member(reader: &Reader) -> Option<ReadBy> {
+    let (member, is_this_instance) = match reader {
+        Reader::Unassigned => return None,
+        Reader::ThisInstance(member) => (member, true),
+        Reader::Other(member) => (member, false),
+    };
+    Some(ReadBy {
+        is_this_instance,
+        member_id: member.id.clone(),
+        instance_id: member.instance_id.clone(),
+        client_id: member.client_id.clone(),
+        host: member.host.clone(),
+    })
+}
+
+/// What a start does other than going on where it was.
+fn next_start(found: &PartitionInspection, stored: Option<i64>) -> Option<NextStart> {
+    match found.start.as_ref()? {
+        Ok(Choice::Resume { .. }) => None,
+        Ok(Choice::Jump { to_offset, reason, detail, .. }) => Some(NextStart::MovesPosition {
+            from_offset: stored,
+            to_offset: *to_offset,
+            reason: reason.as_str(),
+            detail: detail.clone(),
+        }),
+        Err(error) => Some(NextStart::Fails { error: error.to_string() }),
+    }
 }
 
 /// Whole milliseconds as seconds. A time in the future, by a clock that is ahead of ours, counts as now.
-fn seconds_since(timestamp_ms: i64) -> f64 {
+fn age(timestamp_ms: i64) -> f64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let then = std::time::Duration::from_millis(u64::try_from(timestamp_ms).unwrap_or(0));
+    let then = Duration::from_millis(u64::try_from(timestamp_ms).unwrap_or(0));
     (now.saturating_sub(then).as_secs_f64() * 1000.0).round() / 1000.0
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "database      {} (id {})", self.database.path.display(), self.database.id)?;
-        writeln!(f, "group         {}", self.kafka.group)?;
-        writeln!(f, "rows          {} opportunities, {} projects", self.rows.opportunities, self.rows.projects)?;
-        let reasons: Vec<String> =
-            self.unidentified.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-        writeln!(f, "unidentified  {}", if reasons.is_empty() { "none".to_owned() } else { reasons.join(", ") })?;
-        if let Some(error) = &self.kafka.error {
-            writeln!(f, "kafka         end offsets are missing: {error}")?;
-        }
-        self.write_partitions(f)?;
-        self.write_changes(f)
-    }
-}
-
-impl Report {
-    fn write_partitions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.partitions.iter().map(|partition| partition.topic.len()).max().unwrap_or(0).max("topic".len());
-        writeln!(f, "\n{:width$}  partition  next offset   end offset  lag (records)  lag (seconds)", "topic")?;
-        for partition in &self.partitions {
-            writeln!(
-                f,
-                "{:width$}  {:>9}  {:>11}  {:>11}  {:>13}  {:>13}",
-                partition.topic,
-                partition.partition,
-                or_unknown(partition.next_offset),
-                or_unknown(partition.end_offset),
-                or_unknown(partition.lag_records),
-                or_unknown(partition.lag_seconds),
-            )?;
-        }
-        Ok(())
-    }
-
-    fn write_changes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.position_changes.is_empty() {
-            return Ok(());
-        }
-        writeln!(f, "\nlatest changes of position other than by reading:")?;
-        for change in &self.position_changes {
-            writeln!(
-                f,
-                "{}  {}-{}  {} -> {}  {}: {}",
-                change.at,
-                change.topic,
-                change.partition,
-                or_unknown(change.from_offset),
-                change.to_offset,
-                change.reason,
-                change.detail
-            )?;
-        }
-        Ok(())
-    }
-}
-
-fn or_unknown(value: Option<impl fmt::Display>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }

@@ -2,22 +2,21 @@
 //! each question is for. Never tries again by itself; knows nothing of assignments or positions.
 
 mod epochs;
-
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
-use std::time::Duration;
+mod inspect;
 
 use crate::connection::ConnectionSettings;
 use crate::error::{Error, ErrorCode, Result};
 use crate::link::Link;
 use crate::protocol::{
-    BrokerInfo, FetchPartition, FetchRequest, FindCoordinatorRequest, HeartbeatRequest, ListOffsetsRequest, Metadata,
-    MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, OffsetSpec, Request,
+    BrokerInfo, FindCoordinatorRequest, Metadata, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, OffsetSpec,
+    Request,
 };
-use crate::record_batch::{PartitionReader, Room};
 use crate::types::{Address, CommittedOffset, IsolationLevel, Member, TopicId, TopicPartition};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
-pub(crate) use epochs::EpochEnds;
+pub(crate) use epochs::{EpochEnds, divergence};
+pub use inspect::{Truncated, Watermarks};
 
 /// First offset of a partition's log, and its end for an isolation level; or why the leader does not say.
 pub type LogOffsets = Result<(i64, i64)>;
@@ -120,53 +119,6 @@ impl Client {
         Ok(outcomes)
     }
 
-    /// Whether the group lets us read in its name: asked by a sign of life of nobody, which changes nothing. `Err` with
-    /// `GROUP_AUTHORIZATION_FAILED` if it does not.
-    pub fn may_read_as(&mut self, group: &str) -> Result<()> {
-        let nobody = Member { id: String::new(), epoch: -1, instance_id: None };
-        let request = HeartbeatRequest { group: group.to_owned(), member: nobody };
-        match self.call_coordinator(group, &request) {
-            Ok(_) | Err(Error::Broker { code: ErrorCode::UNKNOWN_MEMBER_ID, .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Time of the first visible record at or after an offset, in milliseconds since 1970. `None` if there is none in what one fetch of one
-    /// batch brings, or if the record has no time.
-    pub fn timestamp_at(&mut self, at: &TopicPartition, offset: i64, isolation: IsolationLevel) -> Result<Option<i64>> {
-        self.locate(std::slice::from_ref(at))?;
-        let place = self.partitions.get(at).cloned();
-        let Some((place, leader)) = place.and_then(|place| place.leader.clone().map(|leader| (place, leader))) else {
-            return Err(leaderless(at));
-        };
-        let request = FetchRequest {
-            isolation,
-            max_wait: Duration::ZERO,
-            min_bytes: 0,
-            // A first batch comes whole, however small the limit (KIP-74).
-            max_bytes: 1,
-            rack: None,
-            partitions: vec![FetchPartition {
-                partition: at.clone(),
-                topic_id: place.topic_id,
-                position: offset,
-                leader_epoch: place.leader_epoch,
-                max_bytes: 1,
-            }],
-        };
-        let response = self.call(&leader, &request).inspect_err(|_| self.forget(std::slice::from_ref(at)))?;
-        let Some(fetched) = response.partitions.into_iter().next() else { return Ok(None) };
-        if let Some(code) = fetched.error {
-            return Err(self.refused(&leader, "Fetch", code, at));
-        }
-        let limit_bytes = self.settings.receive_bytes_max;
-        let mut reader =
-            PartitionReader::new(at.clone(), fetched.records, offset, isolation, fetched.aborted, limit_bytes);
-        let mut records = Vec::new();
-        reader.read(Room::of(1), &mut records)?;
-        Ok(records.first().and_then(|record| record.timestamp_ms))
-    }
-
     /// Asks each leader about its partitions. Says something of each; `Err` only if not even metadata can be had. Where a leader does
     /// not answer, the first of its partitions has the cause.
     fn at_leaders<T>(
@@ -205,19 +157,8 @@ impl Client {
         partitions: &[TopicPartition],
         isolation: IsolationLevel,
     ) -> Result<Vec<(TopicPartition, LogOffsets)>> {
-        let asked: Vec<(TopicPartition, Option<i32>)> = partitions
-            .iter()
-            .map(|at| (at.clone(), self.partitions.get(at).and_then(|place| place.leader_epoch)))
-            .collect();
-        let mut ask = |which| {
-            let request = ListOffsetsRequest { isolation, which, partitions: asked.clone() };
-            let listed = self.call(leader, &request)?;
-            Ok::<_, Error>(
-                listed.into_iter().map(|listed| (listed.partition, listed.result)).collect::<HashMap<_, _>>(),
-            )
-        };
-        let starts = ask(OffsetSpec::Earliest)?;
-        let ends = ask(OffsetSpec::Latest)?;
+        let starts = self.list_offsets_at(leader, partitions, isolation, OffsetSpec::Earliest)?;
+        let ends = self.list_offsets_at(leader, partitions, isolation, OffsetSpec::Latest)?;
         let mut found = Vec::with_capacity(partitions.len());
         for at in partitions {
             let (Some(start), Some(end)) = (starts.get(at), ends.get(at)) else { continue };

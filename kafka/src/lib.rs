@@ -19,7 +19,7 @@ mod types;
 mod worker;
 
 pub use backoff::{Backoff, RetryPolicy};
-pub use client::{Client, LogOffsets};
+pub use client::{Client, LogOffsets, Truncated, Watermarks};
 pub use connection::ConnectionSettings;
 pub use consumer::{
     Assignment, Builder, Consumer, Event, FETCH_BYTES_MAX_DEFAULT, GroupProtocol, OutOfRange, PartitionRecords,
@@ -33,4 +33,7 @@ pub use record_batch::bench;
 pub use sasl::{Sasl, SaslFault, SaslMechanism};
 pub use security::{Secret, Security};
 pub use tls::{ClientCertificate, Tls, TlsError, TlsFault, TlsFile, TlsFiles};
-pub use types::{Address, CommittedOffset, Header, IsolationLevel, Record, TopicId, TopicPartition};
+pub use types::{
+    Address, CommittedOffset, GroupDescription, Header, IsolationLevel, MemberDescription, Record, TopicId,
+    TopicPartition,
+};

@@ -165,6 +165,12 @@ impl DatabaseError {
         }
     }
 
+    /// Whether another connection holds a lock that this one needs.
+    pub fn is_locked(&self) -> bool {
+        let Self::Sqlite { source, .. } = self else { return false };
+        matches!(source.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    }
+
     /// Whether there was no space left to write.
     pub(super) fn is_disk_full(&self) -> bool {
         matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::DiskFull))

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::DatabaseError;
 use super::open::{beside, resolve};
@@ -12,9 +12,23 @@ use super::open::{beside, resolve};
 pub struct DatabaseLock {
     /// The system gives the lock back when this is closed.
     _file: File,
+    path: PathBuf,
 }
 
 impl DatabaseLock {
+    /// The lock file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The lock file of a database, which need not be there.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Io`] if the database's path cannot be resolved.
+    pub fn path_of(database: &Path) -> Result<PathBuf, DatabaseError> {
+        Ok(beside(&resolve(database, false)?, ".lock"))
+    }
+
     /// Takes the lock: that of a file named `<database>.lock`, which stays there afterwards.
     ///
     /// # Errors
@@ -28,7 +42,7 @@ impl DatabaseLock {
             .open(&path)
             .map_err(|source| failed("open the lock file", source))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { _file: file, path }),
             Err(TryLockError::WouldBlock) => Err(DatabaseError::LockHeld { path }),
             Err(TryLockError::Error(source)) => Err(failed("lock", source)),
         }

@@ -12,6 +12,7 @@ mod part;
 mod reader;
 mod replay;
 mod schema;
+mod trial;
 mod wal;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use error::Doing;
 pub use lock::DatabaseLock;
 pub use reader::{DatabaseReader, Summary};
 pub use replay::{Rehearsal, Replay, Replayed, Understood};
+pub use trial::try_to_store;
 use wal::Wal;
 
 use crate::repository::identity;

@@ -59,6 +59,14 @@ impl DatabaseReader {
             .doing("read the database's id")
     }
 
+    /// The group's positions, by topic and partition.
+    pub fn positions(&mut self, group_id: &str) -> Result<Vec<StoredPosition>, DatabaseError> {
+        self.connection
+            .transaction()
+            .and_then(|transaction| offset::all(&transaction, group_id))
+            .doing("read the positions")
+    }
+
     /// Counts and positions. Takes the longer the more rows there are.
     pub fn summary(&mut self, group_id: &str) -> Result<Summary, DatabaseError> {
         self.read(group_id).doing("read the database")

@@ -42,7 +42,7 @@ fn unprintable<E>(_: E) -> kv::Error {
 }
 
 /// RFC 3339 in UTC, to the millisecond.
-fn timestamp(now: UtcDateTime) -> String {
+pub(super) fn timestamp(now: UtcDateTime) -> String {
     let (year, month, day) = (now.year(), u8::from(now.month()), now.day());
     let (hour, minute, second, millisecond) = now.as_hms_milli();
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")

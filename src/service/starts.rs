@@ -6,7 +6,6 @@ use super::source::Source;
 use super::store::Store;
 use super::{Service, ServiceError};
 use crate::repository::position_change::PositionMove;
-use crate::settings::GroupProtocol;
 use crate::start::{self, Choice, Claim, Policy, Stored};
 
 impl<S: Source, D: Store> Service<'_, S, D> {
@@ -24,11 +23,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
                 let database = store.database();
                 Ok((database.position(&at.topic, at.partition)?, database.knows_topic(&at.topic)?))
             })?;
-            let known = stored.as_ref().map(|row| Stored {
-                next_offset: row.next_offset,
-                topic_id: &row.topic_id,
-                leader_epoch: row.leader_epoch,
-            });
+            let known = stored.as_ref().map(Stored::of);
             let choice = start::choose(&assignment, known, topic_known, &claim, self.policy())?;
             self.claim = claim.to_string();
             let topic_id = assignment.topic_id.map(|id| id.to_string()).unwrap_or_default();
@@ -94,10 +89,6 @@ impl<S: Source, D: Store> Service<'_, S, D> {
     }
 
     fn policy(&self) -> Policy {
-        Policy {
-            reset: self.settings.kafka.auto_offset_reset,
-            fail_on_data_loss: self.settings.fail_on_data_loss,
-            exclusive: self.settings.kafka.group_protocol == GroupProtocol::None,
-        }
+        Policy::of(self.settings)
     }
 }

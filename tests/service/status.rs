@@ -14,8 +14,12 @@ use crate::support::scene;
 use crate::support::scene::Scene;
 
 fn status(place: &Place) -> Value {
-    let answer = place.ask(&["status", "--json"]);
-    assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""), "{answer:?}");
+    status_with(place, &[], 0)
+}
+
+fn status_with(place: &Place, options: &[&str], code: i32) -> Value {
+    let answer = place.ask(&[&["status", "--json"], options].concat());
+    assert_eq!((answer.code, answer.stderr.as_str()), (Some(code), ""), "{answer:?}");
     serde_json::from_str(&answer.stdout).unwrap()
 }
 
@@ -79,7 +83,7 @@ fn status_tells_what_is_stored_and_how_far_behind_that_is() {
 
         let report = status(&scene.place);
         assert_eq!(report["database"]["id"], scene.database_id());
-        assert_eq!(report["kafka"], json!({ "group": scene.group() }));
+        assert_eq!(report["kafka"], json!({ "group": scene.group(), "state": "Empty", "members": 0 }));
         assert_eq!(report["rows"], json!({ "opportunities": 10, "projects": 1 }));
         assert_eq!(report["unidentified"], json!({ "empty": 1, "not_json": 2, "unknown_type": 1 }));
         let numbers = ["partition", "next_offset", "end_offset", "lag_records", "applied", "unidentified", "absent"];
@@ -140,7 +144,9 @@ fn status_and_check_work_beside_a_running_service() {
     scene.place.wait_for("the events", |place| place.stored() == 10);
     scene.wait_committed(0, 10);
     assert_eq!(status(&scene.place)["rows"]["opportunities"], 10);
-    let check = scene.place.ask(&["check"]);
+    let silent = scene.place.ask(&["check"]);
+    assert_eq!((silent.code, silent.stdout.as_str(), silent.stderr.as_str()), (Some(0), "", ""), "{silent:?}");
+    let check = scene.place.ask(&["check", "--verbose"]);
     assert_eq!((check.code, check.stderr.as_str()), (Some(0), ""), "{check:?}");
     let expected = [
         ("settings", scene.topic.as_str()),
@@ -149,6 +155,8 @@ fn status_and_check_work_beside_a_running_service() {
         ("brokers", "1 broker of cluster"),
         ("topic", "1 partition"),
         ("group", "offsets of 1 partition"),
+        ("start", "resumes at offset 10"),
+        ("logs", "consumer.log"),
     ];
     for (what, part) in expected {
         let found = lines(&check, what);
@@ -167,7 +175,7 @@ fn without_a_broker_status_says_what_is_missing() {
     scene.run_to_end();
     let away = nobody();
     scene.place.set("KAFKA_BOOTSTRAP_SERVERS", &away);
-    let report = status(&scene.place);
+    let report = status_with(&scene.place, &[], 1);
     assert!(report["kafka"]["error"].as_str().unwrap().contains(&away), "{report}");
     assert_eq!(report["rows"]["opportunities"], 10);
     let row = &report["partitions"][0];
@@ -176,8 +184,9 @@ fn without_a_broker_status_says_what_is_missing() {
         (&row["end_offset"], &row["lag_records"], &row["lag_seconds"]),
         (&Value::Null, &Value::Null, &Value::Null)
     );
-    let words = scene.place.ask(&["status"]).stdout;
-    assert!(words.contains("end offsets are missing") && words.contains(&away), "{words}");
+    let words = scene.place.ask(&["status"]);
+    assert_eq!(words.code, Some(1));
+    assert!(words.stdout.contains("end offsets are missing") && words.stdout.contains(&away), "{words:?}");
     finds(&scene.place, "brokers", &["KAFKA_BOOTSTRAP_SERVERS", &away]);
 }
 
@@ -189,7 +198,7 @@ fn without_a_database_status_fails_and_check_does_not() {
         assert_eq!((answer.code, answer.stdout.as_str()), (Some(1), ""), "{answer:?}");
         scene::assert_last_line_has(&answer.stderr, &["no database", "data/enterprise.db"]);
     }
-    let check = scene.place.ask(&["check"]);
+    let check = scene.place.ask(&["check", "--verbose"]);
     assert_eq!(check.code, Some(0), "{check:?}");
     let found = lines(&check, "database");
     assert!(found[0].0 == "ok" && found[0].1.contains("does not exist yet"), "{check:?}");
@@ -205,13 +214,14 @@ fn a_missing_topic_is_named_and_not_created() {
     scene.run_to_end();
     let missing = testkit::unique("missing");
     scene.place.set("KAFKA_TOPIC", &format!("{},{missing}", scene.topic));
-    let report = status(&scene.place);
+    let report = status_with(&scene.place, &[], 1);
     assert!(report["kafka"]["error"].as_str().unwrap().contains(&missing), "{report}");
     assert_eq!(report["partitions"][0]["end_offset"], 10, "the other topic's are known: {report}");
-    let answer = scene.place.ask(&["check"]);
-    let topics = lines(&answer, "topic");
-    assert_eq!(topics.iter().map(|(mark, _)| *mark).collect::<Vec<_>>(), ["ok", "FAIL"], "{answer:?}");
-    assert!(topics[1].1.contains(&missing) && topics[1].1.contains("create it"), "{answer:?}");
+    let answer = scene.place.ask(&["check", "--verbose"]);
+    let mut topics = lines(&answer, "topic");
+    topics.sort_unstable();
+    assert_eq!(topics.iter().map(|(mark, _)| *mark).collect::<Vec<_>>(), ["FAIL", "ok"], "{answer:?}");
+    assert!(topics[0].1.contains(&missing) && topics[0].1.contains("create it"), "{answer:?}");
     assert_eq!(answer.code, Some(1));
     assert!(!scene.kafka.topic_exists(&missing).unwrap());
 }
@@ -222,12 +232,12 @@ fn check_finds_a_group_of_another_database() {
     scene.produce(0, 0..10);
     scene.run_to_end();
     let mut other = scene.beside();
-    finds(&other.place, "group", &[&scene.group(), &scene.database_id(), "KAFKA_GROUP_ID", "--reset-offsets"]);
+    finds(&other.place, "start", &[&scene.topic, &scene.database_id(), "KAFKA_GROUP_ID", "--reset-offsets"]);
     other.reset("", &["--to-earliest"]); // One of the ways that it names.
     assert_eq!(other.place.ask(&["check"]).code, Some(0));
     // Members of a group have a database each.
     scene.run_to_end();
-    let answer = other.place.set("KAFKA_GROUP_PROTOCOL", "classic").ask(&["check"]);
+    let answer = other.place.set("KAFKA_GROUP_PROTOCOL", "classic").ask(&["check", "--verbose"]);
     assert_eq!(answer.code, Some(0));
     assert!(answer.stdout.contains(&format!("of other databases (id {})", scene.database_id())), "{}", answer.stdout);
 }

@@ -1,4 +1,4 @@
-//! Asks leaders where epochs end in their logs. Does not judge what that means for a position.
+//! Asks leaders where epochs end in their logs, and compares that with positions.
 
 use super::Client;
 use crate::error::{Error, Result};
@@ -33,4 +33,12 @@ impl Client {
         };
         Ok(answers.into_iter().map(|answer| (answer.partition, answer.result)).map(refused).collect())
     }
+}
+
+/// Where the leader's log parts from what was read: the record before `position` was of `epoch`, and the leader has told what the
+/// greatest epoch up to that one is in its log, and where it ends. Nothing can be concluded if it does not know; then a
+/// position beyond its end is refused by the fetch.
+pub(crate) fn divergence(position: i64, epoch: i32, end: Option<EpochEnd>) -> Option<EpochEnd> {
+    let end = end.filter(|end| end.epoch < epoch || end.end_offset < position)?;
+    Some(EpochEnd { end_offset: end.end_offset.min(position), ..end })
 }

@@ -12,9 +12,9 @@ use std::time::Instant;
 
 use super::partition::Phase;
 use super::{Answer, Consumer, Event, Truncation};
-use crate::client::EpochEnds;
+use crate::client::{EpochEnds, divergence};
 use crate::error::Result;
-use crate::protocol::{EpochEnd, EpochQuestion};
+use crate::protocol::EpochQuestion;
 
 impl Consumer {
     /// Asks where epochs end, for the partitions whose position is to be validated.
@@ -70,12 +70,4 @@ impl Consumer {
         }
         self.facts_taken(failure, now)
     }
-}
-
-/// Where the leader's log parts from what was read: the record before `position` was of `epoch`, and the leader has told what the
-/// greatest epoch up to that one is in its log, and where it ends. Nothing can be concluded if it does not know; then a
-/// position beyond its end is refused by the fetch.
-fn divergence(position: i64, epoch: i32, end: Option<EpochEnd>) -> Option<EpochEnd> {
-    let end = end.filter(|end| end.epoch < epoch || end.end_offset < position)?;
-    Some(EpochEnd { end_offset: end.end_offset.min(position), ..end })
 }

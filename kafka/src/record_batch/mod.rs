@@ -288,6 +288,14 @@ impl PartitionReader {
     }
 }
 
+/// When the first batch was written, as its header says, in milliseconds since 1970; `None` if there is no whole batch, or no time.
+pub(crate) fn first_batch_timestamp(batches: &Bytes) -> Option<i64> {
+    match Batch::first(batches) {
+        Ok(Head::Complete(batch)) => Some(batch.base_timestamp).filter(|timestamp| *timestamp >= 0),
+        _ => None,
+    }
+}
+
 /// What a control batch says: its record's key is a version and a type.
 fn marker(batch: &Batch, bytes_max: u32) -> Result<Marker, FaultKind> {
     if batch.record_count == 0 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::{CLAIM, Reader, addresses, wait_for};
 use kafka::{
     Builder, Client, CommittedOffset, ConnectionSettings, Consumer, Error, ErrorCode, Header, IsolationLevel, Record,
-    TopicPartition,
+    TopicPartition, Watermarks,
 };
 use testkit::{Cluster, Codec, ProduceOptions, unique};
 
@@ -456,17 +456,21 @@ fn the_client_answers_questions() {
         assert_eq!(topic(&setup.topic).partitions.len(), 2);
         assert_eq!(topic(&missing).error, Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
 
-        let isolation = IsolationLevel::ReadCommitted;
         let asked = [setup.at(0), setup.at(1), TopicPartition::new(missing.as_str(), 0)];
-        let offsets = setup.client().log_offsets(&asked, isolation).unwrap();
+        let offsets = setup.client().watermarks(&asked).unwrap();
         let of = |at: &TopicPartition| &offsets.iter().find(|(of, _)| of == at).unwrap().1;
-        assert_eq!((of(&asked[0]).as_ref().unwrap(), of(&asked[1]).as_ref().unwrap()), (&(1, 3), &(0, 0)));
+        let bounds = |start_offset, end_offset| Watermarks { start_offset, last_stable_offset: end_offset, end_offset };
+        assert_eq!((of(&asked[0]).as_ref().unwrap(), of(&asked[1]).as_ref().unwrap()), (&bounds(1, 3), &bounds(0, 0)));
         assert!(of(&asked[2]).is_err());
 
         for (offset, time) in [(1, Some(1001)), (2, Some(1002)), (3, None)] {
-            assert_eq!(client.timestamp_at(&asked[0], offset, isolation).unwrap(), time);
+            let offsets = [(asked[0].clone(), offset), (asked[1].clone(), 0)].into();
+            let found = client.timestamps_at(&offsets).unwrap();
+            let of = |at| found.iter().find(|(of, _)| of == at).unwrap().1.as_ref().unwrap();
+            assert_eq!((of(&asked[0]), of(&asked[1])), (&time, &None));
         }
-        let refused = client.timestamp_at(&asked[0], 0, isolation).unwrap_err();
+        let mut found = client.timestamps_at(&[(asked[0].clone(), 0)].into()).unwrap();
+        let refused = found.remove(0).1.unwrap_err();
         assert!(matches!(refused, Error::Broker { code: ErrorCode::OFFSET_OUT_OF_RANGE, .. }), "{refused}");
     });
 }

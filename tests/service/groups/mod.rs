@@ -9,5 +9,6 @@ mod membership;
 mod mixed;
 mod moves;
 mod partitions;
+mod status;
 mod team;
 mod two_commits;

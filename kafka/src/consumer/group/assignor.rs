@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::subscription::Subscription;
+use crate::protocol::consumer_protocol::Subscription;
 use crate::types::TopicPartition;
 
 /// A way to divide that all members of a group know.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::assignor::{Assignor, GroupMember, Topics, partitions_in};
-use super::subscription::{self, Subscription};
 use super::{BEATS_PER_SESSION, Beat, Divided, Protocol, REBALANCE_TIMEOUT};
 use crate::client::Client;
 use crate::consumer::builder::Builder;
 use crate::error::{Error, ErrorCode, Result};
+use crate::protocol::consumer_protocol::{self, Subscription};
 use crate::protocol::{
     HeartbeatRequest, JoinGroupRequest, JoinedMember, LeaveGroupRequest, Malformed, Request, SyncGroupRequest,
 };
@@ -93,7 +93,7 @@ impl Classic {
         members
             .into_iter()
             .zip(&shares)
-            .map(|(member, share)| Ok((member.id, subscription::encode_assignment(share)?)))
+            .map(|(member, share)| Ok((member.id, consumer_protocol::encode_assignment(share)?)))
             .collect()
     }
 
@@ -168,7 +168,7 @@ impl Protocol for Classic {
             rebalance_timeout: REBALANCE_TIMEOUT,
         };
         let (coordinator, assignment) = client.call_coordinator(&self.group, &request)?;
-        let partitions = subscription::decode_assignment(assignment)
+        let partitions = consumer_protocol::decode_assignment(assignment)
             .map_err(|Malformed(detail)| malformed::<SyncGroupRequest>(coordinator, detail))?;
         Ok(Divided { partitions, in_turn: assignor == Assignor::CooperativeSticky })
     }

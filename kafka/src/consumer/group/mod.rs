@@ -9,7 +9,6 @@ mod classic;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod server_side;
-mod subscription;
 mod task;
 #[cfg(test)]
 mod tests;

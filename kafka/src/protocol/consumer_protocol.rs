@@ -1,7 +1,6 @@
-//! What members of a classic group tell each other through the coordinator, as bytes that Kafka's own members understand: what each
-//! wants and has ([ConsumerProtocolSubscription](https://github.com/apache/kafka/blob/trunk/clients/src/main/resources/common/message/ConsumerProtocolSubscription.json)),
-//! and what it gets. Knows nothing of how the partitions are divided.
-
+//! The consumer protocol: what members of a classic group exchange through the coordinator, which passes it on unread: what each
+//! subscribes to and owns ([ConsumerProtocolSubscription](https://github.com/apache/kafka/blob/trunk/clients/src/main/resources/common/message/ConsumerProtocolSubscription.json)),
+//! and what it is assigned. Must not know how partitions are assigned.
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -10,8 +9,8 @@ use kafka_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubsc
 use kafka_protocol::messages::{consumer_protocol_assignment, consumer_protocol_subscription};
 use kafka_protocol::protocol::{Encodable, StrBytes};
 
+use super::{Malformed, Reader, by_topic, text, topic_name};
 use crate::error::{Error, Result};
-use crate::protocol::{Malformed, Reader, by_topic, text, topic_name};
 use crate::types::TopicPartition;
 
 /// With what a member has, since when, and its rack. Who knows only an older version reads the beginning.
@@ -21,16 +20,16 @@ const ASSIGNMENT_VERSION: i16 = 0;
 
 /// What a member wants and has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Subscription {
-    pub(super) topics: BTreeSet<Arc<str>>,
-    pub(super) owned: BTreeSet<TopicPartition>,
+pub(crate) struct Subscription {
+    pub(crate) topics: BTreeSet<Arc<str>>,
+    pub(crate) owned: BTreeSet<TopicPartition>,
     /// The generation that it was given them in; `None`: in no known one.
-    pub(super) generation: Option<i32>,
+    pub(crate) generation: Option<i32>,
 }
 
 impl Subscription {
     /// As a member sends it. The generation stands there twice: members before Kafka 3.3 look for it in the user data.
-    pub(super) fn encode(&self, rack: Option<&str>) -> Result<Bytes> {
+    pub(crate) fn encode(&self, rack: Option<&str>) -> Result<Bytes> {
         let generation = self.generation.unwrap_or(-1);
         let owned = by_topic(self.owned.iter().map(|at| (at, at.partition))).into_iter().map(|(topic, partitions)| {
             consumer_protocol_subscription::TopicPartition::default()
@@ -47,7 +46,7 @@ impl Subscription {
     }
 
     /// As a member has sent it, of whatever version.
-    pub(super) fn decode(bytes: Bytes) -> Result<Self, Malformed> {
+    pub(crate) fn decode(bytes: Bytes) -> Result<Self, Malformed> {
         let mut from = Reader::new(bytes, false);
         let version = from.i16()?;
         let topics = from.array(2, Reader::string)?.into_iter().map(Arc::from).collect();
@@ -59,7 +58,7 @@ impl Subscription {
 }
 
 /// What a member gets, as the leader sends it.
-pub(super) fn encode_assignment(assigned: &BTreeSet<TopicPartition>) -> Result<Bytes> {
+pub(crate) fn encode_assignment(assigned: &BTreeSet<TopicPartition>) -> Result<Bytes> {
     let assigned = by_topic(assigned.iter().map(|at| (at, at.partition))).into_iter().map(|(topic, partitions)| {
         consumer_protocol_assignment::TopicPartition::default()
             .with_topic(topic_name(topic))
@@ -69,7 +68,7 @@ pub(super) fn encode_assignment(assigned: &BTreeSet<TopicPartition>) -> Result<B
 }
 
 /// What we get, as a leader has sent it. No bytes at all: nothing.
-pub(super) fn decode_assignment(bytes: Bytes) -> Result<BTreeSet<TopicPartition>, Malformed> {
+pub(crate) fn decode_assignment(bytes: Bytes) -> Result<BTreeSet<TopicPartition>, Malformed> {
     if bytes.is_empty() {
         return Ok(BTreeSet::new());
     }
