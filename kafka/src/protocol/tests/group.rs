@@ -112,6 +112,12 @@ fn offset_fetch() {
         check(&request, version, &offset_fetch_response(version, GROUP, 0, &all), &Ok(expected));
         let expected = Err(refused(ErrorCode::NOT_COORDINATOR));
         check(&request, version, &offset_fetch_response(version, GROUP, 16, &[]), &expected);
+        // A group that the coordinator does not know has committed nothing.
+        let nothing = |at: &TopicPartition| (at.clone(), Ok(None));
+        let expected = Ok(request.partitions.iter().map(nothing).collect());
+        check(&request, version, &offset_fetch_response(version, GROUP, 69, &[]), &expected);
+        let unknown = [("a", 0), ("a", 1), ("b", 0), ("b", 1)].map(|(topic, number)| (topic, number, -1, -1, None, 69));
+        check(&request, version, &offset_fetch_response(version, GROUP, 0, &unknown), &expected);
 
         let malformed = |response: &_| is_malformed(&decoded(&request, version, encoded(response, version)));
         assert!(malformed(&offset_fetch_response(version, GROUP, 0, &all[1..])));
