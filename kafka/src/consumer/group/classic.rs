@@ -12,7 +12,8 @@ use crate::client::Client;
 use crate::consumer::builder::Builder;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{
-    HeartbeatRequest, JoinGroupRequest, JoinedMember, LeaveGroupRequest, Malformed, Request, SyncGroupRequest,
+    HeartbeatRequest, JoinAnswer, JoinGroupRequest, Joined, JoinedMember, LeaveGroupRequest, Malformed, Request,
+    SyncGroupRequest,
 };
 use crate::types::{Address, Member, TopicPartition};
 
@@ -75,6 +76,21 @@ impl Classic {
             rebalance_timeout: REBALANCE_TIMEOUT,
             assignors: Assignor::ALL.map(|assignor| (assignor.name(), bytes.clone())).into(),
         })
+    }
+
+    /// Sends `JoinGroup`, and once more if the coordinator gives a dynamic member the id to join with. One that asks for the id
+    /// of who has just named it is refused by the decoder.
+    fn ask_to_join(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<(Address, Joined)> {
+        let mut request = self.join_request(owned)?;
+        loop {
+            match client.call_coordinator(&self.group, &request)? {
+                (coordinator, JoinAnswer::Joined(joined)) => return Ok((coordinator, joined)),
+                (_, JoinAnswer::IdRequired(id)) => {
+                    self.member.id.clone_from(&id);
+                    request.member_id = id;
+                }
+            }
+        }
     }
 
     /// The leader's work: everybody's part, by member id.
@@ -141,8 +157,7 @@ impl Protocol for Classic {
     fn join(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Divided> {
         self.leads = None;
         self.doubts_at = self.member.id.is_empty().then(|| Instant::now() + self.metadata_age_max);
-        let request = self.join_request(owned)?;
-        let (coordinator, joined) = client.call_coordinator(&self.group, &request)?;
+        let (coordinator, joined) = self.ask_to_join(client, owned)?;
         self.member = Member { id: joined.member_id, epoch: joined.generation, ..self.member.clone() };
         let Some(assignor) = Assignor::named(&joined.assignor) else {
             return Err(malformed::<JoinGroupRequest>(coordinator, format!("assignor '{}'", joined.assignor)));
