@@ -140,6 +140,16 @@ pub enum Error {
         /// What is wrong.
         detail: String,
     },
+    /// Records of one partition have a message format that this client does not read: they were written before Kafka 0.11, or to a
+    /// topic whose `message.format.version` says so.
+    OldFormat {
+        /// Where they lie.
+        partition: TopicPartition,
+        /// The first of them.
+        offset: i64,
+        /// The format's number: 0 or 1.
+        format: i8,
+    },
     /// A fetch of a single partition, or one decompressed batch, exceeds the receive limit.
     BatchTooLarge {
         /// Where it lies.
@@ -183,6 +193,7 @@ impl Error {
             Self::Tls { .. }
             | Self::Sasl { .. }
             | Self::UnsupportedVersion { .. }
+            | Self::OldFormat { .. }
             | Self::BatchTooLarge { .. }
             | Self::Thread(_)
             | Self::Config(_)
@@ -248,6 +259,12 @@ impl fmt::Display for Error {
             Self::CorruptBatch { partition, offset, detail } => {
                 write!(f, "record batch at offset {offset} of {partition} cannot be read: {detail}")
             }
+            Self::OldFormat { partition, offset, format } => write!(
+                f,
+                "the records at offset {offset} of {partition} have message format v{format}, which Kafka 4.0 dropped \
+                 (KIP-724); only v2 is read: copy them to a new topic with a client that reads them, such as MirrorMaker of \
+                 Kafka 3.9, or start after them"
+            ),
             Self::BatchTooLarge { partition, offset, limit_bytes } => {
                 write!(
                     f,
@@ -280,6 +297,7 @@ impl std::error::Error for Error {
             | Self::Leaderless { .. }
             | Self::Topic { .. }
             | Self::CorruptBatch { .. }
+            | Self::OldFormat { .. }
             | Self::BatchTooLarge { .. }
             | Self::Config(_) => None,
         }
