@@ -45,6 +45,8 @@ pub(crate) enum JoinAnswer {
 /// We are a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Joined {
+    /// Whether the coordinator has heard of the instance id.
+    pub(crate) is_static: bool,
     pub(crate) generation: i32,
     pub(crate) member_id: String,
     /// The assignor that the coordinator has chosen, as all members know it.
@@ -123,7 +125,8 @@ impl Request for JoinGroupRequest {
         }
         let Some(assignor) = assignor else { return Err(from.malformed("a member without an assignor").into()) };
         let leads = (leader == member_id).then_some(Leadership { members, skips_assignment });
-        Ok(JoinAnswer::Joined(Joined { generation, member_id, assignor, leads }))
+        let is_static = version >= VERSION_MIN_STATIC;
+        Ok(JoinAnswer::Joined(Joined { is_static, generation, member_id, assignor, leads }))
     }
 
     fn wait(&self) -> Duration {

@@ -17,7 +17,8 @@ pub(crate) struct LeaveGroupRequest {
     /// The id that the coordinator gave it last: so that it is not another one by the same instance id. Empty if it is not known:
     /// then the old versions, which have nothing else, are refused with `UNKNOWN_MEMBER_ID`.
     pub(crate) member_id: String,
-    pub(crate) instance_id: String,
+    /// Of a static member.
+    pub(crate) instance_id: Option<String>,
 }
 
 impl Request for LeaveGroupRequest {
@@ -32,7 +33,7 @@ impl Request for LeaveGroupRequest {
         let message = if version >= VERSION_MIN_BATCHED {
             let member = MemberIdentity::default()
                 .with_member_id(text(&self.member_id))
-                .with_group_instance_id(Some(text(&self.instance_id)));
+                .with_group_instance_id(self.instance_id.as_deref().map(text));
             message.with_members(vec![member])
         } else {
             message.with_member_id(text(&self.member_id))

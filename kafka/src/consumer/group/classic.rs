@@ -93,6 +93,21 @@ impl Classic {
         }
     }
 
+    fn become_member(&mut self, joined: &Joined) {
+        if self.member.instance_id.is_some() && !joined.is_static {
+            log::info!(
+                "the coordinator of group '{}' is older than Kafka 2.3 and knows no static members: after a kill, this \
+                 member's partitions are assigned again when its session has timed out",
+                self.group
+            );
+        }
+        self.member = Member {
+            id: joined.member_id.clone(),
+            instance_id: joined.is_static.then(|| self.instance_id.clone()),
+            epoch: joined.generation,
+        };
+    }
+
     /// The leader's work: everybody's part, by member id.
     fn divide(
         &mut self,
@@ -158,7 +173,7 @@ impl Protocol for Classic {
         self.leads = None;
         self.doubts_at = self.member.id.is_empty().then(|| Instant::now() + self.metadata_age_max);
         let (coordinator, joined) = self.ask_to_join(client, owned)?;
-        self.member = Member { id: joined.member_id, epoch: joined.generation, ..self.member.clone() };
+        self.become_member(&joined);
         let Some(assignor) = Assignor::named(&joined.assignor) else {
             return Err(malformed::<JoinGroupRequest>(coordinator, format!("assignor '{}'", joined.assignor)));
         };
@@ -215,7 +230,7 @@ impl Protocol for Classic {
         let request = LeaveGroupRequest {
             group: self.group.clone(),
             member_id: self.member.id.clone(),
-            instance_id: self.instance_id.clone(),
+            instance_id: self.member.instance_id.clone(),
         };
         client.call_coordinator(&self.group, &request).map(drop)
     }

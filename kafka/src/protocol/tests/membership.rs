@@ -56,7 +56,7 @@ fn join_group() {
         };
         let joined = |leads| {
             let (member_id, assignor) = ("id-1".to_owned(), "first".to_owned());
-            Ok(JoinAnswer::Joined(Joined { generation: 6, member_id, assignor, leads }))
+            Ok(JoinAnswer::Joined(Joined { is_static: version >= 5, generation: 6, member_id, assignor, leads }))
         };
         check(&request, version, &response("id-2", 0), &joined(None));
         let joined_member = |id: &str, instance_id: Option<&str>, subscription| JoinedMember {
@@ -127,8 +127,11 @@ fn heartbeat() {
 
 #[test]
 fn leave_group() {
-    let request =
-        LeaveGroupRequest { group: GROUP.to_owned(), member_id: "id-1".to_owned(), instance_id: "here".to_owned() };
+    let request = LeaveGroupRequest {
+        group: GROUP.to_owned(),
+        member_id: "id-1".to_owned(),
+        instance_id: Some("here".to_owned()),
+    };
     for version in versions(&request) {
         let sent: messages::LeaveGroupRequest = sent(&request, version);
         assert_eq!(sent.group_id.to_string(), GROUP);
