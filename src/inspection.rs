@@ -314,7 +314,7 @@ impl Inspector<'_> {
             _ => None,
         };
         let positions: Vec<_> = self.into.partitions.iter().filter_map(position).collect();
-        if positions.is_empty() {
+        if positions.is_empty() || !self.settings.kafka.validate_leader_epochs {
             return BTreeMap::new();
         }
         match self.client.truncations(&positions) {

@@ -2,7 +2,11 @@
 //! each question is for. Never tries again by itself; knows nothing of assignments or positions.
 
 mod epochs;
+mod history;
 mod inspect;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::connection::ConnectionSettings;
 use crate::error::{Error, ErrorCode, Result};
@@ -12,11 +16,13 @@ use crate::protocol::{
     Request,
 };
 use crate::types::{Address, CommittedOffset, IsolationLevel, Member, TopicId, TopicPartition};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 
 pub(crate) use epochs::{EpochEnds, divergence};
+use history::History;
 pub use inspect::{Truncated, Watermarks};
+
+/// How many other brokers are asked about metadata that contradicts what is known: each may take a request timeout.
+const OTHER_OPINIONS_MAX: usize = 2;
 
 /// First offset of a partition's log, and its end for an isolation level; or why the leader does not say.
 pub type LogOffsets = Result<(i64, i64)>;
@@ -32,6 +38,7 @@ pub struct Client {
     /// Brokers that failed to answer last time, or are late elsewhere: asked last where any broker can answer.
     doubtful: HashSet<Address>,
     partitions: HashMap<TopicPartition, Place>,
+    history: History,
     /// The group that was asked for last, and who coordinates it.
     coordinator: Option<(String, Address)>,
 }
@@ -55,15 +62,43 @@ impl Client {
             helpful: None,
             doubtful: HashSet::new(),
             partitions: HashMap::new(),
+            history: History::default(),
             coordinator: None,
         }
     }
 
     /// The cluster, as the first broker that answers knows it.
     pub fn metadata(&mut self, topics: Vec<Arc<str>>) -> Result<Metadata> {
-        let metadata = self.call_any(&MetadataRequest { topics })?;
+        let mut metadata = self.call_any(&MetadataRequest { topics })?;
+        self.ask_others(&mut metadata);
+        self.history.learn(&mut metadata);
         self.remember(&metadata);
         Ok(metadata)
+    }
+
+    /// Where metadata contradicts what is known of a topic, asks other brokers, and takes their word if it does not.
+    fn ask_others(&mut self, metadata: &mut Metadata) {
+        let mut contradicted = self.history.contradicted(metadata);
+        if contradicted.is_empty() {
+            return;
+        }
+        let brokers = metadata.brokers.iter().chain(&self.brokers).map(|broker| &broker.address);
+        let mut others: Vec<Address> = brokers
+            .filter(|other| self.helpful.as_ref() != Some(other) && !self.doubtful.contains(other))
+            .cloned()
+            .collect();
+        others.sort();
+        others.dedup();
+        for other in others.into_iter().take(OTHER_OPINIONS_MAX) {
+            let topics = contradicted.iter().cloned().collect();
+            // One that does not answer says nothing.
+            let Ok(answer) = self.call(&other, &MetadataRequest { topics }) else { continue };
+            contradicted = self.history.correct(metadata, answer);
+            if contradicted.is_empty() {
+                self.helpful = Some(other);
+                break;
+            }
+        }
     }
 
     /// Start and end of each partition's log, asked at its leader. Says something of each partition; `Err` only if not even

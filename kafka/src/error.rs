@@ -1,5 +1,7 @@
 //! Everything that can go wrong between us and a broker, as values. Knows nothing of what the caller does about it.
 
+mod code;
+
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -8,8 +10,14 @@ use crate::sasl::SaslFault;
 use crate::tls::TlsFault;
 use crate::types::{Address, TopicPartition};
 
+pub use code::ErrorCode;
+
 /// The result of a call into the client.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The requests that name a member of a group.
+const MEMBER_REQUESTS: [&str; 6] =
+    ["JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit", "ConsumerGroupHeartbeat"];
 
 /// Why a request to a broker failed.
 #[derive(Debug)]
@@ -132,6 +140,16 @@ pub enum Error {
         /// What is wrong.
         detail: String,
     },
+    /// Records of one partition have a message format that this client does not read: they were written before Kafka 0.11, or to a
+    /// topic whose `message.format.version` says so.
+    OldFormat {
+        /// Where they lie.
+        partition: TopicPartition,
+        /// The first of them.
+        offset: i64,
+        /// The format's number: 0 or 1.
+        format: i8,
+    },
     /// A fetch of a single partition, or one decompressed batch, exceeds the receive limit.
     BatchTooLarge {
         /// Where it lies.
@@ -167,10 +185,15 @@ impl Error {
             | Self::ResponseTooLarge { .. }
             | Self::Leaderless { .. }
             | Self::CorruptBatch { .. } => true,
-            Self::Broker { code, .. } | Self::Topic { code, .. } => code.is_retriable(),
+            Self::Broker { request, code, .. } => {
+                // A request that names no member cannot be refused for it: the broker is at fault, and may recover.
+                code.is_retriable() || (code.is_about_member() && !MEMBER_REQUESTS.contains(request))
+            }
+            Self::Topic { code, .. } => code.is_retriable(),
             Self::Tls { .. }
             | Self::Sasl { .. }
             | Self::UnsupportedVersion { .. }
+            | Self::OldFormat { .. }
             | Self::BatchTooLarge { .. }
             | Self::Thread(_)
             | Self::Config(_)
@@ -236,6 +259,12 @@ impl fmt::Display for Error {
             Self::CorruptBatch { partition, offset, detail } => {
                 write!(f, "record batch at offset {offset} of {partition} cannot be read: {detail}")
             }
+            Self::OldFormat { partition, offset, format } => write!(
+                f,
+                "the records at offset {offset} of {partition} have message format v{format}, which Kafka 4.0 dropped \
+                 (KIP-724); only v2 is read: copy them to a new topic with a client that reads them, such as MirrorMaker of \
+                 Kafka 3.9, or start after them"
+            ),
             Self::BatchTooLarge { partition, offset, limit_bytes } => {
                 write!(
                     f,
@@ -268,87 +297,11 @@ impl std::error::Error for Error {
             | Self::Leaderless { .. }
             | Self::Topic { .. }
             | Self::CorruptBatch { .. }
+            | Self::OldFormat { .. }
             | Self::BatchTooLarge { .. }
             | Self::Config(_) => None,
         }
     }
-}
-
-/// An error code of the protocol, other than 0 (no error); see the
-/// [table of codes](https://kafka.apache.org/protocol#protocol_error_codes).
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ErrorCode(pub i16);
-
-macro_rules! error_codes {
-    ($($name:ident = $code:literal, $retriable:literal;)*) => {
-        impl ErrorCode {
-            $(#[allow(missing_docs)] pub const $name: Self = Self($code);)*
-
-            /// The code's name in the protocol's table; `None` for one that this client has no use for.
-            pub fn name(self) -> Option<&'static str> {
-                match self.0 {
-                    $($code => Some(stringify!($name)),)*
-                    _ => None,
-                }
-            }
-
-            /// As in the protocol's table, but that an unknown server error is worth another try: a broker that goes down answers
-            /// with it. An unknown code is taken as not retriable.
-            pub fn is_retriable(self) -> bool {
-                match self.0 {
-                    $($code => $retriable,)*
-                    _ => false,
-                }
-            }
-        }
-    };
-}
-
-error_codes! {
-    UNKNOWN_SERVER_ERROR = -1, true;
-    OFFSET_OUT_OF_RANGE = 1, false;
-    CORRUPT_MESSAGE = 2, true;
-    UNKNOWN_TOPIC_OR_PARTITION = 3, true;
-    LEADER_NOT_AVAILABLE = 5, true;
-    NOT_LEADER_OR_FOLLOWER = 6, true;
-    REQUEST_TIMED_OUT = 7, true;
-    REPLICA_NOT_AVAILABLE = 9, true;
-    OFFSET_METADATA_TOO_LARGE = 12, false;
-    NETWORK_EXCEPTION = 13, true;
-    COORDINATOR_LOAD_IN_PROGRESS = 14, true;
-    COORDINATOR_NOT_AVAILABLE = 15, true;
-    NOT_COORDINATOR = 16, true;
-    INVALID_TOPIC_EXCEPTION = 17, false;
-    ILLEGAL_GENERATION = 22, false;
-    INCONSISTENT_GROUP_PROTOCOL = 23, false;
-    INVALID_GROUP_ID = 24, false;
-    UNKNOWN_MEMBER_ID = 25, false;
-    INVALID_SESSION_TIMEOUT = 26, false;
-    REBALANCE_IN_PROGRESS = 27, false;
-    TOPIC_AUTHORIZATION_FAILED = 29, false;
-    GROUP_AUTHORIZATION_FAILED = 30, false;
-    CLUSTER_AUTHORIZATION_FAILED = 31, false;
-    UNSUPPORTED_SASL_MECHANISM = 33, false;
-    ILLEGAL_SASL_STATE = 34, false;
-    UNSUPPORTED_VERSION = 35, false;
-    INVALID_REQUEST = 42, false;
-    KAFKA_STORAGE_ERROR = 56, true;
-    SASL_AUTHENTICATION_FAILED = 58, false;
-    GROUP_ID_NOT_FOUND = 69, false;
-    FENCED_LEADER_EPOCH = 74, true;
-    UNKNOWN_LEADER_EPOCH = 75, true;
-    OFFSET_NOT_AVAILABLE = 78, true;
-    MEMBER_ID_REQUIRED = 79, false;
-    GROUP_MAX_SIZE_REACHED = 81, false;
-    FENCED_INSTANCE_ID = 82, false;
-    UNSTABLE_OFFSET_COMMIT = 88, true;
-    THROTTLING_QUOTA_EXCEEDED = 89, true;
-    UNKNOWN_TOPIC_ID = 100, true;
-    INCONSISTENT_TOPIC_ID = 103, true;
-    FENCED_MEMBER_EPOCH = 110, false;
-    UNRELEASED_INSTANCE_ID = 111, true;
-    UNSUPPORTED_ASSIGNOR = 112, false;
-    STALE_MEMBER_EPOCH = 113, false;
 }
 
 impl ErrorCode {
@@ -364,17 +317,26 @@ impl ErrorCode {
     }
 }
 
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => write!(f, "{name} ({})", self.0),
-            None => write!(f, "error code {}", self.0),
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::{Address, Error, ErrorCode};
 
-impl fmt::Debug for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+    #[test]
+    fn a_request_without_a_member_is_sent_again_after_it_was_refused_for_the_member() {
+        let is_retriable = |request, code| {
+            let address = Address { host: "broker".to_owned(), port: 9092 };
+            Error::Broker { address, request, code, subject: String::new() }.is_retriable()
+        };
+        for code in [22, 25, 27, 69, 82, 110, 113].map(ErrorCode) {
+            for request in
+                ["Metadata", "ListOffsets", "OffsetFetch", "OffsetForLeaderEpoch", "Fetch", "FindCoordinator"]
+            {
+                assert!(is_retriable(request, code), "{request} {code}");
+            }
+            for request in ["JoinGroup", "SyncGroup", "Heartbeat", "OffsetCommit"] {
+                assert!(!is_retriable(request, code), "{request} {code}");
+            }
+        }
+        assert!(!is_retriable("Metadata", ErrorCode::CLUSTER_AUTHORIZATION_FAILED));
     }
 }

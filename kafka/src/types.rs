@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use kafka_protocol::protocol::StrBytes;
+
 /// A topic's id, given by the controller when the topic is made; a topic that is deleted and made again gets another one
 /// ([KIP-516](https://cwiki.apache.org/confluence/display/KAFKA/KIP-516%3A+Topic+Identifiers)).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -141,6 +143,13 @@ pub(crate) struct Member {
     /// ([KIP-848](https://cwiki.apache.org/confluence/display/KAFKA/KIP-848%3A+The+Next+Generation+of+the+Consumer+Rebalance+Protocol)):
     /// tells what we say from what we said before the partitions were divided anew.
     pub(crate) epoch: i32,
+}
+
+impl Member {
+    /// The instance id for a request whose versions name static members since `since`; older ones know dynamic members only.
+    pub(crate) fn instance_id_since(&self, since: i16, version: i16) -> Option<StrBytes> {
+        self.instance_id.clone().filter(|_| version >= since).map(StrBytes::from_string)
+    }
 }
 
 /// One record, its bytes shared with the decompressed batch that it lies in: cloning copies no payload.

@@ -47,6 +47,7 @@ pub(super) fn consumer(
         .with_isolation_level(kafka.isolation_level)
         .with_group_protocol(membership(kafka, database_id))
         .with_rack(kafka.client_rack.clone())
+        .with_leader_epoch_validation(kafka.validate_leader_epochs)
         .with_fetch_max_bytes(kafka.fetch_max_bytes)
         .with_receive_max_bytes(kafka.receive_max_bytes)
         .with_security(security)

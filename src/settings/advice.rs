@@ -34,6 +34,9 @@ pub fn advice(error: &Error) -> Option<&'static str> {
         | Error::Broker { request: "ConsumerGroupHeartbeat", code: ErrorCode::UNSUPPORTED_VERSION, .. } => {
             Some("KAFKA_GROUP_PROTOCOL=consumer needs brokers since Kafka 4.0 that allow it: choose classic")
         }
+        Error::UnsupportedVersion { request: "JoinGroup" | "SyncGroup" | "Heartbeat" | "LeaveGroup", .. } => Some(
+            "KAFKA_GROUP_PROTOCOL=classic needs brokers since Kafka 0.11: choose none, and let one process read the topics",
+        ),
         Error::Broker { code: ErrorCode::FENCED_INSTANCE_ID, .. } => Some(
             "another process has become this member of the group: no two may have the same KAFKA_GROUP_INSTANCE_ID, and a \
              copied database needs an id of its own ('check' says how)",

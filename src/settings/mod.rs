@@ -108,6 +108,8 @@ pub struct KafkaSettings {
     pub session_timeout: Duration,
     /// Where this machine stands.
     pub client_rack: Option<String>,
+    /// Whether a new leader is asked if its log still has what was read.
+    pub validate_leader_epochs: bool,
     /// Encryption and authentication.
     pub security: Security,
     /// Soft target of one fetch, in bytes.
@@ -258,6 +260,11 @@ fn kafka(variables: &mut Variables) -> Result<KafkaSettings, SettingsError> {
         group_instance_id: variables.optional("KAFKA_GROUP_INSTANCE_ID", rules::name)?,
         session_timeout: session_timeout.unwrap_or(SESSION_TIMEOUT_DEFAULT),
         client_rack: variables.optional("KAFKA_CLIENT_RACK", rules::name)?,
+        validate_leader_epochs: variables.or(
+            "KAFKA_VALIDATE_LEADER_EPOCHS",
+            true,
+            rules::choice(&[("true", true), ("false", false)]),
+        )?,
         security: security::read(variables)?,
         fetch_max_bytes: variables.or("KAFKA_FETCH_MAX_BYTES", FETCH_MAX_BYTES_DEFAULT, bytes())?,
         receive_max_bytes: variables.or("KAFKA_RECEIVE_MAX_BYTES", RECEIVE_MAX_BYTES_DEFAULT, bytes())?,

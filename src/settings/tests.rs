@@ -45,6 +45,7 @@ fn defaults() {
             group_instance_id: None,
             session_timeout: Duration::from_secs(45),
             client_rack: None,
+            validate_leader_epochs: true,
             security: Security { tls: None, sasl: None },
             fetch_max_bytes: NonZeroU32::new(4_194_304).unwrap(),
             receive_max_bytes: NonZeroU32::new(104_857_600).unwrap(),

@@ -36,9 +36,9 @@ impl Client {
 }
 
 /// Where the leader's log parts from what was read: the record before `position` was of `epoch`, and the leader has told what the
-/// greatest epoch up to that one is in its log, and where it ends. Nothing can be concluded if it does not know; then a
-/// position beyond its end is refused by the fetch.
+/// greatest epoch up to that one is in its log, and where it ends. Nothing can be concluded if it does not know, or names a later
+/// epoch than it was asked for; then a position beyond its end is refused by the fetch.
 pub(crate) fn divergence(position: i64, epoch: i32, end: Option<EpochEnd>) -> Option<EpochEnd> {
-    let end = end.filter(|end| end.epoch < epoch || end.end_offset < position)?;
+    let end = end.filter(|end| end.epoch < epoch || (end.epoch == epoch && end.end_offset < position))?;
     Some(EpochEnd { end_offset: end.end_offset.min(position), ..end })
 }

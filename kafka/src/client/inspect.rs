@@ -184,8 +184,24 @@ impl Client {
 
     /// Which positions lie behind the end of their epoch in the leader's log: what was read of these partitions is no longer there, or
     /// other records are ([KIP-320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation)).
-    /// Takes each position and the leader epoch of the record before it.
+    /// Takes each position and the leader epoch of the record before it. As in the consumer, a truncation counts only if the leader
+    /// repeats it after fresh metadata.
     pub fn truncations(
+        &mut self,
+        positions: &[(TopicPartition, i64, i32)],
+    ) -> Result<Vec<(TopicPartition, Truncated)>> {
+        let suspected = self.truncations_once(positions)?;
+        if suspected.is_empty() {
+            return Ok(suspected);
+        }
+        let is_suspected = |at: &TopicPartition| suspected.iter().any(|(of, _)| of == at);
+        let again: Vec<_> = positions.iter().filter(|(at, _, _)| is_suspected(at)).cloned().collect();
+        self.forget(&again.iter().map(|(at, _, _)| at.clone()).collect::<Vec<_>>());
+        let repeated = self.truncations_once(&again)?;
+        Ok(repeated.into_iter().filter(|found| suspected.contains(found)).collect())
+    }
+
+    fn truncations_once(
         &mut self,
         positions: &[(TopicPartition, i64, i32)],
     ) -> Result<Vec<(TopicPartition, Truncated)>> {

@@ -9,7 +9,8 @@ use testkit::{Certificates, Cluster, Codec, Listener, NEWEST, OLDEST, PASSWORD, 
 
 use super::*;
 use crate::protocol::fuzzing::{self as questions, PARTITIONS, TOPIC, member};
-use crate::protocol::{SaslAuthenticateRequest, SaslHandshakeRequest};
+use crate::protocol::join_group::VERSION_MIN_STATIC;
+use crate::protocol::{FindCoordinatorRequest, JoinAnswer, SaslAuthenticateRequest, SaslHandshakeRequest};
 use crate::record_batch;
 use crate::sasl::scram::fuzzing::NONCE;
 use crate::sasl::scram::{ClientFirst, Hash};
@@ -51,9 +52,14 @@ impl Recorder {
 
     /// Asks in each version and keeps the answers, with `before` before the response; gives the last one.
     fn ask<R: Request>(&mut self, target: &str, before: &[u8], request: &R) -> Option<R::Response> {
+        self.ask_since(R::VERSIONS.0, target, before, request)
+    }
+
+    /// The same in versions since `since`.
+    fn ask_since<R: Request>(&mut self, since: i16, target: &str, before: &[u8], request: &R) -> Option<R::Response> {
         let (lowest, _) = R::VERSIONS;
         let (low, high) = match self.connection.versions.get(&R::KEY) {
-            Some((low, high)) => (lowest.max(*low), request.version_max().min(*high)),
+            Some((low, high)) => (since.max(*low), request.version_max().min(*high)),
             None => return None,
         };
         let mut last = None;
@@ -68,10 +74,10 @@ impl Recorder {
     }
 
     /// For what a broker has to make ready first.
-    fn ask_until_answered<R: Request>(&mut self, target: &str, request: &R) -> R::Response {
+    fn ask_until_answered<R: Request>(&mut self, since: i16, target: &str, request: &R) -> R::Response {
         let deadline = Deadline::after(LONG);
         loop {
-            if let Some(answer) = self.ask(target, &[], request) {
+            if let Some(answer) = self.ask_since(since, target, &[], request) {
                 return answer;
             }
             deadline.left().unwrap();
@@ -132,10 +138,15 @@ fn record_data(recorder: &mut Recorder) {
 
 fn record_groups(recorder: &mut Recorder) {
     // The first question makes the topic that groups are kept in.
-    recorder.ask_until_answered("find_coordinator", &questions::find_coordinator());
+    recorder.ask_until_answered(FindCoordinatorRequest::VERSIONS.0, "find_coordinator", &questions::find_coordinator());
     let subscription = crate::consumer::fuzzing::subscription();
     keep("subscription", &format!("{}-sent", recorder.release), &subscription);
-    let joined = recorder.ask_until_answered("join_group", &questions::join_group(String::new(), subscription));
+    // In older versions each would be another, dynamic member.
+    let join = questions::join_group(String::new(), subscription);
+    let joined = match recorder.ask_until_answered(VERSION_MIN_STATIC, "join_group", &join) {
+        JoinAnswer::Joined(joined) => joined,
+        JoinAnswer::IdRequired(_) => panic!("a static member needs no id"),
+    };
     let member = Member { id: joined.member_id, epoch: joined.generation, ..member(0) };
     let assignment = crate::consumer::fuzzing::assignment();
     let assigned = recorder.ask("sync_group", &[], &questions::sync_group(member.clone(), assignment)).unwrap();

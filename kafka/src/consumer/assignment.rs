@@ -36,6 +36,7 @@ impl Consumer {
     }
 
     pub(super) fn take_metadata(&mut self, metadata: Metadata, now: Instant) -> Result<()> {
+        self.metadata_serial += 1;
         self.sharing.join(&self.config, &self.answers_to)?;
         if let Some(cluster_id) = &metadata.cluster_id
             && **cluster_id != *self.cluster_id
@@ -78,8 +79,8 @@ impl Consumer {
             if !self.is_ours(&at) {
                 continue;
             }
-            let retry = self.config.retry;
-            let partition = self.partitions.entry(at).or_insert_with(|| Partition::new(retry));
+            let (retry, validates) = (self.config.retry, self.config.validates_leader_epochs);
+            let partition = self.partitions.entry(at).or_insert_with(|| Partition::new(retry, validates));
             partition.topic_id = topic.id.or(partition.topic_id);
             let leader = metadata.leader.filter(|leader| self.brokers.contains_key(leader));
             partition.led_by(leader, metadata.leader_epoch);

@@ -29,6 +29,7 @@ pub struct Builder {
     pub(super) isolation: IsolationLevel,
     pub(super) group_protocol: GroupProtocol,
     pub(super) rack: Option<String>,
+    pub(super) validates_leader_epochs: bool,
     pub(super) fetch_bytes_max: u32,
     pub(super) fetch_wait: Duration,
     pub(super) metadata_age_max: Duration,
@@ -45,6 +46,7 @@ impl Builder {
             isolation: IsolationLevel::default(),
             group_protocol: GroupProtocol::None,
             rack: None,
+            validates_leader_epochs: true,
             fetch_bytes_max: FETCH_BYTES_MAX_DEFAULT,
             fetch_wait: FETCH_WAIT,
             metadata_age_max: METADATA_AGE_MAX_DEFAULT,
@@ -96,6 +98,15 @@ impl Builder {
     #[must_use]
     pub fn with_rack(mut self, rack: Option<String>) -> Self {
         self.rack = rack;
+        self
+    }
+
+    /// Whether the leader is asked, after each election, whether its log still has what was read before
+    /// ([KIP-320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation));
+    /// default true. Without it a truncation is noticed only where the log is shorter than the position.
+    #[must_use]
+    pub fn with_leader_epoch_validation(mut self, validates: bool) -> Self {
+        self.validates_leader_epochs = validates;
         self
     }
 

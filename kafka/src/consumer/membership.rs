@@ -266,7 +266,10 @@ impl Consumer {
             }
             if !self.sharing.has_left && !self.control_under_way {
                 let group = self.config.group.clone();
-                let member_id = self.member().map(|member| member.id).unwrap_or_default();
+                let (member_id, instance_id) = match self.member() {
+                    Some(member) => (member.id, member.instance_id),
+                    None => (String::new(), Some(instance_id)),
+                };
                 let request = LeaveGroupRequest { group, member_id, instance_id };
                 self.control_under_way = self.ask(move |control| Answer::Left(control.leave(&request)))?;
             }

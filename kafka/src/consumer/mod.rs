@@ -92,6 +92,8 @@ pub struct Consumer {
     cluster_id: Arc<str>,
     metadata_asked: Instant,
     metadata_due: Instant,
+    /// How often metadata has come.
+    metadata_serial: u64,
     /// Topics that metadata has shown, with all their partitions.
     topics_seen: BTreeSet<Arc<str>>,
     /// Topics that metadata refuses, or whose partitions have no leader, and when that is worth another word.
@@ -134,6 +136,7 @@ impl Consumer {
             cluster_id: Arc::from(""),
             metadata_asked: Instant::now(),
             metadata_due: Instant::now(),
+            metadata_serial: 0,
             topics_seen: BTreeSet::new(),
             topics_failing: BTreeMap::new(),
             partitions: BTreeMap::new(),

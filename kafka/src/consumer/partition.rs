@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::pause::Pause;
+use super::validation::Suspicion;
 use crate::backoff::RetryPolicy;
 use crate::record_batch::PartitionReader;
 use crate::types::{CommittedOffset, TopicId};
@@ -78,6 +79,10 @@ pub(super) struct Partition {
     pub(super) position: i64,
     /// Epoch of the leader that wrote the record before it, if known.
     pub(super) position_epoch: Option<i32>,
+    /// Whether the leader is asked at all whether its log still has what was read.
+    validates: bool,
+    /// The leader's log seems to have been truncated, by one answer so far.
+    pub(super) suspicion: Option<Suspicion>,
     /// The next offset to fetch: what lies between the two is in `fetched`.
     pub(super) fetch_position: i64,
     /// At most two: one being read, and the one after it.
@@ -88,7 +93,7 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    pub(super) fn new(retry: RetryPolicy) -> Self {
+    pub(super) fn new(retry: RetryPolicy, validates: bool) -> Self {
         Self {
             topic_id: None,
             leader: None,
@@ -101,6 +106,8 @@ impl Partition {
             is_beyond_end: false,
             position: 0,
             position_epoch: None,
+            validates,
+            suspicion: None,
             fetch_position: 0,
             fetched: VecDeque::new(),
             alone: false,
@@ -108,12 +115,9 @@ impl Partition {
         }
     }
 
-    /// Takes note of its leader. A new one need not be spared for what the old one did. A broker that names one of an earlier epoch
-    /// has not heard of the election since.
+    /// Takes note of its leader. A new one need not be spared for what the old one did. That one of an earlier epoch is not stale
+    /// news has been made sure of before.
     pub(super) fn led_by(&mut self, leader: Option<i32>, epoch: Option<i32>) {
-        if self.leader.is_some() && epoch.zip(self.leader_epoch).is_some_and(|(named, known)| named < known) {
-            return;
-        }
         if leader.is_some() && (self.leader, self.leader_epoch) != (leader, epoch) {
             self.pause.cut_short();
         }
@@ -139,7 +143,8 @@ impl Partition {
     /// Whatever has been fetched came from the leader of another epoch, and may be gone with it.
     pub(super) fn read_when_valid(&mut self) {
         self.drop_fetched();
-        let can_be_asked = self.position_epoch.is_some() && self.leader_epoch.is_some();
+        self.suspicion = None;
+        let can_be_asked = self.validates && self.position_epoch.is_some() && self.leader_epoch.is_some();
         self.phase = if can_be_asked { Phase::Validating } else { Phase::Reading };
     }
 

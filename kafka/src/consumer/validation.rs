@@ -7,22 +7,40 @@
 //! given out before its log has been compared, and none of an old one after its successor has become known. What does not:
 //! a leader that has lost its post to an unclean election, and has not heard of that, still gives what will be gone. Its records are
 //! given out until metadata tells; then the comparison finds them.
+//!
+//! One answer that shows a truncation is not believed. Event Hubs has given wrong ones, and a Redpanda leader that has just been
+//! elected may lag behind the high watermark. The leader that fresh metadata names is asked again, until an answer repeats the last
+//! one or shows no truncation.
 
 use std::time::Instant;
 
 use super::partition::Phase;
+use super::pause::after;
 use super::{Answer, Consumer, Event, Truncation};
+use crate::backoff::{Backoff, RetryPolicy};
 use crate::client::{EpochEnds, divergence};
 use crate::error::Result;
-use crate::protocol::EpochQuestion;
+use crate::protocol::{EpochEnd, EpochQuestion};
+use crate::types::TopicPartition;
+
+/// What an answer has shown that is to be repeated.
+#[derive(Debug)]
+pub(super) struct Suspicion {
+    divergence: EpochEnd,
+    /// The metadata that was known then: the leader is asked again after the next.
+    metadata_serial: u64,
+    backoff: Backoff,
+}
 
 impl Consumer {
     /// Asks where epochs end, for the partitions whose position is to be validated.
     pub(super) fn ask_epoch_ends(&mut self, now: Instant) -> Result<bool> {
         let question = |partition| {
             let state = self.partitions.get(&partition)?;
+            let is_old = |suspicion: &Suspicion| suspicion.metadata_serial == self.metadata_serial;
             let (current_leader_epoch, epoch) = state.leader_epoch.zip(state.position_epoch)?;
-            Some(EpochQuestion { partition, current_leader_epoch, epoch })
+            let question = EpochQuestion { partition, current_leader_epoch, epoch };
+            (!state.suspicion.as_ref().is_some_and(is_old)).then_some(question)
         };
         let questions: Vec<_> = self.in_phase(Phase::Validating, now).into_iter().filter_map(question).collect();
         if questions.is_empty() {
@@ -49,18 +67,13 @@ impl Consumer {
             };
             match end {
                 Ok(end) => match divergence(partition.position, asked.epoch, end) {
-                    None => partition.phase = Phase::Reading,
-                    Some(divergence) => {
-                        partition.phase = Phase::Assigned;
-                        self.events.push_back(Ok(Event::Truncated(Truncation {
-                            topic_id: partition.topic_id,
-                            position: partition.position,
-                            position_epoch: asked.epoch,
-                            divergence_offset: divergence.end_offset,
-                            divergence_epoch: divergence.epoch,
-                            partition: at,
-                        })));
+                    None => {
+                        if partition.suspicion.take().is_some() {
+                            partition.pause.cut_short();
+                        }
+                        partition.phase = Phase::Reading;
                     }
+                    Some(divergence) => self.take_divergence(at, asked.epoch, divergence, now),
                 },
                 Err(error) => failure = failure.or(Some(error)),
             }
@@ -69,5 +82,38 @@ impl Consumer {
             self.events.push_back(Ok(Event::Idle)); // Nothing else would tell who waits for that.
         }
         self.facts_taken(failure, now)
+    }
+
+    /// Counts if it is the same as the last one; if not, the leader is asked again, after fresh metadata and a pause.
+    fn take_divergence(&mut self, at: TopicPartition, position_epoch: i32, divergence: EpochEnd, now: Instant) {
+        let Some(partition) = self.partitions.get_mut(&at) else { return };
+        let last = partition.suspicion.take();
+        if last.as_ref().is_some_and(|last| last.divergence == divergence) {
+            partition.phase = Phase::Assigned;
+            self.events.push_back(Ok(Event::Truncated(Truncation {
+                topic_id: partition.topic_id,
+                position: partition.position,
+                position_epoch,
+                divergence_offset: divergence.end_offset,
+                divergence_epoch: divergence.epoch,
+                partition: at,
+            })));
+            return;
+        }
+        // However long it takes: the setting is about failures, and may be as low as one.
+        let retry = RetryPolicy { attempts_max: None, ..self.config.retry };
+        let mut backoff = last.map_or_else(|| Backoff::new(retry), |last| last.backoff);
+        let wait = backoff.next_wait().unwrap_or(retry.max);
+        log::warn!(
+            position = partition.position,
+            position_epoch = position_epoch,
+            end_offset = divergence.end_offset,
+            end_epoch = divergence.epoch,
+            wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            "the leader's log of {at} seems to be truncated; asking again after fresh metadata"
+        );
+        partition.suspicion = Some(Suspicion { divergence, metadata_serial: self.metadata_serial, backoff });
+        partition.pause.hold(after(now, wait));
+        self.metadata_due = now;
     }
 }

@@ -281,7 +281,7 @@ pub(crate) fn heartbeat(member: Member) -> HeartbeatRequest {
 }
 
 pub(crate) fn leave_group(member_id: String) -> LeaveGroupRequest {
-    LeaveGroupRequest { group: GROUP.to_owned(), member_id, instance_id: "instance".to_owned() }
+    LeaveGroupRequest { group: GROUP.to_owned(), member_id, instance_id: Some("instance".to_owned()) }
 }
 
 pub(crate) fn consumer_group_heartbeat() -> ConsumerGroupHeartbeatRequest {

@@ -6,6 +6,9 @@ use kafka_protocol::messages::{self, ApiKey, GroupId};
 use super::{Failure, Reader, Request, Unencodable, encode_message, member_refused, text};
 use crate::types::Member;
 
+/// The first version that names static members.
+const VERSION_MIN_STATIC: i16 = 3;
+
 /// One sign of life.
 #[derive(Debug, Clone)]
 pub(crate) struct HeartbeatRequest {
@@ -16,8 +19,7 @@ pub(crate) struct HeartbeatRequest {
 impl Request for HeartbeatRequest {
     const NAME: &'static str = "Heartbeat";
     const KEY: i16 = ApiKey::Heartbeat as i16;
-    /// From 3 on with static membership.
-    const VERSIONS: (i16, i16) = (3, 4);
+    const VERSIONS: (i16, i16) = (1, 4);
     const FLEXIBLE_SINCE: i16 = 4;
     type Response = ();
 
@@ -26,7 +28,7 @@ impl Request for HeartbeatRequest {
             .with_group_id(GroupId(text(&self.group)))
             .with_generation_id(self.member.epoch)
             .with_member_id(text(&self.member.id))
-            .with_group_instance_id(self.member.instance_id.as_deref().map(text));
+            .with_group_instance_id(self.member.instance_id_since(VERSION_MIN_STATIC, version));
         encode_message(&message, version, to)
     }
 

@@ -8,11 +8,16 @@ use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::{self, ApiKey, GroupId};
 
 use super::{Failure, Reader, Request, Unencodable, encode_message, member_refused, milliseconds, text};
+use crate::error::ErrorCode;
 
 /// What kind of group it is: one of consumers.
 pub(crate) const PROTOCOL_TYPE: &str = "consumer";
 
-/// Asks to be a static member ([KIP-345](https://cwiki.apache.org/confluence/display/KAFKA/KIP-345)).
+/// The first version that names static members, which came with Kafka 2.3.
+pub(crate) const VERSION_MIN_STATIC: i16 = 5;
+
+/// Asks to be a static member ([KIP-345](https://cwiki.apache.org/confluence/display/KAFKA/KIP-345)); of a coordinator before Kafka 2.3
+/// to be a dynamic one: its requests name no instance id.
 #[derive(Debug, Clone)]
 pub(crate) struct JoinGroupRequest {
     pub(crate) group: String,
@@ -27,9 +32,21 @@ pub(crate) struct JoinGroupRequest {
     pub(crate) assignors: Vec<(&'static str, Bytes)>,
 }
 
+/// What the coordinator says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum JoinAnswer {
+    /// We are a member.
+    Joined(Joined),
+    /// A dynamic member must join with this id, which the coordinator has made
+    /// ([KIP-394](https://cwiki.apache.org/confluence/display/KAFKA/KIP-394%3A+Require+member.id+for+initial+join+group+request)).
+    IdRequired(String),
+}
+
 /// We are a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Joined {
+    /// Whether the coordinator has heard of the instance id.
+    pub(crate) is_static: bool,
     pub(crate) generation: i32,
     pub(crate) member_id: String,
     /// The assignor that the coordinator has chosen, as all members know it.
@@ -60,10 +77,9 @@ pub(crate) struct JoinedMember {
 impl Request for JoinGroupRequest {
     const NAME: &'static str = "JoinGroup";
     const KEY: i16 = ApiKey::JoinGroup as i16;
-    /// From 5 on with static membership.
-    const VERSIONS: (i16, i16) = (5, 9);
+    const VERSIONS: (i16, i16) = (2, 9);
     const FLEXIBLE_SINCE: i16 = 6;
-    type Response = Joined;
+    type Response = JoinAnswer;
 
     fn encode(&self, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
         let assignors = self.assignors.iter().map(|(name, subscription)| {
@@ -74,13 +90,13 @@ impl Request for JoinGroupRequest {
             .with_session_timeout_ms(milliseconds(self.session_timeout))
             .with_rebalance_timeout_ms(milliseconds(self.rebalance_timeout))
             .with_member_id(text(&self.member_id))
-            .with_group_instance_id(Some(text(&self.instance_id)))
+            .with_group_instance_id((version >= VERSION_MIN_STATIC).then(|| text(&self.instance_id)))
             .with_protocol_type(text(PROTOCOL_TYPE))
             .with_protocols(assignors.collect());
         encode_message(&message, version, to)
     }
 
-    fn decode(&self, version: i16, from: &mut Reader) -> Result<Joined, Failure> {
+    fn decode(&self, version: i16, from: &mut Reader) -> Result<JoinAnswer, Failure> {
         from.i32()?; // throttle time: the broker itself holds back the next answer
         let error = from.error_code()?;
         let generation = from.i32()?;
@@ -94,19 +110,23 @@ impl Request for JoinGroupRequest {
         let members = from.array(5, |from| {
             let member = JoinedMember {
                 member_id: from.string()?,
-                instance_id: from.nullable_string()?,
+                instance_id: if version >= VERSION_MIN_STATIC { from.nullable_string()? } else { None },
                 subscription: from.nullable_bytes()?.unwrap_or_default(),
             };
             from.skip_tagged_fields()?;
             Ok(member)
         })?;
         from.skip_tagged_fields()?;
+        if error == Some(ErrorCode::MEMBER_ID_REQUIRED) && self.member_id.is_empty() && !member_id.is_empty() {
+            return Ok(JoinAnswer::IdRequired(member_id));
+        }
         if let Some(code) = error {
             return Err(member_refused(code, &self.group, Some(&self.instance_id)));
         }
         let Some(assignor) = assignor else { return Err(from.malformed("a member without an assignor").into()) };
         let leads = (leader == member_id).then_some(Leadership { members, skips_assignment });
-        Ok(Joined { generation, member_id, assignor, leads })
+        let is_static = version >= VERSION_MIN_STATIC;
+        Ok(JoinAnswer::Joined(Joined { is_static, generation, member_id, assignor, leads }))
     }
 
     fn wait(&self) -> Duration {

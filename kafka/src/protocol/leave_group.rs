@@ -5,43 +5,46 @@ use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::{self, ApiKey, GroupId};
 
 use super::{Failure, Malformed, Reader, Request, Unencodable, encode_message, group_refused, text};
+use crate::error::ErrorCode;
 
-/// Takes one static member out of its group.
+/// The first version that names static members, and can take several out at once.
+const VERSION_MIN_BATCHED: i16 = 3;
+
+/// Takes one member out of its group.
 #[derive(Debug, Clone)]
 pub(crate) struct LeaveGroupRequest {
     pub(crate) group: String,
-    /// As the coordinator called it last: so that it is not another one by the same name. Empty if it is not known.
+    /// The id that the coordinator gave it last: so that it is not another one by the same instance id. Empty if it is not known:
+    /// then the old versions, which have nothing else, are refused with `UNKNOWN_MEMBER_ID`.
     pub(crate) member_id: String,
-    pub(crate) instance_id: String,
+    /// Of a static member.
+    pub(crate) instance_id: Option<String>,
 }
 
 impl Request for LeaveGroupRequest {
     const NAME: &'static str = "LeaveGroup";
     const KEY: i16 = ApiKey::LeaveGroup as i16;
-    /// From 3 on with static membership.
-    const VERSIONS: (i16, i16) = (3, 5);
+    const VERSIONS: (i16, i16) = (1, 5);
     const FLEXIBLE_SINCE: i16 = 4;
     type Response = ();
 
     fn encode(&self, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
-        let member = MemberIdentity::default()
-            .with_member_id(text(&self.member_id))
-            .with_group_instance_id(Some(text(&self.instance_id)));
-        let message =
-            messages::LeaveGroupRequest::default().with_group_id(GroupId(text(&self.group))).with_members(vec![member]);
+        let message = messages::LeaveGroupRequest::default().with_group_id(GroupId(text(&self.group)));
+        let message = if version >= VERSION_MIN_BATCHED {
+            let member = MemberIdentity::default()
+                .with_member_id(text(&self.member_id))
+                .with_group_instance_id(self.instance_id.as_deref().map(text));
+            message.with_members(vec![member])
+        } else {
+            message.with_member_id(text(&self.member_id))
+        };
         encode_message(&message, version, to)
     }
 
-    fn decode(&self, _version: i16, from: &mut Reader) -> Result<(), Failure> {
+    fn decode(&self, version: i16, from: &mut Reader) -> Result<(), Failure> {
         from.i32()?; // throttle time: the broker itself holds back the next answer
         let error = from.error_code()?;
-        let members = from.array(5, |from| {
-            from.string()?; // member id
-            from.nullable_string()?; // instance id
-            let error = from.error_code()?;
-            from.skip_tagged_fields()?;
-            Ok(error)
-        })?;
+        let members = if version >= VERSION_MIN_BATCHED { from.array(5, member_error)? } else { Vec::new() };
         from.skip_tagged_fields()?;
         if members.len() > 1 {
             return Err(Malformed(format!("{} answers about one member", members.len())).into());
@@ -51,4 +54,12 @@ impl Request for LeaveGroupRequest {
             None => Ok(()),
         }
     }
+}
+
+fn member_error(from: &mut Reader) -> Result<Option<ErrorCode>, Malformed> {
+    from.string()?; // member id
+    from.nullable_string()?; // instance id
+    let error = from.error_code()?;
+    from.skip_tagged_fields()?;
+    Ok(error)
 }

@@ -12,6 +12,9 @@ use crate::types::{CommittedOffset, Member, TopicPartition};
 /// has no members.
 const GENERATION_NONE: i32 = -1;
 
+/// The first version that names static members.
+const VERSION_MIN_STATIC: i16 = 7;
+
 /// Commits offsets.
 #[derive(Debug, Clone)]
 pub(crate) struct OffsetCommitRequest {
@@ -50,7 +53,7 @@ impl Request for OffsetCommitRequest {
             Some(member) => message
                 .with_generation_id_or_member_epoch(member.epoch)
                 .with_member_id(text(&member.id))
-                .with_group_instance_id(member.instance_id.as_deref().map(text)),
+                .with_group_instance_id(member.instance_id_since(VERSION_MIN_STATIC, version)),
             None => message,
         };
         encode_message(&message, version, to)

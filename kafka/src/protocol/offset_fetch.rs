@@ -83,11 +83,17 @@ impl Request for OffsetFetchRequest {
             (offsets(version, from, &mut asked)?, from.error_code()?)
         };
         from.skip_tagged_fields()?;
-        if let Some(code) = error {
-            return Err(group_refused(code, &self.group));
+        match error {
+            // A group that the coordinator does not know has committed nothing.
+            Some(ErrorCode::GROUP_ID_NOT_FOUND) => {
+                Ok(self.partitions.iter().map(|at| (at.clone(), Ok(None))).collect())
+            }
+            Some(code) => Err(group_refused(code, &self.group)),
+            None => {
+                asked.finish()?;
+                Ok(offsets)
+            }
         }
-        asked.finish()?;
-        Ok(offsets)
     }
 }
 
@@ -109,6 +115,7 @@ fn partition(version: i16, from: &mut Reader, topic: &str, asked: &mut Asked) ->
     let error = from.error_code()?;
     from.skip_tagged_fields()?;
     let result = match error {
+        Some(ErrorCode::GROUP_ID_NOT_FOUND) => Ok(None),
         Some(code) => Err(code),
         None if offset == -1 => Ok(None),
         None if offset < 0 => return Err(from.malformed(&format!("offset {offset} of {partition}"))),

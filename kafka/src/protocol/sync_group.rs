@@ -11,6 +11,9 @@ use super::join_group::PROTOCOL_TYPE;
 use super::{Failure, Reader, Request, Unencodable, encode_message, member_refused, text};
 use crate::types::Member;
 
+/// The first version that names static members.
+const VERSION_MIN_STATIC: i16 = 3;
+
 /// Asks for our part.
 #[derive(Debug, Clone)]
 pub(crate) struct SyncGroupRequest {
@@ -27,8 +30,7 @@ pub(crate) struct SyncGroupRequest {
 impl Request for SyncGroupRequest {
     const NAME: &'static str = "SyncGroup";
     const KEY: i16 = ApiKey::SyncGroup as i16;
-    /// From 3 on with static membership.
-    const VERSIONS: (i16, i16) = (3, 5);
+    const VERSIONS: (i16, i16) = (1, 5);
     const FLEXIBLE_SINCE: i16 = 4;
     type Response = Bytes;
 
@@ -40,7 +42,7 @@ impl Request for SyncGroupRequest {
             .with_group_id(GroupId(text(&self.group)))
             .with_generation_id(self.member.epoch)
             .with_member_id(text(&self.member.id))
-            .with_group_instance_id(self.member.instance_id.as_deref().map(text))
+            .with_group_instance_id(self.member.instance_id_since(VERSION_MIN_STATIC, version))
             .with_assignments(assignments.collect());
         let message = if version >= 5 {
             message.with_protocol_type(Some(text(PROTOCOL_TYPE))).with_protocol_name(Some(text(&self.assignor)))

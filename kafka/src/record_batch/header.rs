@@ -15,6 +15,8 @@ const FORMAT_END: usize = 17;
 /// The checksum covers the bytes after this one.
 const CRC_END: usize = 21;
 const FORMAT: i8 = 2;
+/// The checksum of the older formats ends before this byte, where the format stands.
+const OLD_CRC_END: usize = FORMAT_END - 1;
 
 const CODEC_BITS: i16 = 0x07;
 const APPEND_TIME_BIT: i16 = 0x08;
@@ -34,7 +36,16 @@ pub(super) enum Head {
 #[derive(Debug)]
 pub(super) struct BadHead {
     pub(super) base_offset: Option<i64>,
-    pub(super) detail: String,
+    pub(super) problem: Problem,
+}
+
+/// What is wrong with a head.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// It makes no sense, as described.
+    Damaged(String),
+    /// It is a sound message of format v0 or v1.
+    OldFormat(i8),
 }
 
 /// A batch as its head describes it.
@@ -64,9 +75,10 @@ impl Batch {
             return Ok(Head::incomplete(HEADER_BYTES));
         };
         if base_offset < 0 {
-            return Err(BadHead { base_offset: None, detail: format!("its base offset is {base_offset}") });
+            let problem = Problem::Damaged(format!("its base offset is {base_offset}"));
+            return Err(BadHead { base_offset: None, problem });
         }
-        let bad = |detail| BadHead { base_offset: Some(base_offset), detail };
+        let bad = |detail| BadHead { base_offset: Some(base_offset), problem: Problem::Damaged(detail) };
         let size = usize::try_from(length).map_or(0, |length| length.saturating_add(LENGTH_END));
         if size < FORMAT_END {
             return Err(bad(format!("it announces a length of {length} bytes")));
@@ -78,9 +90,11 @@ impl Batch {
             FORMAT if size >= HEADER_BYTES => {}
             FORMAT => return Err(bad(format!("it announces a length of {length} bytes, less than its head has"))),
             0 | 1 => {
-                return Err(bad(format!(
-                    "it has message format v{format}, which Kafka 4.0 dropped (KIP-724); only v2 is read"
-                )));
+                let Some(message) = bytes.get(..size) else { return Ok(Head::incomplete(size)) };
+                if !is_sound_message(message) {
+                    return Err(bad(format!("it seems to have message format v{format}, but its checksum is wrong")));
+                }
+                return Err(BadHead { base_offset: Some(base_offset), problem: Problem::OldFormat(format) });
             }
             _ => return Err(bad(format!("it has message format v{format}, which is unknown"))),
         }
@@ -167,6 +181,16 @@ impl Batch {
     pub(super) fn payload(&self) -> Bytes {
         self.bytes.slice(HEADER_BYTES.min(self.bytes.len())..)
     }
+}
+
+/// Whether the checksum of a [message of the old formats](https://kafka.apache.org/documentation/#messageset) is right, so that no
+/// damaged byte passes for an old format. It is CRC-32, and covers the bytes after itself.
+fn is_sound_message(message: &[u8]) -> bool {
+    let Some((head, covered)) = message.split_at_checked(OLD_CRC_END) else { return false };
+    let Some(crc) = head.last_chunk().map(|crc| u32::from_be_bytes(*crc)) else { return false };
+    let mut computed = flate2::Crc::new();
+    computed.update(covered);
+    computed.sum() == crc
 }
 
 impl Head {

@@ -15,7 +15,7 @@ mod transactions;
 use bytes::{Buf, Bytes};
 
 use self::compression::DecompressError;
-use self::header::{BadHead, Batch, Head};
+use self::header::{BadHead, Batch, Head, Problem};
 use self::records::{RecordError, Records};
 use self::transactions::{AbortedTransactions, Marker};
 use crate::error::{Error, Result};
@@ -50,12 +50,22 @@ struct Fault {
 #[derive(Debug, Clone)]
 enum FaultKind {
     Corrupt(String),
+    OldFormat(i8),
     TooLarge,
 }
 
 impl From<Malformed> for FaultKind {
     fn from(malformed: Malformed) -> Self {
         Self::Corrupt(malformed.0)
+    }
+}
+
+impl From<Problem> for FaultKind {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::Damaged(detail) => Self::Corrupt(detail),
+            Problem::OldFormat(format) => Self::OldFormat(format),
+        }
     }
 }
 
@@ -205,9 +215,9 @@ impl PartitionReader {
                     }
                     break;
                 }
-                Err(BadHead { base_offset, detail }) => {
+                Err(BadHead { base_offset, problem }) => {
                     let offset = base_offset.unwrap_or(self.end_position);
-                    self.fault = Some(Fault { offset, kind: FaultKind::Corrupt(detail) });
+                    self.fault = Some(Fault { offset, kind: problem.into() });
                     break;
                 }
             }
@@ -283,6 +293,7 @@ impl PartitionReader {
         let (partition, offset) = (self.partition.clone(), fault.offset);
         match fault.kind {
             FaultKind::Corrupt(detail) => Error::CorruptBatch { partition, offset, detail },
+            FaultKind::OldFormat(format) => Error::OldFormat { partition, offset, format },
             FaultKind::TooLarge => Error::BatchTooLarge { partition, offset, limit_bytes: self.bytes_max.into() },
         }
     }

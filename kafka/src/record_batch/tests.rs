@@ -201,6 +201,21 @@ fn a_truncated_last_batch_is_left_for_the_next_fetch() {
 #[test]
 fn older_formats_are_refused() {
     let (records, end) = drain(&mut reader(testdata!("format-1.bin"), 0), 10);
-    let Err(Error::CorruptBatch { offset: 0, detail, .. }) = end else { panic!("{end:?}") };
-    assert!(records.is_empty() && detail.contains("v1") && detail.contains("KIP-724"), "{detail}");
+    let Err(error @ Error::OldFormat { offset: 0, format: 1, .. }) = end else { panic!("{end:?}") };
+    assert!(records.is_empty() && !error.is_retriable());
+    let text = error.to_string();
+    for part in ["offset 0 of topic-0", "message format v1", "KIP-724", "copy them to a new topic"] {
+        assert!(text.contains(part), "'{part}' is not in '{text}'");
+    }
+    // A damaged byte is no old format: neither in such a message, nor in a batch.
+    let mut damaged = testdata!("format-1.bin").to_vec();
+    *damaged.last_mut().unwrap() ^= 1;
+    let (_, end) = drain(&mut reader(damaged, 0), 10);
+    assert!(matches!(end, Err(Error::CorruptBatch { offset: 0, .. })), "{end:?}");
+    for format in [0, 1] {
+        let mut damaged = testdata!("none.bin").to_vec();
+        damaged[16] = format;
+        let (_, end) = drain(&mut reader(damaged, 0), 10);
+        assert!(matches!(end, Err(Error::CorruptBatch { .. })), "{end:?}");
+    }
 }

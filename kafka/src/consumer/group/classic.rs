@@ -12,7 +12,8 @@ use crate::consumer::builder::Builder;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::consumer_protocol::{self, Subscription};
 use crate::protocol::{
-    HeartbeatRequest, JoinGroupRequest, JoinedMember, LeaveGroupRequest, Malformed, Request, SyncGroupRequest,
+    HeartbeatRequest, JoinAnswer, JoinGroupRequest, Joined, JoinedMember, LeaveGroupRequest, Malformed, Request,
+    SyncGroupRequest,
 };
 use crate::types::{Address, Member, TopicPartition};
 
@@ -75,6 +76,36 @@ impl Classic {
             rebalance_timeout: REBALANCE_TIMEOUT,
             assignors: Assignor::ALL.map(|assignor| (assignor.name(), bytes.clone())).into(),
         })
+    }
+
+    /// Sends `JoinGroup`, and once more if the coordinator gives a dynamic member the id to join with. One that asks for the id
+    /// of who has just named it is refused by the decoder.
+    fn ask_to_join(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<(Address, Joined)> {
+        let mut request = self.join_request(owned)?;
+        loop {
+            match client.call_coordinator(&self.group, &request)? {
+                (coordinator, JoinAnswer::Joined(joined)) => return Ok((coordinator, joined)),
+                (_, JoinAnswer::IdRequired(id)) => {
+                    self.member.id.clone_from(&id);
+                    request.member_id = id;
+                }
+            }
+        }
+    }
+
+    fn become_member(&mut self, joined: &Joined) {
+        if self.member.instance_id.is_some() && !joined.is_static {
+            log::info!(
+                "the coordinator of group '{}' is older than Kafka 2.3 and knows no static members: after a kill, this \
+                 member's partitions are assigned again when its session has timed out",
+                self.group
+            );
+        }
+        self.member = Member {
+            id: joined.member_id.clone(),
+            instance_id: joined.is_static.then(|| self.instance_id.clone()),
+            epoch: joined.generation,
+        };
     }
 
     /// The leader's work: everybody's part, by member id.
@@ -141,9 +172,8 @@ impl Protocol for Classic {
     fn join(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Divided> {
         self.leads = None;
         self.doubts_at = self.member.id.is_empty().then(|| Instant::now() + self.metadata_age_max);
-        let request = self.join_request(owned)?;
-        let (coordinator, joined) = client.call_coordinator(&self.group, &request)?;
-        self.member = Member { id: joined.member_id, epoch: joined.generation, ..self.member.clone() };
+        let (coordinator, joined) = self.ask_to_join(client, owned)?;
+        self.become_member(&joined);
         let Some(assignor) = Assignor::named(&joined.assignor) else {
             return Err(malformed::<JoinGroupRequest>(coordinator, format!("assignor '{}'", joined.assignor)));
         };
@@ -200,7 +230,7 @@ impl Protocol for Classic {
         let request = LeaveGroupRequest {
             group: self.group.clone(),
             member_id: self.member.id.clone(),
-            instance_id: self.instance_id.clone(),
+            instance_id: self.member.instance_id.clone(),
         };
         client.call_coordinator(&self.group, &request).map(drop)
     }

@@ -25,6 +25,17 @@ fn claimed_after(epoch: Option<i32>) -> Consumer {
     consumer
 }
 
+impl Consumer {
+    /// Fresh metadata comes, without which the leader is not asked again, and the pause is over.
+    fn asked_again(&mut self, epoch: i32) {
+        let later = Instant::now() + Duration::from_mins(1);
+        assert!(self.metadata_due <= Instant::now(), "metadata is asked for");
+        assert!(!self.ask_epoch_ends(later).unwrap(), "not before it has come");
+        self.handle(elected(Some(LEADER), Some(epoch))).unwrap();
+        assert!(self.ask_epoch_ends(later).unwrap());
+    }
+}
+
 /// The leader of `leader_epoch` answers where an epoch ends.
 fn ended(consumer: &mut Consumer, leader_epoch: i32, epoch: i32, result: Result<Option<EpochEnd>>) {
     let questions = vec![EpochQuestion { partition: at(0), current_leader_epoch: leader_epoch, epoch }];
@@ -37,7 +48,12 @@ fn what_was_read_is_compared_with_the_leaders_log() {
         let mut consumer = claimed_after(Some(EPOCH));
         assert_eq!(consumer.phase(0), Phase::Validating);
         assert!(consumer.wanted(LEADER).is_empty() && !consumer.is_settled(), "not before the answer");
-        ended(&mut consumer, 3, EPOCH, Ok(end.map(|(epoch, end_offset)| EpochEnd { epoch, end_offset })));
+        let end = end.map(|(epoch, end_offset)| EpochEnd { epoch, end_offset });
+        ended(&mut consumer, 3, EPOCH, Ok(end));
+        if divergence.is_some() {
+            consumer.asked_again(3);
+            ended(&mut consumer, 3, EPOCH, Ok(end));
+        }
         let Some(divergence) = divergence else {
             assert_eq!(consumer.wanted(LEADER), [0], "{end:?}");
             assert!(
@@ -62,6 +78,53 @@ fn what_was_read_is_compared_with_the_leaders_log() {
     // The leader has nothing of that epoch.
     check(Some((1, 7)), Some((7, 1)));
     check(Some((1, POSITION + 5)), Some((POSITION, 1)));
+    // A later epoch than was asked for is no answer.
+    check(Some((EPOCH + 1, 7)), None);
+    check(Some((EPOCH + 1, POSITION + 5)), None);
+}
+
+#[test]
+fn one_answer_that_shows_a_truncation_is_not_believed() {
+    let end = |epoch, end_offset| Ok(Some(EpochEnd { epoch, end_offset }));
+    // Wrong once, as Event Hubs was.
+    let mut consumer = claimed_after(Some(EPOCH));
+    ended(&mut consumer, 3, EPOCH, end(EPOCH, 0));
+    assert!(consumer.events.is_empty() && consumer.phase(0) == Phase::Validating);
+    consumer.asked_again(3);
+    ended(&mut consumer, 3, EPOCH, end(EPOCH, POSITION));
+    assert_eq!((consumer.phase(0), consumer.wanted(LEADER)), (Phase::Reading, vec![0]));
+    // A leader that catches up, as Redpanda's do.
+    let mut consumer = claimed_after(Some(EPOCH));
+    for end_offset in [2, 5, 8] {
+        ended(&mut consumer, 3, EPOCH, end(EPOCH, end_offset));
+        assert!(consumer.events.is_empty() && consumer.phase(0) == Phase::Validating);
+        consumer.asked_again(3);
+    }
+    ended(&mut consumer, 3, EPOCH, end(EPOCH, POSITION));
+    assert_eq!(consumer.phase(0), Phase::Reading);
+    // What one leader has said is not repeated by another one.
+    let mut consumer = claimed_after(Some(EPOCH));
+    ended(&mut consumer, 3, EPOCH, end(EPOCH, 7));
+    consumer.asked_again(4);
+    ended(&mut consumer, 4, EPOCH, end(EPOCH, 7));
+    assert!(consumer.events.is_empty() && consumer.phase(0) == Phase::Validating);
+    consumer.asked_again(4);
+    ended(&mut consumer, 4, EPOCH, end(EPOCH, 7));
+    assert!(matches!(consumer.events.pop_front(), Some(Ok(Event::Truncated(_)))));
+}
+
+#[test]
+fn validation_can_be_switched_off() {
+    let mut consumer = consumer();
+    consumer.config.validates_leader_epochs = false;
+    consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
+    consumer.handle(facts(0)).unwrap();
+    consumer.start(vec![Start { partition: at(0), offset: POSITION, leader_epoch: Some(EPOCH) }], "ours");
+    let claim = consumer.take_pending();
+    consumer.handle(committed(claim)).unwrap();
+    assert_eq!(consumer.phase(0), Phase::Reading);
+    consumer.handle(elected(Some(FOLLOWER), Some(4))).unwrap();
+    assert_eq!((consumer.phase(0), consumer.wanted(FOLLOWER)), (Phase::Reading, vec![0]));
 }
 
 #[test]

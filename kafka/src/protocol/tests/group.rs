@@ -112,6 +112,12 @@ fn offset_fetch() {
         check(&request, version, &offset_fetch_response(version, GROUP, 0, &all), &Ok(expected));
         let expected = Err(refused(ErrorCode::NOT_COORDINATOR));
         check(&request, version, &offset_fetch_response(version, GROUP, 16, &[]), &expected);
+        // A group that the coordinator does not know has committed nothing.
+        let nothing = |at: &TopicPartition| (at.clone(), Ok(None));
+        let expected = Ok(request.partitions.iter().map(nothing).collect());
+        check(&request, version, &offset_fetch_response(version, GROUP, 69, &[]), &expected);
+        let unknown = [("a", 0), ("a", 1), ("b", 0), ("b", 1)].map(|(topic, number)| (topic, number, -1, -1, None, 69));
+        check(&request, version, &offset_fetch_response(version, GROUP, 0, &unknown), &expected);
 
         let malformed = |response: &_| is_malformed(&decoded(&request, version, encoded(response, version)));
         assert!(malformed(&offset_fetch_response(version, GROUP, 0, &all[1..])));
@@ -145,11 +151,9 @@ fn offset_commit() {
             (sent.generation_id_or_member_epoch, sent.group_instance_id, sent.retention_time_ms),
             (-1, None, -1)
         );
-        if version >= 7 {
-            let sent: messages::OffsetCommitRequest = super::sent(&of_member, version);
-            assert_eq!((sent.member_id.as_str(), sent.generation_id_or_member_epoch), ("id-1", 5));
-            assert_eq!(sent.group_instance_id.as_deref(), Some("here"));
-        }
+        let sent_by: messages::OffsetCommitRequest = super::sent(&of_member, version);
+        assert_eq!((sent_by.member_id.as_str(), sent_by.generation_id_or_member_epoch), ("id-1", 5));
+        assert_eq!(sent_by.group_instance_id.as_deref(), Some("here").filter(|_| version >= 7));
         let told: Vec<_> = sent
             .topics
             .iter()

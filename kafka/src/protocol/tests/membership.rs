@@ -7,7 +7,7 @@ use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 
 use super::*;
-use crate::protocol::join_group::{Joined, Leadership};
+use crate::protocol::join_group::Leadership;
 use crate::types::Member;
 
 const GROUP: &str = "readers";
@@ -34,7 +34,8 @@ fn join_group() {
     for version in versions(&request) {
         let sent: messages::JoinGroupRequest = sent(&request, version);
         assert_eq!((sent.group_id.to_string(), sent.member_id.as_str()), (GROUP.to_owned(), "id-1"));
-        assert_eq!(sent.group_instance_id.as_deref(), Some("here"));
+        let since = |since, of| Some(of).filter(|_| version >= since);
+        assert_eq!(sent.group_instance_id.as_deref(), since(5, "here"));
         assert_eq!((sent.session_timeout_ms, sent.rebalance_timeout_ms), (45_000, 60_000));
         assert_eq!(sent.protocol_type.as_str(), "consumer");
         let assignors = sent.protocols.iter().map(|protocol| (protocol.name.to_string(), &protocol.metadata[..]));
@@ -43,7 +44,7 @@ fn join_group() {
         let response = |leader: &str, error| {
             let other = JoinGroupResponseMember::default().with_member_id(text("id-2"));
             let us = JoinGroupResponseMember::default().with_member_id(text("id-1"));
-            let us = us.with_group_instance_id(Some(text("here"))).with_metadata(Bytes::from_static(b"told"));
+            let us = us.with_group_instance_id(since(5, "here").map(text)).with_metadata(Bytes::from_static(b"told"));
             messages::JoinGroupResponse::default()
                 .with_error_code(error)
                 .with_generation_id(6)
@@ -53,18 +54,23 @@ fn join_group() {
                 .with_member_id(text("id-1"))
                 .with_members(if leader == "id-1" { vec![us, other] } else { vec![] })
         };
-        let joined =
-            |leads| Ok(Joined { generation: 6, member_id: "id-1".to_owned(), assignor: "first".to_owned(), leads });
+        let joined = |leads| {
+            let (member_id, assignor) = ("id-1".to_owned(), "first".to_owned());
+            Ok(JoinAnswer::Joined(Joined { is_static: version >= 5, generation: 6, member_id, assignor, leads }))
+        };
         check(&request, version, &response("id-2", 0), &joined(None));
         let joined_member = |id: &str, instance_id: Option<&str>, subscription| JoinedMember {
             member_id: id.to_owned(),
             instance_id: instance_id.map(str::to_owned),
             subscription: Bytes::from_static(subscription),
         };
-        let members = vec![joined_member("id-1", Some("here"), b"told"), joined_member("id-2", None, b"")];
+        let members = vec![joined_member("id-1", since(5, "here"), b"told"), joined_member("id-2", None, b"")];
         let leads = Leadership { members, skips_assignment: version >= 9 };
         check(&request, version, &response("id-1", 0), &joined(Some(leads)));
         check(&request, version, &response("", 82), &refused(ErrorCode::FENCED_INSTANCE_ID));
+        let first = JoinGroupRequest { member_id: String::new(), ..request.clone() };
+        check(&first, version, &response("", 79), &Ok(JoinAnswer::IdRequired("id-1".to_owned())));
+        check(&request, version, &response("", 79), &refused(ErrorCode::MEMBER_ID_REQUIRED));
         if version >= 7 {
             let without = response("id-2", 0).with_protocol_name(None);
             assert!(is_malformed(&decoded(&request, version, encoded(&without, version))));
@@ -88,7 +94,7 @@ fn sync_group() {
             (sent.group_id.to_string(), sent.member_id.as_str(), sent.generation_id),
             (GROUP.to_owned(), "id-1", 5)
         );
-        assert_eq!(sent.group_instance_id.as_deref(), Some("here"));
+        assert_eq!(sent.group_instance_id.as_deref(), Some("here").filter(|_| version >= 3));
         let named = |name| if version >= 5 { Some(name) } else { None };
         assert_eq!((sent.protocol_type.as_deref(), sent.protocol_name.as_deref()), (named("consumer"), named("first")));
         assert_eq!(
@@ -112,7 +118,7 @@ fn heartbeat() {
             (sent.group_id.to_string(), sent.member_id.as_str(), sent.generation_id),
             (GROUP.to_owned(), "id-1", 5)
         );
-        assert_eq!(sent.group_instance_id.as_deref(), Some("here"));
+        assert_eq!(sent.group_instance_id.as_deref(), Some("here").filter(|_| version >= 3));
         check(&request, version, &messages::HeartbeatResponse::default(), &Ok(()));
         let response = messages::HeartbeatResponse::default().with_error_code(22);
         check(&request, version, &response, &refused(ErrorCode::ILLEGAL_GENERATION));
@@ -121,23 +127,31 @@ fn heartbeat() {
 
 #[test]
 fn leave_group() {
-    let request =
-        LeaveGroupRequest { group: GROUP.to_owned(), member_id: "id-1".to_owned(), instance_id: "here".to_owned() };
+    let request = LeaveGroupRequest {
+        group: GROUP.to_owned(),
+        member_id: "id-1".to_owned(),
+        instance_id: Some("here".to_owned()),
+    };
     for version in versions(&request) {
         let sent: messages::LeaveGroupRequest = sent(&request, version);
         assert_eq!(sent.group_id.to_string(), GROUP);
-        let [leaver] = &sent.members[..] else { panic!("{sent:?}") };
-        assert_eq!((leaver.member_id.as_str(), leaver.group_instance_id.as_deref()), ("id-1", Some("here")));
+        let members =
+            sent.members.iter().map(|leaver| (leaver.member_id.as_str(), leaver.group_instance_id.as_deref()));
+        let expected = if version >= 3 { ("", vec![("id-1", Some("here"))]) } else { ("id-1", vec![]) };
+        assert_eq!((sent.member_id.as_str(), members.collect::<Vec<_>>()), expected);
 
         let response = |error, members: &[i16]| {
             let members = members.iter().map(|error| MemberResponse::default().with_error_code(*error));
             messages::LeaveGroupResponse::default().with_error_code(error).with_members(members.collect())
         };
-        check(&request, version, &response(0, &[0]), &Ok(()));
         let refused = |code| Err(Failure::Refused { code, subject: "group 'readers'".to_owned() });
-        check(&request, version, &response(0, &[25]), &refused(ErrorCode::UNKNOWN_MEMBER_ID));
-        check(&request, version, &response(16, &[]), &refused(ErrorCode::NOT_COORDINATOR));
-        assert!(is_malformed(&decoded(&request, version, encoded(&response(0, &[0, 0]), version))));
+        check(&request, version, &response(0, &[]), &Ok(()));
+        check(&request, version, &response(25, &[]), &refused(ErrorCode::UNKNOWN_MEMBER_ID));
+        if version >= 3 {
+            check(&request, version, &response(0, &[0]), &Ok(()));
+            check(&request, version, &response(0, &[25]), &refused(ErrorCode::UNKNOWN_MEMBER_ID));
+            assert!(is_malformed(&decoded(&request, version, encoded(&response(0, &[0, 0]), version))));
+        }
     }
 }
 
