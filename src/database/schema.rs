@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::error::{DatabaseError, Doing};
 
@@ -11,7 +12,7 @@ use super::error::{DatabaseError, Doing};
 pub(super) const SCHEMA: Schema = Schema {
     version: SCHEMA_VERSION,
     tables: include_str!("../../schema.sql"),
-    migrations: &[Migration { from: 1, sql: include_str!("migrations/2.sql") }],
+    migrations: &[Migration { from: 1, sql: include_str!("migrations/2.sql"), recreated: &["unidentified_messages"] }],
 };
 
 /// `PRAGMA user_version` of the tables that this program works on, as `schema.sql` sets it.
@@ -33,6 +34,9 @@ struct Migration {
     from: i64,
     /// SQL that changes the tables. Their version is set behind it.
     sql: &'static str,
+    /// Tables that the SQL drops and creates again. Triggers and indexes that somebody else has added to them go with them and are
+    /// created again too.
+    recreated: &'static [&'static str],
 }
 
 impl Schema {
@@ -42,6 +46,17 @@ impl Schema {
         if stored_version(connection)? == self.version {
             return Ok(());
         }
+        // A table that is recreated must take with it neither rows that refer to it nor views that read it
+        // (https://www.sqlite.org/lang_altertable.html#otheralter). Neither can be set in a transaction.
+        let foreign_keys = set(connection, DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
+        let legacy = set(connection, DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, true)?;
+        let result = self.change(connection, path);
+        set(connection, DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, foreign_keys)?;
+        set(connection, DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, legacy)?;
+        result
+    }
+
+    fn change(self, connection: &mut Connection, path: &Path) -> Result<(), DatabaseError> {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).doing("make the database's tables")?;
         let mut version = stored_version(&transaction)?;
@@ -51,8 +66,7 @@ impl Schema {
         }
         while let Some(step) = self.migrations.iter().find(|step| step.from == version && version < self.version) {
             version += 1;
-            transaction
-                .execute_batch(step.sql)
+            step.run(&transaction)
                 .and_then(|()| transaction.pragma_update(None, "user_version", version))
                 .doing("bring the database's tables up to date")?;
         }
@@ -72,6 +86,30 @@ impl Schema {
     }
 }
 
+impl Migration {
+    fn run(self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        let mut added = Vec::new();
+        for table in self.recreated {
+            let mut statement = transaction.prepare(
+                "SELECT sql FROM sqlite_schema WHERE tbl_name = ?1 AND type IN ('index', 'trigger') AND sql IS NOT NULL",
+            )?;
+            added.extend(statement.query_map([table], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?);
+        }
+        transaction.execute_batch(self.sql)?;
+        added.iter().try_for_each(|sql| transaction.execute_batch(sql))
+    }
+}
+
+/// Changes an option of the connection; gives what it was.
+fn set(connection: &Connection, option: DbConfig, on: bool) -> Result<bool, DatabaseError> {
+    let change = || {
+        let before = connection.db_config(option)?;
+        connection.set_db_config(option, on)?;
+        Ok(before)
+    };
+    change().doing("prepare to bring the database's tables up to date")
+}
+
 /// The version of the tables in a file; 0 if it has none. Fails where the file's WAL cannot be used, which a header alone does
 /// not tell.
 pub(super) fn stored_version(connection: &Connection) -> Result<i64, DatabaseError> {
@@ -88,12 +126,14 @@ mod tests {
     const NEXT: i64 = NOW + 1;
     const LAST: i64 = NOW + 2;
 
-    const ONE_STEP: Migration = Migration {
-        from: NOW,
-        sql: "ALTER TABLE projects ADD COLUMN region TEXT; UPDATE projects SET region = 'EMEA'",
-    };
-    const ANOTHER: Migration = Migration { from: NEXT, sql: "CREATE TABLE contacts (region TEXT NOT NULL)" };
-    const FAILS: Migration = Migration { from: NEXT, sql: "DELETE FROM projects; INSERT INTO contacts VALUES (1)" };
+    const ONE_STEP: Migration =
+        step(NOW, "ALTER TABLE projects ADD COLUMN region TEXT; UPDATE projects SET region = 'EMEA'");
+    const ANOTHER: Migration = step(NEXT, "CREATE TABLE contacts (region TEXT NOT NULL)");
+    const FAILS: Migration = step(NEXT, "DELETE FROM projects; INSERT INTO contacts VALUES (1)");
+
+    const fn step(from: i64, sql: &'static str) -> Migration {
+        Migration { from, sql, recreated: &[] }
+    }
 
     fn later(version: i64, migrations: &'static [Migration]) -> Schema {
         Schema { version, tables: "no SQL: an older file is not created again", migrations }

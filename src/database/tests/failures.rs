@@ -162,7 +162,7 @@ fn after_a_commit_that_failed_it_is_looked_whether_it_was_made() {
 
 #[test]
 fn after_a_move_that_failed_at_its_commit_it_is_looked_whether_it_was_made() {
-    let made = "UPDATE consumer_offsets SET next_offset = 5, first_offset = 5, high_offset = 5";
+    let made = "UPDATE consumer_offsets SET next_offset = 5, first_offset = 5, high_offset = 5, reading = 2";
     for afterwards in [made, ""] {
         let place = Place::new();
         let mut database = place.open_at_0(2);
@@ -281,7 +281,7 @@ fn a_sync_that_failed_is_not_made_good_by_the_next() {
 fn a_move_that_was_made_is_not_forgotten_over_another_failure() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    database.move_uncertain = true;
+    database.uncertain_move = Some(1);
     database.give_up_connection();
     fs::rename(&place.settings.path, place.path("-aside")).unwrap();
     database.move_positions(&[a_move(0, None, 0)]).expect_err("no database");

@@ -41,13 +41,13 @@ fn the_tables_are_those_of_the_contract() {
     );
     check(
         "unidentified_messages",
-        "id kafka_topic topic_id kafka_partition kafka_offset kafka_timestamp key value headers reason error received_at \
+        "id kafka_topic topic_id kafka_partition kafka_offset kafka_timestamp reading key value headers reason error received_at \
          replayed_at",
     );
     check(
         "consumer_offsets",
         "group_id topic partition next_offset first_offset high_offset topic_id leader_epoch applied stale unidentified \
-         absent updated_at",
+         absent updated_at reading",
     );
     check("database_identity", "id");
     check("position_changes", "at group_id topic partition from_offset to_offset topic_id reason detail");

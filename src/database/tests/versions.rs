@@ -130,3 +130,40 @@ fn holds_what_was_stored(place: &Place, database: &mut Database) {
     assert_eq!((moved.next_offset, moved.first_offset, moved.high_offset), (1, 0, 5));
     assert_eq!(place.number("SELECT count(*) FROM position_changes"), 3);
 }
+
+#[test]
+fn a_migrated_file_keeps_its_ids_and_what_others_have_added() {
+    let place = copy(1);
+    // An id was used that is no longer there, and the log file is up to it.
+    place.execute(
+        "INSERT INTO unidentified_messages
+             (id, kafka_topic, topic_id, kafka_partition, kafka_offset, headers, reason, error, received_at)
+         VALUES (70, 't', '', 0, 0, '[]', 'empty', '', '');
+         DELETE FROM unidentified_messages WHERE id = 70;
+         UPDATE unidentified_log_cursor SET last_id = 70;
+         CREATE TABLE notes (message INTEGER REFERENCES unidentified_messages (id) ON DELETE CASCADE);
+         INSERT INTO notes VALUES (1);
+         CREATE INDEX by_reason ON unidentified_messages (reason);
+         CREATE VIEW reasons AS SELECT reason, count(*) AS messages FROM unidentified_messages GROUP BY reason;
+         CREATE TABLE alarms (id);
+         CREATE TRIGGER alarm AFTER INSERT ON unidentified_messages BEGIN INSERT INTO alarms VALUES (new.id); END",
+    );
+    let mut database = place.open();
+    assert_eq!(place.number("SELECT count(*) FROM alarms"), 0, "no row is new");
+    assert_eq!(place.number("SELECT count(*) FROM sqlite_schema WHERE name IN ('by_reason', 'reasons', 'alarm')"), 3);
+    assert_eq!(place.number("SELECT sum(messages) FROM reasons"), 2);
+    assert_eq!(place.number("SELECT count(*) FROM notes"), 1);
+    assert_eq!(place.number("PRAGMA foreign_keys"), 1, "on in a connection of somebody else");
+    assert_eq!(place.query("PRAGMA foreign_key_check"), Vec::<Vec<Value>>::new());
+    database.apply(&[batch(0, 6, 7, vec![rejected(6)])]).unwrap();
+    assert_eq!(place.query("SELECT id FROM alarms"), [[Value::Integer(71)]]);
+    assert_eq!(database.unidentified_after(70, 10, 1000).unwrap().len(), 1);
+}
+
+#[test]
+fn a_file_without_messages_keeps_the_ids_that_were_used() {
+    let place = copy(1);
+    place.execute("DELETE FROM unidentified_messages");
+    place.open().apply(&[batch(0, 6, 7, vec![rejected(6)])]).unwrap();
+    assert_eq!(place.number("SELECT id FROM unidentified_messages"), 3);
+}
