@@ -12,6 +12,7 @@ mod part;
 mod reader;
 mod replay;
 mod schema;
+mod sync_state;
 mod wal;
 
 use std::path::{Path, PathBuf};
@@ -151,7 +152,7 @@ impl Database {
         self.give_up_connection();
         self.connect()?;
         let Some(connection) = &self.connection else { return Ok(()) };
-        let result = self.wal.carry_over(connection);
+        let result = self.wal.recover(connection);
         self.learn_from(result)
     }
 
@@ -204,6 +205,12 @@ impl Database {
     }
 
     fn bound_wal(&mut self) -> Result<(), DatabaseError> {
+        if self.wal.is_in_doubt() && self.wal.must_shrink()? {
+            match self.sync_wal() {
+                Err(DatabaseError::NotSynced { .. }) if !self.wal.is_full()? => {}
+                result => result?,
+            }
+        }
         self.connect()?;
         let Some(connection) = &self.connection else { return Ok(()) };
         let result = self.wal.keep_bounded(connection);
@@ -267,7 +274,7 @@ impl Database {
                 self.wal.note_disk_full();
             }
             if error.is_io_failure() {
-                self.wal.doubt();
+                self.wal.note_io_failure();
             }
             if error.spoils_connection() {
                 self.give_up_connection();
@@ -328,6 +335,16 @@ fn not_moved(
             expected: (offset, topic_id.to_owned()),
             stored,
         },
+    }
+}
+
+/// SQLite checkpoints and removes the log when its last connection is closed, which must not happen after a failed sync: a power cut
+/// in the middle would leave pages of two times, and no log to repair them.
+impl Drop for Database {
+    fn drop(&mut self) {
+        if self.wal.is_in_doubt() {
+            self.give_up_connection();
+        }
     }
 }
 

@@ -239,8 +239,21 @@ fn syncing_takes_the_log_as_it_is() {
     place.execute("PRAGMA wal_checkpoint(TRUNCATE)");
     assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0);
     database.sync_wal().unwrap();
+    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
+    database.sync_wal().unwrap();
+}
+
+#[test]
+fn a_log_that_is_missing_does_not_count_as_synced() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    database.sync_wal().unwrap();
+    database.wal.close();
+    // The last connection of all is closed, as if by another process: everything is in the database, and the log is removed.
     database.connection = None;
     assert!(!place.path("-wal").exists());
+    let error = database.sync_wal().expect_err("nobody knows what became of it");
+    assert!(error.is_retriable() && matches!(error, DatabaseError::Io { action: "sync", .. }), "{error:?}");
     database.sync_wal().unwrap();
     assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
     database.sync_wal().unwrap();
