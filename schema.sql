@@ -1,4 +1,4 @@
--- The tables of enterprise-consumer, version 1. A new database file is made from this file in one transaction.
+-- The tables of enterprise-consumer, version 2. A new database file is made from this file in one transaction.
 --
 -- Plain tables on purpose: STRICT ones cannot be read by the sqlite3 of RHEL 8 and 9 (before 3.37). The service is the only
 -- writer and binds every value with its type; the checks below are a second line behind the rules for messages.
@@ -7,7 +7,7 @@
 -- Times that the service writes are RFC 3339 text, UTC, with milliseconds; times in Kafka are integers, milliseconds since 1970.
 
 PRAGMA application_id = 1162756942; -- 'ENCN': how a file of ours is told from anybody else's
-PRAGMA user_version = 1;            -- the version of these tables
+PRAGMA user_version = 2;            -- the version of these tables
 
 -- One row per sales opportunity: the greatest event of its id, in the order of
 -- (last_modified, else kafka_timestamp), kafka_partition, kafka_offset, kafka_topic.
@@ -53,14 +53,16 @@ CREATE TABLE projects (
 );
 
 -- Records that are no event, byte for byte. AUTOINCREMENT: an id is never used twice, also after rows were deleted, because
--- the log file's cursor (below) counts on it.
+-- the log file's cursor (below) counts on it. A record that is read again is kept once. Several rows have the same offset where
+-- different records were read at it: the log was truncated and other records were written.
 CREATE TABLE unidentified_messages (
     id                  INTEGER PRIMARY KEY AUTOINCREMENT,
     kafka_topic         TEXT    NOT NULL,
-    topic_id            TEXT    NOT NULL, -- '' where the broker has none: NULLs would all be distinct to UNIQUE
+    topic_id            TEXT    NOT NULL, -- '' where the broker has none
     kafka_partition     INTEGER NOT NULL,
     kafka_offset        INTEGER NOT NULL,
     kafka_timestamp     INTEGER,
+    reading             INTEGER NOT NULL DEFAULT 0, -- the greatest reading (of consumer_offsets) that found this record at its offset
     key                 BLOB,             -- NULL is not the same as empty
     value               BLOB,             -- NULL is a tombstone
     headers             TEXT    NOT NULL, -- JSON list of [name, base64 or null], in the order sent;
@@ -68,9 +70,10 @@ CREATE TABLE unidentified_messages (
     reason              TEXT    NOT NULL, -- empty, not_json, unknown_type, invalid_field, rejected
     error               TEXT    NOT NULL, -- what exactly is wrong, for people
     received_at         TEXT    NOT NULL,
-    replayed_at         TEXT,             -- when a later version of the program did understand it
-    UNIQUE (kafka_topic, topic_id, kafka_partition, kafka_offset)
+    replayed_at         TEXT              -- when a later version of the program did understand it
 );
+CREATE INDEX unidentified_messages_by_offset
+    ON unidentified_messages (kafka_topic, topic_id, kafka_partition, kafka_offset);
 
 -- How far unidentified_messages has been written out to its log file. One row.
 CREATE TABLE unidentified_log_cursor (
@@ -92,6 +95,8 @@ CREATE TABLE consumer_offsets (
     unidentified        INTEGER NOT NULL DEFAULT 0, -- records kept in unidentified_messages
     absent              INTEGER NOT NULL DEFAULT 0, -- offsets without a record: compacted, control records, aborted
     updated_at          TEXT    NOT NULL,
+    reading             INTEGER NOT NULL DEFAULT 0, -- which reading the counters are of: each change of position begins a new
+                                                    -- one, with a greater number than all others in this table
     PRIMARY KEY (group_id, topic, partition),
     CHECK (next_offset - first_offset = applied + stale + unidentified + absent),
     CHECK (high_offset >= next_offset),

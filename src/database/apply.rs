@@ -17,8 +17,9 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    fn is_nothing(&self) -> bool {
-        self.done == Applied::default() && self.uncertain.is_none()
+    /// `None` if nothing has taken effect, nor may have.
+    fn of(done: Applied, uncertain: Option<Uncertain>) -> Option<Self> {
+        (done != Applied::default() || uncertain.is_some()).then_some(Self { done, uncertain })
     }
 }
 
@@ -46,8 +47,10 @@ impl Database {
         let mut done = Applied::default();
         if let Some(unfinished) = self.unfinished.clone() {
             done = self.go_on(unfinished, &mut parts)?;
-            self.unfinished = None;
+            // What is certain by now must not be forgotten if the next step fails.
+            self.unfinished = Unfinished::of(done, None);
             if parts.is_empty() {
+                self.unfinished = None;
                 return Ok(done);
             }
         }
@@ -90,14 +93,15 @@ impl Database {
         match result {
             Ok(applied) => *done += applied,
             Err(error) => {
-                let uncertain = written.zip(parts.last()).map(|(applied, last)| Uncertain {
+                // A part that covers no offset tells nothing.
+                let last = parts.iter().rfind(|part| part.from_offset < part.next_offset);
+                let uncertain = written.zip(last).map(|(applied, last)| Uncertain {
                     applied,
                     topic: last.batch.topic.to_owned(),
                     partition: last.batch.partition,
                     next_offset: last.next_offset,
                 });
-                let unfinished = Unfinished { done: *done, uncertain };
-                self.unfinished = (!unfinished.is_nothing()).then_some(unfinished);
+                self.unfinished = Unfinished::of(*done, uncertain);
                 return Err(error);
             }
         }
@@ -115,7 +119,7 @@ impl Database {
             match halves(&parts) {
                 Some((first, second)) => waiting.extend([second, first]),
                 // If this is refused too, it is not for what is in the record.
-                None => self.attempt(&parts, Care::Refused(refusal), done)?,
+                None => self.attempt(&parts, Care::Refused(&refusal), done)?,
             }
         }
         Ok(())

@@ -3,13 +3,14 @@
 
 use rusqlite::Transaction;
 
-use super::conflict;
-use super::error::{DatabaseError, Doing};
-use super::events::{self, Events};
+use super::error::{DatabaseError, Doing, ensure_written};
+use super::events::{self, Events, Stored};
+use super::not_moved;
 use super::part::Part;
 use crate::entity::{Event, Reason, Rejection};
-use crate::repository::upsert::Origin;
-use crate::repository::{Applied, Coordinates, Entry, PartitionBatch, offset, unidentified};
+use crate::repository::unidentified::{self, Reading};
+use crate::repository::upsert::{Origin, Outcome};
+use crate::repository::{Applied, Coordinates, Entry, PartitionBatch, offset};
 
 /// What is done about a record that SQLite refuses.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +20,7 @@ pub(super) enum Care<'a> {
     /// It is undone alone and kept as an unidentified message, as long as the transaction survives it.
     EachRecord,
     /// The only record has been refused, for this reason: it is kept as an unidentified message.
-    Refused(&'a rusqlite::Error),
+    Refused(&'a str),
 }
 
 /// Applies parts of batches and moves their positions; says what became of their offsets.
@@ -33,25 +34,32 @@ pub(super) fn apply(
     let mut total = Applied::default();
     for part in parts {
         let absent = absent(part)?;
+        let kept = Kept { transaction, group_id, batch: part.batch, now, prepared: None, count: 0 };
         let stored = match care {
-            Care::None => store_together(transaction, part, now)?,
-            Care::EachRecord => store_each(transaction, part, now, |event, at| {
-                events::try_store(transaction, event, at, now)
-                    .map(|stored| stored.map_err(|refusal| rejection(&refusal)))
-            })?,
-            Care::Refused(error) => store_each(transaction, part, now, |_, _| Ok(Err(rejection(error))))?,
+            Care::None => store_together(transaction, part, kept, now)?,
+            Care::EachRecord => store_each(part, kept, |event, at| events::try_store(transaction, event, at, now))?,
+            Care::Refused(refusal) => store_each(part, kept, |_, _| Ok(Stored::Refused(refusal.to_owned())))?,
         };
         let counted = Applied { absent, ..stored };
-        let Part { batch, from_offset, next_offset, .. } = *part;
-        if !offset::advance(transaction, group_id, batch, (from_offset, next_offset), &counted, now)
-            .doing("move a position")?
-        {
-            let expected = (Some(from_offset), batch.topic_id);
-            return Err(conflict(transaction, group_id, batch.topic, batch.partition, expected));
-        }
+        advance(transaction, group_id, part, &counted, now)?;
         total += counted;
     }
     Ok(total)
+}
+
+fn advance(
+    transaction: &Transaction<'_>,
+    group_id: &str,
+    &Part { batch, from_offset, next_offset, .. }: &Part<'_>,
+    counted: &Applied,
+    now: &str,
+) -> Result<(), DatabaseError> {
+    let moved = offset::advance(transaction, group_id, batch, (from_offset, next_offset), counted, now);
+    if moved.doing("move a position")? {
+        return Ok(());
+    }
+    let expected = (Some(from_offset), batch.topic_id);
+    Err(not_moved(transaction, group_id, (batch.topic, batch.partition), expected))
 }
 
 /// How many offsets of the part hold no record. Checks that the others are in its range and ascend.
@@ -80,40 +88,39 @@ fn gap(from: i64, to: i64) -> Option<u64> {
 }
 
 /// Stores what the records of a part say, or the records themselves where they say nothing that can be stored.
-fn store_together(transaction: &Transaction<'_>, part: &Part<'_>, now: &str) -> Result<Applied, DatabaseError> {
+fn store_together(
+    transaction: &Transaction<'_>,
+    part: &Part<'_>,
+    mut kept: Kept<'_, '_>,
+    now: &str,
+) -> Result<Applied, DatabaseError> {
     let mut events = Events::default();
-    let mut kept = Kept::prepare(transaction, part.batch, now)?;
     for entry in part.entries {
         match &entry.decoded {
             Ok(event) => events.add(event, entry.offset, entry.timestamp_ms),
             Err(rejection) => kept.keep(entry, rejection)?,
         }
     }
-    let read = events.len();
     let origin = Origin { topic: part.batch.topic, partition: part.batch.partition, now };
-    let applied = events.store(transaction, &origin).doing("store an event")?;
-    // Each event changes one row at most, and what triggers change does not count (https://www.sqlite.org/c3ref/changes.html).
-    let stale = read.saturating_sub(applied);
+    let Outcome { applied, stale } = events.store(transaction, &origin)?;
     Ok(Applied { applied: count(applied), stale: count(stale), unidentified: kept.count, absent: 0 })
 }
 
-/// The same record by record: `store` says whether an event was stored or is stale, or why the record is kept instead.
+/// The same record by record, each event by `store`.
 fn store_each(
-    transaction: &Transaction<'_>,
     part: &Part<'_>,
-    now: &str,
-    store: impl Fn(&Event<'_>, &Coordinates<'_>) -> rusqlite::Result<Result<bool, Rejection>>,
+    mut kept: Kept<'_, '_>,
+    store: impl Fn(&Event<'_>, &Coordinates<'_>) -> Result<Stored, DatabaseError>,
 ) -> Result<Applied, DatabaseError> {
     let mut counted = Applied::default();
-    let mut kept = Kept::prepare(transaction, part.batch, now)?;
     for entry in part.entries {
         let at = part.batch.coordinates(entry);
         match entry.decoded.as_ref().map(|event| store(event, &at)) {
             Err(rejection) => kept.keep(entry, rejection)?,
-            Ok(stored) => match stored.doing("store an event")? {
-                Ok(true) => counted.applied += 1,
-                Ok(false) => counted.stale += 1,
-                Err(rejection) => kept.keep(entry, &rejection)?,
+            Ok(stored) => match stored? {
+                Stored::Applied => counted.applied += 1,
+                Stored::Stale => counted.stale += 1,
+                Stored::Refused(error) => kept.keep(entry, &Rejection { reason: Reason::Rejected, error })?,
             },
         }
     }
@@ -122,32 +129,32 @@ fn store_each(
 
 /// The records of a batch that are kept as unidentified messages.
 struct Kept<'t, 'b> {
-    insert: unidentified::Insert<'t>,
+    transaction: &'t Transaction<'t>,
+    group_id: &'b str,
     batch: &'b PartitionBatch<'b>,
     now: &'b str,
+    /// The statements, and the number of the reading, once there is a record to keep.
+    prepared: Option<(unidentified::Keeper<'t>, i64)>,
     count: u64,
 }
 
-impl<'t, 'b> Kept<'t, 'b> {
-    fn prepare(
-        transaction: &'t Transaction<'_>,
-        batch: &'b PartitionBatch<'b>,
-        now: &'b str,
-    ) -> Result<Self, DatabaseError> {
-        let insert = unidentified::Insert::prepare(transaction).doing("prepare to write")?;
-        Ok(Self { insert, batch, now, count: 0 })
-    }
-
+impl Kept<'_, '_> {
     fn keep(&mut self, entry: &Entry<'_>, rejection: &Rejection) -> Result<(), DatabaseError> {
-        let at = self.batch.coordinates(entry);
-        self.insert.keep(entry, rejection, &at, self.now).doing("keep an unidentified message")?;
+        let Self { transaction, group_id, batch: PartitionBatch { topic, partition, .. }, .. } = *self;
+        let (keeper, number) = match &mut self.prepared {
+            Some(prepared) => prepared,
+            none => none.insert((
+                unidentified::Keeper::prepare(transaction).doing("prepare to write")?,
+                // Without a position the batch is refused in the end.
+                offset::reading(transaction, group_id, topic, *partition).doing("read a position")?.unwrap_or_default(),
+            )),
+        };
+        let reading = Reading { number: *number, now: self.now };
+        let written = keeper.keep(entry, rejection, &self.batch.coordinates(entry), reading);
+        ensure_written(written.doing("keep an unidentified message")?, "unidentified_messages")?;
         self.count += 1;
         Ok(())
     }
-}
-
-fn rejection(refusal: &rusqlite::Error) -> Rejection {
-    Rejection { reason: Reason::Rejected, error: refusal.to_string() }
 }
 
 fn count(records: usize) -> u64 {

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
@@ -12,6 +12,7 @@ use rusqlite::Connection;
 
 use super::error::{DatabaseError, Doing};
 use super::open;
+use super::sync_state::SyncState;
 use super::wal::sync_file;
 use crate::error_chain::ErrorChain;
 
@@ -34,15 +35,15 @@ enum Job {
 }
 
 impl Checkpointer {
-    /// Starts the thread. `doubts` counts the syncs that fail, or may have.
-    pub(super) fn start(database: &Path, wal: &Path, doubts: Arc<AtomicU64>) -> Result<Self, DatabaseError> {
+    /// Starts the thread, which notes in `sync_state` the syncs that fail, or may have.
+    pub(super) fn start(database: &Path, wal: &Path, sync_state: Arc<SyncState>) -> Result<Self, DatabaseError> {
         let (jobs, jobs_to_do) = channel();
         let asked = Arc::new(AtomicBool::new(false));
         let mut side = Side {
             database: database.to_owned(),
             wal: wal.to_owned(),
             connection: None,
-            doubts,
+            sync_state,
             asked: Arc::clone(&asked),
             failing: false,
         };
@@ -117,7 +118,7 @@ struct Side {
     database: PathBuf,
     wal: PathBuf,
     connection: Option<Connection>,
-    doubts: Arc<AtomicU64>,
+    sync_state: Arc<SyncState>,
     asked: Arc<AtomicBool>,
     /// Whether the last checkpoint failed, and that was logged.
     failing: bool,
@@ -137,7 +138,7 @@ impl Side {
                 Job::Sync { ended } => {
                     let result = sync_file(&self.wal);
                     if result.is_err() {
-                        self.doubts.fetch_add(1, Ordering::SeqCst);
+                        self.sync_state.fail();
                     }
                     ended(result);
                 }
@@ -168,6 +169,11 @@ impl Side {
     /// As much as readers and the writer let go: neither waits for it
     /// ([`SQLITE_CHECKPOINT_PASSIVE`](https://www.sqlite.org/c3ref/wal_checkpoint_v2.html)).
     fn checkpoint(&mut self) -> Result<(), DatabaseError> {
+        // What the disk may lack of the log must not reach the database before the rest of it. It may have been asked for before a
+        // sync failed.
+        if !self.sync_state.is_trusted() {
+            return Ok(());
+        }
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => open::open_beside(&self.database)?,
@@ -178,7 +184,7 @@ impl Side {
             .doing("carry the write-ahead log over into the database");
         // Of the syncs in it one may have failed, and a later one would not tell of what that has lost.
         if result.as_ref().is_err_and(DatabaseError::is_io_failure) {
-            self.doubts.fetch_add(1, Ordering::SeqCst);
+            self.sync_state.fail();
             self.close();
         }
         result

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
+use crate::repository::Trigger;
+
 /// Why a call into the database failed. Nothing of the call took effect; of [`apply`](super::Database::apply) what it says.
 #[derive(Debug)]
 pub enum DatabaseError {
@@ -115,6 +117,18 @@ pub enum DatabaseError {
         /// Offset and topic id that are stored, if any.
         stored: Option<(i64, String)>,
     },
+    /// SQLite reported success and wrote nothing into a table of this program's own records.
+    NotWritten {
+        /// The table.
+        table: &'static str,
+    },
+    /// The same of an event's row, which is not there when its statement has ended.
+    NotStored {
+        /// The table.
+        table: &'static str,
+        /// What a trigger did instead.
+        by: Trigger,
+    },
     /// A batch contradicts itself: an offset outside of its range, or not greater than the one before.
     BadBatch {
         /// The topic's name.
@@ -148,19 +162,22 @@ impl DatabaseError {
             | Self::NoWal { .. }
             | Self::LockHeld { .. }
             | Self::PositionConflict { .. }
+            | Self::NotWritten { .. }
+            | Self::NotStored { .. }
             | Self::BadBatch { .. } => false,
         }
     }
 
-    /// Whether SQLite refuses to write what was to be written, for what is in it.
+    /// Whether SQLite refuses to write what was to be written, for what is in it, or a trigger does.
     pub fn is_refusal(&self) -> bool {
         self.refusal().is_some()
     }
 
-    /// What SQLite says, if it [refuses](Self::is_refusal).
-    pub(super) fn refusal(&self) -> Option<&rusqlite::Error> {
+    /// What is said of it, if it is a [refusal](Self::is_refusal).
+    pub(super) fn refusal(&self) -> Option<String> {
         match self {
-            Self::Sqlite { source, .. } if is_refusal(source) => Some(source),
+            Self::Sqlite { source, .. } if is_refusal(source) => Some(source.to_string()),
+            Self::NotStored { .. } => Some(self.to_string()),
             _ => None,
         }
     }
@@ -292,6 +309,15 @@ impl fmt::Display for DatabaseError {
                 }
                 f.write_str("; see who else writes to the database, then start again")
             }
+            Self::NotWritten { table } => write!(
+                f,
+                "SQLite reported success but wrote no row of {table}: a trigger that is not this program's skips it with \
+                 RAISE(IGNORE); drop that trigger, then start again"
+            ),
+            Self::NotStored { table, by: Trigger::Skips } => {
+                write!(f, "a trigger on {table} skipped the row with RAISE(IGNORE)")
+            }
+            Self::NotStored { table, by: Trigger::Deletes } => write!(f, "a trigger on {table} deleted the row"),
             Self::BadBatch { topic, partition, range: (from, next), offset } => {
                 write!(f, "a batch of {topic}-{partition} said to cover the offsets {from} to before {next}")?;
                 match offset {
@@ -320,9 +346,16 @@ impl std::error::Error for DatabaseError {
             | Self::NotSynced { .. }
             | Self::InDoubt { .. }
             | Self::PositionConflict { .. }
+            | Self::NotWritten { .. }
+            | Self::NotStored { .. }
             | Self::BadBatch { .. } => None,
         }
     }
+}
+
+/// Fails unless a statement has written its row.
+pub(super) fn ensure_written(written: bool, table: &'static str) -> Result<(), DatabaseError> {
+    if written { Ok(()) } else { Err(DatabaseError::NotWritten { table }) }
 }
 
 /// Says what was being done when SQLite failed.

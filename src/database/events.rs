@@ -3,35 +3,45 @@
 
 use rusqlite::Transaction;
 
-use super::error::is_refusal;
+use super::error::{DatabaseError, Doing};
 use crate::entity::{Event, Opportunity, Project};
 use crate::repository::Coordinates;
-use crate::repository::upsert::{self, Origin, Placed};
+use crate::repository::upsert::{self, Origin, Outcome, Placed, Row};
 
-/// Stores the event unless a greater one of its id is stored; `false` if that is so.
-fn store(transaction: &Transaction<'_>, event: &Event<'_>, at: &Coordinates<'_>, now: &str) -> rusqlite::Result<bool> {
-    let mut events = Events::default();
-    events.add(event, at.offset, at.timestamp_ms);
-    let origin = Origin { topic: at.topic, partition: at.partition, now };
-    Ok(events.store(transaction, &origin)? > 0)
+/// What became of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stored {
+    /// It is stored: now, or since it was read before.
+    Applied,
+    /// A greater one of its id is stored.
+    Stale,
+    /// SQLite, or a trigger, refuses it: this is said of it.
+    Refused(String),
 }
 
-/// The same within a [savepoint](https://www.sqlite.org/lang_savepoint.html): of an event that SQLite refuses nothing is
-/// left, whatever triggers did, and the inner result says why. The outer one fails if the transaction has ended with it.
+/// Stores an event within a [savepoint](https://www.sqlite.org/lang_savepoint.html): of one that is refused nothing is left, whatever
+/// triggers did. Fails if the transaction has ended with it.
 pub(super) fn try_store(
     transaction: &Transaction<'_>,
     event: &Event<'_>,
     at: &Coordinates<'_>,
     now: &str,
-) -> rusqlite::Result<Result<bool, rusqlite::Error>> {
-    let run = |sql| transaction.prepare_cached(sql)?.execute([]).map(drop);
+) -> Result<Stored, DatabaseError> {
+    let run =
+        |sql| transaction.prepare_cached(sql).and_then(|mut sql| sql.execute([])).map(drop).doing("isolate an event");
+    let mut events = Events::default();
+    events.add(event, at.offset, at.timestamp_ms);
     run("SAVEPOINT event")?;
-    let stored = match store(transaction, event, at, now) {
-        Err(error) if is_refusal(&error) && !transaction.is_autocommit() => {
-            run("ROLLBACK TO event")?;
-            Err(error)
-        }
-        stored => Ok(stored?),
+    let stored = match events.store(transaction, &Origin { topic: at.topic, partition: at.partition, now }) {
+        Ok(Outcome { applied: 0, .. }) => Stored::Stale,
+        Ok(_) => Stored::Applied,
+        Err(error) => match error.refusal() {
+            Some(refusal) if !transaction.is_autocommit() => {
+                run("ROLLBACK TO event")?;
+                Stored::Refused(refusal)
+            }
+            _ => return Err(error),
+        },
     };
     run("RELEASE event")?;
     Ok(stored)
@@ -53,18 +63,32 @@ impl<'e> Events<'e> {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.opportunities.len() + self.projects.len()
-    }
-
-    /// Stores them all, each unless a greater one of its id is stored; says how many were.
+    /// Stores them all, each unless it or a greater one of its id is stored; says how many of which.
     ///
     /// Sorted by id, since rows beside each other in the index share its pages; those of one id stay in the order of their offsets, so
     /// that each of them meets what it would have met in the order of the log.
-    pub(super) fn store(mut self, transaction: &Transaction<'_>, origin: &Origin<'_>) -> rusqlite::Result<usize> {
+    ///
+    /// # Errors
+    /// [`DatabaseError::NotStored`] if a trigger keeps one of them out of its table.
+    pub(super) fn store(
+        mut self,
+        transaction: &Transaction<'_>,
+        origin: &Origin<'_>,
+    ) -> Result<Outcome, DatabaseError> {
         self.opportunities.sort_by(|one, other| one.event.event_id.cmp(&other.event.event_id));
         self.projects.sort_by(|one, other| one.event.event_id.cmp(&other.event.event_id));
-        Ok(upsert::store(transaction, origin, &self.opportunities)?
-            + upsert::store(transaction, origin, &self.projects)?)
+        let mut outcome = store(transaction, origin, &self.opportunities)?;
+        outcome += store(transaction, origin, &self.projects)?;
+        Ok(outcome)
     }
+}
+
+fn store<E: Row>(
+    transaction: &Transaction<'_>,
+    origin: &Origin<'_>,
+    events: &[Placed<'_, E>],
+) -> Result<Outcome, DatabaseError> {
+    let table = E::statements().table;
+    let stored = upsert::store(transaction, origin, events).doing("store an event")?;
+    stored.map_err(|by| DatabaseError::NotStored { table, by })
 }

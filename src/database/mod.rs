@@ -12,6 +12,7 @@ mod part;
 mod reader;
 mod replay;
 mod schema;
+mod sync_state;
 mod trial;
 mod wal;
 
@@ -21,7 +22,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use apply::Unfinished;
 pub use error::DatabaseError;
-use error::Doing;
+use error::{Doing, ensure_written};
 pub use lock::DatabaseLock;
 pub use reader::{DatabaseReader, Summary};
 pub use replay::{Rehearsal, Replay, Replayed, Understood};
@@ -46,9 +47,9 @@ pub struct Database {
     connection: Option<Connection>,
     /// What the last [`apply`](Self::apply) left, if it failed.
     unfinished: Option<Unfinished>,
-    /// Whether the last [`move_positions`](Self::move_positions) failed at its commit: SQLite can fail after it has written
-    /// everything.
-    move_uncertain: bool,
+    /// The readings that the last [`move_positions`](Self::move_positions) would have begun, if that failed at its commit: SQLite can
+    /// fail after it has written everything.
+    uncertain_move: Option<i64>,
 }
 
 impl Database {
@@ -86,7 +87,7 @@ impl Database {
             id,
             connection: Some(connection),
             unfinished: None,
-            move_uncertain: false,
+            uncertain_move: None,
         })
     }
 
@@ -120,26 +121,28 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::PositionConflict`] if a position is not where the caller believed it to be.
     pub fn move_positions(&mut self, moves: &[PositionMove]) -> Result<(), DatabaseError> {
-        if self.move_uncertain {
-            let have_moved = self.have_moved(moves)?;
-            self.move_uncertain = false;
+        if let Some(reading) = self.uncertain_move {
+            let have_moved = self.have_moved(moves, reading)?;
+            self.uncertain_move = None;
             if have_moved {
                 return Ok(());
             }
         }
-        let mut done = false;
+        let mut written = None;
         let result = self.write(|transaction, group_id, now| {
+            let reading = offset::next_reading(transaction).doing("move a position")?;
             for moved in moves {
-                if !offset::put(transaction, group_id, moved, now).doing("move a position")? {
+                if !offset::put(transaction, group_id, moved, reading, now).doing("move a position")? {
                     let expected = (moved.from, moved.topic_id.as_str());
-                    return Err(conflict(transaction, group_id, &moved.topic, moved.partition, expected));
+                    return Err(not_moved(transaction, group_id, (&moved.topic, moved.partition), expected));
                 }
-                position_change::insert(transaction, group_id, moved, now).doing("note a change of position")?;
+                let noted = position_change::insert(transaction, group_id, moved, now);
+                ensure_written(noted.doing("note a change of position")?, "position_changes")?;
             }
-            done = true;
+            written = Some(reading);
             Ok(())
         });
-        self.move_uncertain = done && result.is_err();
+        self.uncertain_move = written.filter(|_| result.is_err());
         result
     }
 
@@ -151,7 +154,7 @@ impl Database {
         self.give_up_connection();
         self.connect()?;
         let Some(connection) = &self.connection else { return Ok(()) };
-        let result = self.wal.carry_over(connection);
+        let result = self.wal.recover(connection);
         self.learn_from(result)
     }
 
@@ -179,13 +182,14 @@ impl Database {
         self.read(|transaction, _| unidentified::after(transaction, id, messages_max, bytes_max))
     }
 
-    /// The id of an unidentified message after the one of that id, by where it lay and when it was kept.
+    /// The ids of unidentified messages after the one of that id, by where they lay and when they were kept; see
+    /// [`unidentified::find_after`].
     pub(crate) fn find_unidentified_after(
         &mut self,
         id: i64,
         place: (&str, i32, i64),
         received_at: &str,
-    ) -> Result<Option<i64>, DatabaseError> {
+    ) -> Result<Vec<i64>, DatabaseError> {
         self.read(|transaction, _| unidentified::find_after(transaction, id, place, received_at))
     }
 
@@ -197,22 +201,29 @@ impl Database {
     /// Notes that the unidentified messages up to that id are in the log file.
     pub(crate) fn set_unidentified_log_cursor(&mut self, last_id: i64) -> Result<(), DatabaseError> {
         self.write(|transaction, _, _| {
-            unidentified::set_log_cursor(transaction, last_id).doing("note how far the log of unidentified messages is")
+            let noted = unidentified::set_log_cursor(transaction, last_id);
+            ensure_written(noted.doing("note how far the log of unidentified messages is")?, "unidentified_log_cursor")
         })
     }
 
     fn bound_wal(&mut self) -> Result<(), DatabaseError> {
+        if self.wal.is_in_doubt() && self.wal.must_shrink()? {
+            match self.sync_wal() {
+                Err(DatabaseError::NotSynced { .. }) if !self.wal.is_full()? => {}
+                result => result?,
+            }
+        }
         self.connect()?;
         let Some(connection) = &self.connection else { return Ok(()) };
         let result = self.wal.keep_bounded(connection);
         self.learn_from(result)
     }
 
-    /// Whether the positions are where the moves put them.
-    fn have_moved(&mut self, moves: &[PositionMove]) -> Result<bool, DatabaseError> {
+    /// Whether the moves were made that would have begun those readings. The offsets do not tell: a position can be moved to where it is.
+    fn have_moved(&mut self, moves: &[PositionMove], reading: i64) -> Result<bool, DatabaseError> {
         for moved in moves {
             let stored = self.position(&moved.topic, moved.partition)?;
-            if stored.is_none_or(|stored| (stored.next_offset, stored.topic_id) != (moved.to, moved.topic_id.clone())) {
+            if stored.is_none_or(|stored| (stored.reading, stored.next_offset) != (reading, moved.to)) {
                 return Ok(false);
             }
         }
@@ -265,7 +276,7 @@ impl Database {
                 self.wal.note_disk_full();
             }
             if error.is_io_failure() {
-                self.wal.doubt();
+                self.wal.note_io_failure();
             }
             if error.spoils_connection() {
                 self.give_up_connection();
@@ -303,22 +314,39 @@ fn read_id(connection: &mut Connection) -> Result<String, DatabaseError> {
     connection.transaction().and_then(|transaction| identity::find(&transaction)).doing("read the database's id")
 }
 
-/// Says what is stored instead of what was expected.
-fn conflict(
+/// Why a position was not moved from where the caller believed it to be.
+fn not_moved(
     transaction: &Transaction<'_>,
     group_id: &str,
-    topic: &str,
-    partition: i32,
+    (topic, partition): (&str, i32),
     (offset, topic_id): (Option<i64>, &str),
 ) -> DatabaseError {
-    match offset::find(transaction, group_id, topic, partition) {
-        Err(source) => DatabaseError::Sqlite { action: "read a position", source },
-        Ok(stored) => DatabaseError::PositionConflict {
+    let stored = match offset::find(transaction, group_id, topic, partition) {
+        Err(source) => return DatabaseError::Sqlite { action: "read a position", source },
+        Ok(stored) => stored.map(|stored| (stored.next_offset, stored.topic_id)),
+    };
+    let is_same_topic = |other: &str| other == topic_id || other.is_empty() || topic_id.is_empty();
+    match &stored {
+        None if offset.is_none() => DatabaseError::NotWritten { table: "consumer_offsets" },
+        Some((next_offset, id)) if Some(*next_offset) == offset && is_same_topic(id) => {
+            DatabaseError::NotWritten { table: "consumer_offsets" }
+        }
+        _ => DatabaseError::PositionConflict {
             topic: topic.to_owned(),
             partition,
             expected: (offset, topic_id.to_owned()),
-            stored: stored.map(|stored| (stored.next_offset, stored.topic_id)),
+            stored,
         },
+    }
+}
+
+/// SQLite checkpoints and removes the log when its last connection is closed, which must not happen after a failed sync: a power cut
+/// in the middle would leave pages of two times, and no log to repair them.
+impl Drop for Database {
+    fn drop(&mut self) {
+        if self.wal.is_in_doubt() {
+            self.give_up_connection();
+        }
     }
 }
 

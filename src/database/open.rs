@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::error::{DatabaseError, Doing};
 use super::schema::{SCHEMA, stored_version};
 use crate::directory;
+use crate::repository::tally;
 use crate::settings::Synchronous;
 
 /// `PRAGMA application_id` of our files, as `schema.sql` sets it
@@ -211,6 +212,7 @@ fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous)
         return Err(DatabaseError::NoWal { path: path.to_owned() });
     }
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    tally::register(connection).doing("set up the connection")?;
     // No temporary files: a container may have no place for them. No memory map: an I/O error would be a signal.
     connection
         .execute_batch(&format!(

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use rusqlite::{Connection, Transaction};
 
-use super::error::{DatabaseError, Doing};
-use super::events;
+use super::error::{DatabaseError, Doing, ensure_written};
+use super::events::{self, Stored};
 use super::{Database, now, open};
 use crate::entity::Event;
 use crate::repository::unidentified::{self, PendingMessage};
-use crate::repository::{Coordinates, opportunity, project};
+use crate::repository::{Coordinates, opportunity, project, tally};
 
 /// An unidentified message that is an event.
 #[derive(Debug)]
@@ -64,12 +64,7 @@ impl Replay for Database {
 
     fn replay(&mut self, understood: &[Understood<'_>]) -> Result<Vec<Replayed>, DatabaseError> {
         self.bound_wal()?;
-        self.write(|transaction, _, now| {
-            let replay = || -> rusqlite::Result<Vec<Replayed>> {
-                understood.iter().map(|one| replay_one(transaction, one, now)).collect()
-            };
-            replay().doing("replay an unidentified message")
-        })
+        self.write(|transaction, _, now| understood.iter().map(|one| replay_one(transaction, one, now)).collect())
     }
 }
 
@@ -77,16 +72,17 @@ fn replay_one(
     transaction: &Transaction<'_>,
     Understood { message, event }: &Understood<'_>,
     now: &str,
-) -> rusqlite::Result<Replayed> {
-    if !unidentified::is_pending(transaction, message.id)? {
+) -> Result<Replayed, DatabaseError> {
+    if !unidentified::is_pending(transaction, message.id).doing("replay an unidentified message")? {
         return Ok(Replayed::Gone);
     }
     let replayed = match events::try_store(transaction, event, &coordinates(message), now)? {
-        Ok(true) => Replayed::Applied,
-        Ok(false) => Replayed::Stale,
-        Err(_) => return Ok(Replayed::Refused),
+        Stored::Applied => Replayed::Applied,
+        Stored::Stale => Replayed::Stale,
+        Stored::Refused(_) => return Ok(Replayed::Refused),
     };
-    unidentified::mark_replayed(transaction, message.id, now)?;
+    let marked = unidentified::mark_replayed(transaction, message.id, now);
+    ensure_written(marked.doing("replay an unidentified message")?, "unidentified_messages")?;
     Ok(replayed)
 }
 
@@ -114,6 +110,7 @@ impl Rehearsal {
         for table in [opportunity::TABLE, project::TABLE] {
             shadow(&connection, table).doing("prepare a dry run")?;
         }
+        tally::register(&connection).doing("prepare a dry run")?;
         Ok(Self(connection))
     }
 }
@@ -142,22 +139,20 @@ impl Replay for Rehearsal {
     }
 
     fn replay(&mut self, understood: &[Understood<'_>]) -> Result<Vec<Replayed>, DatabaseError> {
-        let mut rehearse = || {
-            let transaction = self.0.transaction()?;
-            let now = now(&transaction)?;
-            let mut replayed = Vec::with_capacity(understood.len());
-            for Understood { message, event } in understood {
-                carry_over(&transaction, event)?;
-                replayed.push(match events::try_store(&transaction, event, &coordinates(message), &now)? {
-                    Ok(true) => Replayed::Applied,
-                    Ok(false) => Replayed::Stale,
-                    Err(_) => Replayed::Refused,
-                });
-            }
-            transaction.commit()?;
-            Ok(replayed)
-        };
-        rehearse().doing("rehearse a replay")
+        const DOING: &str = "rehearse a replay";
+        let transaction = self.0.transaction().doing(DOING)?;
+        let now = now(&transaction).doing(DOING)?;
+        let mut replayed = Vec::with_capacity(understood.len());
+        for Understood { message, event } in understood {
+            carry_over(&transaction, event).doing(DOING)?;
+            replayed.push(match events::try_store(&transaction, event, &coordinates(message), &now)? {
+                Stored::Applied => Replayed::Applied,
+                Stored::Stale => Replayed::Stale,
+                Stored::Refused(_) => Replayed::Refused,
+            });
+        }
+        transaction.commit().doing(DOING)?;
+        Ok(replayed)
     }
 }
 

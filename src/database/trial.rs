@@ -4,7 +4,7 @@
 use rusqlite::TransactionBehavior;
 
 use super::batch::{self, Care};
-use super::error::{DatabaseError, Doing};
+use super::error::{DatabaseError, Doing, ensure_written};
 use super::open;
 use super::part::Part;
 use crate::entity::decode;
@@ -69,7 +69,9 @@ fn store(connection: &mut rusqlite::Connection, group_id: &str) -> Result<(), Da
     };
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing("begin to write")?;
     let now = super::now(&transaction).doing("read the clock")?;
-    offset::put(&transaction, group_id, &begin, &now).doing("store a position")?;
+    let reading = offset::next_reading(&transaction).doing("store a position")?;
+    let put = offset::put(&transaction, group_id, &begin, reading, &now).doing("store a position")?;
+    ensure_written(put, "consumer_offsets")?;
     batch::apply(&transaction, group_id, &[Part::whole(&batch)], Care::None, &now)?;
     transaction.rollback().doing("roll back")
 }

@@ -1,10 +1,8 @@
 //! Bounds the `-wal` file, which a reader that never ends makes grow, and syncs it. Must not know what is in it.
 
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 use rusqlite::Connection;
@@ -12,6 +10,7 @@ use rusqlite::Connection;
 use super::checkpointer::Checkpointer;
 use super::error::{DatabaseError, Doing};
 use super::open::{beside, wal_bytes};
+use super::sync_state::SyncState;
 
 /// Size from which on growth is worth a warning, in bytes: four times the size at which the log is carried over if nobody holds
 /// on to it, which leaves room for a large transaction.
@@ -38,12 +37,8 @@ pub(super) struct Wal {
     warn_at_bytes: u64,
     /// Frames at which the writer waits for the next checkpoint.
     wait_at_frames: i64,
-    /// How many syncs have failed, or may have, on whichever thread.
-    doubts: Arc<AtomicU64>,
-    /// As many of them have been made good for.
-    settled: u64,
-    /// After as many of them it was seen that the log is carried over from its beginning.
-    carried_over_anew: u64,
+    /// Whether syncs can be believed. Shared with the checkpoint thread.
+    sync_state: Arc<SyncState>,
     /// Whether the disk was full at the last attempt to write. The log may be what fills it.
     disk_was_full: bool,
     /// Started when it is first needed.
@@ -60,9 +55,7 @@ impl Wal {
             limit_bytes,
             warn_at_bytes: WARN_FROM_BYTES,
             wait_at_frames: WAIT_FRAMES,
-            doubts: Arc::default(),
-            settled: 0,
-            carried_over_anew: 0,
+            sync_state: Arc::new(SyncState::new()),
             disk_was_full: false,
             checkpointer: None,
             syncing: None,
@@ -75,8 +68,18 @@ impl Wal {
     }
 
     /// Something failed that may have been a sync.
-    pub(super) fn doubt(&self) {
-        self.doubts.fetch_add(1, Ordering::SeqCst);
+    pub(super) fn note_io_failure(&self) {
+        self.sync_state.fail();
+    }
+
+    /// Whether the log has to shrink before more is written.
+    pub(super) fn must_shrink(&self) -> Result<bool, DatabaseError> {
+        Ok(self.disk_was_full || self.is_full()?)
+    }
+
+    /// Whether the log has reached its limit.
+    pub(super) fn is_full(&self) -> Result<bool, DatabaseError> {
+        Ok(wal_bytes(&self.path)? >= self.limit_bytes)
     }
 
     /// The writer's connection is closed: with this nobody of this process has the database open any more.
@@ -87,7 +90,7 @@ impl Wal {
     }
 
     /// Keeps the log small, as far as readers let it. Warns each time that the file has doubled. At the limit, or after the disk was
-    /// full, tries to empty it; fails if a reader keeps it at the limit.
+    /// full, tries to empty it; fails if a reader keeps it at the limit. After a failed sync only [`recover`](Self::recover) may do that.
     pub(super) fn keep_bounded(&mut self, connection: &Connection) -> Result<(), DatabaseError> {
         self.carry_over_beside(connection)?;
         let bytes = wal_bytes(&self.path)?;
@@ -100,7 +103,7 @@ impl Wal {
                 "the write-ahead log grows: another process holds a read transaction of the database open"
             );
         }
-        if bytes < self.limit_bytes && !self.disk_was_full {
+        if self.is_in_doubt() || bytes < self.limit_bytes && !self.disk_was_full {
             return Ok(());
         }
         let busy = self.empty(connection)?;
@@ -130,10 +133,10 @@ impl Wal {
         Ok(())
     }
 
-    fn checkpointer(&mut self) -> Result<&Checkpointer, DatabaseError> {
+    pub(super) fn checkpointer(&mut self) -> Result<&Checkpointer, DatabaseError> {
         let checkpointer = match self.checkpointer.take() {
             Some(checkpointer) => checkpointer,
-            None => Checkpointer::start(&self.database, &self.path, Arc::clone(&self.doubts))?,
+            None => Checkpointer::start(&self.database, &self.path, Arc::clone(&self.sync_state))?,
         };
         Ok(self.checkpointer.insert(checkpointer))
     }
@@ -141,11 +144,8 @@ impl Wal {
     /// Makes every transaction committed so far survive a power cut. Nothing is to be done for what is no longer in the file:
     /// a checkpoint syncs the log before, and the database after it writes there.
     pub(super) fn sync(&mut self) -> Result<(), DatabaseError> {
-        match &self.checkpointer {
-            // One after the other: a failure is told to the first who asks, and the next one must know of it.
-            Some(checkpointer) => checkpointer.sync_and_wait()?,
-            None => sync_file(&self.path).inspect_err(|_| self.doubt())?,
-        }
+        // All on one thread, one after the other: the kernel reports a failure to the first who asks, and the next one must know of it.
+        self.checkpointer()?.sync_and_wait()?;
         if self.is_in_doubt() { Err(self.unsure()) } else { Ok(()) }
     }
 
@@ -174,31 +174,23 @@ impl Wal {
         Some(result)
     }
 
-    /// Whether a sync has failed or may have: the next one would succeed without what that one has lost
-    /// (<https://wiki.postgresql.org/wiki/Fsync_Errors>).
+    /// Whether a sync has failed or may have, so that no other one is believed; see [`SyncState`].
     pub(super) fn is_in_doubt(&self) -> bool {
-        self.doubts.load(Ordering::SeqCst) != self.settled
+        !self.sync_state.is_trusted()
     }
 
-    /// Makes good for a failed sync: carries everything over into the database file, which is synced with that, and empties the log.
+    /// After a failed sync: checkpoints the whole log into the database file, which is synced with that, and truncates the log.
     /// `connection` must have been opened since: SQLite remembers for all that have the database open how much of the log it has
-    /// carried over before, without a sync that could be trusted, and would not carry that over again.
-    pub(super) fn carry_over(&mut self, connection: &Connection) -> Result<(), DatabaseError> {
+    /// checkpointed before, without a sync that could be trusted, and would not checkpoint that again.
+    pub(super) fn recover(&mut self, connection: &Connection) -> Result<(), DatabaseError> {
         let not_synced = || DatabaseError::NotSynced { path: self.path.clone() };
-        let doubts = self.doubts.load(Ordering::SeqCst);
-        if self.carried_over_anew != doubts {
-            if frames(connection)?.1 > 0 {
-                return Err(not_synced());
-            }
-            self.carried_over_anew = doubts;
-        }
-        if self.empty(connection)? {
+        if !self.sync_state.begin_recovery(frames(connection)?.1) || self.empty(connection)? {
             return Err(not_synced());
         }
         // What the disk has of the log must be gone too: after a power cut SQLite would write those older pages over the database.
-        sync_file(&self.path)?;
-        self.settled = doubts;
-        Ok(())
+        sync_file(&self.path).inspect_err(|_| self.sync_state.fail())?;
+        self.disk_was_full = false;
+        if self.sync_state.recovered() { Ok(()) } else { Err(self.unsure()) }
     }
 
     fn unsure(&self) -> DatabaseError {
@@ -224,11 +216,9 @@ fn frames(connection: &Connection) -> Result<(i64, i64), DatabaseError> {
     frames().doing("look at the write-ahead log")
 }
 
-/// Syncs a `-wal` file, if there is one.
+/// Syncs a `-wal` file. One that is missing is an error: SQLite creates it with the first read and keeps it while the database is open,
+/// so what was written to it may be lost.
 pub(super) fn sync_file(path: &Path) -> Result<(), DatabaseError> {
-    match File::open(path).and_then(|file| file.sync_data()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(DatabaseError::Io { action: "sync", path: path.to_owned(), source }),
-        Ok(()) => Ok(()),
-    }
+    let synced = File::open(path).and_then(|file| file.sync_data());
+    synced.map_err(|source| DatabaseError::Io { action: "sync", path: path.to_owned(), source })
 }

@@ -162,8 +162,9 @@ fn rows(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> {
 }
 
 /// A message that was counted was kept under the topic id that the position has now, or before that id was known: a position
-/// that gets another id begins to count anew. There may be more than were counted: of an earlier reading of the same offsets,
-/// when the program understood less. A message that has been replayed is still there.
+/// that gets another id begins to count anew. It was kept or found in the reading that the counters are of, or found again in a later
+/// one, by another group; what only an earlier reading found may be another record, of a log that was truncated since. There may be
+/// more than were counted, of a later reading. A message that has been replayed is still there.
 fn unidentified(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> {
     transaction
         .prepare(&format!(
@@ -171,7 +172,8 @@ fn unidentified(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation
                  SELECT {COLUMNS},
                      (SELECT count(DISTINCT kafka_offset) FROM unidentified_messages AS message
                       WHERE kafka_topic = topic AND message.topic_id IN (position.topic_id, '')
-                          AND kafka_partition = partition AND kafka_offset >= first_offset AND kafka_offset < next_offset) AS kept
+                          AND kafka_partition = partition AND kafka_offset >= first_offset AND kafka_offset < next_offset
+                          AND message.reading >= position.reading) AS kept
                  FROM consumer_offsets AS position WHERE unidentified > 0)
              WHERE kept < unidentified ORDER BY group_id, topic, partition LIMIT {VIOLATIONS_MAX}"
         ))?

@@ -8,6 +8,7 @@ pub(crate) mod opportunity;
 pub(crate) mod order;
 pub mod position_change;
 pub(crate) mod project;
+pub(crate) mod tally;
 pub mod unidentified;
 pub(crate) mod upsert;
 
@@ -83,11 +84,11 @@ impl Headers for Vec<Header<'_>> {
 /// What became of the offsets that a transaction (or a position since its beginning) covers: each is in exactly one of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Events stored.
+    /// Events stored, also those that were stored already and were read again, which change nothing.
     pub applied: u64,
     /// Events older than the stored one of their id; they change nothing.
     pub stale: u64,
-    /// Records kept as unidentified messages, those that SQLite refused included.
+    /// Records kept as unidentified messages, those that SQLite or a trigger refused included.
     pub unidentified: u64,
     /// Offsets without a record: compacted, control records, aborted transactions.
     pub absent: u64,
@@ -100,6 +101,15 @@ impl AddAssign for Applied {
         self.unidentified += more.unidentified;
         self.absent += more.absent;
     }
+}
+
+/// What a trigger does so that an event's row is not stored, though SQLite reports no error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// It [skips the row](https://www.sqlite.org/lang_createtrigger.html#raise).
+    Skips,
+    /// It deletes the row, or gives it another id.
+    Deletes,
 }
 
 /// Where a record lies.

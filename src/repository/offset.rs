@@ -28,10 +28,12 @@ pub struct StoredPosition {
     pub counters: Applied,
     /// When the position last changed, RFC 3339.
     pub updated_at: String,
+    /// Number of the reading that the counters are of; each change of position begins one.
+    pub reading: i64,
 }
 
 const COLUMNS: &str = "group_id, topic, partition, next_offset, first_offset, high_offset, topic_id, leader_epoch, \
-     applied, stale, unidentified, absent, updated_at";
+     applied, stale, unidentified, absent, updated_at, reading";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<StoredPosition> {
     Ok(StoredPosition {
@@ -50,6 +52,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<StoredPosition> {
             absent: row.get(11)?,
         },
         updated_at: row.get(12)?,
+        reading: row.get(13)?,
     })
 }
 
@@ -121,19 +124,43 @@ pub(crate) fn advance(
     Ok(changed == 1)
 }
 
-/// Puts a position somewhere else, its counters anew; `false` if it is not where the caller believed it to be.
+/// The number of the reading that a position is in; `None` if there is no position.
+pub(crate) fn reading(
+    transaction: &Transaction<'_>,
+    group_id: &str,
+    topic: &str,
+    partition: i32,
+) -> rusqlite::Result<Option<i64>> {
+    transaction
+        .prepare_cached("SELECT reading FROM consumer_offsets WHERE group_id = ?1 AND topic = ?2 AND partition = ?3")?
+        .query_row(params![group_id, topic, partition], |row| row.get(0))
+        .optional()
+}
+
+/// The number for readings that begin now: greater than those of all positions, whichever group's, so that what an earlier reading
+/// kept does not count for a later one.
+pub(crate) fn next_reading(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
+    transaction
+        .prepare_cached("SELECT coalesce(max(reading), 0) + 1 FROM consumer_offsets")?
+        .query_row([], |row| row.get(0))
+}
+
+/// Puts a position somewhere else, where a new reading begins with new counters; `false` if it is not where the caller believed it
+/// to be.
 pub(crate) fn put(
     transaction: &Transaction<'_>,
     group_id: &str,
     moved: &PositionMove,
+    reading: i64,
     now: &str,
 ) -> rusqlite::Result<bool> {
     let changed = match moved.from {
         None => transaction
             .prepare_cached(
                 "INSERT INTO consumer_offsets
-                     (group_id, topic, partition, next_offset, first_offset, high_offset, topic_id, leader_epoch, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?5, ?6, ?7)
+                     (group_id, topic, partition, next_offset, first_offset, high_offset, topic_id, leader_epoch, updated_at,
+                      reading)
+                 VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT DO NOTHING",
             )?
             .execute(params![
@@ -143,13 +170,14 @@ pub(crate) fn put(
                 moved.to,
                 moved.topic_id,
                 moved.leader_epoch,
-                now
+                now,
+                reading
             ])?,
         Some(from) => transaction
             .prepare_cached(
                 "UPDATE consumer_offsets
                  SET next_offset = ?4, first_offset = ?4, high_offset = max(high_offset, ?4), topic_id = ?5, leader_epoch = ?6,
-                     applied = 0, stale = 0, unidentified = 0, absent = 0, updated_at = ?7
+                     applied = 0, stale = 0, unidentified = 0, absent = 0, updated_at = ?7, reading = ?9
                  WHERE group_id = ?1 AND topic = ?2 AND partition = ?3 AND next_offset = ?8",
             )?
             .execute(params![
@@ -160,7 +188,8 @@ pub(crate) fn put(
                 moved.topic_id,
                 moved.leader_epoch,
                 now,
-                from
+                from,
+                reading
             ])?,
     };
     Ok(changed == 1)

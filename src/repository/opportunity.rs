@@ -23,6 +23,10 @@ impl Row for Opportunity<'_> {
         &STATEMENTS
     }
 
+    fn event_id(&self) -> &str {
+        &self.event_id
+    }
+
     fn bind(&self, to: &mut Binder<'_, '_>) -> rusqlite::Result<()> {
         to.bind(&self.event_id)?;
         to.bind(&self.name)?;

@@ -12,12 +12,12 @@ macro_rules! time_of {
     };
 }
 
-/// The `WHERE` of an event's upsert: true if the new event is the greater one, or the stored one again. Events are ordered by
-/// `last_modified`, else the record's time, else before all that have one; then by partition, offset and topic.
+/// For an event's upsert: true if the new event is the greater one, or has the order of the stored one: it is that again, or
+/// another record at its offset, of a log that was truncated since. Events are ordered by `last_modified`, else the record's time, else before all that have one; then by partition, offset and topic.
 macro_rules! unless_older {
     ($table:literal) => {
         concat!(
-            "WHERE (coalesce(excluded.last_modified, ",
+            "(coalesce(excluded.last_modified, ",
             $crate::repository::order::time_of!("excluded.kafka_timestamp"),
             ", ''), excluded.kafka_partition, excluded.kafka_offset, excluded.kafka_topic) >= (coalesce(",
             concat!($table, ".last_modified, "),

@@ -91,14 +91,14 @@ pub struct PositionChange {
     pub detail: String,
 }
 
-/// Keeps a change.
+/// Keeps a change; `false` if the row was not written.
 pub(crate) fn insert(
     transaction: &Transaction<'_>,
     group_id: &str,
     moved: &PositionMove,
     now: &str,
-) -> rusqlite::Result<()> {
-    transaction
+) -> rusqlite::Result<bool> {
+    let changed = transaction
         .prepare_cached(
             "INSERT INTO position_changes
                  (at, group_id, topic, partition, from_offset, to_offset, topic_id, reason, detail)
@@ -115,7 +115,7 @@ pub(crate) fn insert(
             moved.reason.as_str(),
             moved.detail,
         ])?;
-    Ok(())
+    Ok(changed == 1)
 }
 
 /// The latest changes, the newest first.

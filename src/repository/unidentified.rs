@@ -31,44 +31,87 @@ pub struct StoredMessage {
     pub received_at: String,
 }
 
-/// The statement that keeps messages, prepared once for a transaction.
-pub(crate) struct Insert<'t>(CachedStatement<'t>);
+/// The statements that keep messages, prepared once for a transaction.
+pub(crate) struct Keeper<'t> {
+    find: CachedStatement<'t>,
+    confirm: CachedStatement<'t>,
+    insert: CachedStatement<'t>,
+}
 
-impl<'t> Insert<'t> {
+/// When a record was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading<'a> {
+    /// The number of its partition's reading.
+    pub(crate) number: i64,
+    /// The present time.
+    pub(crate) now: &'a str,
+}
+
+impl<'t> Keeper<'t> {
     pub(crate) fn prepare(transaction: &'t Transaction<'_>) -> rusqlite::Result<Self> {
-        transaction
-            .prepare_cached(
+        Ok(Self {
+            // `IS`: NULL is the same as NULL, and not as anything else.
+            find: transaction.prepare_cached(
+                "SELECT id, reading FROM unidentified_messages
+                 WHERE kafka_topic = ?1 AND topic_id = ?2 AND kafka_partition = ?3 AND kafka_offset = ?4
+                     AND kafka_timestamp IS ?5 AND key IS ?6 AND value IS ?7 AND headers IS ?8",
+            )?,
+            confirm: transaction.prepare_cached("UPDATE unidentified_messages SET reading = ?2 WHERE id = ?1")?,
+            insert: transaction.prepare_cached(
                 "INSERT INTO unidentified_messages
-                     (kafka_topic, topic_id, kafka_partition, kafka_offset, kafka_timestamp, key, value, headers, reason,
-                      error, received_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-                 ON CONFLICT (kafka_topic, topic_id, kafka_partition, kafka_offset) DO NOTHING",
-            )
-            .map(Self)
+                     (kafka_topic, topic_id, kafka_partition, kafka_offset, kafka_timestamp, key, value, headers, reading,
+                      reason, error, received_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            )?,
+        })
     }
 
-    /// Keeps a record; one that is kept already stays as it is.
+    /// Keeps a record. One that is kept already stays as it is, but for the number of the reading; another one that was read at
+    /// the same offset stays beside it. `false` if the row was not written.
     pub(crate) fn keep(
         &mut self,
         entry: &Entry<'_>,
         rejection: &Rejection,
         at: &Coordinates<'_>,
-        now: &str,
-    ) -> rusqlite::Result<()> {
-        self.0.execute(params![
-            at.topic,
-            at.topic_id,
-            at.partition,
-            at.offset,
-            at.timestamp_ms,
-            entry.key,
-            entry.value,
-            headers_json(&entry.headers.list()),
-            rejection.reason.as_str(),
-            rejection.error,
-            now,
-        ])?;
-        Ok(())
+        reading: Reading<'_>,
+    ) -> rusqlite::Result<bool> {
+        let headers = headers_json(&entry.headers.list());
+        let found: Option<(i64, i64)> = self
+            .find
+            .query_row(
+                params![
+                    at.topic,
+                    at.topic_id,
+                    at.partition,
+                    at.offset,
+                    at.timestamp_ms,
+                    entry.key,
+                    entry.value,
+                    headers
+                ],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()?;
+        let changed = match found {
+            // Of two groups one may be in an older reading.
+            Some((_, confirmed)) if confirmed >= reading.number => return Ok(true),
+            Some((id, _)) => self.confirm.execute((id, reading.number))?,
+            None => self.insert.execute(params![
+                at.topic,
+                at.topic_id,
+                at.partition,
+                at.offset,
+                at.timestamp_ms,
+                entry.key,
+                entry.value,
+                headers,
+                reading.number,
+                rejection.reason.as_str(),
+                rejection.error,
+                reading.now,
+            ])?,
+        };
+        Ok(changed == 1)
     }
 }
 
@@ -183,29 +226,30 @@ pub(crate) fn is_pending(transaction: &Transaction<'_>, id: i64) -> rusqlite::Re
         .exists([id])
 }
 
-/// Notes that a message has been understood after all.
-pub(crate) fn mark_replayed(transaction: &Transaction<'_>, id: i64, now: &str) -> rusqlite::Result<()> {
-    transaction
+/// Notes that a message has been understood after all; `false` if the row was not written.
+pub(crate) fn mark_replayed(transaction: &Transaction<'_>, id: i64, now: &str) -> rusqlite::Result<bool> {
+    let changed = transaction
         .prepare_cached("UPDATE unidentified_messages SET replayed_at = ?2 WHERE id = ?1")?
-        .execute(params![id, now])
-        .map(drop)
+        .execute(params![id, now])?;
+    Ok(changed == 1)
 }
 
-/// Of the messages after `id`, the one that was kept at a time, from a place.
+/// The ids of the messages after `id` that were kept at a time, from an offset: more than one if different records were read there.
 pub(crate) fn find_after(
     transaction: &Transaction<'_>,
     id: i64,
     (topic, partition, offset): (&str, i32, i64),
     received_at: &str,
-) -> rusqlite::Result<Option<i64>> {
-    // The `+` keeps SQLite from walking the whole topic in the unique index: few messages are younger than the cursor.
+) -> rusqlite::Result<Vec<i64>> {
+    // The `+` keeps SQLite from walking the whole topic in the index: few messages are younger than the cursor.
     transaction
         .prepare_cached(
             "SELECT id FROM unidentified_messages
-             WHERE id > ?1 AND +kafka_topic = ?2 AND kafka_partition = ?3 AND kafka_offset = ?4 AND received_at = ?5",
+             WHERE id > ?1 AND +kafka_topic = ?2 AND kafka_partition = ?3 AND kafka_offset = ?4 AND received_at = ?5
+             ORDER BY id",
         )?
-        .query_row(params![id, topic, partition, offset, received_at], |row| row.get(0))
-        .optional()
+        .query_map(params![id, topic, partition, offset, received_at], |row| row.get(0))?
+        .collect()
 }
 
 /// The last message that is in the log file.
@@ -213,10 +257,10 @@ pub(crate) fn log_cursor(transaction: &Transaction<'_>) -> rusqlite::Result<i64>
     transaction.prepare_cached("SELECT last_id FROM unidentified_log_cursor")?.query_row([], |row| row.get(0))
 }
 
-/// Notes that the messages up to `last_id` are in the log file.
-pub(crate) fn set_log_cursor(transaction: &Transaction<'_>, last_id: i64) -> rusqlite::Result<()> {
-    transaction.prepare_cached("UPDATE unidentified_log_cursor SET last_id = ?1")?.execute([last_id])?;
-    Ok(())
+/// Notes that the messages up to `last_id` are in the log file; `false` if the row was not written.
+pub(crate) fn set_log_cursor(transaction: &Transaction<'_>, last_id: i64) -> rusqlite::Result<bool> {
+    let changed = transaction.prepare_cached("UPDATE unidentified_log_cursor SET last_id = ?1")?.execute([last_id])?;
+    Ok(changed == 1)
 }
 
 /// Messages of one reason.

@@ -1,7 +1,12 @@
 //! Upserts of events, many in one [multi-row `VALUES`](https://www.sqlite.org/lang_insert.html): SQLite begins and ends a
 //! statement once for all of them. Must not know the columns of any table.
 
+use std::ops::AddAssign;
+
 use rusqlite::{Statement, ToSql, Transaction};
+
+use super::Trigger;
+use super::tally::{self, COUNT_SAME, COUNT_STALE};
 
 /// Rows in one statement, the most first. More gain little (`./bench --instructions`, thousands for each event of a transaction:
 /// single ones 15.6, 8 rows 13.4, 16 rows 12.7, 64 rows 11.8, 256 rows 11.6), and a statement of 64 has 835 parameters, far from
@@ -20,12 +25,23 @@ pub(crate) trait Row {
     /// The statements that [`statements`] makes for its table, made once.
     fn statements() -> &'static Statements;
 
+    /// The key of its table.
+    fn event_id(&self) -> &str;
+
     /// Binds the values of its own columns, in their order.
     fn bind(&self, to: &mut Binder<'_, '_>) -> rusqlite::Result<()>;
 }
 
-/// An upsert for each number of rows in [`ROWS`].
-pub(crate) type Statements = [(usize, String); ROWS.len()];
+/// What is done with a table of events, as SQL.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    /// The table's name.
+    pub(crate) table: &'static str,
+    /// An upsert for each number of rows in [`ROWS`].
+    upserts: [(usize, String); ROWS.len()],
+    /// Whether there is a row of an id.
+    exists: String,
+}
 
 /// An event and where in its partition it lies.
 #[derive(Debug)]
@@ -43,32 +59,53 @@ pub(crate) struct Origin<'a> {
     pub(crate) now: &'a str,
 }
 
-/// Stores events in their order, each unless a greater one of its id is stored; says how many were.
+/// What became of events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Are stored: now, or since they were read before.
+    pub(crate) applied: usize,
+    /// Are older than the stored event of their id.
+    pub(crate) stale: usize,
+}
+
+impl AddAssign for Outcome {
+    fn add_assign(&mut self, more: Self) {
+        self.applied += more.applied;
+        self.stale += more.stale;
+    }
+}
+
+/// Stores events in their order, each unless it or a greater one of its id is stored. The inner result says what a trigger did if
+/// one of them is not stored for that; some of the others are stored then.
 pub(crate) fn store<E: Row>(
     transaction: &Transaction<'_>,
     origin: &Origin<'_>,
     events: &[Placed<'_, E>],
-) -> rusqlite::Result<usize> {
-    let mut stored = 0;
+) -> rusqlite::Result<Result<Outcome, Trigger>> {
+    let mut outcome = Outcome::default();
     let mut rest = events;
-    for (rows, sql) in E::statements() {
+    for (rows, sql) in &E::statements().upserts {
         if rest.len() < *rows {
             continue;
         }
         let mut statement = transaction.prepare_cached(sql)?;
         while let Some((events, after)) = rest.split_at_checked(*rows) {
-            stored += execute(&mut statement, origin, events)?;
+            match execute(transaction, &mut statement, origin, events)? {
+                Ok(more) => outcome += more,
+                Err(trigger) => return Ok(Err(trigger)),
+            }
             rest = after;
         }
     }
-    Ok(stored)
+    Ok(Ok(outcome))
 }
 
 fn execute<E: Row>(
+    transaction: &Transaction<'_>,
     statement: &mut Statement<'_>,
     origin: &Origin<'_>,
     events: &[Placed<'_, E>],
-) -> rusqlite::Result<usize> {
+) -> rusqlite::Result<Result<Outcome, Trigger>> {
     let mut binder = Binder { statement, bound: 0 };
     binder.bind(origin.topic)?;
     binder.bind(origin.partition)?;
@@ -78,7 +115,46 @@ fn execute<E: Row>(
         binder.bind(placed.offset)?;
         binder.bind(placed.timestamp_ms)?;
     }
-    statement.raw_execute()
+    let changes_before = transaction.total_changes();
+    let written = match statement.raw_execute() {
+        Ok(written) => written,
+        Err(error) => {
+            // What it has counted is undone with it.
+            tally::take(transaction)?;
+            return Err(error);
+        }
+    };
+    // What triggers change counts only in the total (https://www.sqlite.org/c3ref/total_changes.html).
+    let by_triggers = (transaction.total_changes() - changes_before) > written as u64;
+    if by_triggers && !are_there(transaction, events)? {
+        tally::take(transaction)?;
+        return Ok(Err(Trigger::Deletes));
+    }
+    if written == events.len() {
+        return Ok(Ok(Outcome { applied: written, stale: 0 }));
+    }
+    let unchanged = tally::take(transaction)?;
+    let (stale, same) = (size(unchanged.stale), size(unchanged.same));
+    Ok(if written + stale + same == events.len() {
+        Ok(Outcome { applied: written + same, stale })
+    } else {
+        Err(Trigger::Skips)
+    })
+}
+
+/// Whether there is a row of each event's id.
+fn are_there<E: Row>(transaction: &Transaction<'_>, events: &[Placed<'_, E>]) -> rusqlite::Result<bool> {
+    let mut exists = transaction.prepare_cached(&E::statements().exists)?;
+    for placed in events {
+        if !exists.exists([placed.event.event_id()])? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn size(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// Binds values to a statement's parameters, one after the other.
@@ -94,23 +170,32 @@ impl Binder<'_, '_> {
     }
 }
 
-/// Makes the upserts of a table, whose own columns begin with the id. Where there is a row of the id, `unless_older` says whether it gets
-/// the new values; it keeps its `created_at`.
-pub(crate) fn statements(table: &str, columns: &str, unless_older: &str) -> Statements {
+/// Makes the statements of a table, whose own columns begin with the id. Where there is a row of the id, `unless_older` says whether it
+/// gets the new values, and keeps its `created_at`; a row of the very same record stays as it is, with its `updated_at`.
+pub(crate) fn statements(table: &'static str, columns: &str, unless_older: &str) -> Statements {
     let columns = format!("{columns}, kafka_offset, kafka_timestamp");
     let own: Vec<&str> = columns.split(", ").collect();
     let replaced = own.iter().skip(1).chain(&["kafka_topic", "kafka_partition", "updated_at"]);
     let assignments: Vec<String> = replaced.map(|column| format!("{column} = excluded.{column}")).collect();
     let assignments = assignments.join(", ");
-    ROWS.map(|rows| {
+    // The offset first: that of another record differs, as a rule.
+    let place = ["kafka_offset", "kafka_partition", "kafka_topic"].into_iter();
+    let compared = place.chain(own.iter().skip(1).copied().filter(|column| *column != "kafka_offset"));
+    let is_same: Vec<String> = compared.map(|column| format!("excluded.{column} IS {table}.{column}")).collect();
+    let is_same = is_same.join(" AND ");
+    // Of a `CASE` SQLite evaluates no more than it needs (https://www.sqlite.org/lang_expr.html#the_case_expression).
+    let is_written =
+        format!("CASE WHEN NOT ({unless_older}) THEN {COUNT_STALE} WHEN {is_same} THEN {COUNT_SAME} ELSE TRUE END");
+    let upserts = ROWS.map(|rows| {
         let values: Vec<String> = (0..rows).map(|row| values(SHARED + row * own.len(), own.len())).collect();
         let values = values.join(", ");
         let sql = format!(
             "INSERT INTO {table} ({columns}, {SHARED_COLUMNS}) VALUES {values}
-             ON CONFLICT (event_id) DO UPDATE SET {assignments} {unless_older}"
+             ON CONFLICT (event_id) DO UPDATE SET {assignments} WHERE {is_written}"
         );
         (rows, sql)
-    })
+    });
+    Statements { table, upserts, exists: format!("SELECT 1 FROM {table} WHERE event_id = ?1") }
 }
 
 /// The values of a row: its parameters follow those that are `taken`.

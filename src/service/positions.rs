@@ -26,7 +26,9 @@ struct Position {
 impl Positions {
     /// `end_offset` is the end of the log as seen now.
     pub(super) fn insert(&mut self, start: &Start, topic_id: String, end_offset: i64) {
-        let first_end_offset = self.0.get(&start.partition).map_or(end_offset, |position| position.first_end_offset);
+        // A log that was truncated since may never come to the end that was seen first.
+        let first_end_offset =
+            self.0.get(&start.partition).map_or(end_offset, |position| position.first_end_offset.min(end_offset));
         let position = Position {
             topic_id,
             next_offset: start.offset,
@@ -58,6 +60,7 @@ impl Positions {
         if let Some(position) = self.0.get_mut(&batch.partition) {
             position.next_offset = batch.next_offset;
             position.leader_epoch = batch.leader_epoch;
+            position.first_end_offset = position.first_end_offset.min(batch.end_offset);
             position.changed = true;
         }
     }

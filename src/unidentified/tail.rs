@@ -38,12 +38,39 @@ pub(super) fn last_written(mut file: &File, cursor: i64, database: &mut Database
     match serde_json::from_reader::<_, Place>(BufReader::new(file.take(end - start))) {
         Ok(place) => {
             let at = (place.topic.as_str(), place.partition, place.offset);
-            Ok(database.find_unidentified_after(cursor, at, &place.timestamp)?)
+            let found = database.find_unidentified_after(cursor, at, &place.timestamp)?;
+            if let [_, _, ..] = found[..] {
+                return which_is_written(file, (start, end), &found, database);
+            }
+            Ok(found.first().copied())
         }
         Err(error) if error.is_io() => Err(Failure::File(error.into())),
         // Somebody else's line.
         Err(_) => Ok(None),
     }
+}
+
+/// Which of the messages the line is of, where a log that was rewritten brought several to one offset within a millisecond. Of two that
+/// give the same line (their headers differ) the first: a line twice is better than none.
+fn which_is_written(
+    mut file: &File,
+    (start, end): (u64, u64),
+    ids: &[i64],
+    database: &mut Database,
+) -> Result<Option<i64>, Failure> {
+    let mut written = Vec::new();
+    file.seek(SeekFrom::Start(start))?;
+    file.take(end - start).read_to_end(&mut written)?;
+    for id in ids {
+        let mut line = Vec::new();
+        for message in database.unidentified_after(id - 1, 1, 0)? {
+            line::write(&mut line, &message)?;
+        }
+        if line == written {
+            return Ok(Some(*id));
+        }
+    }
+    Ok(ids.first().copied())
 }
 
 /// Cuts off what a crash left of one of our lines. Anything else is not ours to remove, and only gets its end of line.

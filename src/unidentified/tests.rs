@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{STEP_MESSAGES_MAX, UnidentifiedLog};
 use crate::database::Database;
-use crate::database::fixtures::{Place, TOPIC, batch, rejected};
+use crate::database::fixtures::{Place, TOPIC, a_move, batch, rejected};
 use crate::repository::Entry;
 
 struct Fixture {
@@ -164,6 +164,32 @@ fn a_failed_step_is_made_good_within_the_same_run() {
     fixture.keep(1);
     finish(&mut log, &mut fixture.database);
     assert_eq!(fixture.offsets(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn each_of_several_messages_at_an_offset_is_written_once() {
+    let (first, second): (&[u8], &[u8]) = (b"first", b"second");
+    for last in [first, second] {
+        let mut fixture = Fixture::new();
+        let mut from = 0;
+        for value in [first, second] {
+            fixture.database.move_positions(&[a_move(0, Some(from), 0)]).unwrap();
+            let record = Entry { value: Some(value), ..rejected(0) };
+            fixture.database.apply(&[batch(0, 0, 1, vec![record])]).unwrap();
+            from = 1;
+        }
+        // Kept within one millisecond, as nothing forbids.
+        fixture.place.execute("UPDATE unidentified_messages SET received_at = '2026-01-01T00:00:00.000Z'");
+        fixture.run();
+        let lines: Vec<String> = fixture.text().lines().map(str::to_owned).collect();
+        assert!(lines.len() == 2 && lines[0].contains("first") && lines[1].contains("second"), "{lines:?}");
+        // A crash before the cursor was moved, behind either line.
+        let count = if last == first { 1 } else { 2 };
+        fs::write(&fixture.path, format!("{}\n", lines[..count].join("\n"))).unwrap();
+        fixture.rewind_cursor(0);
+        fixture.run();
+        assert_eq!(fixture.text().lines().collect::<Vec<_>>(), lines);
+    }
 }
 
 #[test]

@@ -192,14 +192,12 @@ fn an_unidentified_message_is_kept_byte_for_byte() {
 }
 
 #[test]
-fn an_unidentified_message_that_comes_again_is_counted_and_kept_once() {
+fn an_unidentified_message_that_is_read_again_is_counted_and_kept_once() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     database.apply(&[batch(0, 0, 1, vec![rejected(0)])]).unwrap();
     database.move_positions(&[a_move(0, Some(1), 0)]).unwrap();
-    let again = Entry { value: Some(b"changed"), ..rejected(0) };
-    assert_eq!(database.apply(&[batch(0, 0, 1, vec![again])]).unwrap(), counted(0, 0, 1, 0));
-    assert_eq!(place.number("SELECT count(*) FROM unidentified_messages WHERE value = CAST('value' AS BLOB)"), 1);
+    assert_eq!(database.apply(&[batch(0, 0, 1, vec![rejected(0)])]).unwrap(), counted(0, 0, 1, 0));
     assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 1);
 
     // The same offset of another topic of that name is another message.

@@ -162,7 +162,7 @@ fn after_a_commit_that_failed_it_is_looked_whether_it_was_made() {
 
 #[test]
 fn after_a_move_that_failed_at_its_commit_it_is_looked_whether_it_was_made() {
-    let made = "UPDATE consumer_offsets SET next_offset = 5, first_offset = 5, high_offset = 5";
+    let made = "UPDATE consumer_offsets SET next_offset = 5, first_offset = 5, high_offset = 5, reading = 2";
     for afterwards in [made, ""] {
         let place = Place::new();
         let mut database = place.open_at_0(2);
@@ -239,8 +239,21 @@ fn syncing_takes_the_log_as_it_is() {
     place.execute("PRAGMA wal_checkpoint(TRUNCATE)");
     assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0);
     database.sync_wal().unwrap();
+    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
+    database.sync_wal().unwrap();
+}
+
+#[test]
+fn a_log_that_is_missing_does_not_count_as_synced() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    database.sync_wal().unwrap();
+    database.wal.close();
+    // The last connection of all is closed, as if by another process: everything is in the database, and the log is removed.
     database.connection = None;
     assert!(!place.path("-wal").exists());
+    let error = database.sync_wal().expect_err("nobody knows what became of it");
+    assert!(error.is_retriable() && matches!(error, DatabaseError::Io { action: "sync", .. }), "{error:?}");
     database.sync_wal().unwrap();
     assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
     database.sync_wal().unwrap();
@@ -281,7 +294,7 @@ fn a_sync_that_failed_is_not_made_good_by_the_next() {
 fn a_move_that_was_made_is_not_forgotten_over_another_failure() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    database.move_uncertain = true;
+    database.uncertain_move = Some(1);
     database.give_up_connection();
     fs::rename(&place.settings.path, place.path("-aside")).unwrap();
     database.move_positions(&[a_move(0, None, 0)]).expect_err("no database");

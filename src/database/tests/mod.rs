@@ -9,5 +9,8 @@ mod order;
 mod poison;
 mod positions;
 mod replay;
+mod rewritten;
+mod triggers;
+mod unfinished;
 mod verify;
 mod versions;

@@ -1,7 +1,9 @@
-//! Files of every version that there has been: each is opened, read, and gone on with. `testdata/version-N.db` was written by the
-//! program as it was then, and is never changed.
+//! Files of every released version: each is migrated when it is opened, holds what it held before, and takes new records.
+//! `testdata/version-N.db` was written by the program of that version and is never changed. The present version's file is added
+//! when that version is released.
 
 use std::fs;
+use std::path::PathBuf;
 
 use rusqlite::types::Value;
 
@@ -13,10 +15,8 @@ use crate::repository::Applied;
 
 #[test]
 fn a_file_of_every_version_is_opened_read_and_gone_on_with() {
-    for version in 1..=SCHEMA_VERSION {
-        let place = Place::new();
-        let path = format!("{}/src/database/testdata/version-{version}.db", env!("CARGO_MANIFEST_DIR"));
-        fs::copy(&path, &place.settings.path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    for version in released() {
+        let place = copy(version);
         let mut database = place.open();
         assert_eq!(place.number("PRAGMA user_version"), SCHEMA_VERSION);
         holds_what_was_stored(&place, &mut database);
@@ -32,6 +32,60 @@ fn a_file_of_every_version_is_opened_read_and_gone_on_with() {
         let summary = reader.summary(GROUP).unwrap();
         assert_eq!((summary.opportunities, summary.projects, summary.changes.len()), (2, 3, 4));
     }
+}
+
+/// Each version of which there is a file: all of the older ones, and the present one if it has been released.
+fn released() -> Vec<i64> {
+    let released: Vec<i64> = (1..=SCHEMA_VERSION).filter(|version| fixture(*version).exists()).collect();
+    let older: Vec<i64> = (1..SCHEMA_VERSION).collect();
+    assert!(released.starts_with(&older), "{released:?}");
+    released
+}
+
+fn fixture(version: i64) -> PathBuf {
+    format!("{}/src/database/testdata/version-{version}.db", env!("CARGO_MANIFEST_DIR")).into()
+}
+
+fn copy(version: i64) -> Place {
+    let place = Place::new();
+    fs::copy(fixture(version), &place.settings.path).unwrap();
+    place
+}
+
+#[test]
+fn a_migrated_file_has_the_tables_of_a_new_one() {
+    let new = Place::new();
+    drop(new.open());
+    for version in released() {
+        let migrated = copy(version);
+        drop(migrated.open());
+        assert_eq!(schema(&migrated), schema(&new), "version {version}");
+    }
+}
+
+/// Every object in the schema with its columns, constraints and indexes.
+fn schema(place: &Place) -> Vec<String> {
+    let text = |rows: Vec<Vec<Value>>| rows.iter().map(|row| format!("{row:?}")).collect::<Vec<_>>();
+    let mut all = text(place.query(
+        "SELECT object.name, tables.* FROM sqlite_schema AS object, pragma_table_xinfo(object.name) AS tables
+         WHERE object.type IN ('table', 'view') ORDER BY object.name, cid",
+    ));
+    all.extend(text(place.query(
+        "SELECT object.name, list.*, columns.* FROM sqlite_schema AS object, pragma_index_list(object.name) AS list,
+             pragma_index_xinfo(list.name) AS columns ORDER BY object.name, seq, seqno",
+    )));
+    let objects = place.query("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema ORDER BY type, name");
+    for object in objects {
+        let [kind, name, table, Value::Text(sql)] = object.as_slice() else { panic!("{object:?}") };
+        all.push(format!("{kind:?} {name:?} {table:?} {}", normalised(sql)));
+    }
+    all
+}
+
+/// SQL without comments, blanks, and the quotes that SQLite puts around a renamed table.
+fn normalised(sql: &str) -> String {
+    let without_comments = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+    without_comments.flat_map(str::chars).filter(|char| !char.is_whitespace() && *char != '"').collect()
 }
 
 fn holds_what_was_stored(place: &Place, database: &mut Database) {
@@ -75,4 +129,41 @@ fn holds_what_was_stored(place: &Place, database: &mut Database) {
     let moved = database.position(TOPIC, 1).unwrap().unwrap();
     assert_eq!((moved.next_offset, moved.first_offset, moved.high_offset), (1, 0, 5));
     assert_eq!(place.number("SELECT count(*) FROM position_changes"), 3);
+}
+
+#[test]
+fn a_migrated_file_keeps_its_ids_and_what_others_have_added() {
+    let place = copy(1);
+    // An id was used that is no longer there, and the log file is up to it.
+    place.execute(
+        "INSERT INTO unidentified_messages
+             (id, kafka_topic, topic_id, kafka_partition, kafka_offset, headers, reason, error, received_at)
+         VALUES (70, 't', '', 0, 0, '[]', 'empty', '', '');
+         DELETE FROM unidentified_messages WHERE id = 70;
+         UPDATE unidentified_log_cursor SET last_id = 70;
+         CREATE TABLE notes (message INTEGER REFERENCES unidentified_messages (id) ON DELETE CASCADE);
+         INSERT INTO notes VALUES (1);
+         CREATE INDEX by_reason ON unidentified_messages (reason);
+         CREATE VIEW reasons AS SELECT reason, count(*) AS messages FROM unidentified_messages GROUP BY reason;
+         CREATE TABLE alarms (id);
+         CREATE TRIGGER alarm AFTER INSERT ON unidentified_messages BEGIN INSERT INTO alarms VALUES (new.id); END",
+    );
+    let mut database = place.open();
+    assert_eq!(place.number("SELECT count(*) FROM alarms"), 0, "no row is new");
+    assert_eq!(place.number("SELECT count(*) FROM sqlite_schema WHERE name IN ('by_reason', 'reasons', 'alarm')"), 3);
+    assert_eq!(place.number("SELECT sum(messages) FROM reasons"), 2);
+    assert_eq!(place.number("SELECT count(*) FROM notes"), 1);
+    assert_eq!(place.number("PRAGMA foreign_keys"), 1, "on in a connection of somebody else");
+    assert_eq!(place.query("PRAGMA foreign_key_check"), Vec::<Vec<Value>>::new());
+    database.apply(&[batch(0, 6, 7, vec![rejected(6)])]).unwrap();
+    assert_eq!(place.query("SELECT id FROM alarms"), [[Value::Integer(71)]]);
+    assert_eq!(database.unidentified_after(70, 10, 1000).unwrap().len(), 1);
+}
+
+#[test]
+fn a_file_without_messages_keeps_the_ids_that_were_used() {
+    let place = copy(1);
+    place.execute("DELETE FROM unidentified_messages");
+    place.open().apply(&[batch(0, 6, 7, vec![rejected(6)])]).unwrap();
+    assert_eq!(place.number("SELECT id FROM unidentified_messages"), 3);
 }

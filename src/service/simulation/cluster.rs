@@ -74,9 +74,12 @@ impl Cluster {
         logs[usize::try_from(partition).unwrap()].between(from, to).cloned().collect()
     }
 
-    /// Every record ever produced.
-    pub(super) fn all_records(&self) -> impl Iterator<Item = &Arc<Produced>> {
-        self.deleted.values().flatten().chain(&self.logs).flat_map(|log| log.between(0, log.end()))
+    /// Every record ever produced, in the order of producing.
+    pub(super) fn all_records(&self) -> Vec<&Arc<Produced>> {
+        let logs = self.deleted.values().flatten().chain(&self.logs);
+        let mut all: Vec<_> = logs.flat_map(|log| log.between(0, log.end()).chain(&log.truncated)).collect();
+        all.sort_by_key(|record| record.serial);
+        all
     }
 
     /// The records that a consumer can still read.
@@ -88,10 +91,30 @@ impl Cluster {
     pub(super) fn grow(&mut self) {
         for _ in 0..self.random.within(1..20) {
             let partition = self.any_partition();
-            let at = Place { topic_id: self.topic_id, partition, offset: self.log(partition).end() };
-            self.serial += 1;
-            let record = (!self.random.one_in(5)).then(|| produce(&mut self.random, self.serial, at));
-            self.logs[usize::try_from(partition).unwrap()].push(record);
+            self.produce(partition);
+        }
+    }
+
+    fn produce(&mut self, partition: i32) {
+        let at = Place { topic_id: self.topic_id, partition, offset: self.log(partition).end() };
+        self.serial += 1;
+        let record = (!self.random.one_in(5)).then(|| produce(&mut self.random, self.serial, at));
+        self.logs[usize::try_from(partition).unwrap()].push(record);
+    }
+
+    /// An unclean election: the end of a log is lost, and other records are written there.
+    pub(super) fn truncate(&mut self) {
+        let partition = self.any_partition();
+        let log = &mut self.logs[usize::try_from(partition).unwrap()];
+        // A leader says nothing of epochs before the first one that it knows.
+        let first = log.start.max(log.without_epoch).max(log.first_epoch_start() + 1);
+        if first >= log.end() {
+            return;
+        }
+        let to = self.random.within(first..log.end());
+        log.truncate(to);
+        for _ in 0..self.random.within(1..20) {
+            self.produce(partition);
         }
     }
 
@@ -122,6 +145,8 @@ impl Cluster {
 
     /// An operator sets the group's offset.
     pub(super) fn reset(&mut self, partition: i32, offset: i64) {
+        let log = &mut self.logs[usize::try_from(partition).unwrap()];
+        log.without_epoch = log.without_epoch.max(offset);
         self.committed.insert(partition, CommittedOffset { offset, leader_epoch: None, metadata: String::new() });
         self.foreign.insert(partition);
     }
@@ -169,6 +194,8 @@ impl Cluster {
                 let committed = committed.unwrap();
                 assert_eq!((committed.offset, &*committed.metadata), (moved.to, ""), "{moved:?}");
                 let read = before.filter(|(topic_id, _)| *topic_id == moved.topic_id).map_or(0, |(_, offset)| *offset);
+                // What was written since a truncation that was not noticed has not been read.
+                let read = self.log(moved.partition).cuts.first().map_or(read, |cut| read.min(*cut));
                 let skipped = self.log(moved.partition).between(read, moved.to);
                 let skipped: Vec<u64> = skipped.map(|record| record.serial).collect();
                 self.skipped.extend(skipped);
@@ -184,7 +211,11 @@ impl Cluster {
                 assert!(!committed.metadata.is_empty() && committed.offset == moved.to, "{moved:?}");
                 assert!(moved.from.is_none_or(|from| from < moved.to), "{moved:?}");
             }
-            MoveReason::OlderBackup | MoveReason::LogTruncated => panic!("without cause: {moved:?}"),
+            MoveReason::LogTruncated => {
+                let log = self.log(moved.partition);
+                assert!(moved.from.is_some_and(|from| moved.to <= from) && log.cuts.contains(&moved.to), "{moved:?}");
+            }
+            MoveReason::OlderBackup => panic!("without cause: {moved:?}"),
         }
     }
 }

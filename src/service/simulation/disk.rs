@@ -30,6 +30,8 @@ pub(super) const VENOM: &str = "venom";
 pub(super) struct Seen {
     /// Serial numbers of the records.
     pub(super) stored: BTreeSet<u64>,
+    /// Of each partition those since its counters began.
+    pub(super) counted: BTreeMap<i32, Vec<u64>>,
     /// The next offset, and the topic id that it belongs to.
     pub(super) positions: BTreeMap<i32, (String, i64)>,
 }
@@ -212,6 +214,8 @@ impl Store for Observed {
             disk.seen.positions.insert(batch.partition, (batch.topic_id.to_owned(), reached));
             let records = cluster.records(batch.topic_id, batch.partition, before, reached);
             disk.seen.stored.extend(records.iter().map(|record| record.serial));
+            let counted = disk.seen.counted.entry(batch.partition).or_default();
+            counted.extend(records.iter().map(|record| record.serial));
         }
         disk.note_transaction();
         result
@@ -222,6 +226,7 @@ impl Store for Observed {
         let mut disk = self.disk.borrow_mut();
         for moved in moves {
             let before = disk.seen.positions.insert(moved.partition, (moved.topic_id.clone(), moved.to));
+            disk.seen.counted.remove(&moved.partition);
             self.cluster.borrow_mut().justify(moved, before.as_ref());
         }
         disk.note_transaction();

@@ -1,6 +1,7 @@
 //! The logs of the model's partitions: what was produced, and what each record means. Shares nothing with the service but the
 //! contract of messages.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kafka::{Record, TopicId};
@@ -51,11 +52,29 @@ impl Produced {
 }
 
 /// One partition. An offset without a record is a hole: compacted, a control record, an aborted transaction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Log {
     /// What is before it is gone by retention.
     pub(super) start: i64,
     slots: Vec<Option<Arc<Produced>>>,
+    /// Leader epochs, and the offset where each begins.
+    epochs: Vec<(i32, i64)>,
+    /// The greatest epoch ever.
+    epoch: i32,
+    /// Records that were truncated.
+    pub(super) truncated: Vec<Arc<Produced>>,
+    /// Where it was truncated.
+    pub(super) cuts: BTreeSet<i64>,
+    /// Offsets from which somebody reads without knowing an epoch: before that a truncation goes unnoticed.
+    pub(super) without_epoch: i64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        let epochs = vec![(0, 0)];
+        let (truncated, cuts) = (Vec::new(), BTreeSet::new());
+        Self { start: 0, slots: Vec::new(), epochs, epoch: 0, truncated, cuts, without_epoch: 0 }
+    }
 }
 
 impl Log {
@@ -66,6 +85,32 @@ impl Log {
 
     pub(super) fn push(&mut self, record: Option<Produced>) {
         self.slots.push(record.map(Arc::new));
+    }
+
+    /// An unclean election: the new leader lacks everything from an offset on.
+    pub(super) fn truncate(&mut self, to: i64) {
+        self.truncated.extend(self.slots.split_off(usize::try_from(to).unwrap()).into_iter().flatten());
+        self.epochs.retain(|(_, from)| *from < to);
+        self.epoch += 1;
+        self.epochs.push((self.epoch, to));
+        self.cuts.insert(to);
+    }
+
+    pub(super) fn first_epoch_start(&self) -> i64 {
+        self.epochs.first().unwrap().1
+    }
+
+    /// Epoch of the record before an offset.
+    pub(super) fn epoch_before(&self, offset: i64) -> i32 {
+        let before = self.epochs.iter().rfind(|(_, from)| *from < offset);
+        before.or(self.epochs.first()).unwrap().0
+    }
+
+    /// The greatest epoch up to that one, and where it ends.
+    pub(super) fn epoch_end(&self, epoch: i32) -> Option<(i32, i64)> {
+        let index = self.epochs.iter().rposition(|(known, _)| *known <= epoch)?;
+        let end = self.epochs.get(index + 1).map_or(self.end(), |(_, from)| *from);
+        Some((self.epochs[index].0, end))
     }
 
     /// The records of a stretch, those too that are gone by now.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kafka::{
     Assignment, CommittedOffset, Error, Event, OutOfRange, PartitionRecords, Result, Retrying, Start, TopicId,
-    TopicPartition,
+    TopicPartition, Truncation,
 };
 
 use super::cluster::{CLUSTER_ID, Cluster, partition};
@@ -22,6 +22,8 @@ use crate::settings::{GroupProtocol, Settings};
 struct Held {
     topic_id: TopicId,
     phase: Phase,
+    /// Leader epoch of the record before the position, where known.
+    epoch: Option<i32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +163,7 @@ impl Member {
             }
             cluster.owners.insert(number, self.me);
             cluster.foreign.remove(&number);
-            self.held.insert(number, Held { topic_id: cluster.topic_id, phase: Phase::Asked });
+            self.held.insert(number, Held { topic_id: cluster.topic_id, phase: Phase::Asked, epoch: None });
             assignments.push(Assignment {
                 partition: partition(number),
                 topic_id: Some(cluster.topic_id),
@@ -183,13 +185,38 @@ impl Member {
             if let Phase::Claimed(offset) = held.phase
                 && !cluster.random.one_in(3)
             {
-                let committed = CommittedOffset { offset, leader_epoch: None, metadata: self.metadata.clone() };
+                let committed = CommittedOffset { offset, leader_epoch: held.epoch, metadata: self.metadata.clone() };
                 cluster.committed.insert(*number, committed);
                 held.phase = Phase::Reading(offset);
                 started.push(partition(*number));
             }
         }
         (!started.is_empty()).then_some(Event::Started(started))
+    }
+
+    /// A partition whose log no longer has what was read: epoch and offset where it diverges.
+    fn divergence(&self) -> Option<(i32, i32, i64)> {
+        let cluster = self.cluster.borrow();
+        self.held.iter().find_map(|(number, held)| {
+            let (Phase::Reading(position), Some(epoch)) = (held.phase, held.epoch) else { return None };
+            let (end_epoch, end) = cluster.log(*number).epoch_end(epoch)?;
+            (end_epoch < epoch || end < position).then_some((*number, end_epoch, end.min(position)))
+        })
+    }
+
+    fn truncated(&mut self) -> Option<Event> {
+        let (number, divergence_epoch, divergence_offset) = self.divergence()?;
+        let held = self.held.get_mut(&number).unwrap();
+        let (Phase::Reading(position), Some(position_epoch)) = (held.phase, held.epoch) else { return None };
+        held.phase = Phase::Asked;
+        Some(Event::Truncated(Truncation {
+            partition: partition(number),
+            topic_id: Some(held.topic_id),
+            position,
+            position_epoch,
+            divergence_offset,
+            divergence_epoch,
+        }))
     }
 
     fn out_of_range(&mut self) -> Option<Event> {
@@ -231,8 +258,10 @@ impl Member {
                 self.has_lied = true;
             }
             let records = cluster.log(*number).between(from, next).map(|record| record.record()).collect();
-            batches.push(PartitionRecords::detached(partition(*number), Some(1), from..next, end, records));
+            let epoch = Some(cluster.log(*number).epoch_before(next));
+            batches.push(PartitionRecords::detached(partition(*number), epoch, from..next, end, records));
             held.phase = Phase::Reading(next);
+            held.epoch = epoch;
             room -= next - position;
         }
         (!batches.is_empty()).then_some(Event::Records(batches))
@@ -260,8 +289,8 @@ impl Source for Member {
         if self.disk.borrow().faults && self.cluster.borrow_mut().random.one_in(20) {
             return Ok(Event::Retrying(Retrying { error: passing(), attempt: 1, wait: Duration::ZERO }));
         }
-        let event = self.news().or_else(|| self.started()).or_else(|| self.out_of_range());
-        let event = event.or_else(|| self.records()).unwrap_or(Event::Idle);
+        let event = self.news().or_else(|| self.started()).or_else(|| self.truncated());
+        let event = event.or_else(|| self.out_of_range()).or_else(|| self.records()).unwrap_or(Event::Idle);
         Ok(event.map_records(decode))
     }
 
@@ -280,6 +309,9 @@ impl Source for Member {
             let is_durable = self.disk.borrow().is_durable(&start.partition, &held.topic_id.to_string(), start.offset);
             assert!(is_durable, "{} is claimed at {} before that is durable", start.partition, start.offset);
             held.phase = Phase::Claimed(start.offset);
+            held.epoch = start.leader_epoch;
+            // The claim takes the place of a commit that is not on its way yet, and comes after one that is.
+            self.pending.remove(&start.partition.partition);
         }
     }
 
@@ -337,5 +369,6 @@ impl Source for Member {
             && cluster.foreign.is_empty()
             && ours.map(|(number, _)| number).eq(self.held.keys())
             && self.held.values().all(|held| matches!(held.phase, Phase::Reading(_)))
+            && self.divergence().is_none()
     }
 }

@@ -1,6 +1,7 @@
 //! A simulation of the service loop, one thread and one seed at a time: the real loop and the real database, against a model of a
 //! cluster in which everything goes wrong that the client lets through. Instances are killed between any two calls, disks lose
-//! what was not synced, partitions wander, offsets are reset, records expire, a topic is made again.
+//! what was not synced, partitions wander, offsets are reset, records expire, logs are truncated and written again, a topic is made
+//! again.
 //!
 //! `cargo test --lib simulation` runs thousands of seeds, `TEST_SIZE=full` many more; `SEED=n` runs one of them again.
 
@@ -133,6 +134,7 @@ fn something_happens(cluster: &RefCell<Cluster>, instances: &mut [Instance<'_>],
         37 => cluster.borrow_mut().add_partition(),
         38 => cluster.borrow_mut().expire(),
         39 if cluster.borrow_mut().random.one_in(3) => cluster.borrow_mut().recreate_topic(),
+        43 | 44 => cluster.borrow_mut().truncate(),
         // Of a group with members nobody else can set offsets.
         40..43 if exclusive || cluster.borrow().members.is_empty() => {
             let mut cluster = cluster.borrow_mut();
@@ -170,8 +172,8 @@ fn come_to_rest(cluster: &RefCell<Cluster>, instances: &mut [Instance<'_>]) {
     let ends: Vec<i64> = cluster.partitions().map(|number| cluster.log(number).end()).collect();
     let stored: Vec<_> = instances.iter().map(|instance| instance.disk.borrow().seen.positions.clone()).collect();
     panic!(
-        "no end comes: the logs end at {ends:?}, stored is {stored:?}, targets are {:?}, owners {:?}",
-        cluster.targets, cluster.owners
+        "no end comes: the logs end at {ends:?}, stored is {stored:?}, targets are {:?}, owners {:?}, committed is {:?}",
+        cluster.targets, cluster.owners, cluster.committed
     );
 }
 

@@ -42,19 +42,21 @@ fn check_database(cluster: &Cluster, instance: &Instance<'_>, seen: &Seen) {
         .unwrap()
         .verify(|invariant, violations| assert!(violations.is_empty(), "{invariant:?}: {violations:?}"))
         .unwrap();
+    let all = cluster.all_records();
     let records: Vec<&Produced> =
-        cluster.all_records().map(|record| &**record).filter(|record| seen.stored.contains(&record.serial)).collect();
+        all.into_iter().map(|record| &**record).filter(|record| seen.stored.contains(&record.serial)).collect();
     let connection = Connection::open(path).unwrap();
     check_events(&connection, &records);
     check_messages(&connection, &records, instance);
     let mut database = Database::open(&instance.settings.database, &instance.settings.kafka.group_id).unwrap();
     check_positions(&mut database, seen);
     for position in database.positions().unwrap() {
-        check_counters(cluster, &position);
+        let counted = seen.counted.get(&position.partition).map_or(&[][..], Vec::as_slice);
+        check_counters(&records, counted, &position);
     }
 }
 
-/// Of each id the greatest event, by time, partition, offset.
+/// Of each id the greatest event, by time, partition, offset; of two at one offset that was written again the later.
 fn check_events(connection: &Connection, records: &[&Produced]) {
     let mut greatest = BTreeMap::new();
     for record in records {
@@ -83,13 +85,17 @@ fn check_messages(connection: &Connection, records: &[&Produced], instance: &Ins
                 at.topic_id.to_string(),
                 at.partition,
                 at.offset,
+                record.timestamp_ms,
                 reason.to_owned(),
                 record.value.clone(),
             ));
         }
     }
-    let query = "SELECT topic_id, kafka_partition, kafka_offset, reason, value FROM unidentified_messages";
-    let found = rows(connection, query, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)));
+    let query =
+        "SELECT topic_id, kafka_partition, kafka_offset, kafka_timestamp, reason, value FROM unidentified_messages";
+    let found = rows(connection, query, |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+    });
     assert_eq!(found, expected, "unidentified messages");
     if let Some(path) = instance.unidentified_log() {
         let lines = fs::read_to_string(path).unwrap_or_default().lines().count();
@@ -98,11 +104,12 @@ fn check_messages(connection: &Connection, records: &[&Produced], instance: &Ins
 }
 
 /// What became of the offsets since the counters began.
-fn check_counters(cluster: &Cluster, position: &StoredPosition) {
+fn check_counters(stored: &[&Produced], counted: &[u64], position: &StoredPosition) {
     let (first, next) = (position.first_offset, position.next_offset);
-    let records = cluster.records(&position.topic_id, position.partition, first, next);
-    let is_event = |record: &Produced| matches!(record.meaning, Meaning::Event { .. });
-    let events = u64::try_from(records.iter().filter(|record| is_event(record)).count()).unwrap();
+    let find = |serial: &u64| stored.binary_search_by_key(serial, |record| record.serial).map(|index| stored[index]);
+    let records: Vec<&Produced> = counted.iter().map(|serial| find(serial).unwrap()).collect();
+    let is_event = |record: &&&Produced| matches!(record.meaning, Meaning::Event { .. });
+    let events = u64::try_from(records.iter().filter(is_event).count()).unwrap();
     let all = u64::try_from(records.len()).unwrap();
     let offsets = u64::try_from(next - first).unwrap();
     let counters = position.counters;
