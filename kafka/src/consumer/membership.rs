@@ -8,8 +8,9 @@ use super::builder::Builder;
 use super::event::Retrying;
 use super::group::{Division, GroupProtocol, Handover, Membership, News, says_no_member};
 use super::partition::Phase;
-use super::pause::after;
+use super::pause::{Pause, after};
 use super::{Answer, Consumer, Event};
+use crate::backoff::RetryPolicy;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::LeaveGroupRequest;
 use crate::types::{Member, TopicPartition};
@@ -29,22 +30,67 @@ pub(super) struct Sharing {
     division: Option<Division>,
     /// What is answered with the next poll after its event has been given to the user.
     asked: Option<Asked>,
-    hold: Hold,
+    holds: Holds,
+    /// Commits that were refused for the membership that they were made under, since the last one that was accepted.
+    refusals: Pause,
     /// The question that is answered once no partition is in [`Phase::Revoked`] any more.
     giving_up: Option<u64>,
     /// There is nothing to leave any more.
     has_left: bool,
 }
 
-/// Whether records are given out.
+/// Why records are held back. Each reason is there only while somebody is working on ending it, and says who.
+#[derive(Debug, Default)]
+struct Holds {
+    rebalance: Option<RebalanceHold>,
+    verification: Option<Verification>,
+    /// How many verifications there have been: the number of the last one.
+    verifications: u64,
+}
+
+/// The group is rebalancing: the group thread rejoins, once the user has committed. Ends with the next assignment, or with the loss of
+/// the membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hold {
-    /// They are.
-    None,
-    /// The group divides its partitions anew: not until then, if that takes so long.
+enum RebalanceHold {
+    /// Nothing is taken from us before we have released it, so that records are given out again if the rebalance takes so long.
     Until(Instant),
-    /// The group divides its partitions anew: not before it has.
-    UntilDivided,
+    UntilAssigned,
+}
+
+/// A commit was refused as if somebody else had our partitions: the group thread sends a heartbeat at once. Ends with its answer,
+/// whatever that is, and with a commit that is accepted under the same membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Verification {
+    number: u64,
+}
+
+/// Who ends a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeldBy {
+    /// The group thread, by a heartbeat.
+    Verification,
+    /// The group thread, by rejoining; the user, where it has to commit first.
+    Rebalance,
+}
+
+/// What a refused commit says about the membership that it was made under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// A newer generation or epoch is there, or about to be; what is ours stays ours until we hear of it.
+    Outdated,
+    /// The coordinator does not know the member, or knows another one by its name: somebody else may have our partitions.
+    NotMember,
+}
+
+impl Refusal {
+    fn of(error: &Error) -> Option<Self> {
+        let Error::Broker { code, .. } = error else { return None };
+        match *code {
+            ErrorCode::REBALANCE_IN_PROGRESS | ErrorCode::STALE_MEMBER_EPOCH => Some(Self::Outdated),
+            ErrorCode::FENCED_INSTANCE_ID => Some(Self::NotMember),
+            _ => says_no_member(error).then_some(Self::NotMember),
+        }
+    }
 }
 
 /// A question of the group's thread.
@@ -58,13 +104,15 @@ struct Asked {
 }
 
 impl Sharing {
-    pub(super) fn new(protocol: &GroupProtocol) -> Self {
+    pub(super) fn new(protocol: &GroupProtocol, retry: RetryPolicy) -> Self {
         Self {
             is_shared: *protocol != GroupProtocol::None,
             membership: None,
             division: None,
             asked: None,
-            hold: Hold::None,
+            holds: Holds::default(),
+            // Each has its cause in the group, whose thread counts what fails there.
+            refusals: Pause::new(RetryPolicy { attempts_max: None, ..retry }),
             giving_up: None,
             has_left: false,
         }
@@ -102,19 +150,46 @@ impl Sharing {
         }
     }
 
-    pub(super) fn is_held(&self, now: Instant) -> bool {
-        match self.hold {
-            Hold::None => false,
-            Hold::Until(until) => now < until,
-            Hold::UntilDivided => true,
+    /// Whether records are held back, and who ends that.
+    pub(super) fn held_by(&self, now: Instant) -> Option<HeldBy> {
+        let Holds { rebalance, verification, .. } = &self.holds;
+        match rebalance {
+            _ if verification.is_some() => Some(HeldBy::Verification),
+            Some(RebalanceHold::Until(until)) if now >= *until => None,
+            Some(_) => Some(HeldBy::Rebalance),
+            None => None,
         }
     }
 
     pub(super) fn held_until(&self) -> Option<Instant> {
-        match self.hold {
-            Hold::Until(until) => Some(until),
-            Hold::None | Hold::UntilDivided => None,
+        match self.holds.rebalance {
+            Some(RebalanceHold::Until(until)) => Some(until),
+            Some(RebalanceHold::UntilAssigned) | None => None,
         }
+    }
+
+    /// Has the group thread verify the membership, and holds records back meanwhile if somebody else may have our partitions. False: that
+    /// is under way already.
+    fn verify(&mut self, refusal: Refusal) -> bool {
+        if self.has_left || self.holds.verification.is_some() {
+            return false;
+        }
+        self.holds.verifications += 1;
+        let number = self.holds.verifications;
+        if refusal == Refusal::NotMember {
+            self.holds.verification = Some(Verification { number });
+        }
+        if let Some(membership) = &self.membership {
+            membership.verify(number);
+        }
+        true
+    }
+
+    /// The membership is another one now, or none.
+    fn end_holds(&mut self) {
+        self.holds.rebalance = None;
+        self.holds.verification = None;
+        self.refusals.succeeded();
     }
 
     fn done(&self, question: u64) {
@@ -137,33 +212,45 @@ impl Consumer {
 
     /// Whether what is ours is known, and nothing of it is about to change.
     pub(super) fn is_division_settled(&self) -> bool {
-        let Sharing { is_shared, division, hold, giving_up, .. } = &self.sharing;
+        let Sharing { is_shared, division, holds, giving_up, .. } = &self.sharing;
+        let is_held = holds.rebalance.is_some() || holds.verification.is_some();
         let all_known = |division: &Division| division.partitions.iter().all(|at| self.partitions.contains_key(at));
-        !is_shared || (*hold == Hold::None && giving_up.is_none() && division.as_ref().is_some_and(all_known))
+        !is_shared || (!is_held && giving_up.is_none() && division.as_ref().is_some_and(all_known))
     }
 
-    /// Whether a commit was refused since it was made under a division that has ended, or is about to.
-    pub(super) fn is_of_another_division(&self, error: &Error) -> bool {
-        let is_ending = matches!(
-            error,
-            Error::Broker {
-                code: ErrorCode::REBALANCE_IN_PROGRESS | ErrorCode::STALE_MEMBER_EPOCH | ErrorCode::FENCED_INSTANCE_ID,
-                ..
-            }
-        );
-        self.sharing.is_shared && (is_ending || says_no_member(error))
+    /// Whether a commit was refused for the membership that it was made under.
+    pub(super) fn is_refused_for_membership(&self, error: &Error) -> bool {
+        self.sharing.is_shared && Refusal::of(error).is_some()
     }
 
-    /// A commit was refused for the division that it was made under: it is made again under the next one, or dropped with its partition.
-    /// If that is the present one, the coordinator has given us up, and somebody else may have what is ours: no more is read
-    /// until the group's thread has heard of it.
-    pub(super) fn refused_for_division(&mut self, error: Error, made_by: Option<&Member>, now: Instant) {
-        let wait = self.config.retry.initial;
-        self.commit_pause.hold(after(now, wait));
+    /// A commit was refused for the membership that it was made under: it is made again under the next one, or dropped with its partition.
+    /// If that is the present one, the group thread finds out at once what has become of it.
+    pub(super) fn refused_for_membership(
+        &mut self,
+        error: Error,
+        made_by: Option<&Member>,
+        now: Instant,
+    ) -> Result<()> {
+        let Some(refusal) = Refusal::of(&error) else { return self.commit_failed(error, now) };
+        let retrying = self.sharing.refusals.again(error, now)?;
+        self.commit_pause.hold(after(now, retrying.wait));
         let is_present = made_by.is_some() && made_by == self.member().as_ref();
-        if is_present && says_no_member(&error) && self.sharing.hold != Hold::UntilDivided {
-            self.sharing.hold = Hold::UntilDivided;
-            self.events.push_back(Ok(Event::Retrying(Retrying { error, attempt: 1, wait })));
+        if is_present && self.sharing.verify(refusal) {
+            // That a rebalance has begun is no failure; that nothing comes of it is one.
+            let is_expected =
+                refusal == Refusal::Outdated && (retrying.attempt == 1 || self.sharing.holds.rebalance.is_some());
+            if !is_expected {
+                self.events.push_back(Ok(Event::Retrying(retrying)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The coordinator has accepted a commit of that member: nobody else has the partitions.
+    pub(super) fn accepted_as_member(&mut self, made_by: Option<&Member>) {
+        if made_by.is_some() && made_by == self.member().as_ref() {
+            self.sharing.holds.verification = None;
+            self.sharing.refusals.succeeded();
         }
     }
 
@@ -172,6 +259,9 @@ impl Consumer {
             News::Rebalancing(question) => self.hold(question, now),
             News::Divided(division) => self.take_division(division, now),
             News::Lost(question) => self.lose_all(question),
+            News::Verified(number) => {
+                self.sharing.holds.verification.take_if(|verification| verification.number == number);
+            }
             News::Retrying(retrying) => self.events.push_back(Ok(Event::Retrying(retrying))),
             // Said once, so it is kept for the next poll, whoever takes the answer.
             News::Failed(error) => {
@@ -186,13 +276,14 @@ impl Consumer {
     fn hold(&mut self, question: u64, now: Instant) {
         let in_turn = |division: &Division| division.handover != Handover::Gone;
         let in_turn = self.sharing.division.as_ref().is_some_and(in_turn);
-        self.sharing.hold = if in_turn { Hold::Until(now + HELD_MAX) } else { Hold::UntilDivided };
+        let hold = if in_turn { RebalanceHold::Until(now + HELD_MAX) } else { RebalanceHold::UntilAssigned };
+        self.sharing.holds.rebalance = Some(hold);
         self.sharing.asked = Some(Asked { question, is_loss: false, is_given: false });
         self.events.push_back(Ok(Event::Rebalancing));
     }
 
     fn take_division(&mut self, division: Division, now: Instant) {
-        self.sharing.hold = Hold::None;
+        self.sharing.end_holds();
         let is_gone = |at: &&TopicPartition| !division.partitions.contains(at);
         let gone: Vec<TopicPartition> = self.partitions.keys().filter(is_gone).cloned().collect();
         if division.partitions.iter().any(|at| !self.partitions.contains_key(at)) {
@@ -210,7 +301,7 @@ impl Consumer {
 
     fn lose_all(&mut self, question: u64) {
         self.sharing.division = None;
-        self.sharing.hold = Hold::None;
+        self.sharing.end_holds();
         self.sharing.giving_up = None;
         self.sharing.asked = Some(Asked { question, is_loss: true, is_given: self.partitions.is_empty() });
         self.lose(self.partitions.keys().cloned().collect());

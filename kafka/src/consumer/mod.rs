@@ -123,7 +123,7 @@ impl Consumer {
         let (answers_to, answers) = channel();
         Ok(Self {
             control: Worker::spawn("kafka-control", Control::new(&config))?,
-            sharing: Sharing::new(&config.group_protocol),
+            sharing: Sharing::new(&config.group_protocol, config.retry),
             control_under_way: false,
             metadata_pause: Pause::new(config.retry),
             facts_pause: Pause::new(config.retry),

@@ -72,6 +72,9 @@ pub enum GroupProtocol {
 pub(super) enum Order {
     /// The user is done with what the question of that number was about.
     Done(u64),
+    /// A commit was refused: send a heartbeat at once, to a coordinator that is looked up again. [`News::Verified`] with that number
+    /// follows, unless something else comes of the heartbeat.
+    Verify(u64),
     /// Leave the group, and end.
     Leave,
 }
@@ -86,6 +89,8 @@ pub(super) enum News {
     /// We are no longer a member, and nothing is ours: a question of that number, without whose answer we do not join again. So a user
     /// that has come to a stand does not take partitions from those who go on.
     Lost(u64),
+    /// The coordinator has accepted a heartbeat since the order of that number to verify the membership.
+    Verified(u64),
     /// Something failed that waiting may cure.
     Retrying(Retrying),
     /// Nothing will come of it.
@@ -184,6 +189,11 @@ impl Membership {
     /// Answers a question.
     pub(super) fn done(&self, question: u64) {
         self.order(Order::Done(question));
+    }
+
+    /// Has the membership verified at once.
+    pub(super) fn verify(&self, number: u64) {
+        self.order(Order::Verify(number));
     }
 
     /// Leaves the group: [`News::Left`] says that it is done. While the group is being divided that may take long.

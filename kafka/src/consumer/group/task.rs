@@ -50,6 +50,8 @@ pub(super) struct Task {
     questions: u64,
     /// The question that has to be answered before we join again.
     unanswered: Option<u64>,
+    /// The consumer wants to know whether the coordinator still accepts our heartbeats.
+    verification: Option<u64>,
     beat_at: Instant,
     /// Time between the last sign of life and the next one.
     beat_gap: Duration,
@@ -72,6 +74,7 @@ impl Task {
             owned: BTreeSet::new(),
             questions: 0,
             unanswered: None,
+            verification: None,
             beat_at: Instant::now(),
             beat_gap: Duration::ZERO,
         }
@@ -171,15 +174,23 @@ impl Task {
     fn beat_until(&mut self, question: Option<u64>) -> Result<Heard, End> {
         let mut changed = None;
         loop {
-            if let Some(order) = self.wait(self.beat_at)? {
-                if question.is_some_and(|question| order == Order::Done(question)) {
+            match self.wait(self.beat_at)? {
+                Some(Order::Done(done)) if question == Some(done) => {
                     return Ok(changed.map_or(Heard::Answer, Heard::Divided));
                 }
+                Some(Order::Verify(number)) => self.verify(number),
+                Some(Order::Done(_) | Order::Leave) => {}
+                None => {}
+            }
+            if self.beat_at > Instant::now() {
                 continue;
             }
             match self.protocol.beat(&mut self.client, &self.owned) {
                 Ok(beat) => {
                     self.pause.succeeded();
+                    if let Some(number) = self.verification.take() {
+                        self.tell(News::Verified(number));
+                    }
                     self.beat_gap = (self.beat_gap * 2).min(self.protocol.interval());
                     self.next_beat_in(self.beat_gap);
                     match beat {
@@ -204,6 +215,7 @@ impl Task {
         let is_lost = says_no_member(&error);
         if is_lost {
             self.protocol.forget();
+            self.verification = None;
             if !self.owned.is_empty() {
                 self.owned.clear();
                 let question = self.next_question();
@@ -216,6 +228,13 @@ impl Task {
         let failed = if is_lost { self.pause.again(error, now) } else { self.pause.failed(error, now) };
         self.tell(News::Retrying(failed.map_err(End::Failed)?));
         Ok(is_lost)
+    }
+
+    /// The next heartbeat is due at once, unless the last one failed and has to wait. Another broker may coordinate the group by now.
+    fn verify(&mut self, number: u64) {
+        self.verification = Some(number);
+        self.client.forget_coordinator();
+        self.beat_at = self.pause.until().unwrap_or_else(Instant::now);
     }
 
     /// Waits for an order until then; told to leave, it ends.

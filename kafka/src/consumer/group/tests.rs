@@ -1,5 +1,7 @@
 //! The life of a member, with a protocol whose answers are made up: what is told, what is asked, what is waited for.
 
+mod holds;
+
 use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
@@ -14,6 +16,8 @@ struct Script {
     joins: Arc<Mutex<VecDeque<Result<Divided>>>>,
     beats: Arc<Mutex<VecDeque<Result<Beat>>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    /// Joins without an end, in place of a refusal.
+    joins_ever: Option<&'static [i32]>,
 }
 
 impl Script {
@@ -37,7 +41,11 @@ impl Protocol for Made {
 
     fn join(&mut self, _: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Divided> {
         self.script.note(format!("join with {}", numbers(owned)));
-        self.script.joins.lock().unwrap().pop_front().unwrap_or_else(|| Err(refusal(ErrorCode::NOT_COORDINATOR)))
+        let next = self.script.joins.lock().unwrap().pop_front();
+        next.unwrap_or_else(|| match self.script.joins_ever {
+            Some(numbers) => Ok(divided(numbers, true)),
+            None => Err(refusal(ErrorCode::NOT_COORDINATOR)),
+        })
     }
 
     fn beat(&mut self, _: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Beat> {
@@ -259,6 +267,34 @@ fn failures_of_the_moment_are_told_and_ridden_out_and_others_end_it() {
     life.beat(Err(refusal(ErrorCode::FENCED_INSTANCE_ID)));
     assert!(matches!(life.next(), News::Failed(Error::Broker { code: ErrorCode::FENCED_INSTANCE_ID, .. })));
     assert!(!life.asked().contains(&"leave".to_owned()), "another one is that member now");
+}
+
+#[test]
+fn who_is_asked_to_verify_sends_a_heartbeat_at_once() {
+    let life = Life::start(true, vec![Ok(divided(&[0], true)), Ok(divided(&[0], true))]);
+    assert_eq!(life.next_division().0, "0");
+    for number in [1, 2] {
+        life.beat(Err(refusal(ErrorCode::NOT_COORDINATOR)));
+        life.order(Order::Verify(number));
+        assert!(matches!(life.next(), News::Verified(verified) if verified == number), "once it is accepted");
+    }
+    // A change that comes with it follows; so does a loss, which needs no word beside it.
+    life.beat(Ok(Beat::Rebalance));
+    life.order(Order::Verify(3));
+    let first = life.next();
+    let question = match first {
+        News::Verified(3) => match life.next() {
+            News::Rebalancing(question) => question,
+            other => panic!("{other:?}"),
+        },
+        News::Rebalancing(question) => question, // An ordinary heartbeat came first.
+        other => panic!("{other:?}"),
+    };
+    life.order(Order::Done(question));
+    while !matches!(life.next(), News::Divided(_)) {}
+    life.beat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID)));
+    life.order(Order::Verify(4));
+    while !matches!(life.next(), News::Lost(_)) {}
 }
 
 #[test]
