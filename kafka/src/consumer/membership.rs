@@ -5,10 +5,11 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::builder::Builder;
-use super::event::Retrying;
+use super::event::Waiting;
 use super::group::{Division, GroupProtocol, Handover, Membership, News, says_no_member};
 use super::partition::Phase;
 use super::pause::{Pause, after};
+use super::waiting::Wait;
 use super::{Answer, Consumer, Event};
 use crate::backoff::RetryPolicy;
 use crate::error::{Error, ErrorCode, Result};
@@ -33,6 +34,8 @@ pub(super) struct Sharing {
     holds: Holds,
     /// Commits that were refused for the membership that they were made under, since the last one that was accepted.
     refusals: Pause,
+    /// While we have no partitions.
+    wait: Option<Wait>,
     /// The question that is answered once no partition is in [`Phase::Revoked`] any more.
     giving_up: Option<u64>,
     /// There is nothing to leave any more.
@@ -113,6 +116,7 @@ impl Sharing {
             holds: Holds::default(),
             // Each has its cause in the group, whose thread counts what fails there.
             refusals: Pause::new(RetryPolicy { attempts_max: None, ..retry }),
+            wait: None,
             giving_up: None,
             has_left: false,
         }
@@ -161,11 +165,17 @@ impl Sharing {
         }
     }
 
-    pub(super) fn held_until(&self) -> Option<Instant> {
-        match self.holds.rebalance {
+    /// When there is something to do that nobody will remind us of: a hold ends, or the user hears that we still have no partitions.
+    pub(super) fn timers(&self) -> impl Iterator<Item = Instant> {
+        let held_until = match self.holds.rebalance {
             Some(RebalanceHold::Until(until)) => Some(until),
             Some(RebalanceHold::UntilAssigned) | None => None,
-        }
+        };
+        held_until.into_iter().chain(self.wait.as_ref().map(Wait::remind_at))
+    }
+
+    pub(super) fn take_reminder(&mut self, now: Instant) -> Option<Waiting> {
+        self.wait.as_mut()?.take_reminder(now)
     }
 
     /// Has the group thread verify the membership, and holds records back meanwhile if somebody else may have our partitions. False: that
@@ -262,13 +272,21 @@ impl Consumer {
             News::Verified(number) => {
                 self.sharing.holds.verification.take_if(|verification| verification.number == number);
             }
+            News::Waiting(waiting) => {
+                let waiting = Wait::note(&mut self.sharing.wait, waiting, now);
+                self.events.extend(waiting.map(|waiting| Ok(Event::Waiting(waiting))));
+            }
             News::Retrying(retrying) => self.events.push_back(Ok(Event::Retrying(retrying))),
             // Said once, so it is kept for the next poll, whoever takes the answer.
             News::Failed(error) => {
                 self.sharing.has_left = true;
+                self.sharing.wait = None;
                 self.events.push_back(Err(error));
             }
-            News::Left => self.sharing.has_left = true,
+            News::Left => {
+                self.sharing.has_left = true;
+                self.sharing.wait = None;
+            }
         }
     }
 
@@ -291,6 +309,7 @@ impl Consumer {
         }
         // Commits that were refused under the last division are made under this one.
         self.commit_pause.cut_short();
+        self.sharing.wait.take_if(|_| !division.partitions.is_empty());
         let handover = division.handover;
         self.sharing.division = Some(division);
         match handover {

@@ -7,6 +7,7 @@
 pub(crate) mod api_versions;
 mod asked;
 pub(crate) mod consumer_group_heartbeat;
+pub(crate) mod describe_groups;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
 #[cfg(any(test, fuzzing))]
@@ -42,6 +43,7 @@ pub(crate) use asked::{Asked, by_topic};
 pub(crate) use consumer_group_heartbeat::{
     ConsumerGroupHeartbeat, ConsumerGroupHeartbeatRequest, EPOCH_JOIN, EPOCH_LEAVE, EPOCH_LEAVE_STATIC, PartitionsById,
 };
+pub(crate) use describe_groups::DescribeGroupsRequest;
 pub(crate) use fetch::{AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchedPartition};
 pub(crate) use find_coordinator::FindCoordinatorRequest;
 pub(crate) use heartbeat::HeartbeatRequest;

@@ -13,6 +13,7 @@ mod subscription;
 mod task;
 #[cfg(test)]
 mod tests;
+mod unassigned;
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Sender, channel};
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use super::Answer;
 use super::builder::Builder;
-use super::event::Retrying;
+use super::event::{Holder, Retrying, Waiting};
 use crate::backoff::RetryPolicy;
 use crate::client::Client;
 use crate::connection::ConnectionSettings;
@@ -91,6 +92,8 @@ pub(super) enum News {
     Lost(u64),
     /// The coordinator has accepted a heartbeat since the order of that number to verify the membership.
     Verified(u64),
+    /// Why we have no partitions.
+    Waiting(Waiting),
     /// Something failed that waiting may cure.
     Retrying(Retrying),
     /// Nothing will come of it.
@@ -149,6 +152,10 @@ trait Protocol: Send {
     fn interval(&self) -> Duration;
     /// As whom to commit.
     fn member(&self) -> Member;
+    /// Who has partitions of the group, as far as that can be learnt.
+    fn holders(&mut self, _: &mut Client) -> Vec<Holder> {
+        Vec::new()
+    }
     /// The coordinator does not know us any more.
     fn forget(&mut self);
     /// Takes leave.

@@ -10,6 +10,7 @@ use super::{Beat, Divided, Division, Handover, News, Order, Protocol, says_no_me
 use crate::backoff::RetryPolicy;
 use crate::client::Client;
 use crate::consumer::Answer;
+use crate::consumer::event::{WaitReason, Waiting};
 use crate::consumer::pause::{Pause, after};
 use crate::error::{Error, ErrorCode};
 use crate::types::TopicPartition;
@@ -17,6 +18,10 @@ use crate::types::TopicPartition;
 /// Time to the first sign of life after a division; it doubles from there to what the protocol takes. One division is often followed by
 /// another, in which somebody gets what somebody else has given up; and a member hears of it with its next sign of life only.
 const FIRST_BEAT: Duration = Duration::from_millis(100);
+
+/// How often leaving the group is tried, and the time between two attempts: together less than a stop may take.
+const LEAVE_ATTEMPTS_MAX: u32 = 4;
+const LEAVE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the thread ends.
 enum End {
@@ -84,13 +89,34 @@ impl Task {
         let Err(end) = self.live();
         match end {
             End::Leave => {
-                if let Err(error) = self.protocol.leave(&mut self.client) {
-                    log::debug!("the group was not left in order, and waits until the session times out: {error}");
-                }
+                self.leave();
                 self.tell(News::Left);
             }
             End::Dropped => {}
             End::Failed(error) => self.tell(News::Failed(error)),
+        }
+    }
+
+    /// A coordinator that has just moved, or is loading the group, accepts it soon.
+    fn leave(&mut self) {
+        for attempt in 1..=LEAVE_ATTEMPTS_MAX {
+            match self.protocol.leave(&mut self.client) {
+                Ok(()) => return,
+                // Nobody waits for one that is no member.
+                Err(error) if says_no_member(&error) => return,
+                Err(error) if error.is_retriable() && attempt < LEAVE_ATTEMPTS_MAX => {
+                    log::debug!("the group was not left: {error}; trying again");
+                    if let Err(RecvTimeoutError::Disconnected) = self.orders.recv_timeout(LEAVE_PAUSE) {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    log::warn!(
+                        "the consumer group was not left; its partitions are reassigned when the session times out: {error}"
+                    );
+                    return;
+                }
+            }
         }
     }
 
@@ -123,6 +149,9 @@ impl Task {
     }
 
     fn join(&mut self) -> Result<Divided, End> {
+        if self.owned.is_empty() {
+            self.tell_waiting(WaitReason::Rebalance);
+        }
         loop {
             match self.protocol.join(&mut self.client, &self.owned) {
                 Ok(divided) => {
@@ -132,7 +161,7 @@ impl Task {
                 // The group has changed again before it was divided: nothing has failed.
                 Err(Error::Broker { code: ErrorCode::REBALANCE_IN_PROGRESS, .. }) => self.wait_all(FIRST_BEAT)?,
                 Err(error) => {
-                    if self.failed(error)? {
+                    if self.join_failed(error)? {
                         self.prepare()?;
                     }
                     if let Some(until) = self.pause.until() {
@@ -152,6 +181,9 @@ impl Task {
         let handover = if divided.in_turn { Handover::InTurn(question) } else { Handover::Gone };
         let partitions = divided.partitions.clone();
         self.tell(News::Divided(Division { member: self.protocol.member(), partitions, handover }));
+        if divided.partitions.is_empty() {
+            self.tell_waiting(WaitReason::Standby);
+        }
         if !(divided.in_turn && gives_up) {
             self.owned = divided.partitions;
             return Ok(true);
@@ -179,8 +211,7 @@ impl Task {
                     return Ok(changed.map_or(Heard::Answer, Heard::Divided));
                 }
                 Some(Order::Verify(number)) => self.verify(number),
-                Some(Order::Done(_) | Order::Leave) => {}
-                None => {}
+                Some(Order::Done(_) | Order::Leave) | None => {}
             }
             if self.beat_at > Instant::now() {
                 continue;
@@ -208,6 +239,22 @@ impl Task {
                 }
             }
         }
+    }
+
+    /// As [`failed`](Self::failed), but a full group has room again once a member leaves or its session times out: perhaps that of this very
+    /// member, which was killed.
+    fn join_failed(&mut self, error: Error) -> Result<bool, End> {
+        if !matches!(error, Error::Broker { code: ErrorCode::GROUP_MAX_SIZE_REACHED, .. }) {
+            return self.failed(error);
+        }
+        let retrying = self.pause.again(error, Instant::now()).map_err(End::Failed)?;
+        self.tell(News::Retrying(retrying));
+        Ok(false)
+    }
+
+    fn tell_waiting(&mut self, reason: WaitReason) {
+        let holders = self.protocol.holders(&mut self.client);
+        self.tell(News::Waiting(Waiting { reason, holders }));
     }
 
     /// Says what failed, and makes the next attempt wait. True: we are no longer a member.
