@@ -49,6 +49,15 @@ pub fn advice(error: &Error) -> Option<&'static str> {
             "the group's other members share partitions in another way: choose KAFKA_GROUP_PROTOCOL as they do, or another \
              KAFKA_GROUP_ID",
         ),
+        Error::Broker { code: ErrorCode::COORDINATOR_NOT_AVAILABLE, .. } => Some(
+            "a new cluster creates its topic __consumer_offsets first; if this goes on, its brokers are fewer than their \
+             offsets.topic.replication.factor (3 by default), or cannot reach each other",
+        ),
+        Error::Broker { code: ErrorCode::GROUP_MAX_SIZE_REACHED, .. } => Some(
+            "the group has as many members as the brokers' group.max.size (group.consumer.max.size with \
+             KAFKA_GROUP_PROTOCOL=consumer) allows: raise it, or stop another member; one that was killed counts until its \
+             session has timed out",
+        ),
         Error::Broker { code: ErrorCode::INVALID_SESSION_TIMEOUT, .. } => Some(
             "KAFKA_SESSION_TIMEOUT_MS must lie between group.min.session.timeout.ms and group.max.session.timeout.ms of the \
              brokers",

@@ -229,6 +229,7 @@ pub(super) fn says_no_member(error: &Error) -> bool {
             code: ErrorCode::UNKNOWN_MEMBER_ID
                 | ErrorCode::ILLEGAL_GENERATION
                 | ErrorCode::FENCED_MEMBER_EPOCH
+                | ErrorCode::STALE_MEMBER_EPOCH
                 | ErrorCode::GROUP_ID_NOT_FOUND,
             ..
         }

@@ -161,7 +161,7 @@ impl Task {
                 // The group has changed again before it was divided: nothing has failed.
                 Err(Error::Broker { code: ErrorCode::REBALANCE_IN_PROGRESS, .. }) => self.wait_all(FIRST_BEAT)?,
                 Err(error) => {
-                    if self.join_failed(error)? {
+                    if self.failed(error)? {
                         self.prepare()?;
                     }
                     if let Some(until) = self.pause.until() {
@@ -241,17 +241,6 @@ impl Task {
         }
     }
 
-    /// As [`failed`](Self::failed), but a full group has room again once a member leaves or its session times out: perhaps that of this very
-    /// member, which was killed.
-    fn join_failed(&mut self, error: Error) -> Result<bool, End> {
-        if !matches!(error, Error::Broker { code: ErrorCode::GROUP_MAX_SIZE_REACHED, .. }) {
-            return self.failed(error);
-        }
-        let retrying = self.pause.again(error, Instant::now()).map_err(End::Failed)?;
-        self.tell(News::Retrying(retrying));
-        Ok(false)
-    }
-
     fn tell_waiting(&mut self, reason: WaitReason) {
         let holders = self.protocol.holders(&mut self.client);
         self.tell(News::Waiting(Waiting { reason, holders }));
@@ -271,8 +260,8 @@ impl Task {
             }
         }
         let now = Instant::now();
-        // To join again is the cure.
-        let failed = if is_lost { self.pause.again(error, now) } else { self.pause.failed(error, now) };
+        let failed =
+            if is_lost || is_passing(&error) { self.pause.again(error, now) } else { self.pause.failed(error, now) };
         self.tell(News::Retrying(failed.map_err(End::Failed)?));
         Ok(is_lost)
     }
@@ -314,4 +303,11 @@ impl Task {
         // Nobody listens any more once the consumer is dropped, which ends the next wait.
         let _ = self.news.send(Answer::Group(news));
     }
+}
+
+/// Whether what the group refuses is cured by the group itself: it is rebalancing, or it is full, until a member leaves or its session
+/// times out, which may be that of this very member before it was killed.
+fn is_passing(error: &Error) -> bool {
+    let Error::Broker { code, .. } = error else { return false };
+    matches!(*code, ErrorCode::REBALANCE_IN_PROGRESS | ErrorCode::GROUP_MAX_SIZE_REACHED)
 }
