@@ -65,3 +65,20 @@ pub fn advice(error: &Error) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_by_the_group_says_which_setting_of_the_brokers_is_behind_it() {
+        let told = |request, code| {
+            let address = kafka::Address { host: "broker".to_owned(), port: 9092 };
+            advice(&Error::Broker { address, request, code, subject: "group 'g'".to_owned() }).unwrap()
+        };
+        let absent = told("FindCoordinator", ErrorCode::COORDINATOR_NOT_AVAILABLE);
+        assert!(absent.contains("offsets.topic.replication.factor") && !absent.contains('\n'), "{absent}");
+        let full = told("JoinGroup", ErrorCode::GROUP_MAX_SIZE_REACHED);
+        assert!(full.contains("group.max.size") && full.contains("killed"), "{full}");
+    }
+}

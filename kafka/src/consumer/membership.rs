@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::builder::Builder;
 use super::event::Waiting;
-use super::group::{Division, GroupProtocol, Handover, Membership, News, says_no_member};
+use super::group::{Division, GroupProtocol, Handover, Membership, News};
+use super::holds::{HeldBy, Holds, RebalanceHold, Refusal};
 use super::partition::Phase;
 use super::pause::{Pause, after};
 use super::waiting::Wait;
@@ -40,60 +41,6 @@ pub(super) struct Sharing {
     giving_up: Option<u64>,
     /// There is nothing to leave any more.
     has_left: bool,
-}
-
-/// Why records are held back. Each reason is there only while somebody is working on ending it, and says who.
-#[derive(Debug, Default)]
-struct Holds {
-    rebalance: Option<RebalanceHold>,
-    verification: Option<Verification>,
-    /// How many verifications there have been: the number of the last one.
-    verifications: u64,
-}
-
-/// The group is rebalancing: the group thread rejoins, once the user has committed. Ends with the next assignment, or with the loss of
-/// the membership.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RebalanceHold {
-    /// Nothing is taken from us before we have released it, so that records are given out again if the rebalance takes so long.
-    Until(Instant),
-    UntilAssigned,
-}
-
-/// A commit was refused as if somebody else had our partitions: the group thread sends a heartbeat at once. Ends with its answer,
-/// whatever that is, and with a commit that is accepted under the same membership.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Verification {
-    number: u64,
-}
-
-/// Who ends a hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HeldBy {
-    /// The group thread, by a heartbeat.
-    Verification,
-    /// The group thread, by rejoining; the user, where it has to commit first.
-    Rebalance,
-}
-
-/// What a refused commit says about the membership that it was made under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
-    /// A newer generation or epoch is there, or about to be; what is ours stays ours until we hear of it.
-    Outdated,
-    /// The coordinator does not know the member, or knows another one by its name: somebody else may have our partitions.
-    NotMember,
-}
-
-impl Refusal {
-    fn of(error: &Error) -> Option<Self> {
-        let Error::Broker { code, .. } = error else { return None };
-        match *code {
-            ErrorCode::REBALANCE_IN_PROGRESS | ErrorCode::STALE_MEMBER_EPOCH => Some(Self::Outdated),
-            ErrorCode::FENCED_INSTANCE_ID => Some(Self::NotMember),
-            _ => says_no_member(error).then_some(Self::NotMember),
-        }
-    }
 }
 
 /// A question of the group's thread.
@@ -156,22 +103,12 @@ impl Sharing {
 
     /// Whether records are held back, and who ends that.
     pub(super) fn held_by(&self, now: Instant) -> Option<HeldBy> {
-        let Holds { rebalance, verification, .. } = &self.holds;
-        match rebalance {
-            _ if verification.is_some() => Some(HeldBy::Verification),
-            Some(RebalanceHold::Until(until)) if now >= *until => None,
-            Some(_) => Some(HeldBy::Rebalance),
-            None => None,
-        }
+        self.holds.held_by(now)
     }
 
     /// When there is something to do that nobody will remind us of: a hold ends, or the user hears that we still have no partitions.
     pub(super) fn timers(&self) -> impl Iterator<Item = Instant> {
-        let held_until = match self.holds.rebalance {
-            Some(RebalanceHold::Until(until)) => Some(until),
-            Some(RebalanceHold::UntilAssigned) | None => None,
-        };
-        held_until.into_iter().chain(self.wait.as_ref().map(Wait::remind_at))
+        self.holds.until().into_iter().chain(self.wait.as_ref().map(Wait::remind_at))
     }
 
     pub(super) fn take_reminder(&mut self, now: Instant) -> Option<Waiting> {
@@ -184,11 +121,7 @@ impl Sharing {
         if self.has_left || self.holds.verification.is_some() {
             return false;
         }
-        self.holds.verifications += 1;
-        let number = self.holds.verifications;
-        if refusal == Refusal::NotMember {
-            self.holds.verification = Some(Verification { number });
-        }
+        let number = self.holds.begin_verification(refusal);
         if let Some(membership) = &self.membership {
             membership.verify(number);
         }
@@ -197,8 +130,7 @@ impl Sharing {
 
     /// The membership is another one now, or none.
     fn end_holds(&mut self) {
-        self.holds.rebalance = None;
-        self.holds.verification = None;
+        self.holds.end();
         self.refusals.succeeded();
     }
 
@@ -223,9 +155,8 @@ impl Consumer {
     /// Whether what is ours is known, and nothing of it is about to change.
     pub(super) fn is_division_settled(&self) -> bool {
         let Sharing { is_shared, division, holds, giving_up, .. } = &self.sharing;
-        let is_held = holds.rebalance.is_some() || holds.verification.is_some();
         let all_known = |division: &Division| division.partitions.iter().all(|at| self.partitions.contains_key(at));
-        !is_shared || (!is_held && giving_up.is_none() && division.as_ref().is_some_and(all_known))
+        !is_shared || (!holds.are_any() && giving_up.is_none() && division.as_ref().is_some_and(all_known))
     }
 
     /// Whether a commit was refused for the membership that it was made under.

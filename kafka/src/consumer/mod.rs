@@ -12,6 +12,7 @@ mod control;
 mod event;
 mod fetching;
 mod group;
+mod holds;
 mod membership;
 mod partition;
 mod pause;

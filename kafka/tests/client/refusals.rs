@@ -13,7 +13,7 @@ use kafka::{Address, Consumer, Error, ErrorCode, Event, GroupProtocol, RetryPoli
 use crate::fake::{FakeBroker, PARTITIONS, Place, TOPIC};
 
 /// Far beyond what a case takes.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 /// Cases at once: they mostly wait.
 const THREADS: usize = 12;
 const CLAIM: &str = "ours";
@@ -94,7 +94,7 @@ impl Case {
             _ => Error::Broker { address, request: place.request(), code, subject: String::new() },
         };
         let is_of_member = protocol != Protocol::None && OF_MEMBERS.contains(&place);
-        error.is_retriable() || (is_of_member && FENCING.contains(&code))
+        error.is_retriable() || ((is_of_member || place == Place::MetadataTopic) && FENCING.contains(&code))
     }
 }
 

@@ -8,7 +8,7 @@ use kafka_protocol::messages::ApiKey;
 
 use crate::fake::{FakeBroker, Joined, TOPIC};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 /// No periodic look comes in a test's time.
 const NEVER: Duration = Duration::from_hours(1);
 const PARTITIONS: i32 = 6;

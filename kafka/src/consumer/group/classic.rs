@@ -126,9 +126,9 @@ impl Classic {
             }
         };
         if is_incomplete {
-            self.look.found()
+            self.look.found();
         } else {
-            self.look.found_none(leads, now)
+            self.look.found_none(leads, now);
         }
         is_incomplete
     }

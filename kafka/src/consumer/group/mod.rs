@@ -221,6 +221,22 @@ impl Membership {
     }
 }
 
+/// Codes by which a coordinator refuses a member.
+const OF_MEMBERS: [ErrorCode; 7] = [
+    ErrorCode::ILLEGAL_GENERATION,
+    ErrorCode::UNKNOWN_MEMBER_ID,
+    ErrorCode::REBALANCE_IN_PROGRESS,
+    ErrorCode::GROUP_ID_NOT_FOUND,
+    ErrorCode::FENCED_INSTANCE_ID,
+    ErrorCode::FENCED_MEMBER_EPOCH,
+    ErrorCode::STALE_MEMBER_EPOCH,
+];
+
+/// Whether a code refuses a member of a group. In an answer that is not about one, it is a fault of the broker, which may pass.
+pub(super) fn refuses_member(code: ErrorCode) -> bool {
+    OF_MEMBERS.contains(&code)
+}
+
 /// Whether the coordinator does not know us any more as who we are: it has given us up, or has never heard of us.
 pub(super) fn says_no_member(error: &Error) -> bool {
     matches!(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::Receiver;
 
 use super::super::group::{Division, Handover, Membership, Order};
-use super::super::membership::HeldBy;
+use super::super::holds::HeldBy;
 use super::*;
 use crate::types::Member;
 
