@@ -6,6 +6,7 @@
 mod commits;
 mod decode;
 mod error;
+mod failures;
 mod positions;
 mod progress;
 mod reader;
@@ -17,12 +18,13 @@ mod store;
 
 use std::time::{Duration, Instant};
 
-use kafka::{Backoff, Event, Retrying, TopicPartition};
+use kafka::{Backoff, Event, TopicPartition};
 use log::{debug, info, warn};
 
 use commits::Pace;
 use decode::Decoded;
 pub use error::ServiceError;
+use failures::Failures;
 use positions::Positions;
 use progress::Progress;
 use reader::Reader;
@@ -34,7 +36,7 @@ use crate::database::{Database, DatabaseError, DatabaseLock};
 use crate::error_chain::ErrorChain;
 use crate::repository::PartitionBatch;
 use crate::service_record::ServiceRecord;
-use crate::settings::{GroupProtocol, Settings, advice};
+use crate::settings::{GroupProtocol, Settings};
 use crate::shutdown::Stop;
 use crate::unidentified::UnidentifiedLog;
 
@@ -87,6 +89,7 @@ struct Service<'a, S, D> {
     /// When the next commit may be made.
     commit_at: Instant,
     sync_backoff: Backoff,
+    failures: Failures,
 }
 
 impl<'a, S: Source, D: Store> Service<'a, S, D> {
@@ -103,6 +106,7 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
             claim: String::new(),
             commit_at: Instant::now(),
             sync_backoff: Backoff::new(settings.retry),
+            failures: Failures::default(),
         }
     }
 
@@ -156,10 +160,8 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
             Event::Truncated(truncation) => self.jump_to_divergence(&truncation)?,
             Event::Revoked(partitions) => self.give_back(&partitions),
             Event::Lost(partitions) => self.forget(&partitions),
-            Event::Retrying(Retrying { error, attempt, wait }) => {
-                let advice = advice(&error).map(|advice| format!("; {advice}")).unwrap_or_default();
-                warn!(attempt = attempt, wait_ms = millis(wait); "{}{advice}; trying again", ErrorChain(&error));
-            }
+            Event::Waiting(waiting) => info!("waiting for partitions: {waiting}"),
+            Event::Retrying(retrying) => self.failures.log(&retrying),
             Event::Idle => {}
         }
         Ok(())

@@ -245,7 +245,7 @@ impl Client {
     /// An answer that may say that we asked the wrong broker: who is right is asked again next time.
     fn refused(&mut self, address: &Address, request: &'static str, code: ErrorCode, at: &TopicPartition) -> Error {
         self.forget(std::slice::from_ref(at));
-        if code.is_retriable() {
+        if doubts_coordinator(code) {
             self.coordinator = None;
         }
         Error::Broker { address: address.clone(), request, code, subject: at.to_string() }
@@ -259,11 +259,20 @@ impl Client {
             None => self.find_coordinator(group)?,
         };
         let answer = self.call(&address, request);
-        // Who refuses for good knows the group; a refusal of the moment may mean that another one does.
-        if !answer.as_ref().is_err_and(Error::is_retriable) {
+        let is_doubtful = match &answer {
+            Ok(_) => false,
+            Err(Error::Broker { code, .. }) => doubts_coordinator(*code),
+            Err(error) => error.is_retriable(),
+        };
+        if !is_doubtful {
             self.coordinator = Some((group.to_owned(), address.clone()));
         }
         Ok((address, answer?))
+    }
+
+    /// The next request to a coordinator looks it up first.
+    pub(crate) fn forget_coordinator(&mut self) {
+        self.coordinator = None;
     }
 
     fn find_coordinator(&mut self, group: &str) -> Result<Address> {
@@ -322,6 +331,21 @@ impl Client {
         }
         answer
     }
+}
+
+/// Whether another broker may coordinate the group by now: one that refuses for the moment, or that does not know the member. A broker
+/// that coordinated the group before may answer from what it knew then.
+fn doubts_coordinator(code: ErrorCode) -> bool {
+    code.is_retriable()
+        || matches!(
+            code,
+            ErrorCode::UNKNOWN_MEMBER_ID
+                | ErrorCode::ILLEGAL_GENERATION
+                | ErrorCode::FENCED_INSTANCE_ID
+                | ErrorCode::FENCED_MEMBER_EPOCH
+                | ErrorCode::STALE_MEMBER_EPOCH
+                | ErrorCode::GROUP_ID_NOT_FOUND
+        )
 }
 
 /// The failure of a partition that nobody leads at the moment.

@@ -243,7 +243,11 @@ impl fmt::Display for Error {
                     write!(f, " for {subject}")?;
                 }
                 write!(f, ": {code}")?;
-                code.missing_permission().map_or(Ok(()), |permission| write!(f, "; {permission}"))
+                code.missing_permission().map_or(Ok(()), |permission| write!(f, "; {permission}"))?;
+                if *code == ErrorCode::GROUP_AUTHORIZATION_FAILED && needs_describe(request) {
+                    write!(f, ", which brings DESCRIBE unless an ACL denies that: {request} needs DESCRIBE")?;
+                }
+                Ok(())
             }
             Self::Leaderless { partition, others: 0 } => write!(f, "{partition} has no leader"),
             Self::Leaderless { partition, others } => {
@@ -276,6 +280,12 @@ impl fmt::Display for Error {
             Self::RetriesExhausted { attempts, .. } => write!(f, "gave up after {attempts} failed attempts in a row"),
         }
     }
+}
+
+/// Whether a request takes the permission DESCRIBE on the group instead of READ
+/// ([operations and resources](https://kafka.apache.org/documentation/#operations_resources_and_protocols)).
+fn needs_describe(request: &str) -> bool {
+    matches!(request, "FindCoordinator" | "OffsetFetch" | "DescribeGroups" | "ConsumerGroupDescribe")
 }
 
 impl std::error::Error for Error {
@@ -338,5 +348,20 @@ mod tests {
             }
         }
         assert!(!is_retriable("Metadata", ErrorCode::CLUSTER_AUTHORIZATION_FAILED));
+    }
+
+    #[test]
+    fn a_refusal_for_a_group_names_the_permission_that_is_missing() {
+        let refusal = |request| {
+            let address = Address { host: "b".to_owned(), port: 1 };
+            let code = ErrorCode::GROUP_AUTHORIZATION_FAILED;
+            Error::Broker { address, request, code, subject: "group 'g'".to_owned() }.to_string()
+        };
+        for request in ["JoinGroup", "Heartbeat", "OffsetCommit"] {
+            assert!(refusal(request).ends_with("; grant this user READ on the group"), "{}", refusal(request));
+        }
+        for request in ["FindCoordinator", "OffsetFetch"] {
+            assert!(refusal(request).ends_with(&format!("{request} needs DESCRIBE")), "{}", refusal(request));
+        }
     }
 }

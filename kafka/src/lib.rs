@@ -22,8 +22,8 @@ pub use backoff::{Backoff, RetryPolicy};
 pub use client::{Client, LogOffsets, Truncated, Watermarks};
 pub use connection::ConnectionSettings;
 pub use consumer::{
-    Assignment, Builder, Consumer, Event, FETCH_BYTES_MAX_DEFAULT, GroupProtocol, OutOfRange, PartitionRecords,
-    Retrying, Start, Truncation, Waker,
+    Assignment, Builder, Consumer, Event, FETCH_BYTES_MAX_DEFAULT, GroupProtocol, Holder, OutOfRange, PartitionRecords,
+    Retrying, Start, Truncation, WaitReason, Waiting, Waker,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use protocol::{BrokerInfo, Metadata, PartitionMetadata, TopicMetadata};

@@ -52,10 +52,36 @@ pub fn advice(error: &Error) -> Option<&'static str> {
             "the group's other members share partitions in another way: choose KAFKA_GROUP_PROTOCOL as they do, or another \
              KAFKA_GROUP_ID",
         ),
+        Error::Broker { code: ErrorCode::COORDINATOR_NOT_AVAILABLE, .. } => Some(
+            "a new cluster creates its topic __consumer_offsets first; if this goes on, its brokers are fewer than their \
+             offsets.topic.replication.factor (3 by default), or cannot reach each other",
+        ),
+        Error::Broker { code: ErrorCode::GROUP_MAX_SIZE_REACHED, .. } => Some(
+            "the group has as many members as the brokers' group.max.size (group.consumer.max.size with \
+             KAFKA_GROUP_PROTOCOL=consumer) allows: raise it, or stop another member; one that was killed counts until its \
+             session has timed out",
+        ),
         Error::Broker { code: ErrorCode::INVALID_SESSION_TIMEOUT, .. } => Some(
             "KAFKA_SESSION_TIMEOUT_MS must lie between group.min.session.timeout.ms and group.max.session.timeout.ms of the \
              brokers",
         ),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_by_the_group_says_which_setting_of_the_brokers_is_behind_it() {
+        let told = |request, code| {
+            let address = kafka::Address { host: "broker".to_owned(), port: 9092 };
+            advice(&Error::Broker { address, request, code, subject: "group 'g'".to_owned() }).unwrap()
+        };
+        let absent = told("FindCoordinator", ErrorCode::COORDINATOR_NOT_AVAILABLE);
+        assert!(absent.contains("offsets.topic.replication.factor") && !absent.contains('\n'), "{absent}");
+        let full = told("JoinGroup", ErrorCode::GROUP_MAX_SIZE_REACHED);
+        assert!(full.contains("group.max.size") && full.contains("killed"), "{full}");
     }
 }

@@ -158,7 +158,7 @@ fn a_user_without_a_permission_is_told_which_one() {
             &variables,
             &format!(
                 "broker BROKER refused FindCoordinator for group '{group}': GROUP_AUTHORIZATION_FAILED (30); grant this user \
-                 READ on the group"
+                 READ on the group, which brings DESCRIBE unless an ACL denies that: FindCoordinator needs DESCRIBE"
             ),
         );
         stage.kafka.allow(&user, "READ", "GROUP", &group).unwrap();

@@ -233,11 +233,16 @@ impl Client {
             ) => {}
             Err(error) => return Err(error),
         }
+        match self.describe_classic_group(group) {
+            Err(Error::Broker { code: ErrorCode::GROUP_ID_NOT_FOUND, .. }) => Ok(GroupDescription::default()),
+            described => described,
+        }
+    }
+
+    /// State and members of a group of the classic protocol.
+    pub(crate) fn describe_classic_group(&mut self, group: &str) -> Result<GroupDescription> {
         let request = DescribeGroupsRequest { group: group.to_owned() };
-        let (coordinator, described) = match self.call_coordinator(group, &request) {
-            Err(Error::Broker { code: ErrorCode::GROUP_ID_NOT_FOUND, .. }) => return Ok(GroupDescription::default()),
-            answer => answer?,
-        };
+        let (coordinator, described) = self.call_coordinator(group, &request)?;
         let mut members = Vec::with_capacity(described.members.len());
         for member in described.members {
             let partitions = decode_assignment(member.assignment).map_err(|malformed| Error::Malformed {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::broker::Broker;
 use super::control::Facts;
+use super::group::refuses_member;
 use super::partition::{Partition, Phase};
 use super::pause::Pause;
 use super::{Answer, Assignment, Consumer, Event, OutOfRange, Start};
@@ -105,7 +106,9 @@ impl Consumer {
     fn topic_failed(&mut self, topic: &Arc<str>, error: Error, now: Instant) -> Result<()> {
         let retry = self.config.retry;
         let pause = self.topics_failing.entry(Arc::clone(topic)).or_insert_with(|| Pause::new(retry));
-        let failed = pause.is_over(now).then(|| pause.failed(error, now));
+        let is_misplaced = matches!(error, Error::Topic { code, .. } if refuses_member(code));
+        let failed =
+            pause.is_over(now).then(|| if is_misplaced { pause.again(error, now) } else { pause.failed(error, now) });
         self.metadata_due = pause.until().map_or(self.metadata_due, |again| again.min(self.metadata_due));
         failed.map_or(Ok(()), |failed| self.tell_retrying(failed))
     }

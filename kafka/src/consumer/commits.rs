@@ -106,7 +106,7 @@ impl Consumer {
         now: Instant,
     ) -> Result<()> {
         let (mut started, mut foreign) = (Vec::new(), Vec::new());
-        let mut refused = None;
+        let (mut refused, mut is_accepted) = (None, false);
         for (at, outcome) in outcomes {
             let claim = commits.get(&at).map(|commit| commit.claim);
             let Some(partition) = self.partitions.get_mut(&at).filter(|partition| Some(partition.claim) == claim)
@@ -116,6 +116,7 @@ impl Consumer {
             match outcome {
                 CommitOutcome::Committed => {
                     commits.remove(&at);
+                    is_accepted = true;
                     partition.committed_seen = None;
                     if partition.phase == Phase::Claiming {
                         partition.read_when_valid();
@@ -134,6 +135,9 @@ impl Consumer {
             }
         }
         self.commit_again(commits);
+        if is_accepted {
+            self.accepted_as_member(made_by);
+        }
         if !started.is_empty() {
             self.events.push_back(Ok(Event::Started(started)));
         }
@@ -141,10 +145,7 @@ impl Consumer {
             self.events.push_back(Ok(Event::Lost(foreign)));
         }
         match refused {
-            Some(error) if self.is_of_another_division(&error) => {
-                self.refused_for_division(error, made_by, now);
-                Ok(())
-            }
+            Some(error) if self.is_refused_for_membership(&error) => self.refused_for_membership(error, made_by, now),
             Some(error) => {
                 // Perhaps the topic was deleted.
                 self.metadata_due = now;

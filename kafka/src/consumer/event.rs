@@ -1,5 +1,6 @@
 //! What a consumer tells its user: values, one at a time, in the order that they happened.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,9 @@ pub enum Event<R = Vec<PartitionRecords>> {
     /// The log was truncated below the position and written anew, as the partition's leader itself confirms: what was read last is
     /// not in it any more. Answer with [`Consumer::start`](super::Consumer::start), or end.
     Truncated(Truncation),
+    /// We are a member of the group and have no partitions yet, or none any more: said when it begins or has changed, and again from time
+    /// to time.
+    Waiting(Waiting),
     /// Something failed that waiting may cure; the consumer will try again by itself.
     Retrying(Retrying),
     /// Nothing happened for as long as was asked, or a [`Waker`](super::Waker) ended the wait.
@@ -50,6 +54,7 @@ impl<R> Event<R> {
             Self::Lost(partitions) => Event::Lost(partitions),
             Self::OutOfRange(range) => Event::OutOfRange(range),
             Self::Truncated(truncation) => Event::Truncated(truncation),
+            Self::Waiting(waiting) => Event::Waiting(waiting),
             Self::Retrying(retrying) => Event::Retrying(retrying),
             Self::Idle => Event::Idle,
         }
@@ -161,6 +166,61 @@ pub struct Retrying {
     pub attempt: u32,
     /// How long until the next try.
     pub wait: Duration,
+}
+
+/// Why a member has no partitions, and who has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// What has to happen.
+    pub reason: WaitReason,
+    /// The members that have partitions of the group, as far as the coordinator has said so.
+    pub holders: Vec<Holder>,
+}
+
+/// What a member without partitions waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitReason {
+    /// We join the group: the coordinator answers once each other member has rejoined, or its session has timed out.
+    Rebalance,
+    /// We have joined, and no partition was assigned to us: we are a standby until a member leaves or its session times out.
+    Standby,
+}
+
+/// A member, or several by the same name at the same host, that has partitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// What it calls itself (`client.id`).
+    pub client_id: String,
+    /// Where the coordinator sees it.
+    pub host: String,
+    /// How many partitions it has.
+    pub partitions: usize,
+}
+
+/// How many holders a message names.
+const HOLDERS_SHOWN_MAX: usize = 5;
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            WaitReason::Rebalance => write!(
+                f,
+                "the consumer group is rebalancing, until each member has rejoined or its session has timed out"
+            )?,
+            WaitReason::Standby => write!(
+                f,
+                "none is assigned to this member, which stands by until another one leaves or its session times out"
+            )?,
+        }
+        for (place, Holder { client_id, host, partitions }) in self.holders.iter().take(HOLDERS_SHOWN_MAX).enumerate() {
+            let begin = if place == 0 { "; partitions are assigned to" } else { "," };
+            write!(f, "{begin} '{client_id}' at {host} ({partitions})")?;
+        }
+        match self.holders.len().saturating_sub(HOLDERS_SHOWN_MAX) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more members"),
+        }
+    }
 }
 
 /// Where to read a partition from.

@@ -205,7 +205,7 @@ impl Consumer {
     /// Takes up to `records_max` records that are on hand, from each partition in its turn, and no more once they are as large as a
     /// fetch: however well they were compressed, memory stays bounded.
     pub(super) fn take_records(&mut self, records_max: usize, now: Instant) -> Vec<PartitionRecords> {
-        if self.sharing.is_held(now) {
+        if self.sharing.held_by(now).is_some() {
             return Vec::new();
         }
         let mut on_hand: Vec<TopicPartition> = self

@@ -5,11 +5,14 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::builder::Builder;
-use super::event::Retrying;
-use super::group::{Division, GroupProtocol, Handover, Membership, News, says_no_member};
+use super::event::Waiting;
+use super::group::{Division, GroupProtocol, Handover, Membership, News};
+use super::holds::{HeldBy, Holds, RebalanceHold, Refusal};
 use super::partition::Phase;
-use super::pause::after;
+use super::pause::{Pause, after};
+use super::waiting::Wait;
 use super::{Answer, Consumer, Event};
+use crate::backoff::RetryPolicy;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::LeaveGroupRequest;
 use crate::types::{Member, TopicPartition};
@@ -29,22 +32,15 @@ pub(super) struct Sharing {
     division: Option<Division>,
     /// What is answered with the next poll after its event has been given to the user.
     asked: Option<Asked>,
-    hold: Hold,
+    holds: Holds,
+    /// Commits that were refused for the membership that they were made under, since the last one that was accepted.
+    refusals: Pause,
+    /// While we have no partitions.
+    wait: Option<Wait>,
     /// The question that is answered once no partition is in [`Phase::Revoked`] any more.
     giving_up: Option<u64>,
     /// There is nothing to leave any more.
     has_left: bool,
-}
-
-/// Whether records are given out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hold {
-    /// They are.
-    None,
-    /// The group divides its partitions anew: not until then, if that takes so long.
-    Until(Instant),
-    /// The group divides its partitions anew: not before it has.
-    UntilDivided,
 }
 
 /// A question of the group's thread.
@@ -58,13 +54,16 @@ struct Asked {
 }
 
 impl Sharing {
-    pub(super) fn new(protocol: &GroupProtocol) -> Self {
+    pub(super) fn new(protocol: &GroupProtocol, retry: RetryPolicy) -> Self {
         Self {
             is_shared: *protocol != GroupProtocol::None,
             membership: None,
             division: None,
             asked: None,
-            hold: Hold::None,
+            holds: Holds::default(),
+            // Each has its cause in the group, whose thread counts what fails there.
+            refusals: Pause::new(RetryPolicy { attempts_max: None, ..retry }),
+            wait: None,
             giving_up: None,
             has_left: false,
         }
@@ -102,19 +101,37 @@ impl Sharing {
         }
     }
 
-    pub(super) fn is_held(&self, now: Instant) -> bool {
-        match self.hold {
-            Hold::None => false,
-            Hold::Until(until) => now < until,
-            Hold::UntilDivided => true,
-        }
+    /// Whether records are held back, and who ends that.
+    pub(super) fn held_by(&self, now: Instant) -> Option<HeldBy> {
+        self.holds.held_by(now)
     }
 
-    pub(super) fn held_until(&self) -> Option<Instant> {
-        match self.hold {
-            Hold::Until(until) => Some(until),
-            Hold::None | Hold::UntilDivided => None,
+    /// When there is something to do that nobody will remind us of: a hold ends, or the user hears that we still have no partitions.
+    pub(super) fn timers(&self) -> impl Iterator<Item = Instant> {
+        self.holds.until().into_iter().chain(self.wait.as_ref().map(Wait::remind_at))
+    }
+
+    pub(super) fn take_reminder(&mut self, now: Instant) -> Option<Waiting> {
+        self.wait.as_mut()?.take_reminder(now)
+    }
+
+    /// Has the group thread verify the membership, and holds records back meanwhile if somebody else may have our partitions. False: that
+    /// is under way already.
+    fn verify(&mut self, refusal: Refusal) -> bool {
+        if self.has_left || self.holds.verification.is_some() {
+            return false;
         }
+        let number = self.holds.begin_verification(refusal);
+        if let Some(membership) = &self.membership {
+            membership.verify(number);
+        }
+        true
+    }
+
+    /// The membership is another one now, or none.
+    fn end_holds(&mut self) {
+        self.holds.end();
+        self.refusals.succeeded();
     }
 
     fn done(&self, question: u64) {
@@ -137,33 +154,44 @@ impl Consumer {
 
     /// Whether what is ours is known, and nothing of it is about to change.
     pub(super) fn is_division_settled(&self) -> bool {
-        let Sharing { is_shared, division, hold, giving_up, .. } = &self.sharing;
+        let Sharing { is_shared, division, holds, giving_up, .. } = &self.sharing;
         let all_known = |division: &Division| division.partitions.iter().all(|at| self.partitions.contains_key(at));
-        !is_shared || (*hold == Hold::None && giving_up.is_none() && division.as_ref().is_some_and(all_known))
+        !is_shared || (!holds.are_any() && giving_up.is_none() && division.as_ref().is_some_and(all_known))
     }
 
-    /// Whether a commit was refused since it was made under a division that has ended, or is about to.
-    pub(super) fn is_of_another_division(&self, error: &Error) -> bool {
-        let is_ending = matches!(
-            error,
-            Error::Broker {
-                code: ErrorCode::REBALANCE_IN_PROGRESS | ErrorCode::STALE_MEMBER_EPOCH | ErrorCode::FENCED_INSTANCE_ID,
-                ..
-            }
-        );
-        self.sharing.is_shared && (is_ending || says_no_member(error))
+    /// Whether a commit was refused for the membership that it was made under.
+    pub(super) fn is_refused_for_membership(&self, error: &Error) -> bool {
+        self.sharing.is_shared && Refusal::of(error).is_some()
     }
 
-    /// A commit was refused for the division that it was made under: it is made again under the next one, or dropped with its partition.
-    /// If that is the present one, the coordinator has given us up, and somebody else may have what is ours: no more is read
-    /// until the group's thread has heard of it.
-    pub(super) fn refused_for_division(&mut self, error: Error, made_by: Option<&Member>, now: Instant) {
-        let wait = self.config.retry.initial;
-        self.commit_pause.hold(after(now, wait));
+    /// A commit was refused for the membership that it was made under: it is made again under the next one, or dropped with its partition.
+    /// If that is the present one, the group thread finds out at once what has become of it.
+    pub(super) fn refused_for_membership(
+        &mut self,
+        error: Error,
+        made_by: Option<&Member>,
+        now: Instant,
+    ) -> Result<()> {
+        let Some(refusal) = Refusal::of(&error) else { return self.commit_failed(error, now) };
+        let retrying = self.sharing.refusals.again(error, now)?;
+        self.commit_pause.hold(after(now, retrying.wait));
         let is_present = made_by.is_some() && made_by == self.member().as_ref();
-        if is_present && says_no_member(&error) && self.sharing.hold != Hold::UntilDivided {
-            self.sharing.hold = Hold::UntilDivided;
-            self.events.push_back(Ok(Event::Retrying(Retrying { error, attempt: 1, wait })));
+        if is_present && self.sharing.verify(refusal) {
+            // That a rebalance has begun is no failure; that nothing comes of it is one.
+            let is_expected =
+                refusal == Refusal::Outdated && (retrying.attempt == 1 || self.sharing.holds.rebalance.is_some());
+            if !is_expected {
+                self.events.push_back(Ok(Event::Retrying(retrying)));
+            }
+        }
+        Ok(())
+    }
+
+    /// The coordinator has accepted a commit of that member: nobody else has the partitions.
+    pub(super) fn accepted_as_member(&mut self, made_by: Option<&Member>) {
+        if made_by.is_some() && made_by == self.member().as_ref() {
+            self.sharing.holds.verification = None;
+            self.sharing.refusals.succeeded();
         }
     }
 
@@ -172,13 +200,24 @@ impl Consumer {
             News::Rebalancing(question) => self.hold(question, now),
             News::Divided(division) => self.take_division(division, now),
             News::Lost(question) => self.lose_all(question),
+            News::Verified(number) => {
+                self.sharing.holds.verification.take_if(|verification| verification.number == number);
+            }
+            News::Waiting(waiting) => {
+                let waiting = Wait::note(&mut self.sharing.wait, waiting, now);
+                self.events.extend(waiting.map(|waiting| Ok(Event::Waiting(waiting))));
+            }
             News::Retrying(retrying) => self.events.push_back(Ok(Event::Retrying(retrying))),
             // Said once, so it is kept for the next poll, whoever takes the answer.
             News::Failed(error) => {
                 self.sharing.has_left = true;
+                self.sharing.wait = None;
                 self.events.push_back(Err(error));
             }
-            News::Left => self.sharing.has_left = true,
+            News::Left => {
+                self.sharing.has_left = true;
+                self.sharing.wait = None;
+            }
         }
     }
 
@@ -186,13 +225,14 @@ impl Consumer {
     fn hold(&mut self, question: u64, now: Instant) {
         let in_turn = |division: &Division| division.handover != Handover::Gone;
         let in_turn = self.sharing.division.as_ref().is_some_and(in_turn);
-        self.sharing.hold = if in_turn { Hold::Until(now + HELD_MAX) } else { Hold::UntilDivided };
+        let hold = if in_turn { RebalanceHold::Until(now + HELD_MAX) } else { RebalanceHold::UntilAssigned };
+        self.sharing.holds.rebalance = Some(hold);
         self.sharing.asked = Some(Asked { question, is_loss: false, is_given: false });
         self.events.push_back(Ok(Event::Rebalancing));
     }
 
     fn take_division(&mut self, division: Division, now: Instant) {
-        self.sharing.hold = Hold::None;
+        self.sharing.end_holds();
         let is_gone = |at: &&TopicPartition| !division.partitions.contains(at);
         let gone: Vec<TopicPartition> = self.partitions.keys().filter(is_gone).cloned().collect();
         if division.partitions.iter().any(|at| !self.partitions.contains_key(at)) {
@@ -200,6 +240,7 @@ impl Consumer {
         }
         // Commits that were refused under the last division are made under this one.
         self.commit_pause.cut_short();
+        self.sharing.wait.take_if(|_| !division.partitions.is_empty());
         let handover = division.handover;
         self.sharing.division = Some(division);
         match handover {
@@ -210,7 +251,7 @@ impl Consumer {
 
     fn lose_all(&mut self, question: u64) {
         self.sharing.division = None;
-        self.sharing.hold = Hold::None;
+        self.sharing.end_holds();
         self.sharing.giving_up = None;
         self.sharing.asked = Some(Asked { question, is_loss: true, is_given: self.partitions.is_empty() });
         self.lose(self.partitions.keys().cloned().collect());

@@ -12,12 +12,14 @@ mod control;
 mod event;
 mod fetching;
 mod group;
+mod holds;
 mod membership;
 mod partition;
 mod pause;
 #[cfg(test)]
 mod tests;
 mod validation;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -25,7 +27,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 pub use builder::{Builder, FETCH_BYTES_MAX_DEFAULT};
-pub use event::{Assignment, Event, OutOfRange, PartitionRecords, Retrying, Start, Truncation};
+pub use event::{
+    Assignment, Event, Holder, OutOfRange, PartitionRecords, Retrying, Start, Truncation, WaitReason, Waiting,
+};
 pub use group::GroupProtocol;
 
 use broker::Broker;
@@ -125,7 +129,7 @@ impl Consumer {
         let (answers_to, answers) = channel();
         Ok(Self {
             control: Worker::spawn("kafka-control", Control::new(&config))?,
-            sharing: Sharing::new(&config.group_protocol),
+            sharing: Sharing::new(&config.group_protocol, config.retry),
             control_under_way: false,
             metadata_pause: Pause::new(config.retry),
             facts_pause: Pause::new(config.retry),
@@ -170,11 +174,13 @@ impl Consumer {
             while let Ok(answer) = self.answers.try_recv() {
                 self.handle(answer)?;
             }
+            let now = Instant::now();
+            let reminder = self.sharing.take_reminder(now);
+            self.events.extend(reminder.map(|waiting| Ok(Event::Waiting(waiting))));
             if let Some(event) = self.events.pop_front() {
                 self.sharing.note_given(&event);
                 return event;
             }
-            let now = Instant::now();
             let records = self.take_records(records_max, now);
             self.send_fetches(now)?;
             self.give_control_work(now)?;
@@ -293,7 +299,7 @@ impl Consumer {
         let control = [&self.commit_pause, &self.facts_pause, &self.metadata_pause];
         let pauses = brokers.chain(partitions).chain(control).filter_map(Pause::until);
         let late = self.brokers.values().filter_map(Broker::late_at);
-        pauses.chain(late).chain([self.metadata_due(now)]).chain(self.sharing.held_until()).filter(|at| *at > now).min()
+        pauses.chain(late).chain([self.metadata_due(now)]).chain(self.sharing.timers()).filter(|at| *at > now).min()
     }
 
     /// A failure of one partition: it waits, and metadata is asked again, for its leader may have moved.

@@ -45,15 +45,17 @@ impl Subscription {
         encode(&message, SUBSCRIPTION_VERSION)
     }
 
-    /// As a member has sent it, of whatever version.
+    /// As a member has sent it, of whatever version. A message that ends between two fields has the defaults of the others, as other
+    /// clients read it too: [kafka-go](https://github.com/segmentio/kafka-go/issues/1156) names version 1 and ends before that
+    /// version's owned partitions. What follows the fields that are known here is of a newer version.
     pub(crate) fn decode(bytes: Bytes) -> Result<Self, Malformed> {
         let mut from = Reader::new(bytes, false);
         let version = from.i16()?;
         let topics = from.array(2, Reader::string)?.into_iter().map(Arc::from).collect();
-        from.nullable_bytes()?; // user data: belongs to assignors that we do not know
-        let owned = if version >= 1 { partitions(&mut from)? } else { BTreeSet::new() };
-        let generation = if version >= 2 { from.optional_i32()? } else { None };
-        Ok(Self { topics, owned, generation })
+        let user_data = if from.remaining() > 0 { from.nullable_bytes()? } else { None };
+        let owned = if version >= 1 && from.remaining() > 0 { partitions(&mut from)? } else { BTreeSet::new() };
+        let generation = if version >= 2 && from.remaining() > 0 { from.optional_i32()? } else { None };
+        Ok(Self { topics, owned, generation: generation.or_else(|| generation_in(user_data)) })
     }
 }
 
@@ -67,14 +69,19 @@ pub(crate) fn encode_assignment(assigned: &BTreeSet<TopicPartition>) -> Result<B
     encode(&ConsumerProtocolAssignment::default().with_assigned_partitions(assigned.collect()), ASSIGNMENT_VERSION)
 }
 
-/// What we get, as a leader has sent it. No bytes at all: nothing.
+/// What we get, as a leader has sent it. No bytes at all, or none after the version: nothing.
 pub(crate) fn decode_assignment(bytes: Bytes) -> Result<BTreeSet<TopicPartition>, Malformed> {
-    if bytes.is_empty() {
-        return Ok(BTreeSet::new());
-    }
     let mut from = Reader::new(bytes, false);
-    from.i16()?; // version
-    partitions(&mut from)
+    if from.remaining() > 0 {
+        from.i16()?; // version
+    }
+    if from.remaining() > 0 { partitions(&mut from) } else { Ok(BTreeSet::new()) }
+}
+
+/// Where members before Kafka 3.3 keep the generation, if they use the assignor `cooperative-sticky`.
+fn generation_in(user_data: Option<Bytes>) -> Option<i32> {
+    let generation = <[u8; 4]>::try_from(user_data?.as_ref()).ok().map(i32::from_be_bytes);
+    generation.filter(|generation| *generation >= 0)
 }
 
 /// The version, then the message.
@@ -139,6 +146,30 @@ mod tests {
         check(future, &[at("t", 2)], Some(5));
     }
 
+    /// As other clients encode theirs, field by field: version, topics, user data, owned partitions, generation, rack.
+    #[test]
+    fn members_of_every_client_are_understood() {
+        let check = |client: &str, bytes: &'static [u8], owned: &[TopicPartition], generation| {
+            let read = Subscription::decode(Bytes::from_static(bytes));
+            let expected =
+                Subscription { topics: ["t".into()].into(), owned: owned.iter().cloned().collect(), generation };
+            assert_eq!(read, Ok(expected), "{client}");
+        };
+        check("kafka-go: version 1, no owned partitions", b"\0\x01\0\0\0\x01\0\x01t\xff\xff\xff\xff", &[], None);
+        check("kafka-go with user data", b"\0\x01\0\0\0\x01\0\x01t\0\0\0\x02zz", &[], None);
+        check("kafka-python, aiokafka: version 0, empty user data", b"\0\0\0\0\0\x01\0\x01t\0\0\0\0", &[], None);
+        check("version 0 that ends after the topics", b"\0\0\0\0\0\x01\0\x01t", &[], None);
+        check("version 3 that ends after the topics", b"\0\x03\0\0\0\x01\0\x01t", &[], None);
+        check("owned partitions are null", b"\0\x01\0\0\0\x01\0\x01t\xff\xff\xff\xff\xff\xff\xff\xff", &[], None);
+        let version_2 = b"\0\x02\0\0\0\x01\0\x01t\xff\xff\xff\xff\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\x02";
+        check("version 2 without a generation", version_2, &[at("t", 2)], None);
+        let java_3_2 = b"\0\x01\0\0\0\x01\0\x01t\0\0\0\x04\0\0\0\x07\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\x02";
+        check("Java before 3.3: the generation is user data", java_3_2, &[at("t", 2)], Some(7));
+        let franz = b"\0\x03\0\0\0\x01\0\x01t\0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff";
+        check("franz-go: version 3, nothing owned, no rack", franz, &[], None);
+        check("fields after the known ones", b"\0\0\0\0\0\x01\0\x01t\0\0\0\0\x01\x02\x03", &[], None);
+    }
+
     #[test]
     fn an_assignment_is_read_as_it_was_sent() {
         let assigned: BTreeSet<_> = [at("a", 0), at("a", 1), at("b", 0)].into();
@@ -147,6 +178,10 @@ mod tests {
         assert_eq!(bytes, &expected[..]);
         assert_eq!(decode_assignment(bytes), Ok(assigned));
         assert_eq!(decode_assignment(Bytes::new()), Ok(BTreeSet::new()));
+        assert_eq!(decode_assignment(Bytes::from_static(b"\0\x01")), Ok(BTreeSet::new()));
+        // As kafka-go leads: version 1, null user data.
+        let kafka_go = b"\0\x01\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\x02\xff\xff\xff\xff";
+        assert_eq!(decode_assignment(Bytes::from_static(kafka_go)), Ok([at("t", 2)].into()));
     }
 
     #[test]

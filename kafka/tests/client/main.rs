@@ -6,8 +6,11 @@
 
 mod cluster;
 mod consumer;
+mod fake;
 mod groups;
 mod peer;
+mod refusals;
+mod returns;
 mod security;
 mod support;
 mod throttle;

@@ -3,7 +3,7 @@
 
 use testkit::{Cluster, GroupState, NEWEST, OLDEST};
 
-use super::team::{Protocol, Team, WITHOUT_A_TIMEOUT, partitions_of, stop};
+use super::team::{Protocol, Team, WITHOUT_A_TIMEOUT, client_id, partitions_of, stop};
 use crate::support::child::PATIENCE;
 
 const PARTITIONS: u32 = 4;
@@ -53,6 +53,34 @@ fn killed_and_stopped_members_of_a_classic_group() {
 #[test]
 fn killed_and_stopped_members_of_a_group_of_the_consumer_protocol() {
     killed_and_stopped(testkit::shared(NEWEST).unwrap(), Protocol::Consumer);
+}
+
+/// The log says what is waited for, and who has the partitions, to who starts and gets none.
+#[test]
+fn a_standby_says_who_has_the_partitions_and_takes_over() {
+    for version in testkit::VERSIONS {
+        let mut team = Team::new(testkit::shared(version).unwrap(), Protocol::Classic, 1, 2);
+        team.set("LOG_LEVEL", "INFO");
+        let mut first = team.start(0);
+        team.wait_divided(1);
+        let mut second = team.start(1);
+        let holder = format!("partitions are assigned to '{}' at", client_id(0));
+        let says = |what: &[&str]| {
+            team.places[1].log().iter().any(|line| {
+                let message = line["message"].as_str().unwrap();
+                line["level"] == "INFO" && what.iter().all(|part| message.contains(part))
+            })
+        };
+        team.wait_for("word of the rebalance", PATIENCE, || {
+            says(&["waiting for partitions: the consumer group is rebalancing", &holder])
+        });
+        team.wait_for("word of the holder", PATIENCE, || {
+            says(&["waiting for partitions: none is assigned to this member", &holder])
+        });
+        stop(&mut first);
+        team.wait_read_once(&team.produce(5), WITHOUT_A_TIMEOUT, &[]);
+        stop(&mut second);
+    }
 }
 
 /// A member that does not answer holds a rebalance up, until its session has timed out; nobody has to wait for it with stopping.

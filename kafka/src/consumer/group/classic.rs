@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::assignor::{Assignor, GroupMember, Topics, partitions_in};
+use super::unassigned::{self, Schedule};
 use super::{BEATS_PER_SESSION, Beat, Divided, Protocol, REBALANCE_TIMEOUT};
 use crate::client::Client;
 use crate::consumer::builder::Builder;
+use crate::consumer::event::Holder;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::consumer_protocol::{self, Subscription};
 use crate::protocol::{
@@ -33,15 +35,16 @@ pub(super) struct Classic {
     /// As the coordinator called us last.
     member: Member,
     leads: Option<Leading>,
-    /// When to look whether what we were given is what we want, if others divided it, perhaps before we came back.
-    doubts_at: Option<Instant>,
-    metadata_age_max: Duration,
+    /// When to look for partitions that nobody has.
+    look: Schedule,
 }
 
-/// What the leader has divided, and when it looks whether there is more.
+/// What the leader knows of the assignment.
 struct Leading {
+    /// The topics that members want, with their partitions at that time.
     topics: Topics,
-    look_at: Instant,
+    /// What it has assigned; `None` if it came back to a group that goes on as before.
+    assigned: Option<BTreeSet<TopicPartition>>,
 }
 
 impl Classic {
@@ -56,8 +59,7 @@ impl Classic {
             rack: config.rack.clone(),
             member,
             leads: None,
-            doubts_at: None,
-            metadata_age_max: config.metadata_age_max,
+            look: Schedule::new(config.metadata_age_max),
         }
     }
 
@@ -120,7 +122,7 @@ impl Classic {
             members.iter().flat_map(|member| member.subscription.topics.iter().cloned()).collect();
         let topics = partitions_of(client, wanted)?;
         let shares = assignor.divide(&members, &topics);
-        self.lead(topics);
+        self.leads = Some(Leading { topics, assigned: Some(shares.iter().flatten().cloned().collect()) });
         members
             .into_iter()
             .zip(&shares)
@@ -128,39 +130,38 @@ impl Classic {
             .collect()
     }
 
-    fn lead(&mut self, topics: Topics) {
-        self.leads = Some(Leading { topics, look_at: Instant::now() + self.metadata_age_max });
-    }
-
-    /// Who comes back as a static member is given what it had, though it may want other topics now, and there may be more partitions.
-    /// Those that nobody has ever committed an offset of are nobody's, for a member of ours commits the start of what it gets: a
-    /// leader looks for such partitions, everybody for topics without any other. Looked for once, when all have had the time
-    /// to commit; what cannot be had now is looked for the next time.
-    fn was_not_divided(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> bool {
-        if self.doubts_at.is_none_or(|at| at > Instant::now()) {
+    /// Whether there are partitions that the group has assigned to nobody, or that we have and do not want: the next assignment gives them
+    /// to somebody. What cannot be learnt now is looked for the next time.
+    fn is_incomplete(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> bool {
+        let now = Instant::now();
+        if !self.look.take_due(now) {
             return false;
         }
-        self.doubts_at = Some(Instant::now() + self.metadata_age_max);
-        let Ok(topics) = partitions_of(client, self.topics.clone()) else { return false };
-        let all: Vec<TopicPartition> = partitions_in(&topics).into_iter().collect();
-        let Ok(committed) = client.committed(&self.group, &all) else { return false };
-        self.doubts_at = None;
-        let is_nobodys = |at: &TopicPartition| {
-            let is_known = |known: &TopicPartition| self.leads.is_none() && known.topic == at.topic;
-            !committed.contains_key(at) && !committed.keys().any(is_known)
-        };
-        all.iter().any(is_nobodys) || owned.iter().any(|at| !self.topics.contains(&at.topic))
-    }
-
-    /// Whether there are other partitions to divide than those that we, as the leader, have divided. What cannot be had now is
-    /// looked for the next time.
-    fn topics_have_changed(&mut self, client: &mut Client) -> bool {
-        let Some(leading) = self.leads.as_mut().filter(|leading| leading.look_at <= Instant::now()) else {
+        let leads = self.leads.is_some();
+        let of_others = self.leads.iter().flat_map(|leading| leading.topics.keys().cloned());
+        let Ok(topics) = partitions_of(client, self.topics.iter().cloned().chain(of_others).collect()) else {
             return false;
         };
-        leading.look_at = Instant::now() + self.metadata_age_max;
-        let known = leading.topics.keys().cloned().collect();
-        partitions_of(client, known).is_ok_and(|topics| topics != leading.topics)
+        let is_wanted = |at: &TopicPartition| self.topics.contains(&at.topic);
+        let has_changed = self.leads.as_ref().is_some_and(|leading| leading.topics != topics);
+        let is_incomplete = has_changed || !owned.iter().all(is_wanted) || {
+            match unassigned::assigned(client, &self.group) {
+                Ok(Some(assigned)) => !partitions_in(&topics).is_subset(&assigned),
+                // It is about to be assigned anew.
+                Ok(None) => return false,
+                Err(error) => {
+                    log::debug!("what the members of the group have is not known: {error}");
+                    let known = self.leads.as_ref().and_then(|leading| leading.assigned.as_ref());
+                    known.is_some_and(|assigned| !partitions_in(&topics).is_subset(assigned))
+                }
+            }
+        };
+        if is_incomplete {
+            self.look.found();
+        } else {
+            self.look.found_none(leads, now);
+        }
+        is_incomplete
     }
 }
 
@@ -171,7 +172,8 @@ impl Protocol for Classic {
 
     fn join(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Divided> {
         self.leads = None;
-        self.doubts_at = self.member.id.is_empty().then(|| Instant::now() + self.metadata_age_max);
+        // Perhaps the coordinator knows us by our instance id, and only gives us what we had.
+        let is_return = self.member.id.is_empty();
         let (coordinator, joined) = self.ask_to_join(client, owned)?;
         self.become_member(&joined);
         let Some(assignor) = Assignor::named(&joined.assignor) else {
@@ -181,13 +183,10 @@ impl Protocol for Classic {
             Some(leadership) if leadership.skips_assignment => {
                 let members = leadership.members.into_iter().map(group_member);
                 let wanted = members.flat_map(|member| member.subscription.topics).collect();
-                self.lead(partitions_of(client, wanted)?);
+                self.leads = Some(Leading { topics: partitions_of(client, wanted)?, assigned: None });
                 Vec::new()
             }
-            Some(leadership) => {
-                self.doubts_at = None;
-                self.divide(client, assignor, leadership.members)?
-            }
+            Some(leadership) => self.divide(client, assignor, leadership.members)?,
             None => Vec::new(),
         };
         let request = SyncGroupRequest {
@@ -200,13 +199,15 @@ impl Protocol for Classic {
         let (coordinator, assignment) = client.call_coordinator(&self.group, &request)?;
         let partitions = consumer_protocol::decode_assignment(assignment)
             .map_err(|Malformed(detail)| malformed::<SyncGroupRequest>(coordinator, detail))?;
+        let has_assigned = self.leads.as_ref().is_some_and(|leading| leading.assigned.is_some());
+        self.look.joined(is_return && !has_assigned, self.leads.is_some(), Instant::now());
         Ok(Divided { partitions, in_turn: assignor == Assignor::CooperativeSticky })
     }
 
     fn beat(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Beat> {
         let request = HeartbeatRequest { group: self.group.clone(), member: self.member.clone() };
         match client.call_coordinator(&self.group, &request) {
-            Ok(_) if self.topics_have_changed(client) || self.was_not_divided(client, owned) => Ok(Beat::Rebalance),
+            Ok(_) if self.is_incomplete(client, owned) => Ok(Beat::Rebalance),
             Ok(_) => Ok(Beat::Steady),
             Err(Error::Broker { code: ErrorCode::REBALANCE_IN_PROGRESS, .. }) => Ok(Beat::Rebalance),
             Err(error) => Err(error),
@@ -219,6 +220,10 @@ impl Protocol for Classic {
 
     fn member(&self) -> Member {
         self.member.clone()
+    }
+
+    fn holders(&mut self, client: &mut Client) -> Vec<Holder> {
+        unassigned::holders(client, &self.group)
     }
 
     fn forget(&mut self) {

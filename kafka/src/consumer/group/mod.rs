@@ -12,6 +12,7 @@ mod server_side;
 mod task;
 #[cfg(test)]
 mod tests;
+mod unassigned;
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Sender, channel};
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use super::Answer;
 use super::builder::Builder;
-use super::event::Retrying;
+use super::event::{Holder, Retrying, Waiting};
 use crate::backoff::RetryPolicy;
 use crate::client::Client;
 use crate::connection::ConnectionSettings;
@@ -71,6 +72,9 @@ pub enum GroupProtocol {
 pub(super) enum Order {
     /// The user is done with what the question of that number was about.
     Done(u64),
+    /// A commit was refused: send a heartbeat at once, to a coordinator that is looked up again. [`News::Verified`] with that number
+    /// follows, unless something else comes of the heartbeat.
+    Verify(u64),
     /// Leave the group, and end.
     Leave,
 }
@@ -85,6 +89,10 @@ pub(super) enum News {
     /// We are no longer a member, and nothing is ours: a question of that number, without whose answer we do not join again. So a user
     /// that has come to a stand does not take partitions from those who go on.
     Lost(u64),
+    /// The coordinator has accepted a heartbeat since the order of that number to verify the membership.
+    Verified(u64),
+    /// Why we have no partitions.
+    Waiting(Waiting),
     /// Something failed that waiting may cure.
     Retrying(Retrying),
     /// Nothing will come of it.
@@ -143,6 +151,10 @@ trait Protocol: Send {
     fn interval(&self) -> Duration;
     /// As whom to commit.
     fn member(&self) -> Member;
+    /// Who has partitions of the group, as far as that can be learnt.
+    fn holders(&mut self, _: &mut Client) -> Vec<Holder> {
+        Vec::new()
+    }
     /// The coordinator does not know us any more.
     fn forget(&mut self);
     /// Takes leave.
@@ -185,6 +197,11 @@ impl Membership {
         self.order(Order::Done(question));
     }
 
+    /// Has the membership verified at once.
+    pub(super) fn verify(&self, number: u64) {
+        self.order(Order::Verify(number));
+    }
+
     /// Leaves the group: [`News::Left`] says that it is done. While the group is being divided that may take long.
     pub(super) fn leave(&self) {
         self.order(Order::Leave);
@@ -203,6 +220,22 @@ impl Membership {
     }
 }
 
+/// Codes by which a coordinator refuses a member.
+const OF_MEMBERS: [ErrorCode; 7] = [
+    ErrorCode::ILLEGAL_GENERATION,
+    ErrorCode::UNKNOWN_MEMBER_ID,
+    ErrorCode::REBALANCE_IN_PROGRESS,
+    ErrorCode::GROUP_ID_NOT_FOUND,
+    ErrorCode::FENCED_INSTANCE_ID,
+    ErrorCode::FENCED_MEMBER_EPOCH,
+    ErrorCode::STALE_MEMBER_EPOCH,
+];
+
+/// Whether a code refuses a member of a group. In an answer that is not about one, it is a fault of the broker, which may pass.
+pub(super) fn refuses_member(code: ErrorCode) -> bool {
+    OF_MEMBERS.contains(&code)
+}
+
 /// Whether the coordinator does not know us any more as who we are: it has given us up, or has never heard of us.
 pub(super) fn says_no_member(error: &Error) -> bool {
     matches!(
@@ -211,6 +244,7 @@ pub(super) fn says_no_member(error: &Error) -> bool {
             code: ErrorCode::UNKNOWN_MEMBER_ID
                 | ErrorCode::ILLEGAL_GENERATION
                 | ErrorCode::FENCED_MEMBER_EPOCH
+                | ErrorCode::STALE_MEMBER_EPOCH
                 | ErrorCode::GROUP_ID_NOT_FOUND,
             ..
         }

@@ -10,6 +10,7 @@ use super::{Beat, Divided, Division, Handover, News, Order, Protocol, says_no_me
 use crate::backoff::RetryPolicy;
 use crate::client::Client;
 use crate::consumer::Answer;
+use crate::consumer::event::{WaitReason, Waiting};
 use crate::consumer::pause::{Pause, after};
 use crate::error::{Error, ErrorCode};
 use crate::types::TopicPartition;
@@ -17,6 +18,10 @@ use crate::types::TopicPartition;
 /// Time to the first sign of life after a division; it doubles from there to what the protocol takes. One division is often followed by
 /// another, in which somebody gets what somebody else has given up; and a member hears of it with its next sign of life only.
 const FIRST_BEAT: Duration = Duration::from_millis(100);
+
+/// How often leaving the group is tried, and the time between two attempts: together less than a stop may take.
+const LEAVE_ATTEMPTS_MAX: u32 = 4;
+const LEAVE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the thread ends.
 enum End {
@@ -50,6 +55,8 @@ pub(super) struct Task {
     questions: u64,
     /// The question that has to be answered before we join again.
     unanswered: Option<u64>,
+    /// The consumer wants to know whether the coordinator still accepts our heartbeats.
+    verification: Option<u64>,
     beat_at: Instant,
     /// Time between the last sign of life and the next one.
     beat_gap: Duration,
@@ -72,6 +79,7 @@ impl Task {
             owned: BTreeSet::new(),
             questions: 0,
             unanswered: None,
+            verification: None,
             beat_at: Instant::now(),
             beat_gap: Duration::ZERO,
         }
@@ -81,13 +89,34 @@ impl Task {
         let Err(end) = self.live();
         match end {
             End::Leave => {
-                if let Err(error) = self.protocol.leave(&mut self.client) {
-                    log::debug!("the group was not left in order, and waits until the session times out: {error}");
-                }
+                self.leave();
                 self.tell(News::Left);
             }
             End::Dropped => {}
             End::Failed(error) => self.tell(News::Failed(error)),
+        }
+    }
+
+    /// A coordinator that has just moved, or is loading the group, accepts it soon.
+    fn leave(&mut self) {
+        for attempt in 1..=LEAVE_ATTEMPTS_MAX {
+            match self.protocol.leave(&mut self.client) {
+                Ok(()) => return,
+                // Nobody waits for one that is no member.
+                Err(error) if says_no_member(&error) => return,
+                Err(error) if error.is_retriable() && attempt < LEAVE_ATTEMPTS_MAX => {
+                    log::debug!("the group was not left: {error}; trying again");
+                    if let Err(RecvTimeoutError::Disconnected) = self.orders.recv_timeout(LEAVE_PAUSE) {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    log::warn!(
+                        "the consumer group was not left; its partitions are reassigned when the session times out: {error}"
+                    );
+                    return;
+                }
+            }
         }
     }
 
@@ -120,6 +149,9 @@ impl Task {
     }
 
     fn join(&mut self) -> Result<Divided, End> {
+        if self.owned.is_empty() {
+            self.tell_waiting(WaitReason::Rebalance);
+        }
         loop {
             match self.protocol.join(&mut self.client, &self.owned) {
                 Ok(divided) => {
@@ -149,6 +181,9 @@ impl Task {
         let handover = if divided.in_turn { Handover::InTurn(question) } else { Handover::Gone };
         let partitions = divided.partitions.clone();
         self.tell(News::Divided(Division { member: self.protocol.member(), partitions, handover }));
+        if divided.partitions.is_empty() {
+            self.tell_waiting(WaitReason::Standby);
+        }
         if !(divided.in_turn && gives_up) {
             self.owned = divided.partitions;
             return Ok(true);
@@ -171,15 +206,22 @@ impl Task {
     fn beat_until(&mut self, question: Option<u64>) -> Result<Heard, End> {
         let mut changed = None;
         loop {
-            if let Some(order) = self.wait(self.beat_at)? {
-                if question.is_some_and(|question| order == Order::Done(question)) {
+            match self.wait(self.beat_at)? {
+                Some(Order::Done(done)) if question == Some(done) => {
                     return Ok(changed.map_or(Heard::Answer, Heard::Divided));
                 }
+                Some(Order::Verify(number)) => self.verify(number),
+                Some(Order::Done(_) | Order::Leave) | None => {}
+            }
+            if self.beat_at > Instant::now() {
                 continue;
             }
             match self.protocol.beat(&mut self.client, &self.owned) {
                 Ok(beat) => {
                     self.pause.succeeded();
+                    if let Some(number) = self.verification.take() {
+                        self.tell(News::Verified(number));
+                    }
                     self.beat_gap = (self.beat_gap * 2).min(self.protocol.interval());
                     self.next_beat_in(self.beat_gap);
                     match beat {
@@ -199,11 +241,17 @@ impl Task {
         }
     }
 
+    fn tell_waiting(&mut self, reason: WaitReason) {
+        let holders = self.protocol.holders(&mut self.client);
+        self.tell(News::Waiting(Waiting { reason, holders }));
+    }
+
     /// Says what failed, and makes the next attempt wait. True: we are no longer a member.
     fn failed(&mut self, error: Error) -> Result<bool, End> {
         let is_lost = says_no_member(&error);
         if is_lost {
             self.protocol.forget();
+            self.verification = None;
             if !self.owned.is_empty() {
                 self.owned.clear();
                 let question = self.next_question();
@@ -212,10 +260,17 @@ impl Task {
             }
         }
         let now = Instant::now();
-        // To join again is the cure.
-        let failed = if is_lost { self.pause.again(error, now) } else { self.pause.failed(error, now) };
+        let failed =
+            if is_lost || is_passing(&error) { self.pause.again(error, now) } else { self.pause.failed(error, now) };
         self.tell(News::Retrying(failed.map_err(End::Failed)?));
         Ok(is_lost)
+    }
+
+    /// The next heartbeat is due at once, unless the last one failed and has to wait. Another broker may coordinate the group by now.
+    fn verify(&mut self, number: u64) {
+        self.verification = Some(number);
+        self.client.forget_coordinator();
+        self.beat_at = self.pause.until().unwrap_or_else(Instant::now);
     }
 
     /// Waits for an order until then; told to leave, it ends.
@@ -248,4 +303,11 @@ impl Task {
         // Nobody listens any more once the consumer is dropped, which ends the next wait.
         let _ = self.news.send(Answer::Group(news));
     }
+}
+
+/// Whether what the group refuses is cured by the group itself: it is rebalancing, or it is full, until a member leaves or its session
+/// times out, which may be that of this very member before it was killed.
+fn is_passing(error: &Error) -> bool {
+    let Error::Broker { code, .. } = error else { return false };
+    matches!(*code, ErrorCode::REBALANCE_IN_PROGRESS | ErrorCode::GROUP_MAX_SIZE_REACHED)
 }

@@ -1,11 +1,14 @@
 //! The life of a member, with a protocol whose answers are made up: what is told, what is asked, what is waited for.
 
+mod holds;
+
 use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::*;
+use crate::consumer::event::WaitReason;
 use crate::error::ErrorCode;
 
 /// What the protocol says next, and what it has been asked so far.
@@ -14,6 +17,10 @@ struct Script {
     joins: Arc<Mutex<VecDeque<Result<Divided>>>>,
     beats: Arc<Mutex<VecDeque<Result<Beat>>>>,
     asked: Arc<Mutex<Vec<String>>>,
+    /// What comes of leaving; nothing goes wrong otherwise.
+    leaves: Arc<Mutex<VecDeque<Result<()>>>>,
+    /// Joins without an end, in place of a refusal.
+    joins_ever: Option<&'static [i32]>,
 }
 
 impl Script {
@@ -37,7 +44,11 @@ impl Protocol for Made {
 
     fn join(&mut self, _: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Divided> {
         self.script.note(format!("join with {}", numbers(owned)));
-        self.script.joins.lock().unwrap().pop_front().unwrap_or_else(|| Err(refusal(ErrorCode::NOT_COORDINATOR)))
+        let next = self.script.joins.lock().unwrap().pop_front();
+        next.unwrap_or_else(|| match self.script.joins_ever {
+            Some(numbers) => Ok(divided(numbers, true)),
+            None => Err(refusal(ErrorCode::NOT_COORDINATOR)),
+        })
     }
 
     fn beat(&mut self, _: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Beat> {
@@ -59,7 +70,7 @@ impl Protocol for Made {
 
     fn leave(&mut self, _: &mut Client) -> Result<()> {
         self.script.note("leave".to_owned());
-        Ok(())
+        self.script.leaves.lock().unwrap().pop_front().unwrap_or(Ok(()))
     }
 }
 
@@ -110,7 +121,7 @@ impl Life {
     fn next(&self) -> News {
         loop {
             match self.news.recv_timeout(Duration::from_mins(1)).unwrap() {
-                Answer::Group(News::Retrying(_)) => {}
+                Answer::Group(News::Retrying(_) | News::Waiting(_)) => {}
                 Answer::Group(news) => return news,
                 _ => panic!(),
             }
@@ -250,6 +261,10 @@ fn failures_of_the_moment_are_told_and_ridden_out_and_others_end_it() {
             Ok(divided(&[0], true)),
         ],
     );
+    assert!(matches!(
+        life.news.recv_timeout(Duration::from_mins(1)),
+        Ok(Answer::Group(News::Waiting(Waiting { reason: WaitReason::Rebalance, .. })))
+    ));
     let Answer::Group(News::Retrying(retrying)) = life.news.recv_timeout(Duration::from_mins(1)).unwrap() else {
         panic!()
     };
@@ -259,6 +274,57 @@ fn failures_of_the_moment_are_told_and_ridden_out_and_others_end_it() {
     life.beat(Err(refusal(ErrorCode::FENCED_INSTANCE_ID)));
     assert!(matches!(life.next(), News::Failed(Error::Broker { code: ErrorCode::FENCED_INSTANCE_ID, .. })));
     assert!(!life.asked().contains(&"leave".to_owned()), "another one is that member now");
+}
+
+#[test]
+fn who_is_asked_to_verify_sends_a_heartbeat_at_once() {
+    let life = Life::start(true, vec![Ok(divided(&[0], true)), Ok(divided(&[0], true))]);
+    assert_eq!(life.next_division().0, "0");
+    for number in [1, 2] {
+        life.beat(Err(refusal(ErrorCode::NOT_COORDINATOR)));
+        life.order(Order::Verify(number));
+        assert!(matches!(life.next(), News::Verified(verified) if verified == number), "once it is accepted");
+    }
+    // A change that comes with it follows; so does a loss, which needs no word beside it.
+    life.beat(Ok(Beat::Rebalance));
+    life.order(Order::Verify(3));
+    let first = life.next();
+    let question = match first {
+        News::Verified(3) => match life.next() {
+            News::Rebalancing(question) => question,
+            other => panic!("{other:?}"),
+        },
+        News::Rebalancing(question) => question, // An ordinary heartbeat came first.
+        other => panic!("{other:?}"),
+    };
+    life.order(Order::Done(question));
+    while !matches!(life.next(), News::Divided(_)) {}
+    life.beat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID)));
+    life.order(Order::Verify(4));
+    while !matches!(life.next(), News::Lost(_)) {}
+}
+
+#[test]
+fn a_full_group_is_joined_once_it_has_room_and_a_coordinator_that_moves_is_left_all_the_same() {
+    let full = || Err(refusal(ErrorCode::GROUP_MAX_SIZE_REACHED));
+    let life = Life::start(true, vec![full(), full(), Ok(divided(&[0], true))]);
+    assert_eq!(life.next_division().0, "0");
+    life.script.leaves.lock().unwrap().extend([Err(refusal(ErrorCode::NOT_COORDINATOR)), Ok(())]);
+    life.order(Order::Leave);
+    assert!(matches!(life.next(), News::Left));
+    assert!(life.script.leaves.lock().unwrap().is_empty(), "it was tried again");
+}
+
+#[test]
+fn who_has_no_partitions_says_so() {
+    let life = Life::start(true, vec![Ok(divided(&[], true))]);
+    let mut reasons = Vec::new();
+    while reasons.len() < 2 {
+        if let Answer::Group(News::Waiting(waiting)) = life.news.recv_timeout(Duration::from_mins(1)).unwrap() {
+            reasons.push(waiting.reason);
+        }
+    }
+    assert_eq!(reasons, [WaitReason::Rebalance, WaitReason::Standby]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::mpsc::Receiver;
 
 use super::super::group::{Division, Handover, Membership, Order};
+use super::super::holds::HeldBy;
 use super::*;
 use crate::types::Member;
 
@@ -128,7 +129,7 @@ fn before_a_division_the_user_commits_and_nothing_new_begins() {
         assert!(matches!(consumer.poll(Duration::ZERO, 1000), Ok(Event::Idle)));
         assert!(orders.try_recv().is_err(), "it is said once");
         let much_later = Instant::now() + Duration::from_hours(1);
-        assert_eq!(!consumer.sharing.is_held(much_later), reads_on_in_the_end);
+        assert_eq!(consumer.sharing.held_by(much_later).is_none(), reads_on_in_the_end);
 
         consumer.divided(2, &[0, 2], handover);
         assert_eq!(consumer.take_records(1000, Instant::now()).len(), 1, "what stays ours is read on");
@@ -269,7 +270,7 @@ fn who_is_refused_as_no_member_reads_no_more_until_the_group_has_spoken() {
         let outcomes = vec![(at(0), refused(ErrorCode::UNKNOWN_MEMBER_ID))];
         consumer.handle(Answer::Committed { commits, member: made_by, result: Ok(outcomes) }).unwrap();
     };
-    let (mut consumer, _orders) = member();
+    let (mut consumer, orders) = member();
     consumer.divided(1, &[0], Handover::InTurn(1));
     let earlier = consumer.member();
     consumer.divided(2, &[0], Handover::InTurn(1));
@@ -277,18 +278,83 @@ fn who_is_refused_as_no_member_reads_no_more_until_the_group_has_spoken() {
     consumer.fetched(LEADER, 0, |fetched| fetched.records = BATCH.into()).unwrap();
     // The late answer to what an earlier division has signed says nothing of this one.
     refusal(&mut consumer, earlier);
-    assert!(!consumer.sharing.is_held(Instant::now()) && consumer.events.is_empty());
+    assert!(consumer.sharing.held_by(Instant::now()).is_none() && consumer.events.is_empty());
     let present = consumer.member();
+    while orders.try_recv().is_ok() {}
     refusal(&mut consumer, present.clone());
+    assert_eq!(orders.try_recv(), Ok(Order::Verify(1)), "the group thread is at it");
+    assert_eq!(consumer.sharing.held_by(Instant::now()), Some(HeldBy::Verification));
     assert!(matches!(consumer.retrying().error, Error::Broker { code: ErrorCode::UNKNOWN_MEMBER_ID, .. }));
     assert!(
         consumer.take_records(1000, Instant::now() + Duration::from_hours(1)).is_empty(),
         "for as long as it takes"
     );
     refusal(&mut consumer, present);
-    assert!(consumer.events.is_empty(), "it is said once");
+    assert!(consumer.events.is_empty() && orders.try_recv().is_err(), "it is said once");
     consumer.divided(3, &[0], Handover::InTurn(1));
     assert_eq!(consumer.take_records(1000, Instant::now()).len(), 1);
+}
+
+/// A member whose commits of partition 0 are refused or accepted.
+impl Consumer {
+    fn commit_answered(&mut self, offset: i64, outcome: CommitOutcome) {
+        self.commit_one(0, offset);
+        let (commits, member) = (self.take_pending(), self.member());
+        self.handle(Answer::Committed { commits, member, result: Ok(vec![(at(0), outcome)]) }).unwrap();
+    }
+}
+
+#[test]
+fn each_refusal_of_the_membership_is_looked_into_at_once() {
+    let holds = [
+        (ErrorCode::UNKNOWN_MEMBER_ID, true),
+        (ErrorCode::ILLEGAL_GENERATION, true),
+        (ErrorCode::FENCED_MEMBER_EPOCH, true),
+        (ErrorCode::FENCED_INSTANCE_ID, true),
+        (ErrorCode::GROUP_ID_NOT_FOUND, true),
+        (ErrorCode::STALE_MEMBER_EPOCH, false),
+        (ErrorCode::REBALANCE_IN_PROGRESS, false),
+    ];
+    for (code, is_held) in holds {
+        let (mut consumer, orders) = member();
+        consumer.divided(1, &[0], Handover::InTurn(1));
+        consumer.read_ours(&[0]);
+        while orders.try_recv().is_ok() {}
+        for number in 1..4 {
+            consumer.commit_answered(7, refused(code));
+            assert_eq!(orders.try_recv(), Ok(Order::Verify(number)), "{code}");
+            assert_eq!(consumer.sharing.held_by(Instant::now()).is_some(), is_held, "{code}");
+            // Of an earlier verification: it says nothing of this one.
+            consumer.news(News::Verified(number - 1));
+            assert_eq!(consumer.sharing.held_by(Instant::now()).is_some(), is_held, "{code}");
+            consumer.news(News::Verified(number));
+            assert_eq!(consumer.sharing.held_by(Instant::now()), None, "{code}: we are the member that we were");
+            // That a rebalance has begun is no failure, unless none comes of it.
+            let is_said = is_held || number > 1;
+            assert_eq!(consumer.events.len(), usize::from(is_said), "{code}");
+            assert!(!is_said || consumer.retrying().attempt == u32::try_from(number).unwrap(), "{code}");
+            assert!(!consumer.commit_pause.is_over(Instant::now()), "{code}");
+        }
+        consumer.commit_answered(7, CommitOutcome::Committed);
+        consumer.commit_answered(8, refused(code));
+        assert!(!is_held || consumer.retrying().attempt == 1, "{code}: an accepted commit ends the row");
+        consumer.commit_answered(8, CommitOutcome::Committed);
+        assert_eq!(consumer.sharing.held_by(Instant::now()), None, "{code}: the coordinator accepts us");
+    }
+}
+
+#[test]
+fn a_verified_member_still_waits_for_the_rebalance() {
+    let (mut consumer, _orders) = member();
+    consumer.divided(1, &[0], Handover::Gone);
+    consumer.read_ours(&[0]);
+    consumer.commit_answered(7, refused(ErrorCode::UNKNOWN_MEMBER_ID));
+    consumer.news(News::Rebalancing(5));
+    assert_eq!(consumer.sharing.held_by(Instant::now()), Some(HeldBy::Verification));
+    consumer.news(News::Verified(1));
+    assert_eq!(consumer.sharing.held_by(Instant::now()), Some(HeldBy::Rebalance));
+    consumer.divided(2, &[0], Handover::Gone);
+    assert_eq!(consumer.sharing.held_by(Instant::now()), None);
 }
 
 #[test]

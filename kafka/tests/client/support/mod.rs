@@ -134,7 +134,7 @@ impl Reader {
                 self.revoked.extend(partitions);
             }
             Event::Rebalancing => self.commit(),
-            Event::Idle => {}
+            Event::Waiting(_) | Event::Idle => {}
         }
         Ok(())
     }

@@ -1,0 +1,96 @@
+//! Records are held back only as long as somebody is working on ending it: whatever happens to a member, and whatever its commits are
+//! refused for, once all goes well again it reads.
+
+use super::*;
+use crate::consumer::Consumer;
+use crate::consumer::event::Event;
+
+const SEEDS: u64 = 60;
+const STEPS: u64 = 30;
+
+const REFUSALS: [ErrorCode; 7] = [
+    ErrorCode::UNKNOWN_MEMBER_ID,
+    ErrorCode::ILLEGAL_GENERATION,
+    ErrorCode::FENCED_MEMBER_EPOCH,
+    ErrorCode::FENCED_INSTANCE_ID,
+    ErrorCode::GROUP_ID_NOT_FOUND,
+    ErrorCode::STALE_MEMBER_EPOCH,
+    ErrorCode::REBALANCE_IN_PROGRESS,
+];
+
+/// [SplitMix64](https://prng.di.unimi.it/splitmix64.c).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+}
+
+/// A consumer whose group thread speaks a made-up protocol, and which calls no broker.
+fn member(classic: bool) -> (Consumer, Script) {
+    let mut consumer = Consumer::from_hosts(vec![crate::types::Address { host: "127.0.0.1".to_owned(), port: 1 }])
+        .with_topic("t")
+        .with_group("g")
+        .create()
+        .unwrap();
+    consumer.metadata_due = Instant::now() + Duration::from_hours(1);
+    let script = Script { joins_ever: Some(&[0, 1]), ..Script::default() };
+    let (orders, ordered) = channel();
+    let protocol = Box::new(Made { script: script.clone(), classic });
+    let client = Client::new(Vec::new(), ConnectionSettings::default());
+    let retry = RetryPolicy { initial: Duration::from_millis(1), max: Duration::from_millis(1), attempts_max: None };
+    let task = Task::new(client, protocol, retry, ordered, consumer.answers_to.clone());
+    thread::spawn(move || task.run());
+    consumer.sharing.watch(Membership { orders });
+    (consumer, script)
+}
+
+/// The user handles whatever comes, and asks no broker for anything.
+fn poll(consumer: &mut Consumer) {
+    let event = consumer.poll(Duration::from_millis(1), 1).unwrap();
+    consumer.metadata_due = Instant::now() + Duration::from_hours(1);
+    if let Event::Revoked(partitions) = event {
+        consumer.release(&partitions);
+    }
+}
+
+fn step(consumer: &mut Consumer, script: &Script, random: &mut Random) {
+    let beat = |beat| script.beats.lock().unwrap().push_back(beat);
+    match random.below(6) {
+        0 => beat(Ok(Beat::Rebalance)),
+        1 => beat(Ok(Beat::Divided(divided(&[0], true)))),
+        2 => beat(Err(refusal(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS))),
+        3 => beat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID))),
+        4 => {
+            let code = REFUSALS[usize::try_from(random.below(7)).unwrap()];
+            let made_by = consumer.member();
+            consumer.refused_for_membership(refusal(code), made_by.as_ref(), Instant::now()).unwrap();
+        }
+        _ => poll(consumer),
+    }
+}
+
+#[test]
+fn no_hold_outlives_its_cause() {
+    let mut held = 0;
+    for seed in 0..SEEDS {
+        let (mut consumer, script) = member(seed % 2 == 0);
+        let mut random = Random(seed);
+        for _ in 0..STEPS {
+            step(&mut consumer, &script, &mut random);
+            held += usize::from(consumer.sharing.held_by(Instant::now()).is_some());
+        }
+        script.beats.lock().unwrap().clear();
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while consumer.member().is_none() || consumer.sharing.held_by(Instant::now()).is_some() {
+            assert!(Instant::now() < deadline, "seed {seed}: held by {:?}", consumer.sharing.held_by(Instant::now()));
+            poll(&mut consumer);
+        }
+    }
+    assert!(held > 0, "nothing was ever held back");
+}

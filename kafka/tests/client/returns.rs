@@ -1,0 +1,123 @@
+//! A static member that comes back to a stable group in which partitions are assigned to nobody, as between the two rounds of a
+//! cooperative rebalance: the coordinator is scripted, so that nothing but the member itself can bring about the next assignment.
+
+use std::time::{Duration, Instant};
+
+use kafka::{Builder, Consumer, Event, GroupProtocol, Start, WaitReason, Waiting};
+use kafka_protocol::messages::ApiKey;
+
+use crate::fake::{FakeBroker, Joined, TOPIC};
+
+const DEADLINE: Duration = Duration::from_mins(1);
+/// No periodic look comes in a test's time.
+const NEVER: Duration = Duration::from_hours(1);
+const PARTITIONS: i32 = 6;
+
+fn member(broker: &FakeBroker) -> Builder {
+    Consumer::from_hosts(vec![broker.address()]).with_topic(TOPIC).with_group("g").with_group_protocol(
+        GroupProtocol::Classic { instance_id: "returns".to_owned(), session_timeout: Duration::from_millis(300) },
+    )
+}
+
+/// Polls until it reads these partitions; what it has waited for meanwhile.
+fn until_reading(consumer: &mut Consumer, expected: &[i32]) -> Vec<Waiting> {
+    let deadline = Instant::now() + DEADLINE;
+    let (mut reading, mut waited) = (Vec::new(), Vec::new());
+    while reading != expected {
+        assert!(Instant::now() < deadline, "reads {reading:?} instead of {expected:?}");
+        match consumer.poll(Duration::from_millis(20), 100).unwrap() {
+            Event::Assigned(assignments) => {
+                let start = |of: kafka::Assignment| Start { partition: of.partition, offset: 0, leader_epoch: None };
+                consumer.start(assignments.into_iter().map(start).collect(), "ours");
+            }
+            Event::Started(partitions) => reading.extend(partitions.iter().map(|at| at.partition)),
+            Event::Revoked(partitions) => {
+                reading.retain(|number| partitions.iter().all(|at| at.partition != *number));
+                consumer.release(&partitions);
+            }
+            Event::Waiting(waiting) => waited.push(waiting),
+            _ => {}
+        }
+        reading.sort_unstable();
+    }
+    waited
+}
+
+#[test]
+fn partitions_of_nobody_are_assigned_at_once_when_a_member_comes_back() {
+    let others = vec![0, 1];
+    let second = Joined::Follows { ours: vec![2, 3, 4], others: vec![0, 1, 5] };
+    for first in [
+        Joined::Follows { ours: vec![2, 3], others: others.clone() },
+        Joined::LeadsAgain { ours: vec![2, 3], others: others.clone() },
+    ] {
+        let broker = FakeBroker::start(PARTITIONS);
+        broker.script([first.clone(), second.clone()]);
+        let mut consumer = member(&broker).with_metadata_max_age(NEVER).create().unwrap();
+        until_reading(&mut consumer, &[2, 3, 4]);
+        assert_eq!(broker.asked(ApiKey::JoinGroup), 2, "{first:?}: the group is complete now");
+    }
+}
+
+#[test]
+fn a_group_that_is_complete_is_left_in_peace() {
+    for joined in [
+        Joined::Follows { ours: vec![2, 3], others: vec![0, 1, 4, 5] },
+        Joined::LeadsAgain { ours: vec![2, 3], others: vec![0, 1, 4, 5] },
+        Joined::Leads,
+    ] {
+        let broker = FakeBroker::start(PARTITIONS);
+        broker.script([joined.clone()]);
+        let mut consumer = member(&broker).with_metadata_max_age(Duration::from_millis(50)).create().unwrap();
+        let expected: Vec<i32> = if matches!(joined, Joined::Leads) { (0..PARTITIONS).collect() } else { vec![2, 3] };
+        until_reading(&mut consumer, &expected);
+        let looks = broker.asked(ApiKey::DescribeGroups);
+        let beats = broker.asked(ApiKey::Heartbeat);
+        let deadline = Instant::now() + DEADLINE;
+        while broker.asked(ApiKey::Heartbeat) < beats + 10 {
+            assert!(Instant::now() < deadline);
+            assert!(!matches!(consumer.poll(Duration::from_millis(20), 100).unwrap(), Event::Rebalancing));
+        }
+        assert_eq!(broker.asked(ApiKey::JoinGroup), 1, "{joined:?}");
+        if !matches!(joined, Joined::Follows { .. }) {
+            assert!(broker.asked(ApiKey::DescribeGroups) > looks + 1, "{joined:?}: a leader looks again and again");
+        }
+    }
+}
+
+/// Found by the leader's next look, not by its own return.
+#[test]
+fn the_leader_finds_what_nobody_has_whenever_that_comes() {
+    let broker = FakeBroker::start(PARTITIONS);
+    broker.script([
+        Joined::LeadsAgain { ours: vec![0, 1, 2], others: vec![3, 4, 5] },
+        Joined::LeadsAgain { ours: vec![0, 1, 2], others: vec![3] },
+        Joined::Leads,
+    ]);
+    let mut consumer = member(&broker).with_metadata_max_age(Duration::from_millis(50)).create().unwrap();
+    until_reading(&mut consumer, &[0, 1, 2]);
+    broker.rebalance(); // The other one releases 4 and 5, and is killed before it joins again.
+    let deadline = Instant::now() + DEADLINE;
+    while broker.asked(ApiKey::JoinGroup) < 3 {
+        assert!(Instant::now() < deadline, "4 and 5 are nobody's");
+        consumer.poll(Duration::from_millis(20), 100).unwrap();
+    }
+}
+
+#[test]
+fn a_standby_says_who_has_the_partitions() {
+    let broker = FakeBroker::start(PARTITIONS);
+    broker.script([Joined::Follows { ours: vec![], others: (0..PARTITIONS).collect() }]);
+    let mut consumer = member(&broker).create().unwrap();
+    let deadline = Instant::now() + DEADLINE;
+    let mut waited: Vec<Waiting> = Vec::new();
+    while waited.len() < 2 {
+        assert!(Instant::now() < deadline, "{waited:?}");
+        if let Event::Waiting(waiting) = consumer.poll(Duration::from_millis(20), 100).unwrap() {
+            waited.push(waiting);
+        }
+    }
+    assert_eq!(waited[0].reason, WaitReason::Rebalance);
+    assert_eq!(waited[1].reason, WaitReason::Standby);
+    assert!(waited[1].to_string().ends_with("partitions are assigned to 'other' at /127.0.0.1 (6)"), "{}", waited[1]);
+}
