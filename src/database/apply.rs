@@ -91,7 +91,12 @@ impl Database {
             Ok(applied)
         });
         match result {
-            Ok(applied) => *done += applied,
+            Ok(applied) => {
+                *done += applied;
+                for part in parts {
+                    self.written.note_advance(part.batch.topic, part.batch.partition, part.next_offset);
+                }
+            }
             Err(error) => {
                 // A part that covers no offset tells nothing.
                 let last = parts.iter().rfind(|part| part.from_offset < part.next_offset);

@@ -66,6 +66,19 @@ pub enum DatabaseError {
         /// The id of the one that is there now.
         found: String,
     },
+    /// Transactions that were committed are no longer in the database.
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// The topic's name.
+        topic: String,
+        /// The partition's number.
+        partition: i32,
+        /// The position that was committed.
+        expected: i64,
+        /// The position that is there, if any.
+        found: Option<i64>,
+    },
     /// The file can only be opened for reading.
     ReadOnly {
         /// The file.
@@ -159,6 +172,7 @@ impl DatabaseError {
             | Self::NewerSchema { .. }
             | Self::OlderSchema { .. }
             | Self::Replaced { .. }
+            | Self::Lost { .. }
             | Self::NoWal { .. }
             | Self::LockHeld { .. }
             | Self::PositionConflict { .. }
@@ -269,6 +283,21 @@ impl fmt::Display for DatabaseError {
                 "the database at '{}' was replaced while in use: its id was {expected} and is {found}",
                 path.display()
             ),
+            Self::Lost { path, topic, partition, expected, found } => {
+                write!(
+                    f,
+                    "'{}' has lost committed transactions: the position of {topic}-{partition} was ",
+                    path.display()
+                )?;
+                match found {
+                    Some(found) => write!(f, "{expected} and is {found}")?,
+                    None => write!(f, "{expected} and is gone")?,
+                }
+                f.write_str(
+                    "; its -wal file was removed, or the disk did not keep it. Check the disk, then start again: what is missing is \
+                     read again from the stored position",
+                )
+            }
             Self::ReadOnly { path } => write!(f, "no permission to write to '{}'", path.display()),
             Self::NoWal { path } => write!(
                 f,
@@ -339,6 +368,7 @@ impl std::error::Error for DatabaseError {
             | Self::NewerSchema { .. }
             | Self::OlderSchema { .. }
             | Self::Replaced { .. }
+            | Self::Lost { .. }
             | Self::ReadOnly { .. }
             | Self::NoWal { .. }
             | Self::LockHeld { .. }

@@ -15,6 +15,7 @@ mod schema;
 mod sync_state;
 mod trial;
 mod wal;
+mod written;
 
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,7 @@ pub use reader::{DatabaseReader, Summary};
 pub use replay::{Rehearsal, Replay, Replayed, Understood};
 pub use trial::try_to_store;
 use wal::Wal;
+use written::{Lost, Written};
 
 use crate::repository::identity;
 use crate::repository::offset::{self, StoredPosition};
@@ -50,6 +52,8 @@ pub struct Database {
     /// The readings that the last [`move_positions`](Self::move_positions) would have begun, if that failed at its commit: SQLite can
     /// fail after it has written everything.
     uncertain_move: Option<i64>,
+    /// What a connection that is opened again must find.
+    written: Written,
 }
 
 impl Database {
@@ -88,6 +92,7 @@ impl Database {
             connection: Some(connection),
             unfinished: None,
             uncertain_move: None,
+            written: Written::default(),
         })
     }
 
@@ -125,6 +130,7 @@ impl Database {
             let have_moved = self.have_moved(moves, reading)?;
             self.uncertain_move = None;
             if have_moved {
+                self.note_moves(moves, reading);
                 return Ok(());
             }
         }
@@ -142,8 +148,17 @@ impl Database {
             written = Some(reading);
             Ok(())
         });
-        self.uncertain_move = written.filter(|_| result.is_err());
+        match (&result, written) {
+            (Ok(()), Some(reading)) => self.note_moves(moves, reading),
+            _ => self.uncertain_move = written,
+        }
         result
+    }
+
+    fn note_moves(&mut self, moves: &[PositionMove], reading: i64) {
+        for moved in moves {
+            self.written.note_move(&moved.topic, moved.partition, reading, moved.to);
+        }
     }
 
     /// Makes everything that took effect so far survive a power cut. To be called before an offset is committed to Kafka.
@@ -264,6 +279,12 @@ impl Database {
         let found = read_id(&mut connection)?;
         if found != self.id {
             return Err(DatabaseError::Replaced { path: self.path.clone(), expected: self.id.clone(), found });
+        }
+        let positions = connection.transaction().and_then(|transaction| offset::all(&transaction, &self.group_id));
+        if let Some(Lost { topic, partition, expected, found }) =
+            self.written.find_lost(&positions.doing("read positions")?)
+        {
+            return Err(DatabaseError::Lost { path: self.path.clone(), topic, partition, expected, found });
         }
         open::sync_directory(&self.path)?;
         Ok(connection)

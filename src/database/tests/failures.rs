@@ -291,6 +291,30 @@ fn a_sync_that_failed_is_not_made_good_by_the_next() {
 }
 
 #[test]
+fn a_log_that_was_removed_with_what_it_held_is_noticed_before_a_sync_is_believed() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    database.apply(&[two(0)]).unwrap();
+    database.sync_wal().unwrap();
+    place.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+    database.apply(&[two(2)]).unwrap();
+    fs::remove_file(place.path("-wal")).unwrap();
+    let error = database.sync_wal().expect_err("no log");
+    assert!(error.is_retriable() && matches!(error, DatabaseError::Io { action: "sync", .. }), "{error:?}");
+    for _ in 0..2 {
+        let error = database.sync_wal().expect_err("lost");
+        assert!(!error.is_retriable(), "{error:?}");
+        let DatabaseError::Lost { expected: 4, found: Some(2), .. } = error else { panic!("{error:?}") };
+    }
+    drop(database);
+    // What a new process finds is the truth.
+    let mut database = place.open();
+    database.apply(&[two(2)]).unwrap();
+    database.sync_wal().unwrap();
+    place.assert_counted();
+}
+
+#[test]
 fn a_move_that_was_made_is_not_forgotten_over_another_failure() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
