@@ -189,7 +189,7 @@ impl Error {
                 // A request that names no member cannot be refused for it: the broker is at fault, and may recover.
                 code.is_retriable() || (code.is_about_member() && !MEMBER_REQUESTS.contains(request))
             }
-            Self::Topic { code, .. } => code.is_retriable(),
+            Self::Topic { code, .. } => code.is_retriable() || code.is_about_member(),
             Self::Tls { .. }
             | Self::Sasl { .. }
             | Self::UnsupportedVersion { .. }

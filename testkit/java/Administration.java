@@ -34,6 +34,7 @@ import org.apache.kafka.common.acl.AclOperation;
 import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.errors.UnsupportedVersionException;
 import org.apache.kafka.common.quota.ClientQuotaAlteration;
 import org.apache.kafka.common.quota.ClientQuotaEntity;
 import org.apache.kafka.common.quota.ClientQuotaFilter;
@@ -84,9 +85,18 @@ final class Administration {
 
     private List<String> createTopic(String name, List<String> rest) throws Exception {
         int partitions = Integer.parseInt(rest.get(0));
-        NewTopic topic = new NewTopic(name, Optional.of(partitions), Optional.empty())
-            .configs(pairs(rest.subList(1, rest.size())));
-        admin.createTopics(Set.of(topic)).all().get();
+        Map<String, String> configs = pairs(rest.subList(1, rest.size()));
+        NewTopic topic = new NewTopic(name, Optional.of(partitions), Optional.empty()).configs(configs);
+        try {
+            admin.createTopics(Set.of(topic)).all().get();
+        } catch (ExecutionException e) {
+            if (!(e.getCause() instanceof UnsupportedVersionException)) {
+                throw e;
+            }
+            // Before 2.4 a broker's default replication factor has to be named (KIP-464).
+            short replicas = (short) admin.describeCluster().nodes().get().size();
+            admin.createTopics(Set.of(new NewTopic(name, partitions, replicas).configs(configs))).all().get();
+        }
         return List.of(awaitPartitions(name, partitions).topicId().toString());
     }
 

@@ -8,6 +8,7 @@ use std::process;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
+use crate::OLDEST;
 use crate::cache;
 use crate::client::Client;
 use crate::error::{Error, Result};
@@ -16,6 +17,7 @@ use crate::jars::Jars;
 use crate::node::{Files, Node, Ports};
 use crate::ports::{self, Port};
 use crate::secure::{self, Certificates, Listener};
+use crate::zookeeper::ZooKeeper;
 
 /// Starts on other ports, if a foreign server took one of ours in between.
 const START_ATTEMPTS_MAX: u32 = 5;
@@ -33,7 +35,10 @@ pub struct Cluster {
     client: OnceLock<Client>,
     client_starts: Mutex<()>,
     nodes: Vec<Node>,
+    zookeeper: Option<ZooKeeper>,
     keeps_data: bool,
+    version: String,
+    /// Of the client and the tools.
     jars: Jars,
     directory: TempDir,
 }
@@ -95,9 +100,12 @@ impl Builder {
             return Err(Error::Usage(format!("port {port} is in use by another program")));
         }
         let jars = Jars::of(&self.version)?;
+        if jars.needs_zookeeper() && (self.is_secure || self.data_dir.is_some()) {
+            return Err(Error::Usage(format!("a cluster of Kafka {} has no TLS and keeps no data here", self.version)));
+        }
         let mut attempt = 1;
         loop {
-            let cluster = self.lay_out(jars.clone())?;
+            let cluster = self.lay_out(&jars)?;
             let outcome = cluster.spawn().and_then(|()| cluster.wait_ready());
             match outcome {
                 Ok(()) => return Ok(cluster),
@@ -108,7 +116,7 @@ impl Builder {
     }
 
     /// Everything but the processes.
-    fn lay_out(&self, jars: Jars) -> Result<Cluster> {
+    fn lay_out(&self, jars: &Jars) -> Result<Cluster> {
         let name = format!("{}-{:08x}", process::id(), ports::random() & 0xffff_ffff);
         let path = cache::root().join("run").join(&name);
         let directory = TempDir::create(&path).map_err(Error::io(format!("create {}", path.display())))?;
@@ -125,7 +133,12 @@ impl Builder {
         let controllers = ids.iter().map(|_| Port::choose()).collect::<Result<Vec<Port>>>()?;
         let voters: Vec<String> =
             iter::zip(&ids, &controllers).map(|(id, port)| format!("{id}@127.0.0.1:{}", port.number())).collect();
-        let cluster_id = new_cluster_id();
+        let voters = voters.join(",");
+        let zookeeper = jars
+            .needs_zookeeper()
+            .then(|| ZooKeeper::lay_out(path.join("zookeeper"), logs.join("zookeeper.log"), jars.class_path()))
+            .transpose()?;
+        let cluster_id = zookeeper.is_none().then(new_cluster_id);
         let certificates = self.is_secure.then(Certificates::get).transpose()?;
         let mut nodes = Vec::new();
         for (id, controller) in iter::zip(ids, controllers) {
@@ -134,7 +147,11 @@ impl Builder {
             fs::create_dir_all(&scratch).map_err(Error::io(format!("create {}", scratch.display())))?;
             let properties = path.join(format!("node-{id}.properties"));
             let files = Files { data: data.join(format!("node-{id}")), properties, logs: logs.clone(), scratch };
-            let mut text = self.properties_of(id, &port, &controller, &voters.join(","), &files.data);
+            let mode = match &zookeeper {
+                Some(zookeeper) => with_zookeeper(id, &port, zookeeper),
+                None => with_kraft(id, &port, &controller, &voters),
+            };
+            let mut text = self.properties_of(id, &mode, &files.data);
             let mut secure = Vec::new();
             if let Some(certificates) = &certificates {
                 for listener in Listener::ALL {
@@ -152,24 +169,19 @@ impl Builder {
             ));
         }
         let keeps_data = self.data_dir.is_some();
-        Ok(Cluster { client: OnceLock::new(), client_starts: Mutex::new(()), nodes, keeps_data, jars, directory })
+        let jars = if jars.needs_zookeeper() { Jars::of(OLDEST)? } else { jars.clone() };
+        let (client, client_starts, version) = (OnceLock::new(), Mutex::new(()), self.version.clone());
+        Ok(Cluster { client, client_starts, nodes, zookeeper, keeps_data, version, jars, directory })
     }
 
     /// A node's configuration file: small and quick, and nothing goes by its age (half a minute after its start a broker would
     /// remove records whose timestamps are a week old, as those of tests are); else as Kafka comes.
-    fn properties_of(&self, id: u16, port: &Port, controller: &Port, voters: &str, data: &Path) -> String {
-        let listeners = plain_listeners(port, controller);
+    fn properties_of(&self, id: u16, mode: &str, data: &Path) -> String {
         let replicas = self.nodes;
         let in_sync_min = replicas.div_ceil(2);
         let mut text = format!(
-            "process.roles=broker,controller\n\
-             node.id={id}\n\
+            "{mode}\
              broker.rack=rack-{id}\n\
-             controller.quorum.voters={voters}\n\
-             controller.listener.names=CONTROLLER\n\
-             listeners={listeners}\n\
-             listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,\
-             SSL:SSL,SASL_SSL:SASL_SSL\n\
              log.dirs={}\n\
              default.replication.factor={replicas}\n\
              log.retention.ms=-1\n\
@@ -179,12 +191,6 @@ impl Builder {
              transaction.state.log.num.partitions={replicas}\n\
              transaction.state.log.min.isr={in_sync_min}\n\
              group.initial.rebalance.delay.ms=0\n\
-             group.consumer.min.heartbeat.interval.ms=200\n\
-             group.consumer.heartbeat.interval.ms=500\n\
-             controller.quorum.election.timeout.ms=500\n\
-             controller.quorum.fetch.timeout.ms=2000\n\
-             broker.heartbeat.interval.ms=1000\n\
-             broker.session.timeout.ms=6000\n\
              num.network.threads=2\n\
              num.io.threads=3\n\
              background.threads=2\n\
@@ -220,7 +226,7 @@ impl Cluster {
 
     /// Kafka's version.
     pub fn version(&self) -> &str {
-        self.jars.version()
+        &self.version
     }
 
     /// What `KAFKA_BOOTSTRAP_SERVERS` takes: every node as `host:port`, by commas.
@@ -246,6 +252,7 @@ impl Cluster {
 
     /// Starts every node that does not run, without waiting.
     pub fn spawn(&self) -> Result<()> {
+        self.zookeeper.as_ref().map_or(Ok(()), ZooKeeper::start)?;
         self.nodes.iter().try_for_each(Node::spawn)
     }
 
@@ -283,6 +290,36 @@ impl Drop for Cluster {
             }
         }
     }
+}
+
+/// Broker and controller in one process.
+fn with_kraft(id: u16, port: &Port, controller: &Port, voters: &str) -> String {
+    let listeners = plain_listeners(port, controller);
+    format!(
+        "process.roles=broker,controller\n\
+         node.id={id}\n\
+         controller.quorum.voters={voters}\n\
+         controller.listener.names=CONTROLLER\n\
+         listeners={listeners}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,\
+         SSL:SSL,SASL_SSL:SASL_SSL\n\
+         group.consumer.min.heartbeat.interval.ms=200\n\
+         group.consumer.heartbeat.interval.ms=500\n\
+         controller.quorum.election.timeout.ms=500\n\
+         controller.quorum.fetch.timeout.ms=2000\n\
+         broker.heartbeat.interval.ms=1000\n\
+         broker.session.timeout.ms=6000\n"
+    )
+}
+
+fn with_zookeeper(id: u16, port: &Port, zookeeper: &ZooKeeper) -> String {
+    format!(
+        "broker.id={id}\n\
+         zookeeper.connect={}\n\
+         listeners=PLAINTEXT://127.0.0.1:{}\n",
+        zookeeper.address(),
+        port.number()
+    )
 }
 
 /// What every broker listens on.

@@ -19,6 +19,9 @@ const DOWNLOAD_DEADLINE: Duration = Duration::from_mins(10);
 /// Maven Central now and then refuses a request.
 const DOWNLOAD_ATTEMPTS_MAX: u32 = 3;
 
+/// The ZooKeeper for brokers that need one.
+const ZOOKEEPER: &str = "3.5.9";
+
 /// Our driver's sources: name and text.
 const DRIVER_SOURCES: [(&str, &str); 3] = [
     ("Driver.java", include_str!("../java/Driver.java")),
@@ -49,6 +52,11 @@ impl Jars {
         &self.version
     }
 
+    /// Whether its brokers need ZooKeeper. Those of 2.8 and 3.x can do without, as all clusters here that can.
+    pub(crate) fn needs_zookeeper(&self) -> bool {
+        needs_zookeeper(&self.version)
+    }
+
     /// What Java needs to run Kafka's own programs.
     pub(crate) fn class_path(&self) -> String {
         format!("{}/*", self.directory.display())
@@ -64,22 +72,38 @@ impl Jars {
     }
 }
 
+fn needs_zookeeper(version: &str) -> bool {
+    ["0.", "1.", "2."].iter().any(|major| version.starts_with(major))
+}
+
 /// The broker, its tools, and a logger that writes to standard error: the same for every version of Kafka, which bring
-/// either Log4j or nothing.
+/// either Log4j or nothing. Where it needs ZooKeeper, that is a version whose client finds its server on Java 17, which those that
+/// Kafka 2.1 to 2.3 bring do not (ZOOKEEPER-3779).
 fn project(version: &str) -> String {
+    const WITHOUT_LOGGERS: &str = "<exclusions>\
+         <exclusion><groupId>org.slf4j</groupId><artifactId>slf4j-reload4j</artifactId></exclusion>\
+         <exclusion><groupId>org.slf4j</groupId><artifactId>slf4j-log4j12</artifactId></exclusion></exclusions>";
     let dependency = |artifact: &str| {
         format!(
             "<dependency><groupId>org.apache.kafka</groupId><artifactId>{artifact}</artifactId><version>{version}</version>\
-             <exclusions><exclusion><groupId>org.slf4j</groupId><artifactId>slf4j-reload4j</artifactId></exclusion></exclusions>\
-             </dependency>"
+             {WITHOUT_LOGGERS}</dependency>"
         )
+    };
+    let (broker, zookeeper) = if needs_zookeeper(version) {
+        let zookeeper = format!(
+            "<dependency><groupId>org.apache.zookeeper</groupId><artifactId>zookeeper</artifactId>\
+             <version>{ZOOKEEPER}</version>{WITHOUT_LOGGERS}</dependency>"
+        );
+        ("kafka_2.12", zookeeper)
+    } else {
+        ("kafka_2.13", String::new())
     };
     format!(
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
-         <groupId>testkit</groupId><artifactId>kafka</artifactId><version>1</version><dependencies>{}{}\
+         <groupId>testkit</groupId><artifactId>kafka</artifactId><version>1</version><dependencies>{}{}{zookeeper}\
          <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>\
          </dependencies></project>",
-        dependency("kafka_2.13"),
+        dependency(broker),
         dependency("kafka-tools"),
     )
 }

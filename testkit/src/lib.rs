@@ -27,6 +27,9 @@
 //! - A secure cluster (`Cluster::builder(version).secure()`, or [`shared_secure`]) listens with TLS and SASL too, each
 //!   [`Listener`] in its way, good and bad; its [`Certificates`] are made by the JDK's keytool, once.
 //!
+//! - A cluster of Kafka 2 or older runs with a ZooKeeper of its own; its [`Client`] and tools are those of [`OLDEST`], for
+//!   the driver needs a newer client. It is not [secure](Builder::secure).
+//!
 //! Kafka comes from Maven Central into `target/testkit`, once per version; a JDK and Maven are needed, and their absence is
 //! an error of one line. Brokers and their data go away with the process that started them, however it ends, also as a
 //! `static`; their logs stay in `target/testkit/logs`. Nothing here knows the service or our own Kafka client.
@@ -46,6 +49,7 @@ mod secure;
 mod shared;
 mod tools;
 mod wait;
+mod zookeeper;
 
 pub use client::{
     Client, Codec, CommittedOffset, GroupDescription, GroupMember, GroupState, Position, ProduceOptions, Record,
@@ -61,6 +65,9 @@ pub use tools::GroupOffset;
 
 /// The oldest version of Kafka that the project is tested with.
 pub const OLDEST: &str = "3.9.1";
+
+/// The oldest version of Kafka that the client is tried with: its brokers need ZooKeeper, and know no static members.
+pub const ANCIENT: &str = "2.1.1";
 
 /// The newest version of Kafka that the project is tested with.
 pub const NEWEST: &str = "4.3.1";

@@ -40,7 +40,7 @@ impl Cluster {
         let fixed = ["org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", &servers];
         let read = ["--group", group, "--topic", topic, "--from-beginning"];
         // The older names are still taken, but said to be deprecated, among the records (KIP-1147).
-        let (formatter_property, consumer_property) = if self.version() < "4.2" {
+        let (formatter_property, consumer_property) = if self.jars().version() < "4.2" {
             ("--property", "--consumer-property")
         } else {
             ("--formatter-property", "--command-property")

@@ -32,11 +32,11 @@ const TAIL_LINES: usize = 60;
 
 const HEAP_MIB_MAX: u32 = 256;
 
-/// Formats the data directory if it is new, then becomes the broker.
+/// Formats the data directory if it is new and belongs to a cluster without ZooKeeper, then becomes the broker.
 const RUN: &str = r#"set -e
 config=$1 cluster=$2 data=$3
 shift 3
-[ -e "$data/meta.properties" ] || "$@" kafka.tools.StorageTool format -t "$cluster" -c "$config"
+[ -z "$cluster" ] || [ -e "$data/meta.properties" ] || "$@" kafka.tools.StorageTool format -t "$cluster" -c "$config"
 exec "$@" kafka.Kafka "$config""#;
 
 /// One broker of a [`Cluster`](crate::Cluster): broker and controller in one process, on one machine's loopback.
@@ -48,7 +48,8 @@ pub struct Node {
     ports: Ports,
     files: Files,
     class_path: String,
-    cluster_id: String,
+    /// For clusters without ZooKeeper.
+    cluster_id: Option<String>,
     run: Mutex<Run>,
 }
 
@@ -91,7 +92,7 @@ enum State {
 }
 
 impl Node {
-    pub(crate) fn new(id: u16, ports: Ports, files: Files, class_path: String, cluster_id: String) -> Self {
+    pub(crate) fn new(id: u16, ports: Ports, files: Files, class_path: String, cluster_id: Option<String>) -> Self {
         let run = Mutex::new(Run { starts: 0, process: None, log: PathBuf::new() });
         Self { id, ports, files, class_path, cluster_id, run }
     }
@@ -151,7 +152,7 @@ impl Node {
         let log = File::create(&run.log).map_err(Error::io(format!("create {}", run.log.display())))?;
         let mut command: Vec<OsString> = ["sh", "-c", RUN, "sh"].map(OsString::from).into();
         command.push(self.files.properties.clone().into());
-        command.push(self.cluster_id.clone().into());
+        command.push(self.cluster_id.clone().unwrap_or_default().into());
         command.push(self.files.data.clone().into());
         let limits = Limits { heap_mib_max: HEAP_MIB_MAX };
         let mut java = java::command(&self.class_path, &self.files.scratch, limits)?;
@@ -163,11 +164,12 @@ impl Node {
     /// Waits until the broker says that it serves; an error with the end of its log if it ends before.
     pub fn wait_ready(&self) -> Result<()> {
         let deadline = Instant::now() + START_DEADLINE;
+        let with_zookeeper = format!("[KafkaServer id={}] started", self.id);
         let ready = wait::poll(deadline, || {
             let state = self.state()?;
             // After the state: what a broker said before its end is in the log by then.
             match state {
-                _ if self.log_has(&[STARTED]) && state == State::Running => Ok(Some(())),
+                _ if self.log_has(&[STARTED, &with_zookeeper]) && state == State::Running => Ok(Some(())),
                 State::Running => Ok(None),
                 State::Ended(status) => Err(self.failed(&format!("ended at its start ({status})"))),
                 State::None => Err(self.failed("is not running")),

@@ -66,7 +66,7 @@ impl Cluster {
         let mut arguments = vec!["--topic", topic];
         arguments.extend(options);
         // It moved with 4.0 (KAFKA-14525).
-        let package = if self.version().starts_with("3.") { "kafka" } else { "org.apache.kafka" };
+        let package = if self.jars().version().starts_with("3.") { "kafka" } else { "org.apache.kafka" };
         self.tool(&format!("{package}.tools.ConsoleProducer"), &arguments, lines).map(drop)
     }
 

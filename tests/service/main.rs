@@ -12,6 +12,7 @@ mod hostile;
 mod inspection;
 mod payloads;
 mod poison;
+mod refusals;
 mod replay;
 mod security;
 mod security_refused;
