@@ -1,4 +1,4 @@
--- The tables of enterprise-consumer, version 1. A new database file is made from this file in one transaction.
+-- The tables of enterprise-consumer, version 2. A new database file is made from this file in one transaction.
 --
 -- Plain tables on purpose: STRICT ones cannot be read by the sqlite3 of RHEL 8 and 9 (before 3.37). The service is the only
 -- writer and binds every value with its type; the checks below are a second line behind the rules for messages.
@@ -7,7 +7,7 @@
 -- Times that the service writes are RFC 3339 text, UTC, with milliseconds; times in Kafka are integers, milliseconds since 1970.
 
 PRAGMA application_id = 1162756942; -- 'ENCN': how a file of ours is told from anybody else's
-PRAGMA user_version = 1;            -- the version of these tables
+PRAGMA user_version = 2;            -- the version of these tables
 
 -- One row per sales opportunity: the greatest event of its id, in the order of
 -- (last_modified, else kafka_timestamp), kafka_partition, kafka_offset, kafka_topic.

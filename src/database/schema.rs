@@ -8,11 +8,14 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::error::{DatabaseError, Doing};
 
 /// The tables that this program works on.
-pub(super) const SCHEMA: Schema =
-    Schema { version: SCHEMA_VERSION, tables: include_str!("../../schema.sql"), migrations: &[] };
+pub(super) const SCHEMA: Schema = Schema {
+    version: SCHEMA_VERSION,
+    tables: include_str!("../../schema.sql"),
+    migrations: &[Migration { from: 1, sql: include_str!("migrations/2.sql") }],
+};
 
 /// `PRAGMA user_version` of the tables that this program works on, as `schema.sql` sets it.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
 
 /// Tables, and the way to them from older ones.
 #[derive(Clone, Copy, Debug)]
@@ -80,13 +83,20 @@ mod tests {
     use super::*;
     use crate::database::fixtures::Place;
 
-    const TWO: Migration =
-        Migration { from: 1, sql: "ALTER TABLE projects ADD COLUMN region TEXT; UPDATE projects SET region = 'EMEA'" };
-    const THREE: Migration = Migration { from: 2, sql: "CREATE TABLE contacts (region TEXT NOT NULL)" };
-    const FAILS: Migration = Migration { from: 2, sql: "DELETE FROM projects; INSERT INTO contacts VALUES (1)" };
+    /// The version of a file that the program creates, and those that tests invent after it.
+    const NOW: i64 = SCHEMA_VERSION;
+    const NEXT: i64 = NOW + 1;
+    const LAST: i64 = NOW + 2;
+
+    const ONE_STEP: Migration = Migration {
+        from: NOW,
+        sql: "ALTER TABLE projects ADD COLUMN region TEXT; UPDATE projects SET region = 'EMEA'",
+    };
+    const ANOTHER: Migration = Migration { from: NEXT, sql: "CREATE TABLE contacts (region TEXT NOT NULL)" };
+    const FAILS: Migration = Migration { from: NEXT, sql: "DELETE FROM projects; INSERT INTO contacts VALUES (1)" };
 
     fn later(version: i64, migrations: &'static [Migration]) -> Schema {
-        Schema { version, tables: "no SQL: an older file is not made anew", migrations }
+        Schema { version, tables: "no SQL: an older file is not created again", migrations }
     }
 
     /// A database of the present version, with a project.
@@ -107,12 +117,12 @@ mod tests {
     #[test]
     fn an_older_file_is_brought_up_step_by_step() {
         let place = place();
-        bring_up(later(2, &[TWO]), &place).unwrap();
-        assert_eq!(place.number("PRAGMA user_version"), 2);
+        bring_up(later(NEXT, &[ONE_STEP]), &place).unwrap();
+        assert_eq!(place.number("PRAGMA user_version"), NEXT);
         assert_eq!(place.number("SELECT count(*) FROM projects WHERE region = 'EMEA'"), 1);
         for _ in 0..2 {
-            bring_up(later(3, &[TWO, THREE]), &place).unwrap();
-            assert_eq!(place.number("PRAGMA user_version"), 3);
+            bring_up(later(LAST, &[ONE_STEP, ANOTHER]), &place).unwrap();
+            assert_eq!(place.number("PRAGMA user_version"), LAST);
             assert_eq!(place.number("SELECT count(*) FROM contacts"), 0);
         }
     }
@@ -120,9 +130,9 @@ mod tests {
     #[test]
     fn a_step_that_fails_leaves_the_file_as_it_was() {
         let place = place();
-        let error = bring_up(later(3, &[TWO, FAILS]), &place).expect_err("there is no such table");
+        let error = bring_up(later(LAST, &[ONE_STEP, FAILS]), &place).expect_err("there is no such table");
         assert!(!error.is_retriable(), "{error:?}");
-        assert_eq!(place.number("PRAGMA user_version"), 1);
+        assert_eq!(place.number("PRAGMA user_version"), NOW);
         assert_eq!(place.number("SELECT count(*) FROM pragma_table_info('projects') WHERE name = 'region'"), 0);
         assert_eq!(place.number("SELECT count(*) FROM projects"), 1);
         place.open();
@@ -133,13 +143,13 @@ mod tests {
         let place = place();
         let older =
             |found, error| assert!(matches!(error, DatabaseError::OlderSchema { found: at, .. } if at == found));
-        older(2, bring_up(later(3, &[TWO]), &place).expect_err("no step from 2"));
-        assert_eq!(place.number("PRAGMA user_version"), 1);
-        older(1, bring_up(later(3, &[THREE]), &place).expect_err("no step from 1"));
-        older(1, later(2, &[TWO]).refuse_other(1, &place.settings.path).expect_err("only looked at"));
-        bring_up(later(2, &[TWO]), &place).unwrap();
+        older(NEXT, bring_up(later(LAST, &[ONE_STEP]), &place).expect_err("no step from there"));
+        assert_eq!(place.number("PRAGMA user_version"), NOW);
+        older(NOW, bring_up(later(LAST, &[ANOTHER]), &place).expect_err("no step from here"));
+        older(NOW, later(NEXT, &[ONE_STEP]).refuse_other(NOW, &place.settings.path).expect_err("only looked at"));
+        bring_up(later(NEXT, &[ONE_STEP]), &place).unwrap();
         let error = bring_up(SCHEMA, &place).expect_err("newer");
-        assert!(matches!(error, DatabaseError::NewerSchema { found: 2, supported: 1, .. }), "{error:?}");
+        assert!(matches!(error, DatabaseError::NewerSchema { found: NEXT, supported: NOW, .. }), "{error:?}");
     }
 
     #[test]

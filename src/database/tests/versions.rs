@@ -1,7 +1,9 @@
-//! Files of every version that there has been: each is opened, read, and gone on with. `testdata/version-N.db` was written by the
-//! program as it was then, and is never changed.
+//! Files of every released version: each is migrated when it is opened, holds what it held before, and takes new records.
+//! `testdata/version-N.db` was written by the program of that version and is never changed. The present version's file is added
+//! when that version is released.
 
 use std::fs;
+use std::path::PathBuf;
 
 use rusqlite::types::Value;
 
@@ -13,10 +15,8 @@ use crate::repository::Applied;
 
 #[test]
 fn a_file_of_every_version_is_opened_read_and_gone_on_with() {
-    for version in 1..=SCHEMA_VERSION {
-        let place = Place::new();
-        let path = format!("{}/src/database/testdata/version-{version}.db", env!("CARGO_MANIFEST_DIR"));
-        fs::copy(&path, &place.settings.path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    for version in released() {
+        let place = copy(version);
         let mut database = place.open();
         assert_eq!(place.number("PRAGMA user_version"), SCHEMA_VERSION);
         holds_what_was_stored(&place, &mut database);
@@ -32,6 +32,60 @@ fn a_file_of_every_version_is_opened_read_and_gone_on_with() {
         let summary = reader.summary(GROUP).unwrap();
         assert_eq!((summary.opportunities, summary.projects, summary.changes.len()), (2, 3, 4));
     }
+}
+
+/// Each version of which there is a file: all of the older ones, and the present one if it has been released.
+fn released() -> Vec<i64> {
+    let released: Vec<i64> = (1..=SCHEMA_VERSION).filter(|version| fixture(*version).exists()).collect();
+    let older: Vec<i64> = (1..SCHEMA_VERSION).collect();
+    assert!(released.starts_with(&older), "{released:?}");
+    released
+}
+
+fn fixture(version: i64) -> PathBuf {
+    format!("{}/src/database/testdata/version-{version}.db", env!("CARGO_MANIFEST_DIR")).into()
+}
+
+fn copy(version: i64) -> Place {
+    let place = Place::new();
+    fs::copy(fixture(version), &place.settings.path).unwrap();
+    place
+}
+
+#[test]
+fn a_migrated_file_has_the_tables_of_a_new_one() {
+    let new = Place::new();
+    drop(new.open());
+    for version in released() {
+        let migrated = copy(version);
+        drop(migrated.open());
+        assert_eq!(schema(&migrated), schema(&new), "version {version}");
+    }
+}
+
+/// Every object in the schema with its columns, constraints and indexes.
+fn schema(place: &Place) -> Vec<String> {
+    let text = |rows: Vec<Vec<Value>>| rows.iter().map(|row| format!("{row:?}")).collect::<Vec<_>>();
+    let mut all = text(place.query(
+        "SELECT object.name, tables.* FROM sqlite_schema AS object, pragma_table_xinfo(object.name) AS tables
+         WHERE object.type IN ('table', 'view') ORDER BY object.name, cid",
+    ));
+    all.extend(text(place.query(
+        "SELECT object.name, list.*, columns.* FROM sqlite_schema AS object, pragma_index_list(object.name) AS list,
+             pragma_index_xinfo(list.name) AS columns ORDER BY object.name, seq, seqno",
+    )));
+    let objects = place.query("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema ORDER BY type, name");
+    for object in objects {
+        let [kind, name, table, Value::Text(sql)] = object.as_slice() else { panic!("{object:?}") };
+        all.push(format!("{kind:?} {name:?} {table:?} {}", normalised(sql)));
+    }
+    all
+}
+
+/// SQL without comments, blanks, and the quotes that SQLite puts around a renamed table.
+fn normalised(sql: &str) -> String {
+    let without_comments = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+    without_comments.flat_map(str::chars).filter(|char| !char.is_whitespace() && *char != '"').collect()
 }
 
 fn holds_what_was_stored(place: &Place, database: &mut Database) {

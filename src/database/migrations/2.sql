@@ -1,0 +1,2 @@
+-- From version 1 to version 2, which has not been released: all of its changes go into this one step. The tables must become what
+-- schema.sql makes in a new file, column by column in the same order, which a test compares. The program sets user_version.
