@@ -23,6 +23,8 @@ pub struct Report {
     database: DatabasePart,
     kafka: KafkaPart,
     rows: Rows,
+    /// Rows whose `last_modified` was sent too far after the record's time, which counts instead.
+    last_modified_ahead: u64,
     /// Unidentified messages by reason; those that have been replayed are not among them.
     unidentified: BTreeMap<String, u64>,
     partitions: Vec<PartitionRow>,
@@ -114,6 +116,7 @@ impl Report {
             },
             kafka: KafkaPart { group, error },
             rows: Rows { opportunities: summary.opportunities, projects: summary.projects },
+            last_modified_ahead: summary.ahead,
             unidentified: unidentified.map(|count| (count.reason, count.messages - count.replayed)).collect(),
             partitions,
             position_changes: summary.changes,
@@ -198,6 +201,13 @@ impl fmt::Display for Report {
         writeln!(f, "database      {} (id {})", self.database.path.display(), self.database.id)?;
         writeln!(f, "group         {}", self.kafka.group)?;
         writeln!(f, "rows          {} opportunities, {} projects", self.rows.opportunities, self.rows.projects)?;
+        if self.last_modified_ahead > 0 {
+            let rows = self.last_modified_ahead;
+            writeln!(
+                f,
+                "clocks        {rows} rows with a last_modified too far after the record's time, which counts instead"
+            )?;
+        }
         let reasons: Vec<String> =
             self.unidentified.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         writeln!(f, "unidentified  {}", if reasons.is_empty() { "none".to_owned() } else { reasons.join(", ") })?;

@@ -10,6 +10,7 @@ pub mod position_change;
 pub(crate) mod project;
 pub mod unidentified;
 pub(crate) mod upsert;
+pub mod views;
 
 use std::fmt;
 use std::ops::AddAssign;

@@ -11,6 +11,7 @@ mod groups;
 mod hostile;
 mod payloads;
 mod poison;
+mod producers;
 mod replay;
 mod security;
 mod security_refused;

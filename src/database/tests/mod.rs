@@ -11,3 +11,4 @@ mod positions;
 mod replay;
 mod verify;
 mod versions;
+mod views;
