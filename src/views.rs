@@ -37,7 +37,9 @@ impl fmt::Display for ViewsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Database(error) => error.fmt(f),
-            Self::NotUtf8(path) => write!(f, "the path {path:?} is not UTF-8, and cannot be written in SQL"),
+            Self::NotUtf8(path) => {
+                write!(f, "the path '{}' is not UTF-8, and cannot be written in SQL", path.display())
+            }
         }
     }
 }

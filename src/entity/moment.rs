@@ -124,7 +124,7 @@ impl WrittenMoment {
 #[derive(Clone, Copy)]
 struct Scanner<'a>(&'a [u8]);
 
-impl<'a> Scanner<'a> {
+impl Scanner<'_> {
     /// `YYYY-MM-DD`, a day that exists.
     fn date(self) -> Option<(Date, Self)> {
         let (century, rest) = self.two_digits()?;
@@ -173,13 +173,14 @@ impl<'a> Scanner<'a> {
             _ => return None,
         };
         let (hours, rest) = rest.two_digits().filter(|(hours, _)| *hours < 24)?;
-        let minutes = match rest.0 {
-            [] => 0,
-            _ => {
-                let (minutes, end) = rest.one_of(b":").unwrap_or(rest).two_digits()?;
-                Some(minutes).filter(|minutes| *minutes < 60 && end.0.is_empty())?
-            }
+        let (minutes, end) = if rest.0.is_empty() {
+            (0, rest)
+        } else {
+            rest.one_of(b":").unwrap_or(rest).two_digits().filter(|(minutes, _)| *minutes < 60)?
         };
+        if !end.0.is_empty() {
+            return None;
+        }
         UtcOffset::from_whole_seconds(sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60)).ok()
     }
 }

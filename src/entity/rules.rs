@@ -19,7 +19,7 @@ pub(super) const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 macro_rules! table {
     ($($(#[$doc:meta])+ $rule:ident -> $meaning:ty, $expected:literal { $($spelling:ident: $($example:literal),+;)+ })+) => {
         $($(#[$doc])+
-        pub(super) fn $rule<'a>(json: &'a str) -> Result<$meaning, String> {
+        pub(super) fn $rule(json: &str) -> Result<$meaning, String> {
             let sent = Sent::of(json)?;
             None$(.or_else(|| $spelling(&sent)))+.ok_or_else(|| unlike(json, $expected))
         })+
@@ -33,7 +33,7 @@ macro_rules! table {
 // Each line is a spelling and examples of it. A spelling that has no line in a rule is refused by it.
 table! {
     /// A number that is finite as a double.
-    number -> Number<'a>, "a finite number" {
+    number -> Number<'_>, "a finite number" {
         json_number: "50000.00", "-1.5e3";
         quoted_number: "\"50000.00\"", "\" 5 \"", "\"1e3\"", "\"+5\"", "\".5\"", "\"007\"";
     }
@@ -46,7 +46,7 @@ table! {
     }
 
     /// A real calendar day, `YYYY-MM-DD`; the years are 0000 to 9999.
-    date -> Cow<'a, str>, "a calendar day YYYY-MM-DD" {
+    date -> Cow<'_, str>, "a calendar day YYYY-MM-DD" {
         quoted_day: "\"2024-06-30\"", "\" 2024-06-30 \"";
         day_of_quoted_moment: "\"2024-06-30T00:00:00Z\"", "\"2024-06-30 23:59:59+02:00\"";
     }
@@ -59,7 +59,7 @@ table! {
     }
 
     /// A string, which may be empty. A number is refused: whether `42` was `"42"`, `"0042"` or `"42.0"` cannot be told.
-    text -> Cow<'a, str>, "a string" {
+    text -> Cow<'_, str>, "a string" {
         quoted_text: "\"acc_0042\"";
     }
 }

@@ -56,10 +56,10 @@ fn opportunity_json(more: &str) -> String {
 }
 
 /// A time that counts as sent.
-fn at(utc: &str) -> Option<LastModified> {
+fn at(utc: &str) -> LastModified {
     let time = UtcTime::read(utc).unwrap();
     assert_eq!(time.as_str(), utc);
-    Some(LastModified::new(time))
+    LastModified::new(time)
 }
 
 fn extra<'a>(json: &str) -> Event<'a> {
@@ -92,7 +92,7 @@ fn whole_events() {
             owner_id: Some("o".into()),
             meta_data: Some(MetaData {
                 json: r#"{"source": "crm", "last_modified": "2024-05-01T14:00:00+02:00", "tags": ["x"], "notes": null}"#,
-                last_modified: at("2024-05-01T12:00:00.000000000Z"),
+                last_modified: Some(at("2024-05-01T12:00:00.000000000Z")),
             }),
             extra: Some(r#"{"region":"EMEA"}"#.to_owned()),
         })),

@@ -78,14 +78,8 @@ fn event(input: &[u8]) -> bool {
 
 /// What is left without Confluent's framing and a byte order mark.
 fn json_of(input: &[u8]) -> &[u8] {
-    let unframed = match input {
-        [0, _, _, _, _, json @ ..] => json,
-        json => json,
-    };
-    match unframed {
-        [0xef, 0xbb, 0xbf, json @ ..] => json,
-        json => json,
-    }
+    let unframed = if input.first() == Some(&0) { input.get(5..).unwrap_or(input) } else { input };
+    unframed.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(unframed)
 }
 
 thread_local! {

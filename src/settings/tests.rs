@@ -61,7 +61,7 @@ fn defaults() {
             file: Some(PathBuf::from("logs/consumer.log")),
         },
         batch_records_max: NonZeroUsize::new(5000).unwrap(),
-        last_modified_max_ahead: Some(Duration::from_secs(86_400)),
+        last_modified_max_ahead: Some(Duration::from_hours(24)),
         fail_on_data_loss: true,
         shutdown_timeout: Duration::from_secs(10),
         unidentified_log_file: Some(PathBuf::from("logs/unidentified_messages.log")),

@@ -23,8 +23,8 @@ fn check_field<T>(
     for (case, json) in refused {
         let error = format!("{name} is {json}, not {expected}");
         let rejection = Rejection { reason: Reason::InvalidField, error };
-        let sent = opportunity_json(&format!(r#","{name}":{json}"#));
-        assert_eq!(decode(Some(sent.as_bytes())), Err(rejection), "{case}");
+        let value = opportunity_json(&format!(r#","{name}":{json}"#));
+        assert_eq!(decode(Some(value.as_bytes())), Err(rejection), "{case}");
     }
 }
 

@@ -232,38 +232,6 @@ fn accepted() -> Vec<(String, &'static str, &'static str)> {
         (opportunity(r#","amount":5e-324"#), r#"{"amount":5e-324}"#),
         (opportunity(r#","amount":1e-400"#), r#"{"amount":0.0}"#),
         (opportunity(r#","amount":0.1"#), r#"{"amount":0.1}"#),
-        (opportunity(r#","amount":0.10"#), r#"{"amount":0.1,"amount_text":null}"#),
-        (
-            opportunity(r#","amount":9007199254740993"#),
-            r#"{"amount":9007199254740992.0,"amount_text":"9007199254740993"}"#,
-        ),
-        (
-            opportunity(r#","amount":12345678901234567890.123456789"#),
-            r#"{"amount":1.2345678901234567e19,"amount_text":"12345678901234567890.123456789"}"#,
-        ),
-        (opportunity(r#","amount":"50000.00""#), r#"{"amount":50000.0,"amount_text":null}"#),
-        (opportunity(r#","amount":"""#), r#"{"amount":null}"#),
-        (opportunity(r#","probability":75.0"#), r#"{"probability":75}"#),
-        (opportunity(r#","probability":"75""#), r#"{"probability":75}"#),
-        (opportunity(r#","probability":1e1"#), r#"{"probability":10}"#),
-        (
-            opportunity(r#","expected_close_date":"2024-06-30T00:00:00+02:00""#),
-            r#"{"expected_close_date":"2024-06-30"}"#,
-        ),
-        (
-            opportunity(r#","meta_data":{"last_modified":"2024-03-24T20:40:35.000+0000"}"#),
-            r#"{"last_modified":"2024-03-24T20:40:35.000000000Z","last_modified_sent":null}"#,
-        ),
-        (
-            opportunity(r#","meta_data":{"last_modified":1711312835123}"#),
-            r#"{"last_modified":"2024-03-24T20:40:35.123000000Z","meta_data":"{\"last_modified\":1711312835123}"}"#,
-        ),
-        (
-            opportunity(r#","meta_data":{"last_modified":"9999-12-31T00:00:00Z"}"#),
-            r#"{"last_modified_sent":"9999-12-31T00:00:00.000000000Z"}"#,
-        ),
-        (format!("\0\0\0\0\x07{}", opportunity("")), r#"{"name":"n"}"#),
-        (format!("\u{feff}{}", opportunity("")), r#"{"name":"n"}"#),
         (opportunity(r#","probability":0"#), r#"{"probability":0}"#),
         (opportunity(r#","probability":100"#), r#"{"probability":100}"#),
         (opportunity(r#","expected_close_date":"2024-02-29""#), r#"{"expected_close_date":"2024-02-29"}"#),
@@ -338,7 +306,46 @@ fn accepted() -> Vec<(String, &'static str, &'static str)> {
     let with_table = |table| move |(payload, columns)| (payload, table, columns);
     opportunities
         .into_iter()
+        .chain(spellings())
         .map(with_table("opportunities"))
         .chain(projects.into_iter().map(with_table("projects")))
         .collect()
+}
+
+/// Values in other spellings than those that the columns have.
+fn spellings() -> Vec<(String, &'static str)> {
+    vec![
+        (opportunity(r#","amount":0.10"#), r#"{"amount":0.1,"amount_text":null}"#),
+        (
+            opportunity(r#","amount":9007199254740993"#),
+            r#"{"amount":9007199254740992.0,"amount_text":"9007199254740993"}"#,
+        ),
+        (
+            opportunity(r#","amount":12345678901234567890.123456789"#),
+            r#"{"amount":1.2345678901234567e19,"amount_text":"12345678901234567890.123456789"}"#,
+        ),
+        (opportunity(r#","amount":"50000.00""#), r#"{"amount":50000.0,"amount_text":null}"#),
+        (opportunity(r#","amount":"""#), r#"{"amount":null}"#),
+        (opportunity(r#","probability":75.0"#), r#"{"probability":75}"#),
+        (opportunity(r#","probability":"75""#), r#"{"probability":75}"#),
+        (opportunity(r#","probability":1e1"#), r#"{"probability":10}"#),
+        (
+            opportunity(r#","expected_close_date":"2024-06-30T00:00:00+02:00""#),
+            r#"{"expected_close_date":"2024-06-30"}"#,
+        ),
+        (
+            opportunity(r#","meta_data":{"last_modified":"2024-03-24T20:40:35.000+0000"}"#),
+            r#"{"last_modified":"2024-03-24T20:40:35.000000000Z","last_modified_sent":null}"#,
+        ),
+        (
+            opportunity(r#","meta_data":{"last_modified":1711312835123}"#),
+            r#"{"last_modified":"2024-03-24T20:40:35.123000000Z","meta_data":"{\"last_modified\":1711312835123}"}"#,
+        ),
+        (
+            opportunity(r#","meta_data":{"last_modified":"9999-12-31T00:00:00Z"}"#),
+            r#"{"last_modified_sent":"9999-12-31T00:00:00.000000000Z"}"#,
+        ),
+        (format!("\0\0\0\0\x07{}", opportunity("")), r#"{"name":"n"}"#),
+        (format!("\u{feff}{}", opportunity("")), r#"{"name":"n"}"#),
+    ]
 }
