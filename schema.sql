@@ -10,7 +10,8 @@ PRAGMA application_id = 1162756942; -- 'ENCN': how a file of ours is told from a
 PRAGMA user_version = 2;            -- the version of these tables
 
 -- One row per sales opportunity: the greatest event of its id, in the order of
--- (last_modified, else kafka_timestamp), kafka_partition, kafka_offset, kafka_topic.
+-- (last_modified, else kafka_timestamp), kafka_partition, kafka_offset, kafka_topic. `enterprise-consumer views` prints views with
+-- that order over several databases.
 CREATE TABLE opportunities (
     event_id            TEXT    NOT NULL PRIMARY KEY CHECK (event_id <> ''),
     name                TEXT    NOT NULL CHECK (name <> ''),
@@ -21,15 +22,24 @@ CREATE TABLE opportunities (
     account_id          TEXT,
     owner_id            TEXT,
     meta_data           TEXT,             -- JSON object, as sent
-    last_modified       TEXT,             -- of meta_data, in UTC: YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ, so that it sorts as time
+    last_modified       TEXT,             -- of meta_data, in UTC: YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ, so that it sorts as time;
+                                          -- the record's time where last_modified_sent is set
     extra               TEXT,             -- JSON object of the fields that have no column, as sent; NULL if there are none
     kafka_topic         TEXT    NOT NULL, -- where the event lies
     kafka_partition     INTEGER NOT NULL,
     kafka_offset        INTEGER NOT NULL,
     kafka_timestamp     INTEGER,          -- the record's own, milliseconds since 1970
     created_at          TEXT    NOT NULL, -- when the first event of this id was stored
-    updated_at          TEXT    NOT NULL  -- when this one was
+    updated_at          TEXT    NOT NULL, -- when this one was
+    amount_text         TEXT,             -- amount as sent, where amount does not say it: a double holds some 16 digits. NULL
+                                          -- where the shortest decimal that reads as amount is the number that was sent, and in
+                                          -- rows that version 1 stored
+    last_modified_sent  TEXT              -- the last_modified that was sent, where it is too far after the record's own time
+                                          -- (LAST_MODIFIED_MAX_AHEAD_MS) and does not count; else NULL
 );
+
+-- Rows whose producer's clock is ahead: few, so that counting them reads no others.
+CREATE INDEX opportunities_ahead ON opportunities (last_modified_sent) WHERE last_modified_sent IS NOT NULL;
 
 -- One row per project, likewise.
 CREATE TABLE projects (
@@ -49,8 +59,12 @@ CREATE TABLE projects (
     kafka_offset        INTEGER NOT NULL,
     kafka_timestamp     INTEGER,
     created_at          TEXT    NOT NULL,
-    updated_at          TEXT    NOT NULL
+    updated_at          TEXT    NOT NULL,
+    budget_text         TEXT,
+    last_modified_sent  TEXT
 );
+
+CREATE INDEX projects_ahead ON projects (last_modified_sent) WHERE last_modified_sent IS NOT NULL;
 
 -- Records that are no event, byte for byte. AUTOINCREMENT: an id is never used twice, also after rows were deleted, because
 -- the log file's cursor (below) counts on it. A record that is read again is kept once. Several rows have the same offset where

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use enterprise_consumer::database::Database;
-use enterprise_consumer::entity::{self, Event, MetaData, Opportunity};
+use enterprise_consumer::entity::{self, Event, LastModified, MetaData, Opportunity, UtcTime};
 use enterprise_consumer::repository::position_change::{MoveReason, PositionMove};
 use enterprise_consumer::repository::{Entry, Header, PartitionBatch};
 use enterprise_consumer::settings::{DatabaseSettings, Synchronous};
@@ -133,14 +133,14 @@ fn opportunity(number: i64) -> Opportunity<'static> {
         event_id: Cow::Owned(format!("opp_{number:012}")),
         name: Cow::Owned(format!("Northwind Traders: renewal {number}")),
         stage: Cow::Borrowed("Proposal"),
-        amount: Some(12_345.67),
+        amount: Some(12_345.67.into()),
         probability: Some(50),
         expected_close_date: Some(Cow::Borrowed("2025-03-04")),
         account_id: Some(Cow::Borrowed("acc_0042")),
         owner_id: Some(Cow::Borrowed("usr_017")),
         meta_data: Some(MetaData {
             json: r#"{"source":"crm","last_modified":"2025-01-01T10:11:12Z","tags":["priority","emea"],"notes":null}"#,
-            last_modified: Some("2025-01-01T10:11:12.000000000Z".to_owned()),
+            last_modified: UtcTime::read("2025-01-01T10:11:12Z").map(LastModified::new),
         }),
         extra: None,
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, Value};
 
+use crate::repository::views::DATABASES_MAX;
 use crate::settings::shorten;
 use crate::status::StatusOptions;
 
@@ -28,6 +29,8 @@ Commands:
   replay [--dry-run]    decode the unidentified messages again, as after an upgrade; with --dry-run
                         only say what would come of it
   verify                look whether the database holds together; say what is off
+  views DATABASE...     print SQL that attaches the database files of several instances and creates
+                        views over all of them: all_opportunities, all_projects
 
 Options:
   --env-file PATH       read settings from this file instead of ./.env; variables already set win
@@ -46,6 +49,8 @@ pub const VERSION: &str = concat!("enterprise-consumer ", env!("CARGO_PKG_VERSIO
 pub enum Asked {
     /// A text to print, for which nothing else is needed.
     Text(&'static str),
+    /// SQL for these database files, for which no settings are needed.
+    Views(Vec<PathBuf>),
     /// Work, for which settings are needed.
     Work(Invocation),
 }
@@ -92,6 +97,8 @@ pub enum UsageError {
     Command(String),
     /// A value that is no number of seconds.
     Seconds(String),
+    /// `views` with no database, or more than can be attached.
+    Databases(usize),
     /// An option of another command.
     Misplaced {
         /// The option.
@@ -106,7 +113,10 @@ impl fmt::Display for UsageError {
         match self {
             Self::Option(error) => write!(f, "{error}; see --help"),
             Self::Command(name) => {
-                write!(f, "unknown command '{name}': run, check, status, replay or verify; see --help")
+                write!(f, "unknown command '{name}': run, check, status, replay, verify or views; see --help")
+            }
+            Self::Databases(count) => {
+                write!(f, "views takes 1 to {DATABASES_MAX} database files, not {count}; see --help")
             }
             Self::Seconds(value) => {
                 write!(f, "--max-lag-seconds is '{value}'; allowed: a number of seconds; see --help")
@@ -131,6 +141,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Usa
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut env_file, mut command) = (None, None);
     let (mut exit_at_end, mut json, mut dry_run, mut verbose, mut lag_max) = (false, false, false, false, None);
+    let mut databases = Vec::new();
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Asked::Text(HELP)),
@@ -141,29 +152,35 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Usa
             Long("dry-run") => dry_run = true,
             Long("verbose") => verbose = true,
             Long("max-lag-seconds") => lag_max = Some(seconds(&parser.value()?)?),
+            Value(path) if command.as_deref() == Some("views") => databases.push(PathBuf::from(path)),
             Value(name) if command.is_none() => command = Some(name.to_string_lossy().into_owned()),
             other => return Err(other.unexpected().into()),
         }
     }
     let command = match command.as_deref() {
-        None | Some("run") => Command::Run { exit_at_end },
-        Some("check") => Command::Check { verbose },
-        Some("status") => Command::Status(StatusOptions { json, lag_max }),
-        Some("replay") => Command::Replay { dry_run },
-        Some("verify") => Command::Verify,
+        None | Some("run") => Some(Command::Run { exit_at_end }),
+        Some("check") => Some(Command::Check { verbose }),
+        Some("status") => Some(Command::Status(StatusOptions { json, lag_max })),
+        Some("replay") => Some(Command::Replay { dry_run }),
+        Some("verify") => Some(Command::Verify),
+        Some("views") => None,
         Some(name) => return Err(UsageError::Command(shorten(name))),
     };
     let options = [
-        ("--exit-at-end", "run", exit_at_end && !matches!(command, Command::Run { .. })),
-        ("--json", "status", json && !matches!(command, Command::Status(_))),
-        ("--max-lag-seconds", "status", lag_max.is_some() && !matches!(command, Command::Status(_))),
-        ("--verbose", "check", verbose && !matches!(command, Command::Check { .. })),
-        ("--dry-run", "replay", dry_run && !matches!(command, Command::Replay { .. })),
+        ("--exit-at-end", "run", exit_at_end && !matches!(command, Some(Command::Run { .. }))),
+        ("--json", "status", json && !matches!(command, Some(Command::Status(_)))),
+        ("--max-lag-seconds", "status", lag_max.is_some() && !matches!(command, Some(Command::Status(_)))),
+        ("--verbose", "check", verbose && !matches!(command, Some(Command::Check { .. }))),
+        ("--dry-run", "replay", dry_run && !matches!(command, Some(Command::Replay { .. }))),
     ];
     if let Some((option, command, _)) = options.into_iter().find(|(_, _, misplaced)| *misplaced) {
         return Err(UsageError::Misplaced { option, command });
     }
-    Ok(Asked::Work(Invocation { env_file, command }))
+    match (command, databases.len()) {
+        (Some(command), _) => Ok(Asked::Work(Invocation { env_file, command })),
+        (None, 1..=DATABASES_MAX) => Ok(Asked::Views(databases)),
+        (None, count) => Err(UsageError::Databases(count)),
+    }
 }
 
 /// A number of seconds, with or without a fraction.
@@ -224,7 +241,7 @@ mod tests {
         for (line, text) in [("--help", HELP), ("status -V", VERSION)] {
             assert_eq!(parse(line.split(' ').map(OsString::from)).unwrap(), Asked::Text(text));
         }
-        check("start", Err("unknown command 'start': run, check, status, replay or verify; see --help"));
+        check("start", Err("unknown command 'start': run, check, status, replay, verify or views; see --help"));
         check("run now", Err("unexpected argument \"now\"; see --help"));
         check("check --json", Err("'--json' belongs to the command 'status'; see --help"));
         check("status --exit-at-end", Err("'--exit-at-end' belongs to the command 'run'; see --help"));
@@ -234,6 +251,11 @@ mod tests {
         check("replay --dry-run", Ok((Command::Replay { dry_run: true }, None)));
         check("verify --dry-run", Err("'--dry-run' belongs to the command 'replay'; see --help"));
         check("verify", Ok((Command::Verify, None)));
+        let views = parse(["views", "a.db", "b/c.db"].map(OsString::from)).unwrap();
+        assert_eq!(views, Asked::Views(vec!["a.db".into(), "b/c.db".into()]));
+        check("views", Err("views takes 1 to 10 database files, not 0; see --help"));
+        check(&format!("views{}", " x".repeat(11)), Err("views takes 1 to 10 database files, not 11; see --help"));
+        check("views --json a.db", Err("'--json' belongs to the command 'status'; see --help"));
         check("verify --json", Err("'--json' belongs to the command 'status'; see --help"));
     }
 }

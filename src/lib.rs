@@ -21,3 +21,4 @@ pub mod start;
 pub mod status;
 pub mod unidentified;
 pub mod verify;
+pub mod views;

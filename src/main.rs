@@ -6,7 +6,7 @@ use enterprise_consumer::cli::{self, Asked, Command, Invocation};
 use enterprise_consumer::error_chain::ErrorChain;
 use enterprise_consumer::settings::{Settings, SettingsError};
 use enterprise_consumer::shutdown::Stop;
-use enterprise_consumer::{check, logger, replay, service, status, verify};
+use enterprise_consumer::{check, logger, replay, service, status, verify, views};
 
 /// musl's own gives large pieces back to the kernel at once and takes a lock for small ones: with it the whole job takes 1.5 times the
 /// CPU time. SQLite's C code is given memory by this one too.
@@ -26,6 +26,10 @@ fn main() -> ExitCode {
             cli::print(text);
             ExitCode::SUCCESS
         }
+        Ok(Asked::Views(databases)) => match views::print(&databases) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, ExitCode::FAILURE),
+        },
         Ok(Asked::Work(invocation)) => match work(&invocation) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::backoff::{self, RetryError};
 use crate::cli;
 use crate::database::{Database, DatabaseError, Rehearsal, Replay, Replayed, Understood};
-use crate::entity::{self, Event, Reason};
+use crate::entity::{Decoder, Event, Reason};
 use crate::logger::{self, LoggerError};
 use crate::repository::unidentified::PendingMessage;
 use crate::settings::{LogSettings, Settings};
@@ -70,7 +70,7 @@ fn run(
         let Some(last) = pending.last() else { return Ok(()) };
         last_id = last.id;
         let begun = Instant::now();
-        store(database, &decode(&pending, tally), settings, stop, tally)?;
+        store(database, &decode(&pending, settings.decoder(), tally), settings, stop, tally)?;
         if stop.sleep(begun.elapsed().min(PAUSE_MAX)) == Slept::Stopped {
             return Err(RetryError::Stopped);
         }
@@ -78,10 +78,10 @@ fn run(
 }
 
 /// The messages that are events; the others are counted.
-fn decode<'a>(pending: &'a [PendingMessage], tally: &mut Tally) -> Vec<Understood<'a>> {
+fn decode<'a>(pending: &'a [PendingMessage], decoder: Decoder, tally: &mut Tally) -> Vec<Understood<'a>> {
     let mut understood = Vec::new();
     for message in pending {
-        match entity::decode(message.value.as_deref()) {
+        match decoder.decode(message.value.as_deref(), message.timestamp_ms) {
             Ok(event) => understood.push(Understood { message, event }),
             Err(rejection) => tally.leave(rejection.reason),
         }

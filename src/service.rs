@@ -3,6 +3,7 @@
 //! Order is everything here: a position is stored in SQLite before it is claimed, claimed before it is read from, and a group
 //! offset is committed only after the WAL that holds it has been synced.
 
+mod clocks;
 mod commits;
 mod decode;
 mod error;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use kafka::{Backoff, Event, TopicPartition};
 use log::{debug, info, warn};
 
+use clocks::Clocks;
 use commits::Pace;
 use decode::Decoded;
 pub use error::ServiceError;
@@ -63,7 +65,8 @@ fn open_and_read(
     let _record = ServiceRecord::begin(lock.path());
     let open = || Database::open(&settings.database, &settings.kafka.group_id);
     let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
-    let reader = Reader::start(consumer(settings, security, database.id())?, settings.batch_records_max.get())?;
+    let consumer = consumer(settings, security, database.id())?;
+    let reader = Reader::start(consumer, settings.batch_records_max.get(), settings.decoder())?;
     stop.on_stop(reader.waker());
     for warning in &settings.warnings {
         warn!("{warning}");
@@ -84,6 +87,7 @@ struct Service<'a, S, D> {
     unidentified: UnidentifiedLog,
     positions: Positions,
     progress: Progress,
+    clocks: Clocks,
     /// Text that marks our commits; known once a partition has been assigned.
     claim: String,
     /// When the next commit may be made.
@@ -103,6 +107,7 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
             unidentified: UnidentifiedLog::new(settings.unidentified_log_file.clone()),
             positions: Positions::default(),
             progress: Progress::new(),
+            clocks: Clocks::default(),
             claim: String::new(),
             commit_at: Instant::now(),
             sync_backoff: Backoff::new(settings.retry),
@@ -187,6 +192,7 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
             elapsed_ms = millis(begun.elapsed()); "batch stored"
         );
         self.progress.add(applied);
+        self.clocks.look_at(decoded);
         Ok(())
     }
 

@@ -45,7 +45,7 @@ fn make(settings: &Settings) -> Result<Report, DatabaseError> {
     let path = &settings.database.path;
     let service = ServiceState::read(&DatabaseLock::path_of(path)?);
     let group = settings.kafka.group_id.clone();
-    let Summary { database_id, schema_version, opportunities, projects, unidentified, positions, changes } =
+    let Summary { database_id, schema_version, opportunities, projects, ahead, unidentified, positions, changes } =
         DatabaseReader::open(path)?.summary(&group)?;
     let local = Local { database_id: Some(database_id.clone()), positions };
     let inspection = match settings.kafka.security.load() {
@@ -62,6 +62,7 @@ fn make(settings: &Settings) -> Result<Report, DatabaseError> {
         service,
         kafka: KafkaPart { group, state, members, error: (!failures.is_empty()).then(|| failures.join("; ")) },
         rows: Rows { opportunities, projects },
+        last_modified_ahead: ahead,
         unidentified: unidentified.into_iter().map(|count| (count.reason, count.messages - count.replayed)).collect(),
         partitions: rows(inspection, local.positions),
         position_changes: changes,

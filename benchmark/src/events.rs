@@ -99,9 +99,9 @@ impl Shape {
     }
 }
 
-/// The time of the record itself.
+/// The time of the record itself: that of its event, which would not count if it were more than a day after it.
 pub fn timestamp_ms(number: u64) -> i64 {
-    FIRST_MS + number.cast_signed()
+    FIRST_MS + 1000 * number.cast_signed()
 }
 
 fn small(id: &str, number: u64, is_opportunity: bool) -> String {

@@ -124,14 +124,15 @@ fn bind_row(statement: &mut Statement<'_>, before: usize, row: &Row<'_>) -> rusq
                 &event.event_id,
                 &event.name,
                 &event.stage,
-                event.amount,
+                event.amount.as_ref().map(|amount| amount.value),
                 event.probability,
                 &event.expected_close_date
             );
             (&event.account_id, &event.owner_id, &event.meta_data, &event.extra)
         }
         Event::Project(event) => {
-            bind!(&event.event_id, &event.name, &event.status, &event.start_date, &event.end_date, event.budget);
+            let budget = event.budget.as_ref().map(|budget| budget.value);
+            bind!(&event.event_id, &event.name, &event.status, &event.start_date, &event.end_date, budget);
             (&event.account_id, &event.owner_id, &event.meta_data, &event.extra)
         }
     };
@@ -142,7 +143,7 @@ fn bind_row(statement: &mut Statement<'_>, before: usize, row: &Row<'_>) -> rusq
 }
 
 fn columns<'m>(meta_data: &'m MetaData<'_>) -> (Option<&'m str>, Option<&'m str>) {
-    (Some(meta_data.json), meta_data.last_modified.as_deref())
+    (Some(meta_data.json), meta_data.last_modified.as_ref().map(|time| time.effective().as_str()))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use rusqlite::types::Value;
 use tempfile::TempDir;
 
 use super::{Database, DatabaseSettings, Synchronous};
-use crate::entity::{Event, MetaData, Opportunity, Project, Reason, Rejection};
+use crate::entity::{Event, LastModified, MetaData, Opportunity, Project, Reason, Rejection, UtcTime};
 use crate::repository::position_change::{MoveReason, PositionMove};
 use crate::repository::{Entry, Header, PartitionBatch};
 
@@ -162,5 +162,6 @@ pub(crate) fn project(event_id: &str) -> Project<'_> {
 }
 
 pub(crate) fn modified(last_modified: &str) -> MetaData<'static> {
-    MetaData { json: "{}", last_modified: Some(last_modified.to_owned()) }
+    let last_modified = UtcTime::read(last_modified).map(LastModified::new);
+    MetaData { json: "{}", last_modified: Some(last_modified.expect("a time")) }
 }

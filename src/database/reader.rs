@@ -33,6 +33,8 @@ pub struct Summary {
     pub opportunities: u64,
     /// Rows of `projects`.
     pub projects: u64,
+    /// Rows of both whose `last_modified` was sent too far after the record's time.
+    pub ahead: u64,
     /// Unidentified messages, by reason.
     pub unidentified: Vec<UnidentifiedCount>,
     /// The group's positions, by topic and partition.
@@ -92,6 +94,7 @@ impl DatabaseReader {
             schema_version: SCHEMA_VERSION,
             opportunities: opportunity::count(&transaction)?,
             projects: project::count(&transaction)?,
+            ahead: opportunity::count_ahead(&transaction)? + project::count_ahead(&transaction)?,
             unidentified: unidentified::count_by_reason(&transaction)?,
             positions: offset::all(&transaction, group_id)?,
             changes: position_change::latest(&transaction, group_id, CHANGES_MAX)?,

@@ -16,6 +16,10 @@ const NESTING_MAX: usize = 128;
 /// Fields of an ordinary event, so that their list is allocated once.
 const FIELDS_TYPICAL: usize = 16;
 
+/// The JSON values that stand for nothing.
+const NULL: &str = "null";
+const EMPTY: &str = "\"\"";
+
 /// The fields of one JSON object that nobody has asked for yet, in the order sent.
 pub(super) struct Fields<'a>(Vec<Field<'a>>);
 
@@ -39,27 +43,26 @@ impl Field<'_> {
 }
 
 impl<'a> Fields<'a> {
-    /// Takes one JSON object apart; any other JSON value is an unknown type.
-    pub(super) fn parse(text: &'a str) -> Result<Self, Rejection> {
-        let not_json = |error: String| Rejection::new(Reason::NotJson, error);
-        let begin = text.trim_start_matches([' ', '\t', '\n', '\r']);
-        if begin.starts_with('\u{feff}') {
-            return Err(not_json("begins with a byte order mark".to_owned()));
-        }
+    /// Takes one JSON object apart; `None` if the text is any other JSON value. The error says what keeps it from being JSON.
+    pub(super) fn parse(text: &'a str) -> Result<Option<Self>, String> {
         if is_nested_too_deep(text) {
-            return Err(not_json(format!("nested deeper than {NESTING_MAX} levels")));
+            return Err(format!("nested deeper than {NESTING_MAX} levels"));
         }
-        let syntax = |error: serde_json::Error| not_json(format!("not one JSON value: {error}"));
-        if begin.starts_with('{') {
-            return serde_json::from_str(text).map_err(syntax);
+        let syntax = |error: serde_json::Error| format!("not one JSON value: {error}");
+        if text.trim_start_matches(rules::BLANKS).starts_with('{') {
+            return serde_json::from_str(text).map(Some).map_err(syntax);
         }
-        let value: &RawValue = serde_json::from_str(text).map_err(syntax)?;
-        Err(Rejection::new(Reason::UnknownType, format!("{} is not a JSON object", rules::quote(value.get()))))
+        serde_json::from_str::<&RawValue>(text).map(|_| None).map_err(syntax)
     }
 
     /// Whether a field of this name is there with a value other than null.
     pub(super) fn is_set(&self, name: &str) -> bool {
-        self.0.iter().any(|field| field.value != "null" && field.is(name))
+        self.0.iter().any(|field| field.value != NULL && field.is(name))
+    }
+
+    /// Whether a field of this name is there with a value other than null and the empty string.
+    pub(super) fn is_filled(&self, name: &str) -> bool {
+        self.0.iter().any(|field| ![NULL, EMPTY].contains(&field.value) && field.is(name))
     }
 
     /// The value of the first field of this name, as sent.
@@ -69,18 +72,22 @@ impl<'a> Fields<'a> {
 
     /// Takes a text that must be there and not be empty.
     pub(super) fn required(&mut self, name: &str) -> Result<Cow<'a, str>, Rejection> {
-        let text = self.optional(name, rules::text)?.ok_or_else(|| invalid(name, "is missing"))?;
-        if text.is_empty() { Err(invalid(name, "is empty")) } else { Ok(text) }
+        match self.take(name)? {
+            None | Some(NULL) => Err(invalid(name, "is missing")),
+            Some(EMPTY) => Err(invalid(name, "is empty")),
+            Some(value) => rules::text(value).map_err(|problem| invalid(name, &problem)),
+        }
     }
 
-    /// Takes a field that may be absent or null, and applies its type's rule to the value as sent.
+    /// Takes a field that may be absent, and applies its type's rule to the value as sent. Null and the empty string are the same as
+    /// absent: there is nothing else that they could mean where nothing is required.
     pub(super) fn optional<T>(
         &mut self,
         name: &str,
         rule: impl FnOnce(&'a str) -> Result<T, String>,
     ) -> Result<Option<T>, Rejection> {
         match self.take(name)? {
-            None | Some("null") => Ok(None),
+            None | Some(NULL | EMPTY) => Ok(None),
             Some(value) => rule(value).map(Some).map_err(|problem| invalid(name, &problem)),
         }
     }

@@ -13,16 +13,21 @@
 //! | set | set | anything else, or is missing or not a string | `unknown_type` |
 //! | not set | not set | anything else, or is missing or not a string | `unknown_type` |
 //!
-//! A field is set whatever its value is: `"stage": 5` makes an opportunity with an invalid field. Of several `event_id`s
-//! the first one decides, and the type then refuses the second. A field of the other type (a null one too) is a field
-//! that this type does not know, and goes to `extra` as it was sent.
+//! A field is set whatever its value is: `"stage": 5` makes an opportunity with an invalid field. If both are set and one is the
+//! empty string, the other one decides. Of several `event_id`s the first one decides, and the type then refuses the second. A field
+//! of the other type (a null one too) is a field that this type does not know, and goes to `extra` as it was sent.
 //!
 //! What is JSON is decided by the grammar of [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259) alone. So `1e400` and the
-//! lone surrogate `"\ud800"` are JSON: kept as sent where nobody reads them, invalid in a field that has a meaning.
+//! lone surrogate `"\ud800"` are JSON: kept as sent where nobody reads them, invalid in a field that has a meaning. What producers
+//! put before the JSON text is taken off (`payload.rs`). In which spellings a value is taken is one table (`rules.rs`).
 
+mod clock;
+mod decimal;
 mod fields;
 mod metadata;
+mod moment;
 mod opportunity;
+mod payload;
 mod project;
 mod rules;
 #[cfg(test)]
@@ -30,9 +35,13 @@ mod tests;
 
 use std::fmt;
 
+pub use clock::{Decoder, LastModified};
+pub use decimal::Number;
 use fields::Fields;
 pub use metadata::MetaData;
+pub use moment::UtcTime;
 pub use opportunity::Opportunity;
+use payload::Payload;
 pub use project::Project;
 
 /// One message that we understand. Borrows from the record's value where the JSON needs no unescaping.
@@ -42,6 +51,25 @@ pub enum Event<'a> {
     Opportunity(Opportunity<'a>),
     /// A project.
     Project(Project<'a>),
+}
+
+impl Event<'_> {
+    /// The time that it carries.
+    pub fn last_modified(&self) -> Option<&LastModified> {
+        let meta_data = match self {
+            Self::Opportunity(event) => &event.meta_data,
+            Self::Project(event) => &event.meta_data,
+        };
+        meta_data.as_ref()?.last_modified.as_ref()
+    }
+
+    fn last_modified_mut(&mut self) -> Option<&mut LastModified> {
+        let meta_data = match self {
+            Self::Opportunity(event) => &mut event.meta_data,
+            Self::Project(event) => &mut event.meta_data,
+        };
+        meta_data.as_mut()?.last_modified.as_mut()
+    }
 }
 
 /// Why a record is kept as an unidentified message instead of being applied.
@@ -96,7 +124,7 @@ impl Rejection {
     }
 }
 
-/// Reads the value of one record.
+/// Reads the value of one record. The same bytes always have the same outcome.
 ///
 /// Memory is bounded by the value: the list of its fields takes at most some ten times its size (an object of nothing
 /// but `"":0`), an ordinary event less than 1 KiB; nesting costs none.
@@ -106,9 +134,12 @@ pub fn decode(value: Option<&[u8]>) -> Result<Event<'_>, Rejection> {
         Some([]) => return Err(Rejection::new(Reason::Empty, "a value of zero bytes")),
         Some(bytes) => bytes,
     };
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Rejection::new(Reason::NotJson, format!("not UTF-8 from byte {} on", error.valid_up_to())))?;
-    let fields = Fields::parse(text)?;
+    let payload = Payload::new(bytes);
+    let text = payload.text()?;
+    let fields = Fields::parse(text).map_err(|error| payload.not_json(&error))?.ok_or_else(|| {
+        let value = rules::quote(text.trim_matches(rules::BLANKS));
+        Rejection::new(Reason::UnknownType, format!("{value} is not a JSON object"))
+    })?;
     match Kind::of(&fields)? {
         Kind::Opportunity => Opportunity::read(fields).map(Event::Opportunity),
         Kind::Project => Project::read(fields).map(Event::Project),
@@ -143,11 +174,9 @@ impl Kind {
 
     /// See the table at the head of this module.
     fn of(fields: &Fields<'_>) -> Result<Self, Rejection> {
-        let mut marked = Self::ALL.into_iter().filter(|kind| fields.is_set(kind.mark()));
-        let first = marked.next();
-        if let Some(only) = first
-            && marked.next().is_none()
-        {
+        let filled = Self::ALL.into_iter().filter(|kind| fields.is_filled(kind.mark()));
+        let marked = Self::ALL.into_iter().filter(|kind| fields.is_set(kind.mark()));
+        if let Some(only) = only(filled).or_else(|| only(marked.clone())) {
             return Ok(only);
         }
         let event_id = fields.first("event_id");
@@ -156,7 +185,7 @@ impl Kind {
         {
             return Ok(kind);
         }
-        let how_many = if first.is_some() { "more than one" } else { "none" };
+        let how_many = if marked.count() > 0 { "more than one" } else { "none" };
         let marks = Self::ALL.map(Self::mark).join(", ");
         let prefixes = Self::ALL.map(Self::prefix).join(", ");
         let id = match event_id {
@@ -165,4 +194,9 @@ impl Kind {
         };
         Err(Rejection::new(Reason::UnknownType, format!("{how_many} of {marks} is set, and event_id is {id}")))
     }
+}
+
+/// The item, if there is exactly one.
+fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
+    items.next().filter(|_| items.next().is_none())
 }

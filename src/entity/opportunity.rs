@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::fields::Fields;
-use super::{MetaData, Rejection, rules};
+use super::{MetaData, Number, Rejection, rules};
 
 /// One state of a sales opportunity.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +15,7 @@ pub struct Opportunity<'a> {
     /// Not empty.
     pub stage: Cow<'a, str>,
     /// Finite.
-    pub amount: Option<f64>,
+    pub amount: Option<Number<'a>>,
     /// Percent, 0 to 100.
     pub probability: Option<u8>,
     /// A real calendar day, `YYYY-MM-DD`.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::fields::Fields;
-use super::{MetaData, Rejection, rules};
+use super::{MetaData, Number, Rejection, rules};
 
 /// One state of a project.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +19,7 @@ pub struct Project<'a> {
     /// A real calendar day, `YYYY-MM-DD`.
     pub end_date: Option<Cow<'a, str>>,
     /// Finite.
-    pub budget: Option<f64>,
+    pub budget: Option<Number<'a>>,
     /// The account that it belongs to.
     pub account_id: Option<Cow<'a, str>>,
     /// The person who owns it.

@@ -1,13 +1,157 @@
-//! What a value must look like to have a meaning. Each rule gets one JSON value as sent, and answers what it means or
-//! what is wrong with it, worded to follow the field's name. Knows no field names.
+//! What a value must look like to have a meaning: the table of all spellings that are taken, and what they are read with.
+//! Knows no field names.
+//!
+//! What has one meaning is taken, and stored in one form; what has none, or could have two, is refused.
 
 use std::borrow::Cow;
 
-use time::format_description::well_known::Rfc3339;
-use time::{Date, Month, OffsetDateTime, UtcDateTime};
+use super::decimal::{Decimal, Number};
+use super::moment::{self, UtcTime};
 
 /// As much of an offending value as an error shows, in characters.
 const QUOTE_CHARS_MAX: usize = 64;
+
+/// What JSON takes for blanks. Around a number, a day or a moment in quotes they say nothing.
+pub(super) const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
+
+/// Makes a rule of each block: it gets one JSON value as sent, and says what it means or what is wrong with it, worded to follow
+/// the field's name.
+macro_rules! table {
+    ($($(#[$doc:meta])+ $rule:ident -> $meaning:ty, $expected:literal { $($spelling:ident: $($example:literal),+;)+ })+) => {
+        $($(#[$doc])+
+        pub(super) fn $rule(json: &str) -> Result<$meaning, String> {
+            let sent = Sent::of(json)?;
+            None$(.or_else(|| $spelling(&sent)))+.ok_or_else(|| unlike(json, $expected))
+        })+
+
+        /// An example of every spelling, by the name of its rule.
+        #[cfg(test)]
+        pub(super) const EXAMPLES: &[(&str, &str)] = &[$($($((stringify!($rule), $example),)+)+)+];
+    };
+}
+
+// Each line is a spelling and examples of it. A spelling that has no line in a rule is refused by it.
+table! {
+    /// A number that is finite as a double.
+    number -> Number<'_>, "a finite number" {
+        json_number: "50000.00", "-1.5e3";
+        quoted_number: "\"50000.00\"", "\" 5 \"", "\"1e3\"", "\"+5\"", "\".5\"", "\"007\"";
+    }
+
+    /// A whole number from 0 to 100.
+    percent -> u8, "an integer from 0 to 100" {
+        plain_percent: "75";
+        whole_json_number: "75.0", "7.5e1";
+        whole_quoted_number: "\"75\"", "\"75.00\"";
+    }
+
+    /// A real calendar day, `YYYY-MM-DD`; the years are 0000 to 9999.
+    date -> Cow<'_, str>, "a calendar day YYYY-MM-DD" {
+        quoted_day: "\"2024-06-30\"", "\" 2024-06-30 \"";
+        day_of_quoted_moment: "\"2024-06-30T00:00:00Z\"", "\"2024-06-30 23:59:59+02:00\"";
+    }
+
+    /// A moment; see [`UtcTime`].
+    instant -> UtcTime, "a time like 2024-01-31T12:00:00Z, or since 1970 in 10 (s), 13 (ms), 16 (us) or 19 (ns) digits" {
+        quoted_moment: "\"2024-03-24T20:40:35Z\"", "\"2024-03-24T20:40:35.000+0000\"", "\"2024-03-24 20:40:35\"";
+        since_1970: "1711312835", "1711312835000", "1711312835.123";
+        quoted_since_1970: "\"1711312835\"", "\"1711312835000\"";
+    }
+
+    /// A string, which may be empty. A number is refused: whether `42` was `"42"`, `"0042"` or `"42.0"` cannot be told.
+    text -> Cow<'_, str>, "a string" {
+        quoted_text: "\"acc_0042\"";
+    }
+}
+
+/// One JSON value as sent.
+enum Sent<'a> {
+    /// What a string says.
+    Quoted(Cow<'a, str>),
+    /// Anything else, as JSON.
+    Bare(&'a str),
+}
+
+impl<'a> Sent<'a> {
+    fn of(json: &'a str) -> Result<Self, String> {
+        let Some(inner) = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+            return Ok(Self::Bare(json));
+        };
+        if !inner.contains('\\') {
+            return Ok(Self::Quoted(Cow::Borrowed(inner)));
+        }
+        // The only thing that may still be wrong: a surrogate without its other half.
+        let unescaped = serde_json::from_str(json).map_err(|_| unlike(json, "a string of Unicode characters"))?;
+        Ok(Self::Quoted(Cow::Owned(unescaped)))
+    }
+
+    /// What a string says, without blanks around it.
+    fn trimmed(&self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Quoted(Cow::Borrowed(text)) => Some(Cow::Borrowed(text.trim_matches(BLANKS))),
+            Self::Quoted(Cow::Owned(text)) => Some(Cow::Owned(text.trim_matches(BLANKS).to_owned())),
+            Self::Bare(_) => None,
+        }
+    }
+
+    /// A JSON value that is a number, as `read` takes it.
+    fn number(&self) -> Option<&'a str> {
+        match self {
+            Self::Bare(json) => Some(json),
+            Self::Quoted(_) => None,
+        }
+    }
+}
+
+fn json_number<'a>(sent: &Sent<'a>) -> Option<Number<'a>> {
+    Number::read(Cow::Borrowed(sent.number()?))
+}
+
+fn quoted_number<'a>(sent: &Sent<'a>) -> Option<Number<'a>> {
+    Number::read(sent.trimmed()?)
+}
+
+fn plain_percent(sent: &Sent<'_>) -> Option<u8> {
+    sent.number()?.parse().ok().filter(|percent| (0..=100).contains(percent))
+}
+
+fn whole_json_number(sent: &Sent<'_>) -> Option<u8> {
+    Decimal::read(sent.number()?)?.whole(100)
+}
+
+fn whole_quoted_number(sent: &Sent<'_>) -> Option<u8> {
+    Decimal::read(&sent.trimmed()?)?.whole(100)
+}
+
+fn quoted_day<'a>(sent: &Sent<'a>) -> Option<Cow<'a, str>> {
+    sent.trimmed().filter(|text| moment::is_day(text))
+}
+
+fn day_of_quoted_moment<'a>(sent: &Sent<'a>) -> Option<Cow<'a, str>> {
+    match sent.trimmed()? {
+        Cow::Borrowed(text) => moment::day_of_moment(text).map(Cow::Borrowed),
+        Cow::Owned(text) => moment::day_of_moment(&text).map(|day| Cow::Owned(day.to_owned())),
+    }
+}
+
+fn quoted_moment(sent: &Sent<'_>) -> Option<UtcTime> {
+    UtcTime::read(&sent.trimmed()?)
+}
+
+fn since_1970(sent: &Sent<'_>) -> Option<UtcTime> {
+    UtcTime::since_1970(&Decimal::read(sent.number()?)?)
+}
+
+fn quoted_since_1970(sent: &Sent<'_>) -> Option<UtcTime> {
+    UtcTime::since_1970(&Decimal::read(&sent.trimmed()?)?)
+}
+
+fn quoted_text<'a>(sent: &Sent<'a>) -> Option<Cow<'a, str>> {
+    match sent {
+        Sent::Quoted(text) => Some(text.clone()),
+        Sent::Bare(_) => None,
+    }
+}
 
 /// The beginning of a JSON value, on one line, for an error.
 pub(super) fn quote(json: &str) -> String {
@@ -23,88 +167,4 @@ pub(super) fn quote(json: &str) -> String {
 /// What is there, and what should be.
 pub(super) fn unlike(json: &str, expected: &str) -> String {
     format!("is {}, not {expected}", quote(json))
-}
-
-/// A string, which may be empty.
-pub(super) fn text(json: &str) -> Result<Cow<'_, str>, String> {
-    let Some(inner) = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
-        return Err(unlike(json, "a string"));
-    };
-    if !inner.contains('\\') {
-        return Ok(Cow::Borrowed(inner));
-    }
-    // The only thing that may still be wrong: a surrogate without its other half.
-    serde_json::from_str(json).map(Cow::Owned).map_err(|_| unlike(json, "a string of Unicode characters"))
-}
-
-/// A number that fits a finite double, to the nearest one.
-pub(super) fn number(json: &str) -> Result<f64, String> {
-    // JSON's numbers are a part of what `f64` parses; its "inf" and "NaN" are not JSON, so they cannot come here.
-    json.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| unlike(json, "a finite number"))
-}
-
-/// An integer from 0 to 100, written without fraction and exponent.
-pub(super) fn percent(json: &str) -> Result<u8, String> {
-    json.parse()
-        .ok()
-        .filter(|percent| (0..=100).contains(percent))
-        .ok_or_else(|| unlike(json, "an integer from 0 to 100"))
-}
-
-/// A real calendar day, `YYYY-MM-DD`; the years are 0000 to 9999.
-pub(super) fn date(json: &str) -> Result<Cow<'_, str>, String> {
-    let day = text(json)?;
-    if is_calendar_day(day.as_bytes()) { Ok(day) } else { Err(unlike(json, "a calendar day YYYY-MM-DD")) }
-}
-
-fn is_calendar_day(text: &[u8]) -> bool {
-    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else {
-        return false;
-    };
-    let digits = [y1, y2, y3, y4, m1, m2, d1, d2];
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return false;
-    }
-    let two = |tens: u8, ones: u8| (tens - b'0') * 10 + (ones - b'0');
-    let year = i32::from(two(y1, y2)) * 100 + i32::from(two(y3, y4));
-    Month::try_from(two(m1, m2)).is_ok_and(|month| Date::from_calendar_date(year, month, two(d1, d2)).is_ok())
-}
-
-/// A moment of [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339#section-5.6), in UTC as `YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ`:
-/// of fixed width, so that it sorts as time.
-///
-/// Date and time are parted by `T`, `t` or a space. What is finer than nanoseconds is cut off. A leap second (23:59:60
-/// UTC at the end of a month) counts as the last nanosecond before it. A moment that is not in the years 0000 to 9999
-/// of UTC is refused.
-pub(super) fn instant(json: &str) -> Result<String, String> {
-    let sent = text(json)?;
-    // `time` takes any separator.
-    let utc = matches!(sent.as_bytes().get(10), Some(b'T' | b't' | b' '))
-        .then(|| OffsetDateTime::parse(&sent, &Rfc3339).ok()?.checked_to_utc())
-        .flatten()
-        .filter(|utc| (0..=9999).contains(&utc.year()));
-    utc.map(sortable).ok_or_else(|| unlike(json, "a time of RFC 3339, like 2024-01-31T12:00:00Z"))
-}
-
-fn sortable(utc: UtcDateTime) -> String {
-    let mut text = String::with_capacity("YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ".len());
-    let (hour, minute, second, nanosecond) = utc.as_hms_nano();
-    // Digit by digit: `write!` takes several times as long, for each event that has a time.
-    let parts = [
-        ("", utc.year().unsigned_abs(), 4),
-        ("-", u8::from(utc.month()).into(), 2),
-        ("-", utc.day().into(), 2),
-        ("T", hour.into(), 2),
-        (":", minute.into(), 2),
-        (":", second.into(), 2),
-        (".", nanosecond, 9),
-    ];
-    for (mark, number, width) in parts {
-        text.push_str(mark);
-        for place in (0..width).rev() {
-            text.push(char::from_digit(number / 10_u32.pow(place) % 10, 10).unwrap_or('0'));
-        }
-    }
-    text.push('Z');
-    text
 }

@@ -1,5 +1,7 @@
 //! What is an event, what is none, and why: one row per case.
 
+mod values;
+
 use std::borrow::Cow;
 
 use super::*;
@@ -53,6 +55,13 @@ fn opportunity_json(more: &str) -> String {
     format!(r#"{{"event_id":"opp_1","name":"n","stage":"s"{more}}}"#)
 }
 
+/// A time that counts as sent.
+fn at(utc: &str) -> LastModified {
+    let time = UtcTime::read(utc).unwrap();
+    assert_eq!(time.as_str(), utc);
+    LastModified::new(time)
+}
+
 fn extra<'a>(json: &str) -> Event<'a> {
     opportunity(|event| event.extra = Some(json.to_owned()))
 }
@@ -76,14 +85,14 @@ fn whole_events() {
             event_id: "opp_1".into(),
             name: "Acme".into(),
             stage: "won".into(),
-            amount: Some(1250.5),
+            amount: Some(1250.5.into()),
             probability: Some(75),
             expected_close_date: Some("2024-02-29".into()),
             account_id: Some("a".into()),
             owner_id: Some("o".into()),
             meta_data: Some(MetaData {
                 json: r#"{"source": "crm", "last_modified": "2024-05-01T14:00:00+02:00", "tags": ["x"], "notes": null}"#,
-                last_modified: Some("2024-05-01T12:00:00.000000000Z".to_owned()),
+                last_modified: Some(at("2024-05-01T12:00:00.000000000Z")),
             }),
             extra: Some(r#"{"region":"EMEA"}"#.to_owned()),
         })),
@@ -97,9 +106,9 @@ fn whole_events() {
             status: "active".into(),
             start_date: Some("0000-01-01".into()),
             end_date: Some("9999-12-31".into()),
-            budget: Some(-0.5),
+            budget: Some((-0.5).into()),
             account_id: None,
-            owner_id: Some("".into()),
+            owner_id: None,
             meta_data: None,
             extra: None,
         })),
@@ -123,15 +132,17 @@ fn empty_values() {
 
 #[test]
 fn not_json() {
-    // Where in the text it is wrong, the parser says behind this.
+    // Where in the text it is wrong, the parser says behind this, and then follows the first byte.
     let check = |value: &[u8], error: &str| match decode(Some(value)) {
-        Err(Rejection { reason: Reason::NotJson, error: said }) => assert!(said.starts_with(error), "{said}"),
+        Err(Rejection { reason: Reason::NotJson, error: said }) => {
+            assert!(said.starts_with(error), "{said}");
+            assert!(said.contains(&format!("; the first byte is 0x{:02x}", value[0])), "{said}");
+        }
         other => panic!("{}: {other:?}", String::from_utf8_lossy(value)),
     };
     check(b"\xff", "not UTF-8 from byte 0 on");
     check(b"{\"name\":\"caf\xe9\"}", "not UTF-8 from byte 12 on");
     check(b"\"\xed\xa0\x80\"", "not UTF-8 from byte 1 on"); // a surrogate in UTF-8's clothes
-    check(b"\xef\xbb\xbf{}", "begins with a byte order mark");
     check(b"\xff\xfe{\0}\0", "not UTF-8 from byte 0 on"); // UTF-16
     check(b" ", "not one JSON value: EOF while parsing a value");
     check(b"\0", "not one JSON value: expected value");
@@ -166,7 +177,8 @@ fn not_json() {
 
 #[test]
 fn nesting_is_limited_everywhere() {
-    const TOO_DEEP: &str = "nested deeper than 128 levels";
+    const TOO_DEEP: &str = "nested deeper than 128 levels; the first byte is 0x7b";
+    const LIST_TOO_DEEP: &str = "nested deeper than 128 levels; the first byte is 0x5b";
     let nest = |open: &str, close: &str, levels| format!("{}{}", open.repeat(levels), close.repeat(levels));
     let lists = |levels| nest("[", "]", levels);
     let objects = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
@@ -190,8 +202,8 @@ fn nesting_is_limited_everywhere() {
             check(opportunity_json(&format!(r#","name":{value}"#)), Err((Reason::NotJson, TOO_DEEP)));
         }
     }
-    check(lists(129), Err((Reason::NotJson, TOO_DEEP)));
-    check("[".repeat(10_000_000), Err((Reason::NotJson, TOO_DEEP)));
+    check(lists(129), Err((Reason::NotJson, LIST_TOO_DEEP)));
+    check("[".repeat(10_000_000), Err((Reason::NotJson, LIST_TOO_DEEP)));
 
     // Many brackets that are not deep: side by side, and inside strings, also behind escaped quotes and backslashes.
     let many = format!("[{}1]", "[],".repeat(10_000));
@@ -312,154 +324,6 @@ fn texts() {
 }
 
 #[test]
-fn values_that_are_checked() {
-    let check_field = |name: &str, good: &[(&str, Event<'static>)], expected: &str, bad: &[&str]| {
-        for (json, event) in good {
-            check(opportunity_json(&format!(r#","{name}":{json}"#)), Ok(event.clone()));
-        }
-        for json in bad {
-            let error = format!("{name} is {json}, not {expected}");
-            check(opportunity_json(&format!(r#","{name}":{json}"#)), invalid(&error));
-        }
-    };
-    let none = || opportunity(|_| {});
-
-    let amount = |amount| opportunity(|event| event.amount = Some(amount));
-    check_field(
-        "amount",
-        &[
-            ("null", none()),
-            ("0", amount(0.0)),
-            ("-1", amount(-1.0)),
-            ("12.5e-1", amount(1.25)),
-            ("1E+3", amount(1000.0)),
-            ("1.7976931348623157e308", amount(f64::MAX)),
-            ("1e-400", amount(0.0)),
-            ("9007199254740993", amount(9_007_199_254_740_992.0)),
-            // The nearest double, where a quicker parser is one off.
-            ("51.24817837550540", amount(51.248_178_375_505_4)),
-            ("7.2057594037927933e16", amount(72_057_594_037_927_936.0)),
-        ],
-        "a finite number",
-        &["1e400", "-1e400", r#""12""#, r#""NaN""#, "true", "[]", "{}"],
-    );
-
-    let probability = |probability| opportunity(|event| event.probability = Some(probability));
-    check_field(
-        "probability",
-        &[("null", none()), ("0", probability(0)), ("100", probability(100))],
-        "an integer from 0 to 100",
-        &["101", "-1", "-0", "75.0", "1e1", "256", "99999999999999999999", r#""75""#, "false"],
-    );
-
-    let date = |date| opportunity(|event| event.expected_close_date = Some(Cow::Borrowed(date)));
-    check_field(
-        "expected_close_date",
-        &[
-            ("null", none()),
-            (r#""2024-02-29""#, date("2024-02-29")),
-            (r#""2000-02-29""#, date("2000-02-29")),
-            (r#""0000-02-29""#, date("0000-02-29")),
-            (r#""2024\u002d12-31""#, date("2024-12-31")),
-        ],
-        "a calendar day YYYY-MM-DD",
-        &[
-            r#""2024-02-30""#,
-            r#""2023-02-29""#,
-            r#""1900-02-29""#,
-            r#""2024-04-31""#,
-            r#""2024-00-10""#,
-            r#""2024-13-10""#,
-            r#""2024-01-00""#,
-            r#""2024-01-32""#,
-            r#""2024-1-1""#,
-            r#""24-01-01""#,
-            r#""12024-01-01""#,
-            r#""+2024-01-01""#,
-            r#""-024-01-01""#,
-            r#""2024/01/01""#,
-            r#""2024-01-01T00:00:00Z""#,
-            r#""2024-01-01 ""#,
-            r#""٢٠٢٤-٠١-٠١""#,
-            r#""""#,
-        ],
-    );
-    check_field("expected_close_date", &[], "a string", &["20240101", "[]"]);
-    check_field("account_id", &[("null", none())], "a string", &["5", "false", r#"{"id":1}"#]);
-    check_field("owner_id", &[("null", none())], "a string", &["5"]);
-    check_field("meta_data", &[("null", none())], "a JSON object", &[r#""{}""#, "[]", "5", "false"]);
-}
-
-#[test]
-fn last_modified() {
-    let check_instant = |sent: &str, expected: Option<&str>| {
-        let meta_data = format!(r#"{{"last_modified":{sent}}}"#);
-        let json = opportunity_json(&format!(r#","meta_data":{meta_data}"#));
-        match expected {
-            Some(utc) => {
-                let last_modified = Some(utc.to_owned());
-                check(
-                    json,
-                    Ok(opportunity(|event| event.meta_data = Some(MetaData { json: &meta_data, last_modified }))),
-                );
-            }
-            None => check(
-                json,
-                invalid(&format!(
-                    "meta_data holds an invalid field: last_modified is {sent}, \
-                     not a time of RFC 3339, like 2024-01-31T12:00:00Z"
-                )),
-            ),
-        }
-    };
-    for (sent, utc) in [
-        ("2024-05-01T12:34:56Z", "2024-05-01T12:34:56.000000000Z"),
-        ("2024-05-01t12:34:56z", "2024-05-01T12:34:56.000000000Z"),
-        ("2024-05-01 12:34:56Z", "2024-05-01T12:34:56.000000000Z"),
-        ("2024-05-01T12:34:56.7Z", "2024-05-01T12:34:56.700000000Z"),
-        ("2024-05-01T12:34:56.123456789Z", "2024-05-01T12:34:56.123456789Z"),
-        ("2024-05-01T12:34:56.99999999999999999999Z", "2024-05-01T12:34:56.999999999Z"),
-        ("2024-05-01T00:30:00+01:00", "2024-04-30T23:30:00.000000000Z"),
-        ("2024-12-31T23:30:00-23:59", "2025-01-01T23:29:00.000000000Z"),
-        ("2024-05-01T12:34:56-00:00", "2024-05-01T12:34:56.000000000Z"),
-        ("2024-05-01T12:34:56+05:45", "2024-05-01T06:49:56.000000000Z"),
-        ("2024\\u002d05-01T12:34:56Z", "2024-05-01T12:34:56.000000000Z"),
-        ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00.000000000Z"),
-        ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999999Z"),
-        // A leap second, also told in another zone.
-        ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59.999999999Z"),
-        ("2016-12-31T15:59:60.5-08:00", "2016-12-31T23:59:59.999999999Z"),
-    ] {
-        check_instant(&format!("\"{sent}\""), Some(utc));
-    }
-    for sent in [
-        "",
-        "2024-05-01",
-        "2024-05-01T12:34Z",
-        "2024-05-01T12:34:56",
-        "2024-05-01T12:34:56.Z",
-        "2024-05-01T12:34:56,5Z",
-        "2024-05-01T12:34:56+1:00",
-        "2024-05-01T12:34:56+0100",
-        "2024-05-01T12:34:56+24:00",
-        "2024-05-01T12:34:56+01:60",
-        "2024-05-01T24:00:00Z",
-        "2024-05-01T12:60:00Z",
-        "2024-05-01T12:34:60Z",
-        "2024-05-01T12:34:61Z",
-        "2024-02-30T12:34:56Z",
-        "2024-05-01_12:34:56Z",
-        "2024-05-01T12:34:56Zx",
-        " 2024-05-01T12:34:56Z",
-        "0000-01-01T00:00:00+00:01",
-        "9999-12-31T23:59:59-00:01",
-        "1714566896",
-    ] {
-        check_instant(&format!("\"{sent}\""), None);
-    }
-}
-
-#[test]
 fn meta_data() {
     let check_meta = |json: &str| {
         check(
@@ -476,10 +340,6 @@ fn meta_data() {
     invalid_meta(
         r#"{"last_modified":null,"last_modified":"2024-05-01T12:34:56Z"}"#,
         "meta_data holds an invalid field: last_modified is given more than once",
-    );
-    invalid_meta(
-        r#"{"last_modified":1714566896}"#,
-        "meta_data holds an invalid field: last_modified is 1714566896, not a string",
     );
 }
 

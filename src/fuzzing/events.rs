@@ -1,11 +1,14 @@
 //! Values of any bytes. What is JSON is told by SQLite's parser too, and what an event holds by `serde_json`'s full one: nothing
 //! that was sent is missing, nothing is there that was not sent, and what is kept as JSON is JSON to whoever reads the tables.
 
+use std::collections::HashMap;
+
 use fuzzkit::{Target, within};
 use rusqlite::Connection;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::entity::{self, Event, MetaData, Reason, Rejection};
+use crate::entity::{self, Event, LastModified, MetaData, Number, Reason, Rejection};
 
 /// Memory that decoding may take, per byte of the value: the list of fields while it grows.
 const MEMORY_FACTOR: usize = 24;
@@ -45,6 +48,14 @@ pub(super) const TARGET: Target = Target {
         "2024-02-29",
         "T23:59:60Z",
         "+02:00",
+        "\0\0\0\0\x01",
+        "\"75.0\"",
+        "\" 50000.00 \"",
+        "\"\",",
+        "12345678901234567890.123456789",
+        "e-99999999999999999999",
+        "1711312835123",
+        "2024-03-24 20:40:35.000+0000",
     ],
     tries: 6_000,
 };
@@ -52,7 +63,7 @@ pub(super) const TARGET: Target = Target {
 fn event(input: &[u8]) -> bool {
     let decoded = within(input.len() * MEMORY_FACTOR + MEMORY_LEAST, || entity::decode(Some(input)));
     assert_eq!(decoded, entity::decode(Some(input)), "the same bytes, another outcome");
-    let text = std::str::from_utf8(input).ok();
+    let text = std::str::from_utf8(json_of(input)).ok();
     let sqlite = |sqlite: &Connection| match &decoded {
         Ok(event) => {
             let text = text.unwrap_or_default();
@@ -63,6 +74,12 @@ fn event(input: &[u8]) -> bool {
     };
     SQLITE.with(|opened| assert!(opened.as_ref().map(sqlite).is_some(), "no SQLite"));
     decoded.is_ok()
+}
+
+/// What is left without Confluent's framing and a byte order mark.
+fn json_of(input: &[u8]) -> &[u8] {
+    let unframed = if input.first() == Some(&0) { input.get(5..).unwrap_or(input) } else { input };
+    unframed.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(unframed)
 }
 
 thread_local! {
@@ -86,9 +103,13 @@ fn check_rejection(sqlite: &Connection, rejection: &Rejection, input: &[u8], tex
     let Rejection { reason, error } = rejection;
     assert!(error.chars().count() <= ERROR_CHARS_MAX && !error.contains(char::is_control), "{error:?}");
     assert_eq!(*reason == Reason::Empty, input.is_empty());
+    if *reason == Reason::NotJson {
+        let first = input.first().map(|byte| format!("; the first byte is 0x{byte:02x}"));
+        assert!(first.is_some_and(|first| error.contains(&first)), "{error:?}");
+    }
     let Some(text) = text else { return assert_eq!(*reason, Reason::NotJson) };
     // SQLite takes a zero for the end of the text.
-    if input.is_empty() || input.contains(&0) {
+    if input.is_empty() || text.contains('\0') {
         return;
     }
     let is_json = is_json(sqlite, text) && nesting(text) <= NESTING_MAX;
@@ -113,76 +134,115 @@ fn nesting(json: &str) -> usize {
 }
 
 fn check_event(sqlite: &Connection, event: &Event<'_>, text: &str) {
-    let (known, number, dates, meta_data, extra) = taken_apart(event);
+    let Known { texts, days, number, percent, meta_data, extra } = taken_apart(event);
     assert!(extra.is_none_or(|extra| is_json(sqlite, extra)), "{extra:?}");
     assert!(meta_data.is_none_or(|meta_data| is_json(sqlite, meta_data.json)), "{meta_data:?}");
-    for date in dates {
-        assert_eq!(ask(sqlite, "SELECT date(?1) = ?2", date, date), Some(true), "{date} is no day");
+    for day in days.iter().filter_map(|(_, day)| *day) {
+        assert_eq!(ask(sqlite, "SELECT date(?1) = ?2", day, day), Some(true), "{day} is no day");
     }
     // Numbers beyond range and lone surrogates may be anywhere in what is kept, and are nothing to this parser.
     let Ok(Value::Object(mut sent)) = serde_json::from_str(text) else { return };
-    let (name, number) = number;
-    let number_sent = sent.remove(name).and_then(|number| number.as_f64());
-    assert!(is_near(number, number_sent), "{number:?} for {number_sent:?}");
-    let mut kept: Map<String, Value> = extra.and_then(|extra| serde_json::from_str(extra).ok()).unwrap_or_default();
-    for (name, value) in known {
-        if sent.get(name).is_some_and(Value::is_null) {
-            sent.remove(name);
-        }
-        if let Some(value) = value {
-            assert_eq!(kept.insert(name.to_owned(), value), None, "{name} is an extra too");
-        }
+    let raw: Raw<'_> = serde_json::from_str(text).unwrap_or_default();
+    // Null and the empty string are as good as nothing.
+    let mut take = |name: &str| sent.remove(name).filter(|value| !value.is_null() && value.as_str() != Some(""));
+    for (name, text) in texts {
+        assert_eq!(take(name), text.map(Value::from), "{name}");
     }
+    for (name, day) in days {
+        let sent = take(name);
+        let begins = |day: &str| sent.as_ref().and_then(Value::as_str).is_some_and(|it| it.trim().starts_with(day));
+        assert!(day.map_or(sent.is_none(), begins), "{name}: {day:?} for {sent:?}");
+    }
+    let (name, number) = number;
+    check_number(number, take(name).as_ref(), raw.get(name).map(|raw| raw.get()));
+    if let Some((name, percent)) = percent {
+        let sent = take(name).as_ref().and_then(as_number);
+        assert!(is_near(percent.map(f64::from), sent), "{name}: {percent:?} for {sent:?}");
+    }
+    let object = take("meta_data");
+    assert_eq!(meta_data.map(|meta_data| serde_json::from_str(meta_data.json).unwrap_or(Value::Null)), object);
+    let kept: Map<String, Value> = extra.and_then(|extra| serde_json::from_str(extra).ok()).unwrap_or_default();
     assert_eq!(kept, sent);
     if let Some(MetaData { json, last_modified }) = meta_data {
-        check_time(sqlite, json, last_modified.as_deref());
+        check_time(sqlite, json, last_modified.as_ref());
     }
 }
 
-type TakenApart<'a> = (
-    Vec<(&'static str, Option<Value>)>,
-    (&'static str, Option<f64>),
-    Vec<&'a str>,
-    Option<&'a MetaData<'a>>,
-    Option<&'a str>,
-);
+/// The values of an object as sent.
+type Raw<'a> = HashMap<String, &'a RawValue>;
 
-/// The fields that the type knows, its number, its days, and what is kept as JSON.
-fn taken_apart<'a>(event: &'a Event<'a>) -> TakenApart<'a> {
-    let text = |text: &str| Some(Value::from(text));
-    let json = |meta_data: &Option<MetaData>| {
-        meta_data.as_ref().map(|meta_data| serde_json::from_str(meta_data.json).unwrap_or(Value::Null))
-    };
+/// What an event says, by the names of the fields.
+struct Known<'a> {
+    texts: Vec<(&'static str, Option<&'a str>)>,
+    days: Vec<(&'static str, Option<&'a str>)>,
+    number: (&'static str, Option<&'a Number<'a>>),
+    percent: Option<(&'static str, Option<u8>)>,
+    meta_data: Option<&'a MetaData<'a>>,
+    extra: Option<&'a str>,
+}
+
+fn taken_apart<'a>(event: &'a Event<'a>) -> Known<'a> {
     match event {
-        Event::Opportunity(it) => {
-            let known = vec![
-                ("event_id", text(&it.event_id)),
-                ("name", text(&it.name)),
-                ("stage", text(&it.stage)),
-                ("probability", it.probability.map(Value::from)),
-                ("expected_close_date", it.expected_close_date.as_deref().and_then(text)),
-                ("account_id", it.account_id.as_deref().and_then(text)),
-                ("owner_id", it.owner_id.as_deref().and_then(text)),
-                ("meta_data", json(&it.meta_data)),
-            ];
-            let dates = it.expected_close_date.iter().map(AsRef::as_ref).collect();
-            (known, ("amount", it.amount), dates, it.meta_data.as_ref(), it.extra.as_deref())
-        }
-        Event::Project(it) => {
-            let known = vec![
-                ("event_id", text(&it.event_id)),
-                ("name", text(&it.name)),
-                ("status", text(&it.status)),
-                ("start_date", it.start_date.as_deref().and_then(text)),
-                ("end_date", it.end_date.as_deref().and_then(text)),
-                ("account_id", it.account_id.as_deref().and_then(text)),
-                ("owner_id", it.owner_id.as_deref().and_then(text)),
-                ("meta_data", json(&it.meta_data)),
-            ];
-            let dates = it.start_date.iter().chain(&it.end_date).map(AsRef::as_ref).collect();
-            (known, ("budget", it.budget), dates, it.meta_data.as_ref(), it.extra.as_deref())
-        }
+        Event::Opportunity(it) => Known {
+            texts: vec![
+                ("event_id", Some(&*it.event_id)),
+                ("name", Some(&*it.name)),
+                ("stage", Some(&*it.stage)),
+                ("account_id", it.account_id.as_deref()),
+                ("owner_id", it.owner_id.as_deref()),
+            ],
+            days: vec![("expected_close_date", it.expected_close_date.as_deref())],
+            number: ("amount", it.amount.as_ref()),
+            percent: Some(("probability", it.probability)),
+            meta_data: it.meta_data.as_ref(),
+            extra: it.extra.as_deref(),
+        },
+        Event::Project(it) => Known {
+            texts: vec![
+                ("event_id", Some(&*it.event_id)),
+                ("name", Some(&*it.name)),
+                ("status", Some(&*it.status)),
+                ("account_id", it.account_id.as_deref()),
+                ("owner_id", it.owner_id.as_deref()),
+            ],
+            days: vec![("start_date", it.start_date.as_deref()), ("end_date", it.end_date.as_deref())],
+            number: ("budget", it.budget.as_ref()),
+            percent: None,
+            meta_data: it.meta_data.as_ref(),
+            extra: it.extra.as_deref(),
+        },
     }
+}
+
+/// The number is the nearest double, and its text is there exactly where the double says another number.
+fn check_number(number: Option<&Number<'_>>, sent: Option<&Value>, raw: Option<&str>) {
+    assert!(is_near(number.map(|number| number.value), sent.and_then(as_number)), "{number:?} for {sent:?}");
+    let Some(number) = number else { return };
+    let Some(written) = sent.and_then(Value::as_str).map(str::trim).or(raw) else { return };
+    let is_held = plain(&format!("{:e}", number.value)) == plain(written);
+    assert_eq!(number.text.as_deref(), (!is_held).then_some(written), "{number:?}");
+}
+
+/// A decimal as its sign, its digits without zeros around them, and the place of the point before them.
+fn plain(decimal: &str) -> (bool, String, i128) {
+    let lower = decimal.to_ascii_lowercase();
+    let (mantissa, exponent) = lower.split_once('e').unwrap_or((&lower, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = whole.trim_start_matches(['+', '-']).to_owned() + fraction;
+    let significant = digits.trim_start_matches('0');
+    let behind = digits.len() - significant.len();
+    let significant = significant.trim_end_matches('0').to_owned();
+    if significant.is_empty() {
+        return (false, significant, 0);
+    }
+    let exponent = exponent.parse::<i128>().unwrap_or(if exponent.starts_with('-') { -(1 << 64) } else { 1 << 64 });
+    let point = i128::try_from(whole.trim_start_matches(['+', '-']).len()).unwrap_or_default();
+    (mantissa.starts_with('-'), significant, exponent + point - i128::try_from(behind).unwrap_or_default())
+}
+
+/// A number, or a string that says one.
+fn as_number(value: &Value) -> Option<f64> {
+    value.as_str().map_or_else(|| value.as_f64(), |text| text.trim().parse().ok())
 }
 
 /// The full parser may be off by the last bit or two.
@@ -194,12 +254,22 @@ fn is_near(one: Option<f64>, other: Option<f64>) -> bool {
 }
 
 /// The time is of a fixed form, and SQLite takes it for the same second as the one that was sent, if it knows that form.
-fn check_time(sqlite: &Connection, json: &str, last_modified: Option<&str>) {
+fn check_time(sqlite: &Connection, json: &str, last_modified: Option<&LastModified>) {
     let sent = serde_json::from_str::<Value>(json).unwrap_or_default();
-    let sent = sent.get("last_modified").and_then(Value::as_str);
+    let sent = sent.get("last_modified").filter(|sent| !sent.is_null() && sent.as_str() != Some(""));
     let Some(time) = last_modified else { return assert_eq!(sent, None) };
-    let form: String = time.chars().map(|char| if char.is_ascii_digit() { '0' } else { char }).collect();
+    assert_eq!(time.too_far_ahead(), None, "held against no record");
+    let time = time.effective();
+    let form: String = time.as_str().chars().map(|char| if char.is_ascii_digit() { '0' } else { char }).collect();
     assert_eq!(form, "0000-00-00T00:00:00.000000000Z");
-    let same = ask(sqlite, "SELECT unixepoch(?1) = unixepoch(?2)", time, sent.unwrap_or_default());
-    assert!(same.unwrap_or(true), "{time} for {sent:?}");
+    let seconds = time.unix_ms().div_euclid(1000).to_string();
+    assert_eq!(
+        ask(sqlite, "SELECT unixepoch(?1) = CAST(?2 AS INTEGER)", time.as_str(), &seconds),
+        Some(true),
+        "{time:?}"
+    );
+    // What SQLite takes a number for are days since 4714 BC.
+    let text = sent.and_then(Value::as_str).map(str::trim).filter(|text| text.parse::<f64>().is_err());
+    let same = ask(sqlite, "SELECT unixepoch(?1) = unixepoch(?2)", time.as_str(), text.unwrap_or_default());
+    assert!(same.unwrap_or(true), "{time:?} for {sent:?}");
 }

@@ -11,6 +11,7 @@ pub(crate) mod project;
 pub(crate) mod tally;
 pub mod unidentified;
 pub(crate) mod upsert;
+pub mod views;
 
 use std::fmt;
 use std::ops::AddAssign;

@@ -4,19 +4,19 @@ use std::sync::LazyLock;
 
 use rusqlite::Transaction;
 
-use super::order::unless_older;
+use super::order;
 use super::upsert::{self, Binder, Row, Statements};
-use crate::entity::Project;
+use crate::entity::{Project, UtcTime};
 
 /// The table's name.
 pub(crate) const TABLE: &str = "projects";
 
 /// Those of its own, in the order of [`Row::bind`].
-const COLUMNS: &str = "event_id, name, status, start_date, end_date, budget, account_id, owner_id, meta_data, \
-     last_modified, extra";
+pub(crate) const COLUMNS: &str = "event_id, name, status, start_date, end_date, budget, account_id, owner_id, meta_data, \
+     last_modified, extra, budget_text, last_modified_sent";
 
 static STATEMENTS: LazyLock<Statements> =
-    LazyLock::new(|| upsert::statements(TABLE, COLUMNS, unless_older!("projects")));
+    LazyLock::new(|| upsert::statements(TABLE, COLUMNS, &order::unless_older(TABLE)));
 
 impl Row for Project<'_> {
     fn statements() -> &'static Statements {
@@ -33,12 +33,15 @@ impl Row for Project<'_> {
         to.bind(&self.status)?;
         to.bind(&self.start_date)?;
         to.bind(&self.end_date)?;
-        to.bind(self.budget)?;
+        to.bind(self.budget.as_ref().map(|budget| budget.value))?;
         to.bind(&self.account_id)?;
         to.bind(&self.owner_id)?;
         to.bind(self.meta_data.as_ref().map(|meta_data| meta_data.json))?;
-        to.bind(self.meta_data.as_ref().and_then(|meta_data| meta_data.last_modified.as_deref()))?;
+        let last_modified = self.meta_data.as_ref().and_then(|meta_data| meta_data.last_modified.as_ref());
+        to.bind(last_modified.map(|time| time.effective().as_str()))?;
         to.bind(&self.extra)?;
+        to.bind(self.budget.as_ref().and_then(|budget| budget.text.as_deref()))?;
+        to.bind(last_modified.and_then(|time| time.too_far_ahead()).map(UtcTime::as_str))?;
         Ok(())
     }
 }
@@ -46,4 +49,10 @@ impl Row for Project<'_> {
 /// How many rows there are.
 pub(crate) fn count(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
     transaction.query_row("SELECT count(*) FROM projects", [], |row| row.get(0))
+}
+
+/// How many rows have a `last_modified` that was sent too far after the record's time.
+pub(crate) fn count_ahead(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
+    let sql = "SELECT count(*) FROM projects WHERE last_modified_sent IS NOT NULL";
+    transaction.query_row(sql, [], |row| row.get(0))
 }

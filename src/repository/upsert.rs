@@ -9,7 +9,7 @@ use super::Trigger;
 use super::tally::{self, COUNT_SAME, COUNT_STALE};
 
 /// Rows in one statement, the most first. More gain little (`./bench --instructions`, thousands for each event of a transaction:
-/// single ones 15.6, 8 rows 13.4, 16 rows 12.7, 64 rows 11.8, 256 rows 11.6), and a statement of 64 has 835 parameters, far from
+/// single ones 15.6, 8 rows 13.4, 16 rows 12.7, 64 rows 11.8, 256 rows 11.6), and a statement of 64 has 963 parameters, far from
 /// [SQLite's limit](https://www.sqlite.org/limits.html#max_variable_number) of 32,766.
 const ROWS: [usize; 3] = [64, 8, 1];
 

@@ -3,7 +3,7 @@
 use kafka::PartitionRecords;
 use self_cell::self_cell;
 
-use crate::entity;
+use crate::entity::{Decoder, UtcTime};
 use crate::repository::{Entry, Header, Headers, PartitionBatch};
 
 self_cell!(
@@ -18,18 +18,18 @@ self_cell!(
 type Entries<'a> = Vec<Entry<'a>>;
 
 /// Decodes what came of each partition. What is no event stays with its reason.
-pub(super) fn decode(batches: Vec<PartitionRecords>) -> Vec<Decoded> {
-    batches.into_iter().map(|batch| Decoded::new(batch, entries)).collect()
+pub(super) fn decode(batches: Vec<PartitionRecords>, decoder: Decoder) -> Vec<Decoded> {
+    batches.into_iter().map(|batch| Decoded::new(batch, |batch| entries(batch, decoder))).collect()
 }
 
-fn entries(batch: &PartitionRecords) -> Entries<'_> {
+fn entries(batch: &PartitionRecords, decoder: Decoder) -> Entries<'_> {
     let entries = batch.records.iter().map(|record| Entry {
         offset: record.offset,
         timestamp_ms: record.timestamp_ms,
         key: record.key.as_deref(),
         value: record.value.as_deref(),
         headers: &record.headers,
-        decoded: entity::decode(record.value.as_deref()),
+        decoded: decoder.decode(record.value.as_deref(), record.timestamp_ms),
     });
     entries.collect()
 }
@@ -38,6 +38,14 @@ impl Decoded {
     /// The records as they came.
     pub(super) fn records(&self) -> &PartitionRecords {
         self.borrow_owner()
+    }
+
+    /// The events whose `last_modified` does not count, with that time.
+    pub(super) fn ahead(&self) -> impl Iterator<Item = (&Entry<'_>, &UtcTime)> {
+        self.borrow_dependent().iter().filter_map(|entry| {
+            let last_modified = entry.decoded.as_ref().ok()?.last_modified()?;
+            last_modified.too_far_ahead().map(|sent| (entry, sent))
+        })
     }
 
     /// What the database applies.

@@ -9,6 +9,7 @@ use kafka::{Consumer, Error, Event, Result, Start, TopicPartition};
 
 use super::decode::decode;
 use super::source::{News, Source, Waker};
+use crate::entity::Decoder;
 
 /// How many pieces of news the loop may not have handled while the next one is made: the records that it stores, and those that it
 /// stores next. Each is bounded in bytes, and so is what is in memory.
@@ -53,14 +54,14 @@ enum Told {
 
 impl Reader {
     /// Lets a consumer poll on a thread of its own, for at most so many records at once.
-    pub(super) fn start(consumer: Consumer, records_max: usize) -> Result<Self> {
+    pub(super) fn start(consumer: Consumer, records_max: usize, decoder: Decoder) -> Result<Self> {
         let (orders, orders_to_follow) = channel();
         let (told_to, told) = channel();
         let waker = consumer.waker();
         let tell = told_to.clone();
         let thread = thread::Builder::new()
             .name("reader".to_owned())
-            .spawn(move || read(consumer, records_max, &orders_to_follow, &tell))
+            .spawn(move || read(consumer, (records_max, decoder), &orders_to_follow, &tell))
             .map_err(Error::Thread)?;
         Ok(Self { orders: Some(orders), thread: Some(thread), waker, told, told_to, owes: false, is_settled: false })
     }
@@ -155,7 +156,12 @@ impl Drop for Reader {
 }
 
 /// What the thread does.
-fn read(mut consumer: Consumer, records_max: usize, orders: &Receiver<Order>, tell: &Sender<Told>) {
+fn read(
+    mut consumer: Consumer,
+    (records_max, decoder): (usize, Decoder),
+    orders: &Receiver<Order>,
+    tell: &Sender<Told>,
+) {
     let mut unhandled = 0;
     let mut unhandled_max = AHEAD_MAX;
     let mut was_settled = false;
@@ -173,7 +179,9 @@ fn read(mut consumer: Consumer, records_max: usize, orders: &Receiver<Order>, te
                 unhandled_max = 0;
             }
             Err(TryRecvError::Empty) => {
-                let news = consumer.poll(PATIENCE, records_max).map(|event| event.map_records(decode));
+                let news = consumer
+                    .poll(PATIENCE, records_max)
+                    .map(|event| event.map_records(|records| decode(records, decoder)));
                 let is_settled = consumer.is_settled();
                 // An order has ended the wait, or nothing has happened for long.
                 if matches!(news, Ok(Event::Idle)) && is_settled == was_settled {

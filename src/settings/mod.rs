@@ -26,6 +26,8 @@ pub use rules::shorten;
 pub use security::{Password, SaslSettings, Security};
 use variables::Variables;
 
+use crate::entity::Decoder;
+
 /// `KAFKA_BOOTSTRAP_SERVERS`: a broker on this machine, at the port of Kafka's own quick start.
 const BOOTSTRAP_PORT_DEFAULT: u16 = 9092;
 /// `KAFKA_GROUP_ID`.
@@ -51,6 +53,10 @@ const WAL_MAX_BYTES_LEAST: u64 = 1 << 20;
 const BATCH_MAX_RECORDS_DEFAULT: NonZeroUsize = NonZeroUsize::new(5000).unwrap();
 /// Greatest `BATCH_MAX_RECORDS`: the records of a batch are all held in memory.
 const BATCH_MAX_RECORDS_GREATEST: u64 = 1_000_000;
+/// `LAST_MODIFIED_MAX_AHEAD_MS`: a day. Clocks are off by minutes, zones by hours.
+const LAST_MODIFIED_MAX_AHEAD_MS_DEFAULT: u64 = 24 * 60 * 60 * 1000;
+/// Greatest `LAST_MODIFIED_MAX_AHEAD_MS`: a hundred years.
+const LAST_MODIFIED_MAX_AHEAD_MS_GREATEST: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 /// `SHUTDOWN_TIMEOUT_MS`: what `docker stop` grants before it kills.
 const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Greatest number of milliseconds that a setting may say: one hour.
@@ -75,6 +81,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Upper bound of one transaction, in records.
     pub batch_records_max: NonZeroUsize,
+    /// How far after its record's own time a `last_modified` may be; `None` if any may.
+    pub last_modified_max_ahead: Option<Duration>,
     /// Whether lost records stop the service.
     pub fail_on_data_loss: bool,
     /// What the service may take to stop.
@@ -193,6 +201,11 @@ impl Settings {
         Ok(Self { warnings, ..settings })
     }
 
+    /// What records are read with.
+    pub fn decoder(&self) -> Decoder {
+        Decoder { last_modified_max_ahead: self.last_modified_max_ahead }
+    }
+
     fn from_variables(variables: &mut Variables) -> Result<Self, SettingsError> {
         let wait_ms = || rules::milliseconds(1..=WAIT_MS_GREATEST);
         let settings = Self {
@@ -205,6 +218,7 @@ impl Settings {
                 BATCH_MAX_RECORDS_DEFAULT,
                 rules::number(1..=BATCH_MAX_RECORDS_GREATEST, ""),
             )?,
+            last_modified_max_ahead: last_modified_max_ahead(variables)?,
             fail_on_data_loss: variables.or(
                 "FAIL_ON_DATA_LOSS",
                 true,
@@ -219,6 +233,14 @@ impl Settings {
         }
         Ok(settings)
     }
+}
+
+/// `LAST_MODIFIED_MAX_AHEAD_MS`; `None` if it is 0.
+fn last_modified_max_ahead(variables: &mut Variables) -> Result<Option<Duration>, SettingsError> {
+    let default = LAST_MODIFIED_MAX_AHEAD_MS_DEFAULT;
+    let rule = rules::number(0..=LAST_MODIFIED_MAX_AHEAD_MS_GREATEST, " milliseconds (0: no limit)");
+    let max_ms: u64 = variables.or("LAST_MODIFIED_MAX_AHEAD_MS", default, rule)?;
+    Ok((max_ms > 0).then(|| Duration::from_millis(max_ms)))
 }
 
 fn kafka(variables: &mut Variables) -> Result<KafkaSettings, SettingsError> {

@@ -62,6 +62,7 @@ fn defaults() {
             file: Some(PathBuf::from("logs/consumer.log")),
         },
         batch_records_max: NonZeroUsize::new(5000).unwrap(),
+        last_modified_max_ahead: Some(Duration::from_hours(24)),
         fail_on_data_loss: true,
         shutdown_timeout: Duration::from_secs(10),
         unidentified_log_file: Some(PathBuf::from("logs/unidentified_messages.log")),
@@ -156,6 +157,17 @@ fn check_bad_numbers(variable: &str, allowed: &str, out_of_range: &[&str]) {
 #[test]
 fn sizes_and_counts() {
     let check = check_bad_numbers;
+    check_good(
+        "LAST_MODIFIED_MAX_AHEAD_MS",
+        |settings| settings.last_modified_max_ahead,
+        vec![
+            ("0", None),
+            ("1", Some(Duration::from_millis(1))),
+            ("3153600000000", Some(Duration::from_hours(876_000))),
+        ],
+    );
+    let allowed = "a whole number from 0 to 3153600000000 milliseconds (0: no limit)";
+    check("LAST_MODIFIED_MAX_AHEAD_MS", allowed, &["3153600000001"]);
     let bytes = |number| NonZeroU32::new(number).unwrap();
     check_good(
         "KAFKA_FETCH_MAX_BYTES",

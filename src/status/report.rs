@@ -17,6 +17,8 @@ pub(super) struct Report {
     pub(super) service: ServiceState,
     pub(super) kafka: KafkaPart,
     pub(super) rows: Rows,
+    /// Rows whose `last_modified` was sent too far after the record's time, which counts instead.
+    pub(super) last_modified_ahead: u64,
     /// Unidentified messages by reason; those that have been replayed are not among them.
     pub(super) unidentified: BTreeMap<String, u64>,
     pub(super) partitions: Vec<PartitionRow>,
@@ -123,6 +125,13 @@ impl fmt::Display for Report {
             _ => writeln!(f)?,
         }
         writeln!(f, "rows          {} opportunities, {} projects", self.rows.opportunities, self.rows.projects)?;
+        if self.last_modified_ahead > 0 {
+            let rows = self.last_modified_ahead;
+            writeln!(
+                f,
+                "clocks        {rows} rows with a last_modified too far after the record's time, which counts instead"
+            )?;
+        }
         let reasons: Vec<String> =
             self.unidentified.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         writeln!(f, "unidentified  {}", if reasons.is_empty() { "none".to_owned() } else { reasons.join(", ") })?;

@@ -12,6 +12,7 @@ mod hostile;
 mod inspection;
 mod payloads;
 mod poison;
+mod producers;
 mod refusals;
 mod replay;
 mod security;

@@ -28,7 +28,7 @@ fn record(number: usize, case: &Case) -> Record {
         Err(_) => value.clone(),
     });
     let record =
-        Record { value, timestamp_ms: Some(1_700_000_000_000 + i64::try_from(number).unwrap()), ..Record::default() };
+        Record { value, timestamp_ms: Some(1_767_268_800_000 + i64::try_from(number).unwrap()), ..Record::default() };
     match number % 5 {
         0 => record,
         1 => record.key("").header("trace", Some(b"1")),

@@ -143,6 +143,12 @@ const RULES: &[Rule] = &[
         good: &["1", "1000000"],
     },
     Rule {
+        variable: "LAST_MODIFIED_MAX_AHEAD_MS",
+        bad: &["", "1d", "3153600000001"],
+        allowed: &["whole number from 0 to 3153600000000 milliseconds", "no limit"],
+        good: &["0", "86400000"],
+    },
+    Rule {
         variable: "FAIL_ON_DATA_LOSS",
         bad: &["", "yes", "1"],
         allowed: &["true", "false"],

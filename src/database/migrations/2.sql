@@ -32,3 +32,11 @@ DROP TABLE unidentified_messages;
 ALTER TABLE unidentified_messages_2 RENAME TO unidentified_messages;
 CREATE INDEX unidentified_messages_by_offset
     ON unidentified_messages (kafka_topic, topic_id, kafka_partition, kafka_offset);
+
+-- What a double cannot hold of a number, and times of producers whose clock is ahead.
+ALTER TABLE opportunities ADD COLUMN amount_text TEXT;
+ALTER TABLE opportunities ADD COLUMN last_modified_sent TEXT;
+CREATE INDEX opportunities_ahead ON opportunities (last_modified_sent) WHERE last_modified_sent IS NOT NULL;
+ALTER TABLE projects ADD COLUMN budget_text TEXT;
+ALTER TABLE projects ADD COLUMN last_modified_sent TEXT;
+CREATE INDEX projects_ahead ON projects (last_modified_sent) WHERE last_modified_sent IS NOT NULL;

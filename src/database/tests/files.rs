@@ -32,12 +32,12 @@ fn the_tables_are_those_of_the_contract() {
     check(
         "opportunities",
         "event_id name stage amount probability expected_close_date account_id owner_id meta_data last_modified extra \
-         kafka_topic kafka_partition kafka_offset kafka_timestamp created_at updated_at",
+         kafka_topic kafka_partition kafka_offset kafka_timestamp created_at updated_at amount_text last_modified_sent",
     );
     check(
         "projects",
         "event_id name status start_date end_date budget account_id owner_id meta_data last_modified extra \
-         kafka_topic kafka_partition kafka_offset kafka_timestamp created_at updated_at",
+         kafka_topic kafka_partition kafka_offset kafka_timestamp created_at updated_at budget_text last_modified_sent",
     );
     check(
         "unidentified_messages",

@@ -14,3 +14,4 @@ mod triggers;
 mod unfinished;
 mod verify;
 mod versions;
+mod views;

@@ -4,7 +4,8 @@ use rusqlite::Connection;
 
 use crate::database::Database;
 use crate::database::fixtures::{Place, a_move, batch, entry, modified, opportunity, project};
-use crate::entity::{Event, Opportunity, Project};
+use crate::entity::{Event, Opportunity, Project, UtcTime};
+use crate::repository::order::time_of;
 use crate::repository::position_change::PositionMove;
 use crate::repository::{Applied, Entry, PartitionBatch};
 
@@ -184,9 +185,10 @@ fn the_same_event_again_is_applied_and_keeps_its_first_time() {
 fn a_time_of_kafka_is_written_as_last_modified_is() {
     let connection = rusqlite::Connection::open_in_memory().unwrap();
     let check = |ms: Option<i64>, expected: Option<&str>| {
-        let sql = concat!("SELECT ", crate::repository::order::time_of!("?1"));
-        let time: Option<String> = connection.query_row(sql, [ms], |row| row.get(0)).unwrap();
+        let sql = format!("SELECT {}", time_of("?1"));
+        let time: Option<String> = connection.query_row(&sql, [ms], |row| row.get(0)).unwrap();
         assert_eq!(time.as_deref(), expected, "{ms:?}");
+        assert_eq!(ms.map(UtcTime::from_unix_ms).as_ref().map(UtcTime::as_str), expected, "{ms:?}");
     };
     check(None, None);
     check(Some(0), Some("1970-01-01T00:00:00.000000000Z"));

@@ -13,6 +13,7 @@ use kafka::{
 
 use super::cluster::{CLUSTER_ID, Cluster, partition};
 use super::disk::Disk;
+use crate::entity::Decoder;
 use crate::service::decode::decode;
 use crate::service::source::{News, Source, Waker};
 use crate::settings::{GroupProtocol, Settings};
@@ -291,7 +292,7 @@ impl Source for Member {
         }
         let event = self.news().or_else(|| self.started()).or_else(|| self.truncated());
         let event = event.or_else(|| self.out_of_range()).or_else(|| self.records()).unwrap_or(Event::Idle);
-        Ok(event.map_records(decode))
+        Ok(event.map_records(|records| decode(records, Decoder::default())))
     }
 
     fn waker(&self) -> Waker {

@@ -10,7 +10,8 @@ pub(super) const NOT_JSON: [&[u8]; 5] = [
     b"opportunity opp_000001 won!",
     br#"{"event_id":"opp_000002","name":"cut sho"#,
     br#"{"event_id":"opp_000003","name":"twice","stage":"Proposal"}{}"#,
-    b"\xef\xbb\xbf{\"event_id\":\"opp_000004\",\"name\":\"with a BOM\",\"stage\":\"Proposal\"}",
+    // Avro, in the framing of Confluent's serializers.
+    b"\0\0\0\0\x07\x14opp_000004\x0ein Avro",
     // UTF-16; not even JSON with its bad bytes replaced, as kafka-console-producer does.
     b"\xff\xfe{\0\"\0i\0d\0\"\0:\x001\0}\0",
 ];

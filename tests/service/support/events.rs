@@ -143,7 +143,7 @@ fn broken(random: &mut Random, id: u64) -> (Option<Vec<u8>>, Truth) {
         (Some(b"\xff\xfe@"), "not_json"),
         (Some(b"[\"opp_@\"]"), "unknown_type"),
         (Some(b"{\"event_id\":\"x_@\",\"name\":\"neither\"}"), "unknown_type"),
-        (Some(b"{\"event_id\":\"opp_@\",\"name\":\"n\",\"stage\":\"s\",\"amount\":\"12\"}"), "invalid_field"),
+        (Some(b"{\"event_id\":\"opp_@\",\"name\":\"n\",\"stage\":\"s\",\"amount\":\"12 EUR\"}"), "invalid_field"),
         (
             Some(b"{\"event_id\":\"proj_@\",\"name\":\"n\",\"status\":\"s\",\"end_date\":\"2026-02-30\"}"),
             "invalid_field",
