@@ -1,17 +1,17 @@
 //! Files of every released version: each is migrated when it is opened, holds what it held before, and takes new records.
-//! `testdata/version-N.db` was written by the program of that version and is never changed. The present version's file is added
-//! when that version is released.
+//! `testdata/version-N.db` was written by the program of that version and is never changed. When the present version is released,
+//! `WRITE_TESTDATA=1 cargo test --lib the_present_version` writes its file.
 
 use std::fs;
 use std::path::PathBuf;
 
 use rusqlite::types::Value;
 
-use crate::database::fixtures::{GROUP, Place, TOPIC, a_move, batch, entry, project, rejected};
+use crate::database::fixtures::{GROUP, Place, TOPIC, a_move, batch, entry, opportunity, project, rejected};
 use crate::database::schema::SCHEMA_VERSION;
-use crate::database::{Database, DatabaseReader};
-use crate::entity::Event;
-use crate::repository::Applied;
+use crate::database::{Database, DatabaseReader, Replay, Understood};
+use crate::entity::{Event, MetaData, Opportunity, Project};
+use crate::repository::{Applied, Entry, Header};
 
 #[test]
 fn a_file_of_every_version_is_opened_read_and_gone_on_with() {
@@ -20,18 +20,60 @@ fn a_file_of_every_version_is_opened_read_and_gone_on_with() {
         let mut database = place.open();
         assert_eq!(place.number("PRAGMA user_version"), SCHEMA_VERSION);
         holds_what_was_stored(&place, &mut database);
-
-        let newer = vec![entry(6, Ok(Event::Project(project("proj_3")))), rejected(7)];
-        let applied = Applied { applied: 1, stale: 0, unidentified: 1, absent: 0 };
-        assert_eq!(database.apply(&[batch(0, 6, 8, newer)]).unwrap(), applied);
-        database.move_positions(&[a_move(1, Some(1), 3)]).unwrap();
-        assert_eq!(place.number("SELECT max(id) FROM unidentified_messages"), 3);
-        drop(database);
-        let mut reader = DatabaseReader::open(&place.settings.path).unwrap();
-        reader.verify(|_, off| assert_eq!(off, [])).unwrap();
-        let summary = reader.summary(GROUP).unwrap();
-        assert_eq!((summary.opportunities, summary.projects, summary.changes.len()), (2, 3, 4));
+        takes_new_records(&place, database);
     }
+}
+
+/// Goes on with what a file of any version holds.
+fn takes_new_records(place: &Place, mut database: Database) {
+    let newer = vec![entry(6, Ok(Event::Project(project("proj_3")))), rejected(7)];
+    let applied = Applied { applied: 1, stale: 0, unidentified: 1, absent: 0 };
+    assert_eq!(database.apply(&[batch(0, 6, 8, newer)]).unwrap(), applied);
+    database.move_positions(&[a_move(1, Some(1), 3)]).unwrap();
+    assert_eq!(place.number("SELECT max(id) FROM unidentified_messages"), 3);
+    drop(database);
+    let mut reader = DatabaseReader::open(&place.settings.path).unwrap();
+    reader.verify(|_, off| assert_eq!(off, [])).unwrap();
+    let summary = reader.summary(GROUP).unwrap();
+    assert_eq!((summary.opportunities, summary.projects, summary.changes.len()), (2, 3, 4));
+}
+
+#[test]
+fn the_present_version_is_written_with_the_same_content() {
+    let place = Place::new();
+    let mut database = place.open();
+    database.move_positions(&[a_move(0, None, 0), a_move(1, None, 5)]).unwrap();
+    database.move_positions(&[a_move(1, Some(5), 0)]).unwrap();
+    let meta_data = |json, last_modified: &str| Some(MetaData { json, last_modified: Some(last_modified.to_owned()) });
+    let first = Opportunity {
+        name: "Grün".into(),
+        amount: Some(1.5),
+        meta_data: meta_data(r#"{"last_modified":"2026-01-15T09:30:00Z"}"#, "2026-01-15T09:30:00.000000000Z"),
+        extra: Some(r#"{"region":"north"}"#.to_owned()),
+        ..opportunity("opp_1")
+    };
+    let second = Project {
+        meta_data: meta_data(r#"{"last_modified":"2026-01-15T09:35:00+01:00"}"#, "2026-01-15T08:35:00.000000000Z"),
+        ..project("proj_1")
+    };
+    let headers: Vec<Header<'_>> = vec![(b"trace", Some(b"\x00\xff")), (b"\xff", None)];
+    let entries = vec![
+        entry(0, Ok(Event::Opportunity(first))),
+        entry(1, Ok(Event::Project(second))),
+        Entry { headers: &headers, ..rejected(3) },
+        Entry { key: None, value: None, ..rejected(4) },
+    ];
+    database.apply(&[batch(0, 0, 6, entries)]).unwrap();
+    database.apply(&[batch(1, 0, 1, vec![entry(0, Ok(Event::Opportunity(opportunity("opp_2"))))])]).unwrap();
+    let pending = database.pending_after(1, 10, 1 << 20).unwrap();
+    let event = Event::Project(project("proj_2"));
+    database.replay(&[Understood { message: &pending[0], event }]).unwrap();
+    database.set_unidentified_log_cursor(1).unwrap();
+    holds_what_was_stored(&place, &mut database);
+    if std::env::var("WRITE_TESTDATA").is_ok() {
+        place.connect().execute("VACUUM INTO ?1", [fixture(SCHEMA_VERSION).to_str()]).unwrap();
+    }
+    takes_new_records(&place, database);
 }
 
 /// Each version of which there is a file: all of the older ones, and the present one if it has been released.

@@ -25,6 +25,9 @@ pub(super) const POISON: &str = "poison";
 /// The same, but the trigger ends the transaction.
 pub(super) const VENOM: &str = "venom";
 
+/// The same, but the trigger skips the row without an error.
+pub(super) const GHOST: &str = "ghost";
+
 /// What took effect, as the simulation saw it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
@@ -270,10 +273,10 @@ fn empty_database() -> &'static Vec<u8> {
         let place = crate::database::fixtures::Place::new();
         drop(place.open());
         for table in ["opportunities", "projects"] {
-            for (name, how) in [(POISON, "ABORT"), (VENOM, "ROLLBACK")] {
+            for (name, how) in [(POISON, "ABORT, 'no'"), (VENOM, "ROLLBACK, 'no'"), (GHOST, "IGNORE")] {
                 place.execute(&format!(
                     "CREATE TRIGGER {name}_{table} BEFORE INSERT ON {table} WHEN NEW.name = '{name}'
-                     BEGIN SELECT RAISE({how}, '{name}'); END"
+                     BEGIN SELECT RAISE({how}); END"
                 ));
             }
         }

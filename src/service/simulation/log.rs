@@ -142,6 +142,7 @@ pub(super) fn produce(random: &mut Random, serial: u64, at: Place) -> Produced {
         3 => (Some(event("")), Meaning::Unidentified("invalid_field")),
         4 => (Some(event(super::disk::POISON)), Meaning::Unidentified("rejected")),
         5 if random.one_in(4) => (Some(event(super::disk::VENOM)), Meaning::Unidentified("rejected")),
+        6 => (Some(event(super::disk::GHOST)), Meaning::Unidentified("rejected")),
         _ => (Some(event(&name)), Meaning::Event { id, name, time }),
     };
     Produced { serial, at, meaning, value, timestamp_ms: NOON_MS + produced_ms }
