@@ -50,7 +50,7 @@ fn shared_by_two(cluster: &Cluster) {
     }
 }
 
-/// Static members came with 2.3, where LeaveGroup does not name them yet.
+/// Static members came with 2.3, where `LeaveGroup` does not name them yet.
 #[test]
 #[ignore = "one more broker for one more version: cargo test --test service ancient -- --ignored"]
 fn static_members_leave_where_the_request_does_not_name_them() {
