@@ -20,10 +20,11 @@ pub(crate) fn time_of(ms: &str) -> String {
     )
 }
 
-/// The `WHERE` of an event's upsert: true if the new event is the greater one, or the stored one again.
+/// For an event's upsert: true if the new event is the greater one, or has the order of the stored one: it is that again, or another
+/// record at its offset, of a log that was truncated since.
 pub(crate) fn unless_older(table: &str) -> String {
     let stored = keys(&format!("{table}.")).join(", ");
-    format!("WHERE ({}) >= ({stored})", keys("excluded.").join(", "))
+    format!("({}) >= ({stored})", keys("excluded.").join(", "))
 }
 
 /// The `ORDER BY` that sorts the greatest event first.

@@ -107,7 +107,7 @@ pub(crate) fn statements(table: &str, columns: &str, unless_older: &str) -> Stat
         let values = values.join(", ");
         let sql = format!(
             "INSERT INTO {table} ({columns}, {SHARED_COLUMNS}) VALUES {values}
-             ON CONFLICT (event_id) DO UPDATE SET {assignments} {unless_older}"
+             ON CONFLICT (event_id) DO UPDATE SET {assignments} WHERE {unless_older}"
         );
         (rows, sql)
     })
