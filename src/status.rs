@@ -23,7 +23,7 @@ pub struct Report {
     database: DatabasePart,
     kafka: KafkaPart,
     rows: Rows,
-    /// Rows whose `last_modified` was sent too far after the record's time, which counts instead.
+    /// Rows whose `last_modified` was too far ahead of the record's timestamp, which is used instead.
     last_modified_ahead: u64,
     /// Unidentified messages by reason; those that have been replayed are not among them.
     unidentified: BTreeMap<String, u64>,
@@ -205,7 +205,7 @@ impl fmt::Display for Report {
             let rows = self.last_modified_ahead;
             writeln!(
                 f,
-                "clocks        {rows} rows with a last_modified too far after the record's time, which counts instead"
+                "clocks        {rows} rows with a last_modified too far ahead of the record's timestamp, which is used instead"
             )?;
         }
         let reasons: Vec<String> =

@@ -38,7 +38,7 @@ fn texts<const N: usize>(scene: &Scene, query: &str) -> Vec<[Option<String>; N]>
 }
 
 #[test]
-fn a_clock_that_is_ahead_freezes_no_row_and_is_told() {
+fn a_clock_that_is_ahead_freezes_no_row_and_is_reported() {
     let scene = Scene::new("clocks", 1);
     let place = &scene.place;
     let send = |value: String, timestamp_ms: i64| {
@@ -80,8 +80,12 @@ unidentified  none
     let report: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
     assert_eq!(report["last_modified_ahead"], json!(2));
     let shown = place.ask(&["status"]).stdout;
-    assert!(shown.contains("clocks        2 rows with a last_modified too far after the record's time"), "{shown}");
-    let is_clock = |line: &serde_json::Value| is_warning(line, &["last_modified is too far after the record's time"]);
+    assert!(
+        shown.contains("clocks        2 rows with a last_modified too far ahead of the record's timestamp"),
+        "{shown}"
+    );
+    let is_clock =
+        |line: &serde_json::Value| is_warning(line, &["last_modified is too far ahead of the record's timestamp"]);
     let warnings: Vec<_> = place.log().into_iter().filter(is_clock).collect();
     assert_eq!(warnings.len(), 1, "one for all of them: {warnings:?}");
     assert_eq!((&warnings[0]["partition"], &warnings[0]["last_modified"]), (&json!(0), &json!(AHEAD)), "{warnings:?}");
