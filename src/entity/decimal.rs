@@ -23,11 +23,16 @@ impl From<f64> for Number<'_> {
 }
 
 impl<'a> Number<'a> {
-    /// Reads a decimal; `None` if the text is none, or beyond the range of a double.
+    /// Reads what [`Decimal::read`] does; `None` of anything else, and beyond the range of a double.
     pub(super) fn read(text: Cow<'a, str>) -> Option<Self> {
-        let decimal = Decimal::read(&text)?;
+        // Of these bytes `f64` parses decimals only; its other words have other letters.
+        let is_decimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
+        if !text.bytes().all(is_decimal) {
+            return None;
+        }
         let value: f64 = text.parse().ok().filter(|value: &f64| value.is_finite())?;
-        let is_held = text.len() <= DOUBLE_DIGITS && !text.contains(['e', 'E']) || decimal.is_shortest_of(value);
+        let is_short = text.len() <= DOUBLE_DIGITS && !text.bytes().any(|byte| matches!(byte, b'e' | b'E'));
+        let is_held = is_short || Decimal::read(&text)?.is_shortest_of(value);
         Some(Self { value, text: (!is_held).then_some(text) })
     }
 }

@@ -57,12 +57,12 @@ impl<'a> Fields<'a> {
 
     /// Whether a field of this name is there with a value other than null.
     pub(super) fn is_set(&self, name: &str) -> bool {
-        self.0.iter().any(|field| field.value != NULL && field.is(name))
+        self.0.iter().any(|field| field.is(name) && field.value != NULL)
     }
 
     /// Whether a field of this name is there with a value other than null and the empty string.
     pub(super) fn is_filled(&self, name: &str) -> bool {
-        self.0.iter().any(|field| ![NULL, EMPTY].contains(&field.value) && field.is(name))
+        self.0.iter().any(|field| field.is(name) && !matches!(field.value, NULL | EMPTY))
     }
 
     /// The value of the first field of this name, as sent.

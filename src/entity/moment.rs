@@ -186,24 +186,26 @@ impl Scanner<'_> {
 }
 
 fn sortable(utc: UtcDateTime) -> String {
-    let mut text = String::with_capacity("YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ".len());
+    let mut text = *b"0000-00-00T00:00:00.000000000Z";
     let (hour, minute, second, nanosecond) = utc.as_hms_nano();
     // Digit by digit: `write!` takes several times as long, for each event that has a time.
-    let parts = [
-        ("", utc.year().unsigned_abs(), 4),
-        ("-", u8::from(utc.month()).into(), 2),
-        ("-", utc.day().into(), 2),
-        ("T", hour.into(), 2),
-        (":", minute.into(), 2),
-        (":", second.into(), 2),
-        (".", nanosecond, 9),
+    let parts: [(usize, u32); 7] = [
+        ("YYYY".len(), utc.year().unsigned_abs()),
+        ("YYYY-MM".len(), u8::from(utc.month()).into()),
+        ("YYYY-MM-DD".len(), utc.day().into()),
+        ("YYYY-MM-DDTHH".len(), hour.into()),
+        ("YYYY-MM-DDTHH:MM".len(), minute.into()),
+        ("YYYY-MM-DDTHH:MM:SS".len(), second.into()),
+        ("YYYY-MM-DDTHH:MM:SS.nnnnnnnnn".len(), nanosecond),
     ];
-    for (mark, number, width) in parts {
-        text.push_str(mark);
-        for place in (0..width).rev() {
-            text.push(char::from_digit(number / 10_u32.pow(place) % 10, 10).unwrap_or('0'));
+    for (end, mut number) in parts {
+        let mut digits = text.iter_mut().take(end).rev();
+        while number > 0
+            && let Some(digit) = digits.next()
+        {
+            *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+            number /= 10;
         }
     }
-    text.push('Z');
-    text
+    std::str::from_utf8(&text).unwrap_or_default().to_owned()
 }

@@ -88,8 +88,8 @@ impl<'a> Sent<'a> {
     /// What a string says, without blanks around it.
     fn trimmed(&self) -> Option<Cow<'a, str>> {
         match self {
-            Self::Quoted(Cow::Borrowed(text)) => Some(Cow::Borrowed(text.trim_matches(BLANKS))),
-            Self::Quoted(Cow::Owned(text)) => Some(Cow::Owned(text.trim_matches(BLANKS).to_owned())),
+            Self::Quoted(Cow::Borrowed(text)) => Some(Cow::Borrowed(trim(text))),
+            Self::Quoted(Cow::Owned(text)) => Some(Cow::Owned(trim(text).to_owned())),
             Self::Bare(_) => None,
         }
     }
@@ -101,6 +101,13 @@ impl<'a> Sent<'a> {
             Self::Quoted(_) => None,
         }
     }
+}
+
+/// Without blanks around it. Nearly all have none, and are not looked at char by char.
+fn trim(text: &str) -> &str {
+    let is_blank = |byte: Option<&u8>| byte.is_some_and(|byte| BLANKS.contains(&char::from(*byte)));
+    let bytes = text.as_bytes();
+    if is_blank(bytes.first()) || is_blank(bytes.last()) { text.trim_matches(BLANKS) } else { text }
 }
 
 fn json_number<'a>(sent: &Sent<'a>) -> Option<Number<'a>> {

@@ -2,13 +2,14 @@
 //! that was sent is missing, nothing is there that was not sent, and what is kept as JSON is JSON to whoever reads the tables.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use fuzzkit::{Target, within};
 use rusqlite::Connection;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::entity::{self, Event, LastModified, MetaData, Number, Reason, Rejection};
+use crate::entity::{self, Decoder, Event, LastModified, MetaData, Number, Reason, Rejection};
 
 /// Memory that decoding may take, per byte of the value: the list of fields while it grows.
 const MEMORY_FACTOR: usize = 24;
@@ -16,6 +17,9 @@ const MEMORY_FACTOR: usize = 24;
 const MEMORY_LEAST: usize = 4 * 1024;
 /// An error quotes no more characters than this, all told.
 const ERROR_CHARS_MAX: usize = 400;
+/// The time of a record, in milliseconds since 1970, and how far after it a time may be.
+const RECORD_MS: i64 = 1_711_312_835_123;
+const MAX_AHEAD: Duration = Duration::from_hours(24);
 /// As deep may JSON be.
 const NESTING_MAX: usize = 128;
 
@@ -63,6 +67,7 @@ pub(super) const TARGET: Target = Target {
 fn event(input: &[u8]) -> bool {
     let decoded = within(input.len() * MEMORY_FACTOR + MEMORY_LEAST, || entity::decode(Some(input)));
     assert_eq!(decoded, entity::decode(Some(input)), "the same bytes, another outcome");
+    check_clock(input, &decoded);
     let text = std::str::from_utf8(json_of(input)).ok();
     let sqlite = |sqlite: &Connection| match &decoded {
         Ok(event) => {
@@ -74,6 +79,20 @@ fn event(input: &[u8]) -> bool {
     };
     SQLITE.with(|opened| assert!(opened.as_ref().map(sqlite).is_some(), "no SQLite"));
     decoded.is_ok()
+}
+
+/// Held against the time of a record, the event is the same, but that its time is no more than so far ahead.
+fn check_clock(input: &[u8], decoded: &Result<Event<'_>, Rejection>) {
+    let with_limit = Decoder { last_modified_max_ahead: Some(MAX_AHEAD) };
+    let limit_ms = RECORD_MS.saturating_add_unsigned(u64::try_from(MAX_AHEAD.as_millis()).unwrap_or(u64::MAX));
+    match (with_limit.decode(Some(input), Some(RECORD_MS)), decoded) {
+        (Ok(bounded), Ok(event)) => {
+            let unix_ms = |time: &LastModified| time.effective().unix_ms();
+            let (sent, effective) = (event.last_modified().map(unix_ms), bounded.last_modified().map(unix_ms));
+            assert_eq!(effective, sent.map(|sent| if sent > limit_ms { RECORD_MS } else { sent }));
+        }
+        (bounded, event) => assert_eq!(bounded.as_ref().err(), event.as_ref().err()),
+    }
 }
 
 /// What is left without Confluent's framing and a byte order mark.

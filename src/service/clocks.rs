@@ -32,7 +32,7 @@ impl Clocks {
                 events = self.events, topic = &*records.partition.topic, partition = records.partition.partition,
                 offset = entry.offset, last_modified = sent.as_str(),
                 ahead_s = sent.unix_ms().saturating_sub(entry.timestamp_ms.unwrap_or_default()) / 1000;
-                "last_modified is too far after the record's time, which counts instead; check the producer's clock"
+                "last_modified is too far ahead of the record's timestamp, which is used instead; check the producer's clock"
             );
             *self = Self { warned: Some(Instant::now()), events: 0 };
         }

@@ -17,7 +17,7 @@ pub(super) struct Report {
     pub(super) service: ServiceState,
     pub(super) kafka: KafkaPart,
     pub(super) rows: Rows,
-    /// Rows whose `last_modified` was sent too far after the record's time, which counts instead.
+    /// Rows whose `last_modified` was too far ahead of the record's timestamp, which is used instead.
     pub(super) last_modified_ahead: u64,
     /// Unidentified messages by reason; those that have been replayed are not among them.
     pub(super) unidentified: BTreeMap<String, u64>,
