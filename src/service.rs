@@ -59,7 +59,8 @@ fn open_and_read(
     let _lock = backoff::retry("taking the lock of the database", &settings.retry, stop, lock)?;
     let open = || Database::open(&settings.database, &settings.kafka.group_id);
     let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
-    let reader = Reader::start(consumer(settings, security, database.id())?, settings.batch_records_max.get())?;
+    let records_max = decode::poll_records_max(settings.batch_records_max.get(), settings.kafka.buffer_max_bytes);
+    let reader = Reader::start(consumer(settings, security, database.id())?, records_max)?;
     stop.on_stop(reader.waker());
     for warning in &settings.warnings {
         warn!("{warning}");

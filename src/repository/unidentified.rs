@@ -1,11 +1,8 @@
 //! `unidentified_messages` and the cursor of their log file. Must not know what the log file looks like.
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params};
-use serde_json::{Value, json};
 
-use super::{Coordinates, Entry, Header};
+use super::{Coordinates, Entry, headers};
 use crate::entity::Rejection;
 
 /// A message as stored, as far as its log line needs it.
@@ -63,23 +60,13 @@ impl<'t> Insert<'t> {
             at.timestamp_ms,
             entry.key,
             entry.value,
-            headers_json(&entry.headers.list()),
+            headers::json(entry.headers),
             rejection.reason.as_str(),
             rejection.error,
             now,
         ])?;
         Ok(())
     }
-}
-
-/// `[["name", "base64" or null], …]`; a name that is not UTF-8 is `{"base64": "…"}`.
-fn headers_json(headers: &[Header<'_>]) -> String {
-    let base64 = |bytes: &[u8]| BASE64_STANDARD.encode(bytes);
-    let one = |(name, value): &Header<'_>| {
-        let name = str::from_utf8(name).map_or_else(|_| json!({ "base64": base64(name) }), Value::from);
-        json!([name, value.map(base64)])
-    };
-    Value::Array(headers.iter().map(one).collect()).to_string()
 }
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {

@@ -48,6 +48,7 @@ pub(super) fn consumer(
         .with_group_protocol(membership(kafka, database_id))
         .with_rack(kafka.client_rack.clone())
         .with_fetch_max_bytes(kafka.fetch_max_bytes)
+        .with_buffer_max_bytes(kafka.buffer_max_bytes)
         .with_receive_max_bytes(kafka.receive_max_bytes)
         .with_security(security)
         .with_retry_policy(settings.retry);
