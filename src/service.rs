@@ -66,7 +66,8 @@ fn open_and_read(
     let open = || Database::open(&settings.database, &settings.kafka.group_id);
     let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
     let consumer = consumer(settings, security, database.id())?;
-    let reader = Reader::start(consumer, settings.batch_records_max.get(), settings.decoder())?;
+    let records_max = decode::poll_records_max(settings.batch_records_max.get(), settings.kafka.buffer_max_bytes);
+    let reader = Reader::start(consumer, records_max, settings.decoder())?;
     stop.on_stop(reader.waker());
     for warning in &settings.warnings {
         warn!("{warning}");

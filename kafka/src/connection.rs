@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
-use crate::protocol::{self, ApiVersionsRequest, Failure, Request};
+use crate::protocol::{self, Admission, ApiVersionsRequest, Failure, Request};
 use crate::security::Security;
 use crate::stream::{Deadline, Stream, is_timeout};
 use crate::types::Address;
@@ -160,7 +160,7 @@ impl Connection {
         self.correlation_id = self.correlation_id.wrapping_add(1);
         let bytes = protocol::encode_request(request, version, self.correlation_id, &self.settings.client_id)
             .map_err(|unencodable| Error::Config(format!("{} cannot be sent: {}", R::NAME, unencodable.0)))?;
-        let answer = self.transfer::<R>(&bytes, request.wait(), deadline).and_then(|response| {
+        let answer = self.transfer(request, &bytes, deadline).and_then(|response| {
             let decoded = protocol::decode_response(request, version, self.correlation_id, response);
             decoded.map_err(|failure| self.failure::<R>(failure))
         });
@@ -171,11 +171,11 @@ impl Connection {
         answer
     }
 
-    fn transfer<R: Request>(&mut self, request: &[u8], wait: Duration, deadline: &Deadline) -> Result<Bytes> {
+    fn transfer<R: Request>(&mut self, request: &R, bytes: &[u8], deadline: &Deadline) -> Result<Bytes> {
         let mut length = [0; 4];
         self.stream
-            .send(request, deadline)
-            .and_then(|()| self.warn_if_late::<R>(wait, deadline))
+            .send(bytes, deadline)
+            .and_then(|()| self.warn_if_late::<R>(request.wait(), deadline))
             .and_then(|()| self.stream.until(deadline).read_exact(&mut length))
             .map_err(|source| self.broken::<R>(source, deadline))?;
         let announced = i32::from_be_bytes(length);
@@ -193,9 +193,20 @@ impl Connection {
             });
         }
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        receive(&mut self.stream.until(deadline), length)
-            .map(Bytes::from)
-            .map_err(|source| self.broken::<R>(source, deadline))
+        let asked_at = Instant::now();
+        let admission = request.admit(length);
+        // The wait for memory is not the broker's. What is shorter than a millisecond was none.
+        let waited_ms = u64::try_from(asked_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let deadline = &deadline.extended(Duration::from_millis(waited_ms));
+        if matches!(admission, Admission::Unwanted) {
+            return Err(self.broken::<R>(io::ErrorKind::ConnectionAborted.into(), deadline));
+        }
+        let received = receive(&mut self.stream.until(deadline), length);
+        let received = received.map_err(|source| self.broken::<R>(source, deadline))?;
+        Ok(match admission {
+            Admission::Counted(share) => share.hold(received),
+            Admission::Free | Admission::Unwanted => received.into(),
+        })
     }
 
     /// Waits for the answer's first byte, and says so if it is late: a broker that stands still should be known of long before it

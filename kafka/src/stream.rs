@@ -25,6 +25,11 @@ impl Deadline {
         Self { wait, start: Instant::now() }
     }
 
+    /// The same, later by some time.
+    pub(crate) fn extended(&self, by: Duration) -> Self {
+        Self { wait: self.wait.saturating_add(by), start: self.start }
+    }
+
     /// Never zero, which sockets take for "no time-out".
     pub(crate) fn left(&self) -> io::Result<Duration> {
         match self.wait.saturating_sub(self.start.elapsed()) {

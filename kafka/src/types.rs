@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use kafka_protocol::protocol::StrBytes;
 
+use crate::record_batch::Headers;
+
 /// A topic's id, given by the controller when the topic is made; a topic that is deleted and made again gets another one
 /// ([KIP-516](https://cwiki.apache.org/confluence/display/KAFKA/KIP-516%3A+Topic+Identifiers)).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -164,16 +166,7 @@ pub struct Record {
     /// The value; `None` is a tombstone.
     pub value: Option<bytes::Bytes>,
     /// Headers in the order sent, duplicates kept.
-    pub headers: Vec<Header>,
-}
-
-/// One header of a record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Name, as bytes on the wire; Kafka asks for UTF-8 but does not check it.
-    pub name: bytes::Bytes,
-    /// Value, if it has one.
-    pub value: Option<bytes::Bytes>,
+    pub headers: Headers,
 }
 
 #[cfg(test)]

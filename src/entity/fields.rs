@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{Reason, Rejection, rules};
@@ -20,9 +20,24 @@ const FIELDS_TYPICAL: usize = 16;
 const NULL: &str = "null";
 const EMPTY: &str = "\"\"";
 
-/// The fields of one JSON object that nobody has asked for yet, in the order sent.
-pub(super) struct Fields<'a>(Vec<Field<'a>>);
+/// More fields than this are not listed: in memory, a field of five bytes takes eight times as much. Far beyond any sane event.
+const FIELDS_LISTED_MAX: usize = 10_000;
 
+/// The fields of one JSON object that nobody has asked for yet, in the order sent.
+pub(super) struct Fields<'a> {
+    object: &'a str,
+    list: List<'a>,
+}
+
+enum List<'a> {
+    All(Vec<Field<'a>>),
+    /// There are too many: the object is read again for each question. What has been taken of it, by name.
+    TooLong {
+        taken: Vec<String>,
+    },
+}
+
+#[derive(Clone, Copy)]
 struct Field<'a> {
     /// The name as sent, in its quotes.
     name: &'a str,
@@ -50,24 +65,24 @@ impl<'a> Fields<'a> {
         }
         let syntax = |error: serde_json::Error| format!("not one JSON value: {error}");
         if text.trim_start_matches(rules::BLANKS).starts_with('{') {
-            return serde_json::from_str(text).map(Some).map_err(syntax);
+            return Self::of_object(text).map(Some).map_err(syntax);
         }
         serde_json::from_str::<&RawValue>(text).map(|_| None).map_err(syntax)
     }
 
     /// Whether a field of this name is there with a value other than null.
     pub(super) fn is_set(&self, name: &str) -> bool {
-        self.0.iter().any(|field| field.is(name) && field.value != NULL)
+        self.find(|field| field.value != NULL && field.is(name)).is_some()
     }
 
     /// Whether a field of this name is there with a value other than null and the empty string.
     pub(super) fn is_filled(&self, name: &str) -> bool {
-        self.0.iter().any(|field| field.is(name) && !matches!(field.value, NULL | EMPTY))
+        self.find(|field| !matches!(field.value, NULL | EMPTY) && field.is(name)).is_some()
     }
 
     /// The value of the first field of this name, as sent.
     pub(super) fn first(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().find(|field| field.is(name)).map(|field| field.value)
+        self.find(|field| field.is(name)).map(|field| field.value)
     }
 
     /// Takes a text that must be there and not be empty.
@@ -94,26 +109,78 @@ impl<'a> Fields<'a> {
 
     /// What nobody has asked for, as a JSON object: names, values, order and repetitions as sent. `None` if nothing is left.
     pub(super) fn into_extra(self) -> Option<String> {
-        let length: usize = self.0.iter().map(|field| field.name.len() + field.value.len() + ":,".len()).sum();
-        let mut fields = self.0.into_iter();
-        let first = fields.next()?;
+        let (mut count, mut length) = (0_usize, 0);
+        self.for_each(|field| {
+            count += 1;
+            length += field.name.len() + field.value.len() + ":,".len();
+        });
+        if count == 0 {
+            return None;
+        }
         let mut json = String::with_capacity(length + "{}".len());
-        json.extend(["{", first.name, ":", first.value]);
-        json.extend(fields.flat_map(|field| [",", field.name, ":", field.value]));
+        self.for_each(|field| {
+            let before = if json.is_empty() { "{" } else { "," };
+            json.extend([before, field.name, ":", field.value]);
+        });
         json.push('}');
         Some(json)
     }
 
     /// Readers disagree on which of two fields of one name counts, so none does.
     fn take(&mut self, name: &str) -> Result<Option<&'a str>, Rejection> {
-        let Some(at) = self.0.iter().position(|field| field.is(name)) else {
-            return Ok(None);
-        };
-        let value = self.0.remove(at).value;
-        if self.0.iter().skip(at).any(|field| field.is(name)) {
+        let (mut first, mut is_repeated) = (None, false);
+        self.for_each(|field| {
+            if field.is(name) {
+                is_repeated |= first.is_some();
+                first = first.or(Some(field.value));
+            }
+        });
+        if is_repeated {
             return Err(invalid(name, "is given more than once"));
         }
-        Ok(Some(value))
+        if first.is_some() {
+            match &mut self.list {
+                List::All(fields) => fields.retain(|field| !field.is(name)),
+                List::TooLong { taken } => taken.push(name.to_owned()),
+            }
+        }
+        Ok(first)
+    }
+
+    fn of_object(object: &'a str) -> Result<Self, serde_json::Error> {
+        let (mut fields, mut is_too_long) = (Vec::with_capacity(FIELDS_TYPICAL), false);
+        read_fields(object, |field| {
+            is_too_long |= fields.len() == FIELDS_LISTED_MAX;
+            if !is_too_long {
+                fields.push(field);
+            }
+        })?;
+        let list = if is_too_long { List::TooLong { taken: Vec::new() } } else { List::All(fields) };
+        Ok(Self { object, list })
+    }
+
+    /// Calls a function with each field that has not been taken.
+    fn for_each(&self, mut each: impl FnMut(Field<'a>)) {
+        match &self.list {
+            List::All(fields) => fields.iter().copied().for_each(each),
+            List::TooLong { taken } => {
+                let read = read_fields(self.object, |field| {
+                    if !taken.iter().any(|name| field.is(name)) {
+                        each(field);
+                    }
+                });
+                debug_assert!(read.is_ok(), "it has been read before");
+            }
+        }
+    }
+
+    fn find(&self, is_wanted: impl Fn(&Field<'a>) -> bool) -> Option<Field<'a>> {
+        if let List::All(fields) = &self.list {
+            return fields.iter().find(|field| is_wanted(field)).copied();
+        }
+        let mut found = None;
+        self.for_each(|field| found = found.or_else(|| is_wanted(&field).then_some(field)));
+        found
     }
 }
 
@@ -121,29 +188,29 @@ fn invalid(name: &str, problem: &str) -> Rejection {
     Rejection::new(Reason::InvalidField, format!("{name} {problem}"))
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldsVisitor;
+/// Calls a function with each field of a JSON object, one after the other.
+fn read_fields<'a>(object: &'a str, each: impl FnMut(Field<'a>)) -> Result<(), serde_json::Error> {
+    struct FieldsVisitor<E>(E);
 
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
+    impl<'a, E: FnMut(Field<'a>)> Visitor<'a> for FieldsVisitor<E> {
+        type Value = ();
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::with_capacity(FIELDS_TYPICAL);
-                while let Some((name, value)) = object.next_entry::<&RawValue, &RawValue>()? {
-                    let (name, value) = (name.get(), value.get());
-                    fields.push(Field { name, escaped: name.contains('\\'), value });
-                }
-                Ok(Fields(fields))
-            }
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a JSON object")
         }
 
-        deserializer.deserialize_map(FieldsVisitor)
+        fn visit_map<A: MapAccess<'a>>(mut self, mut object: A) -> Result<(), A::Error> {
+            while let Some((name, value)) = object.next_entry::<&RawValue, &RawValue>()? {
+                let (name, value) = (name.get(), value.get());
+                (self.0)(Field { name, escaped: name.contains('\\'), value });
+            }
+            Ok(())
+        }
     }
+
+    let mut deserializer = serde_json::Deserializer::from_str(object);
+    deserializer.deserialize_map(FieldsVisitor(each))?;
+    deserializer.end()
 }
 
 /// `serde_json` skips raw values without a limit (and without recursion); who reads them later may not be so robust.
@@ -171,4 +238,43 @@ fn is_nested_too_deep(text: &str) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use fuzzkit::within;
+
+    use crate::entity::{Event, Reason, decode};
+
+    /// An opportunity among very many fields of nothing.
+    fn crowded(before: usize, after: usize, more: &str) -> String {
+        let known = r#""event_id":"opp_1","n\u0061me":"n","stage":"s","amount":1"#;
+        format!("{{{}{known}{more}{}}}", r#""":0,"#.repeat(before), r#","x":[ ]"#.repeat(after))
+    }
+
+    #[test]
+    fn an_object_of_very_many_fields_is_read_as_any_other() {
+        for (before, after) in [(0, 9_990), (9_990, 0), (0, 10_001), (10_001, 0), (6_000, 6_000)] {
+            let value = crowded(before, after, "");
+            let Ok(Event::Opportunity(event)) = decode(Some(value.as_bytes())) else { panic!("{before}, {after}") };
+            assert_eq!((&*event.event_id, &*event.name, &*event.stage), ("opp_1", "n", "s"));
+            let extra = [r#""":0"#].repeat(before).into_iter().chain([r#""x":[ ]"#].repeat(after));
+            let extra = format!("{{{}}}", extra.collect::<Vec<_>>().join(","));
+            assert!(event.extra == Some(extra), "{before}, {after}");
+            let repeated = crowded(before, after, r#","stage":"again""#);
+            let rejection = decode(Some(repeated.as_bytes())).unwrap_err();
+            assert_eq!((rejection.reason, &*rejection.error), (Reason::InvalidField, "stage is given more than once"));
+            let torn = &value[..value.len() - 1];
+            assert_eq!(decode(Some(torn.as_bytes())).unwrap_err().reason, Reason::NotJson);
+        }
+    }
+
+    #[test]
+    fn very_many_fields_take_no_more_memory_than_they_were_sent_in() {
+        // The list of the first ones, which grows by doubling.
+        const LIST_BYTES: usize = 2 << 20;
+        let value = crowded(400_000, 0, "");
+        let event = within(value.len() + LIST_BYTES, || decode(Some(value.as_bytes())).map(drop));
+        assert!(event.is_ok());
+    }
 }

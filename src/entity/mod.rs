@@ -126,8 +126,8 @@ impl Rejection {
 
 /// Reads the value of one record. The same bytes always have the same outcome.
 ///
-/// Memory is bounded by the value: the list of its fields takes at most some ten times its size (an object of nothing
-/// but `"":0`), an ordinary event less than 1 KiB; nesting costs none.
+/// Memory is bounded by the value: besides a list of at most 10,000 fields, what is kept is no larger than what was sent; an
+/// ordinary event takes less than 1 KiB, and nesting costs none.
 pub fn decode(value: Option<&[u8]>) -> Result<Event<'_>, Rejection> {
     let bytes = match value {
         None => return Err(Rejection::new(Reason::Empty, "no value (a tombstone)")),

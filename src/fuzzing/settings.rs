@@ -44,6 +44,7 @@ pub(super) const TARGET: Target = Target {
         "\0RETRY_MAX_MS=",
         "\0WAL_MAX_BYTES=",
         "\0KAFKA_FETCH_MAX_BYTES=",
+        "\0KAFKA_BUFFER_MAX_BYTES=",
         "\0BATCH_MAX_RECORDS=",
         "\0DATABASE_URL=sqlite:///",
         "\nLOG_FILE=",
@@ -124,6 +125,7 @@ fn check_refusal(error: &SettingsError, line: &str, environment: &HashMap<OsStri
 fn check_bounds(settings: &Settings) {
     let kafka = &settings.kafka;
     let is_name = |name: &String| (1..=255).contains(&name.len()) && !name.contains(char::is_control);
+    assert!(kafka.fetch_max_bytes <= kafka.buffer_max_bytes);
     assert!(kafka.fetch_max_bytes <= kafka.receive_max_bytes && i32::try_from(kafka.receive_max_bytes.get()).is_ok());
     assert!(!kafka.bootstrap_servers.is_empty() && !kafka.topics.is_empty());
     assert!(kafka.bootstrap_servers.iter().all(|address| address.port > 0 && is_name(&address.host)));

@@ -1,6 +1,7 @@
 //! What is stored, one table per module: SQL and the binding of values, nothing else.
 //! Must not know files, connections or Kafka: every function works in a transaction that it is given.
 
+pub(crate) mod headers;
 pub(crate) mod identity;
 pub mod invariants;
 pub mod offset;
@@ -13,8 +14,9 @@ pub mod unidentified;
 pub(crate) mod upsert;
 pub mod views;
 
-use std::fmt;
 use std::ops::AddAssign;
+
+pub use headers::{Header, Headers};
 
 use crate::entity::{Event, Rejection};
 
@@ -65,21 +67,6 @@ pub struct Entry<'a> {
     pub headers: &'a dyn Headers,
     /// What the value says.
     pub decoded: Result<Event<'a>, Rejection>,
-}
-
-/// One header: its name, as bytes on the wire, and its value, if it has one.
-pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
-
-/// A record's headers in whatever form their owner has them, so that good records need no list of them.
-pub trait Headers: fmt::Debug + Sync {
-    /// The headers in the order sent, duplicates kept.
-    fn list(&self) -> Vec<Header<'_>>;
-}
-
-impl Headers for Vec<Header<'_>> {
-    fn list(&self) -> Vec<Header<'_>> {
-        self.clone()
-    }
 }
 
 /// What became of the offsets that a transaction (or a position since its beginning) covers: each is in exactly one of these.

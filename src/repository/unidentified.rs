@@ -1,11 +1,8 @@
 //! `unidentified_messages` and the cursor of their log file. Must not know what the log file looks like.
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params};
-use serde_json::{Value, json};
 
-use super::{Coordinates, Entry, Header};
+use super::{Coordinates, Entry, headers};
 use crate::entity::Rejection;
 
 /// A message as stored, as far as its log line needs it.
@@ -75,7 +72,7 @@ impl<'t> Keeper<'t> {
         at: &Coordinates<'_>,
         reading: Reading<'_>,
     ) -> rusqlite::Result<bool> {
-        let headers = headers_json(&entry.headers.list());
+        let headers = headers::json(entry.headers);
         let found: Option<(i64, i64)> = self
             .find
             .query_row(
@@ -113,16 +110,6 @@ impl<'t> Keeper<'t> {
         };
         Ok(changed == 1)
     }
-}
-
-/// `[["name", "base64" or null], …]`; a name that is not UTF-8 is `{"base64": "…"}`.
-fn headers_json(headers: &[Header<'_>]) -> String {
-    let base64 = |bytes: &[u8]| BASE64_STANDARD.encode(bytes);
-    let one = |(name, value): &Header<'_>| {
-        let name = str::from_utf8(name).map_or_else(|_| json!({ "base64": base64(name) }), Value::from);
-        json!([name, value.map(base64)])
-    };
-    Value::Array(headers.iter().map(one).collect()).to_string()
 }
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {

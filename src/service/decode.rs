@@ -1,6 +1,8 @@
 //! From records to what the database applies: each decoded, or with the reason why not. No I/O.
 
-use kafka::PartitionRecords;
+use std::num::NonZeroU32;
+
+use kafka::{PartitionRecords, Record};
 use self_cell::self_cell;
 
 use crate::entity::{Decoder, UtcTime};
@@ -16,6 +18,19 @@ self_cell!(
 );
 
 type Entries<'a> = Vec<Entry<'a>>;
+
+/// What a record takes in memory besides its bytes, until it is stored: as it is read, what it says, and small texts of that.
+const RECORD_BYTES: usize = size_of::<Record>() + size_of::<Entry<'_>>() + 128;
+
+/// The records of one poll take no more than this part of the memory for fetched data, their bytes not counted. Three polls
+/// are in memory at most: one that is stored, one that waits, one that is being decoded.
+const BUFFER_PART: usize = 6;
+
+/// How many records one poll may give, where no more than `records_max` are wanted in a transaction.
+pub(super) fn poll_records_max(records_max: usize, buffer_bytes_max: NonZeroU32) -> usize {
+    let bytes = usize::try_from(buffer_bytes_max.get()).unwrap_or(usize::MAX);
+    records_max.min(bytes / BUFFER_PART / RECORD_BYTES).max(1)
+}
 
 /// Decodes what came of each partition. What is no event stays with its reason.
 pub(super) fn decode(batches: Vec<PartitionRecords>, decoder: Decoder) -> Vec<Decoded> {
@@ -63,8 +78,24 @@ impl Decoded {
     }
 }
 
-impl Headers for Vec<kafka::Header> {
-    fn list(&self) -> Vec<Header<'_>> {
-        self.iter().map(|header| (&*header.name, header.value.as_deref())).collect()
+impl Headers for kafka::Headers {
+    fn for_each(&self, each: &mut dyn FnMut(Header<'_>)) {
+        self.iter().for_each(|header| each((header.name, header.value)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::poll_records_max;
+    use crate::settings::Settings;
+
+    #[test]
+    fn a_transaction_of_the_default_size_fits_the_default_memory() {
+        let settings = Settings::load(Vec::new(), None).unwrap();
+        let (records_max, buffer) = (settings.batch_records_max.get(), settings.kafka.buffer_max_bytes);
+        assert_eq!(poll_records_max(records_max, buffer), records_max);
+        let less = poll_records_max(1_000_000, buffer);
+        assert!((records_max..1_000_000).contains(&less), "{less}");
+        assert_eq!(poll_records_max(1_000_000, 1.try_into().unwrap()), 1);
     }
 }

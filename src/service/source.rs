@@ -49,6 +49,7 @@ pub(super) fn consumer(
         .with_rack(kafka.client_rack.clone())
         .with_leader_epoch_validation(kafka.validate_leader_epochs)
         .with_fetch_max_bytes(kafka.fetch_max_bytes)
+        .with_buffer_max_bytes(kafka.buffer_max_bytes)
         .with_receive_max_bytes(kafka.receive_max_bytes)
         .with_security(security)
         .with_retry_policy(settings.retry);

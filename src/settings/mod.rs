@@ -39,6 +39,12 @@ const CLIENT_ID_DEFAULT: &str = "enterprise-consumer";
 /// `KAFKA_FETCH_MAX_BYTES`, in bytes: some batches of the greatest size that brokers take by default (1 MiB) from several
 /// partitions, and little enough to hold two of each broker. (Measured: 16 MiB are not faster, and take 24 MiB more memory.)
 const FETCH_MAX_BYTES_DEFAULT: NonZeroU32 = NonZeroU32::new(4 << 20).unwrap();
+/// `KAFKA_BUFFER_MAX_BYTES`, in bytes: with SQLite's page cache and the rest of the process it stays below 64 MiB.
+const BUFFER_MAX_BYTES_DEFAULT: NonZeroU32 = NonZeroU32::new(32 << 20).unwrap();
+/// `KAFKA_BUFFER_MAX_BYTES` is by default at least so many times `KAFKA_FETCH_MAX_BYTES`: the client asks for no more in one fetch.
+const BUFFER_FETCHES: NonZeroU32 = NonZeroU32::new(4).unwrap();
+/// Least `KAFKA_BUFFER_MAX_BYTES`, in bytes: what brokers take as one batch by default.
+const BUFFER_MAX_BYTES_LEAST: u64 = 1 << 20;
 /// `KAFKA_RECEIVE_MAX_BYTES`, in bytes: what Kafka itself takes as the greatest request (`socket.request.max.bytes`).
 const RECEIVE_MAX_BYTES_DEFAULT: NonZeroU32 = NonZeroU32::new(100 << 20).unwrap();
 /// `KAFKA_SESSION_TIMEOUT_MS`: Kafka's own consumer takes the same (`session.timeout.ms`).
@@ -122,6 +128,8 @@ pub struct KafkaSettings {
     pub security: Security,
     /// Soft target of one fetch, in bytes.
     pub fetch_max_bytes: NonZeroU32,
+    /// Memory for all fetched and decompressed data, in bytes.
+    pub buffer_max_bytes: NonZeroU32,
     /// Hard limit of one response and of one decompressed batch, in bytes.
     pub receive_max_bytes: NonZeroU32,
 }
@@ -248,6 +256,8 @@ fn kafka(variables: &mut Variables) -> Result<KafkaSettings, SettingsError> {
     let bytes = || rules::number(1..=PROTOCOL_INT_GREATEST, " bytes");
     let session_timeout =
         variables.optional("KAFKA_SESSION_TIMEOUT_MS", rules::milliseconds(1..=PROTOCOL_INT_GREATEST))?;
+    let fetch_max_bytes = variables.or("KAFKA_FETCH_MAX_BYTES", FETCH_MAX_BYTES_DEFAULT, bytes())?;
+    let buffer_default = fetch_max_bytes.saturating_mul(BUFFER_FETCHES).max(BUFFER_MAX_BYTES_DEFAULT);
     let settings = KafkaSettings {
         bootstrap_servers: variables.or("KAFKA_BOOTSTRAP_SERVERS", vec![bootstrap_default], rules::addresses)?,
         group_id: variables.or("KAFKA_GROUP_ID", GROUP_ID_DEFAULT.to_owned(), rules::name)?,
@@ -288,7 +298,12 @@ fn kafka(variables: &mut Variables) -> Result<KafkaSettings, SettingsError> {
             rules::choice(&[("true", true), ("false", false)]),
         )?,
         security: security::read(variables)?,
-        fetch_max_bytes: variables.or("KAFKA_FETCH_MAX_BYTES", FETCH_MAX_BYTES_DEFAULT, bytes())?,
+        fetch_max_bytes,
+        buffer_max_bytes: variables.or(
+            "KAFKA_BUFFER_MAX_BYTES",
+            buffer_default,
+            rules::number(BUFFER_MAX_BYTES_LEAST..=PROTOCOL_INT_GREATEST, " bytes"),
+        )?,
         receive_max_bytes: variables.or("KAFKA_RECEIVE_MAX_BYTES", RECEIVE_MAX_BYTES_DEFAULT, bytes())?,
     };
     if settings.fetch_max_bytes > settings.receive_max_bytes {
@@ -297,6 +312,15 @@ fn kafka(variables: &mut Variables) -> Result<KafkaSettings, SettingsError> {
             format!(
                 "({}) must not be greater than KAFKA_RECEIVE_MAX_BYTES ({})",
                 settings.fetch_max_bytes, settings.receive_max_bytes
+            ),
+        ));
+    }
+    if settings.fetch_max_bytes > settings.buffer_max_bytes {
+        return Err(SettingsError::contradiction(
+            "KAFKA_FETCH_MAX_BYTES",
+            format!(
+                "({}) must not be greater than KAFKA_BUFFER_MAX_BYTES ({})",
+                settings.fetch_max_bytes, settings.buffer_max_bytes
             ),
         ));
     }

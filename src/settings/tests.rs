@@ -48,6 +48,7 @@ fn defaults() {
             validate_leader_epochs: true,
             security: Security { tls: None, sasl: None },
             fetch_max_bytes: NonZeroU32::new(4_194_304).unwrap(),
+            buffer_max_bytes: NonZeroU32::new(33_554_432).unwrap(),
             receive_max_bytes: NonZeroU32::new(104_857_600).unwrap(),
         },
         database: DatabaseSettings {
@@ -181,6 +182,17 @@ fn sizes_and_counts() {
         vec![("16777216", bytes(16_777_216)), ("2147483647", bytes(2_147_483_647))],
     );
     check("KAFKA_RECEIVE_MAX_BYTES", "a whole number from 1 to 2147483647 bytes", &["0", "2147483648"]);
+    check_good(
+        "KAFKA_BUFFER_MAX_BYTES",
+        |settings| settings.kafka.buffer_max_bytes,
+        vec![("4194304", bytes(4_194_304)), ("2147483647", bytes(2_147_483_647))],
+    );
+    check("KAFKA_BUFFER_MAX_BYTES", "a whole number from 1048576 to 2147483647 bytes", &["0", "1048575", "2147483648"]);
+    check_good(
+        "KAFKA_FETCH_MAX_BYTES",
+        |settings| settings.kafka.buffer_max_bytes,
+        vec![("8388608", bytes(33_554_432)), ("16777216", bytes(67_108_864))],
+    );
     check_good(
         "WAL_MAX_BYTES",
         |settings| settings.database.wal_bytes_max,
@@ -394,6 +406,10 @@ fn contradictions() {
     check(
         &[("KAFKA_RECEIVE_MAX_BYTES", "4194303")],
         "KAFKA_FETCH_MAX_BYTES (4194304) must not be greater than KAFKA_RECEIVE_MAX_BYTES (4194303)",
+    );
+    check(
+        &[("KAFKA_BUFFER_MAX_BYTES", "4194303")],
+        "KAFKA_FETCH_MAX_BYTES (4194304) must not be greater than KAFKA_BUFFER_MAX_BYTES (4194303)",
     );
     check(
         &[("KAFKA_GROUP_INSTANCE_ID", "one"), ("KAFKA_GROUP_PROTOCOL", "none")],

@@ -10,6 +10,7 @@ mod failures;
 mod groups;
 mod hostile;
 mod inspection;
+mod memory;
 mod payloads;
 mod poison;
 mod producers;

@@ -102,6 +102,12 @@ const RULES: &[Rule] = &[
         good: &["1", "104857600"],
     },
     Rule {
+        variable: "KAFKA_BUFFER_MAX_BYTES",
+        bad: &["", "0", "1048575", "32MB", "2147483648"],
+        allowed: &["whole number", "1048576", "2147483647 bytes"],
+        good: &["4194304", "2147483647"],
+    },
+    Rule {
         variable: "KAFKA_RECEIVE_MAX_BYTES",
         bad: &["", "0", "16MB", "2147483648"],
         allowed: &["whole number", "2147483647 bytes"],
@@ -305,6 +311,10 @@ fn contradictions() {
     check_refused(
         &[("KAFKA_RECEIVE_MAX_BYTES", "1000")],
         &["KAFKA_FETCH_MAX_BYTES", "4194304", "KAFKA_RECEIVE_MAX_BYTES", "1000"],
+    );
+    check_refused(
+        &[("KAFKA_BUFFER_MAX_BYTES", "2000000")],
+        &["KAFKA_FETCH_MAX_BYTES", "4194304", "KAFKA_BUFFER_MAX_BYTES", "2000000"],
     );
     check_refused(
         &[("RETRY_INITIAL_MS", "2000"), ("RETRY_MAX_MS", "1000")],

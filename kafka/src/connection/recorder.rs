@@ -47,7 +47,7 @@ impl Recorder {
     fn raw<R: Request>(&mut self, request: &R, version: i16) -> Bytes {
         self.connection.correlation_id += 1;
         let bytes = protocol::encode_request(request, version, self.connection.correlation_id, "recorder").unwrap();
-        self.connection.transfer::<R>(&bytes, Duration::ZERO, &Deadline::after(LONG)).unwrap()
+        self.connection.transfer(request, &bytes, &Deadline::after(LONG)).unwrap()
     }
 
     /// Asks in each version and keeps the answers, with `before` before the response; gives the last one.

@@ -1,16 +1,20 @@
 //! Fetching from one broker: its connection on a thread of its own, and how much of what it sent is still in memory.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
 
 use super::Answer;
 use super::pause::{Pause, after};
 use crate::backoff::RetryPolicy;
+use crate::budget::{Budget, ResponseShare};
 use crate::connection::ConnectionSettings;
 use crate::error::Result;
 use crate::link::Link;
-use crate::protocol::FetchRequest;
+use crate::protocol::{Admission, Failure, FetchRequest, FetchResponse, Reader, Request, Unencodable};
 use crate::types::{Address, TopicPartition};
 use crate::worker::Worker;
 
@@ -29,8 +33,8 @@ pub(super) struct Broker {
     settings: ConnectionSettings,
     /// Started with the first fetch: most brokers of a large cluster lead nothing that we read.
     link: Option<Worker<Link>>,
-    /// When the fetch that is under way is late.
-    late_at: Option<Instant>,
+    /// The fetch that is under way.
+    fetching: Option<Fetching>,
     responses: Vec<Weak<()>>,
 }
 
@@ -43,7 +47,7 @@ impl Broker {
             first: None,
             settings,
             link: None,
-            late_at: None,
+            fetching: None,
             responses: Vec::new(),
         }
     }
@@ -56,23 +60,26 @@ impl Broker {
 
     /// Whether a fetch is on the wire.
     pub(super) fn is_fetching(&self) -> bool {
-        self.late_at.is_some()
+        self.fetching.is_some()
     }
 
     /// When the fetch that is on the wire is late: then the broker may stand still, and others may lead its partitions.
     pub(super) fn late_at(&self) -> Option<Instant> {
-        self.late_at
+        let fetching = self.fetching.as_ref()?;
+        // The broker has answered then: it is us who do not receive the answer yet.
+        (!fetching.waited_for_memory.load(Ordering::Relaxed)).then_some(fetching.late_at)
     }
 
     pub(super) fn is_late(&self, now: Instant) -> bool {
-        self.late_at.is_some_and(|at| now >= at)
+        self.late_at().is_some_and(|at| now >= at)
     }
 
-    /// Sends a fetch; its answer arrives as [`Answer::Fetched`].
+    /// Sends a fetch; its answer arrives as [`Answer::Fetched`]. What it asks for is taken out of the budget.
     pub(super) fn fetch(
         &mut self,
         id: i32,
         request: FetchRequest,
+        budget: &Budget,
         answers: &Sender<Answer>,
         now: Instant,
     ) -> Result<()> {
@@ -84,19 +91,86 @@ impl Broker {
             }
         };
         let serial = self.serial;
+        let waited_for_memory = Arc::new(AtomicBool::new(false));
+        let fetch = CountedFetch::new(request, budget, Arc::downgrade(&waited_for_memory));
         self.link.insert(link).run(answers, move |link| {
-            let result = link.call(&request);
-            Answer::Fetched { broker: id, serial, request, result }
+            let result = link.call(&fetch);
+            Answer::Fetched { broker: id, serial, request: fetch.request, result }
         })?;
-        self.late_at = Some(late_at);
+        self.fetching = Some(Fetching { late_at, waited_for_memory });
         Ok(())
     }
 
     /// The answer of the fetch has arrived: a token that counts as long as anybody holds it.
     pub(super) fn answered(&mut self) -> Arc<()> {
-        self.late_at = None;
+        self.fetching = None;
         let token = Arc::new(());
         self.responses.push(Arc::downgrade(&token));
         token
+    }
+}
+
+/// A fetch that is under way.
+struct Fetching {
+    /// When it is late.
+    late_at: Instant,
+    /// Whether its response had to wait for memory. As long as this is held, the response is wanted.
+    waited_for_memory: Arc<AtomicBool>,
+}
+
+/// A fetch whose response is counted in a budget.
+struct CountedFetch {
+    request: FetchRequest,
+    budget: Budget,
+    /// The share of the response that is expected, until that comes.
+    share: Mutex<Option<ResponseShare>>,
+    waited_for_memory: Weak<AtomicBool>,
+}
+
+impl CountedFetch {
+    fn new(request: FetchRequest, budget: &Budget, waited_for_memory: Weak<AtomicBool>) -> Self {
+        let share = budget.response(usize::try_from(request.max_bytes).unwrap_or(0));
+        Self { request, budget: budget.clone(), share: Mutex::new(Some(share)), waited_for_memory }
+    }
+}
+
+/// Everything but the memory is the request's.
+impl Request for CountedFetch {
+    const NAME: &'static str = FetchRequest::NAME;
+    const KEY: i16 = FetchRequest::KEY;
+    const VERSIONS: (i16, i16) = FetchRequest::VERSIONS;
+    const FLEXIBLE_SINCE: i16 = FetchRequest::FLEXIBLE_SINCE;
+    const RESPONSE_HEADER_FLEXIBLE: bool = FetchRequest::RESPONSE_HEADER_FLEXIBLE;
+    type Response = FetchResponse;
+    const RESPONSE_BYTES_MAX: u32 = FetchRequest::RESPONSE_BYTES_MAX;
+
+    fn version_max(&self) -> i16 {
+        self.request.version_max()
+    }
+
+    fn encode(&self, version: i16, to: &mut BytesMut) -> std::result::Result<(), Unencodable> {
+        self.request.encode(version, to)
+    }
+
+    fn decode(&self, version: i16, from: &mut Reader) -> std::result::Result<FetchResponse, Failure> {
+        self.request.decode(version, from)
+    }
+
+    fn wait(&self) -> Duration {
+        self.request.wait()
+    }
+
+    fn admit(&self, bytes: usize) -> Admission {
+        let expected = self.share.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // There is none if the request is repeated over another connection.
+        let mut share = expected.unwrap_or_else(|| self.budget.response(0));
+        let is_wanted = || match self.waited_for_memory.upgrade() {
+            Some(waited) => {
+                waited.store(true, Ordering::Relaxed);
+                true
+            }
+            None => false,
+        };
+        if share.resize(bytes, is_wanted) { Admission::Counted(share) } else { Admission::Unwanted }
     }
 }

@@ -14,6 +14,9 @@ use crate::types::{Address, IsolationLevel};
 
 /// Soft target of one fetch, in bytes.
 pub const FETCH_BYTES_MAX_DEFAULT: u32 = 4 * 1024 * 1024;
+/// Memory for fetched and decompressed data, in bytes: a fetch of [`FETCH_BYTES_MAX_DEFAULT`] from each of two brokers at once, what
+/// such fetches become when they are decompressed, and little enough for a small machine.
+pub const BUFFER_BYTES_MAX_DEFAULT: u32 = 32 * 1024 * 1024;
 /// How long a broker may hold a fetch while there is nothing to send; Kafka's own consumer takes the same (`fetch.max.wait.ms`).
 const FETCH_WAIT: Duration = Duration::from_millis(500);
 /// How often the cluster is asked for new partitions and topic ids. Kafka's own consumer asks every 5 minutes; one small request
@@ -31,6 +34,7 @@ pub struct Builder {
     pub(super) rack: Option<String>,
     pub(super) validates_leader_epochs: bool,
     pub(super) fetch_bytes_max: u32,
+    pub(super) buffer_bytes_max: u32,
     pub(super) fetch_wait: Duration,
     pub(super) metadata_age_max: Duration,
     pub(super) retry: RetryPolicy,
@@ -48,6 +52,7 @@ impl Builder {
             rack: None,
             validates_leader_epochs: true,
             fetch_bytes_max: FETCH_BYTES_MAX_DEFAULT,
+            buffer_bytes_max: BUFFER_BYTES_MAX_DEFAULT,
             fetch_wait: FETCH_WAIT,
             metadata_age_max: METADATA_AGE_MAX_DEFAULT,
             retry: RetryPolicy::default(),
@@ -118,6 +123,14 @@ impl Builder {
         self
     }
 
+    /// Memory for all fetched and decompressed data, in bytes, over all brokers and partitions, until the last record is dropped. One
+    /// response, and one batch alone, may exceed it, up to [the hard limit](Self::with_receive_max_bytes).
+    #[must_use]
+    pub fn with_buffer_max_bytes(mut self, bytes: NonZeroU32) -> Self {
+        self.buffer_bytes_max = bytes.get();
+        self
+    }
+
     /// Hard limit of one response and of one decompressed batch, in bytes.
     #[must_use]
     pub fn with_receive_max_bytes(mut self, bytes: NonZeroU32) -> Self {
@@ -168,6 +181,9 @@ impl Builder {
         }
         if self.fetch_bytes_max > self.connection.receive_bytes_max {
             return wrong("the soft limit of a fetch is above the hard limit of a response");
+        }
+        if self.fetch_bytes_max > self.buffer_bytes_max {
+            return wrong("the soft limit of a fetch is above the memory for fetched data");
         }
         // A response holds more than records: one that is as large as asked for must not be too large to be received.
         let receive_bytes_max = self.connection.receive_bytes_max;

@@ -1,17 +1,17 @@
 //! Asking brokers for records and handing them out: which partitions a fetch asks for, what its answer means for each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::builder::Builder;
 use super::partition::{Fetched, Partition, Phase};
 use super::pause::Pause;
-use super::{Consumer, Event, PartitionRecords};
+use super::{Consumer, Event, PartitionRecords, to_usize};
 use crate::backoff::RetryPolicy;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{FetchPartition, FetchRequest, FetchResponse, FetchedPartition, Request};
-use crate::record_batch::{PartitionReader, Room};
+use crate::record_batch::{PartitionReader, Progress, Room};
 use crate::types::{IsolationLevel, TopicPartition};
 
 /// Least share of a fetch that one partition gets, in bytes: Kafka's own default (`max.partition.fetch.bytes`).
@@ -23,6 +23,13 @@ const THROTTLE_MAX: Duration = Duration::from_mins(1);
 impl Consumer {
     /// Sends a fetch to each broker that is free and leads something to fetch.
     pub(super) fn send_fetches(&mut self, now: Instant) -> Result<()> {
+        let sources: BTreeSet<i32> = self
+            .partitions
+            .values()
+            .filter(|partition| partition.phase == Phase::Reading)
+            .filter_map(|partition| partition.source(now))
+            .collect();
+        let bytes_max = fetch_bytes_max(&self.config, self.budget.fetch_bytes(sources.len()));
         for (&id, broker) in &mut self.brokers {
             if !broker.is_free(now) {
                 continue;
@@ -35,8 +42,8 @@ impl Consumer {
             }
             // The first partition with records gets a batch even if that is larger than all limits.
             take_turns(&mut wanted, &mut broker.first);
-            let request = fetch_request(&self.config, &self.partitions, wanted, now);
-            broker.fetch(id, request, &self.answers_to, now)?;
+            let request = fetch_request(&self.config, &self.partitions, wanted, bytes_max, now);
+            broker.fetch(id, request, &self.budget, &self.answers_to, now)?;
         }
         Ok(())
     }
@@ -153,7 +160,8 @@ impl Consumer {
             IsolationLevel::ReadCommitted => fetched.last_stable_offset,
         };
         let at = asked.partition.clone();
-        let reader = PartitionReader::new(at, fetched.records, asked.position, isolation, fetched.aborted, limit_bytes);
+        let reader = PartitionReader::new(at, fetched.records, asked.position, isolation, fetched.aborted, limit_bytes)
+            .within(self.budget.clone());
         if reader.incomplete_batch_bytes().is_some() {
             return self.batch_cut_off(asked, was_alone, now);
         }
@@ -217,22 +225,38 @@ impl Consumer {
         if on_hand.is_empty() {
             return Vec::new();
         }
+        let last_turn = self.read_first.clone();
         take_turns(&mut on_hand, &mut self.read_first);
+        if let Some(at) = self.without_memory.take()
+            && let Some(turn) = on_hand.iter().position(|other| *other == at)
+        {
+            on_hand.get_mut(..=turn).unwrap_or_default().rotate_right(1);
+        }
         let mut taken = Vec::new();
-        let mut room = Room { records: records_max, bytes: to_usize(self.config.fetch_bytes_max) };
+        let mut room = Room { records: records_max, bytes: to_usize(self.config.fetch_bytes_max), may_unpack: true };
         for at in on_hand {
             if room.is_full() {
                 break;
             }
-            if let Some(records) = self.take_from(&at, room, now) {
+            let Some((records, progress)) = self.take_from(&at, room, now) else { continue };
+            if progress == Progress::NoMemory && room.may_unpack {
+                // The others may go on with what they have: that frees memory. If they got more, there might never be enough.
+                room.may_unpack = false;
+                self.without_memory = Some(at);
+            }
+            if records.next_offset > records.from_offset {
                 records.records.iter().for_each(|record| room.fill(record));
                 taken.push(records);
             }
         }
+        if taken.is_empty() {
+            self.read_first = last_turn;
+        }
         taken
     }
 
-    fn take_from(&mut self, at: &TopicPartition, room: Room, now: Instant) -> Option<PartitionRecords> {
+    /// What comes next of a partition, perhaps nothing; and whether there is no memory for more.
+    fn take_from(&mut self, at: &TopicPartition, room: Room, now: Instant) -> Option<(PartitionRecords, Progress)> {
         let partition = self.partitions.get_mut(at)?;
         let fetched = partition.fetched.front_mut()?;
         let mut records = Vec::new();
@@ -254,18 +278,23 @@ impl Consumer {
         if fetched.reader.is_empty() {
             partition.fetched.pop_front();
         }
-        match result {
-            // What is fetched next may be failing already, and waits then.
-            Ok(()) if partition.pause.is_over(now) => partition.pause.succeeded(),
-            Ok(()) => {}
+        let progress = match result {
+            Ok(progress) => {
+                // What is fetched next may be failing already, and waits then.
+                if partition.pause.is_over(now) {
+                    partition.pause.succeeded();
+                }
+                progress
+            }
             Err(error) => {
                 // What was read before the damage counts; the rest is fetched again, from there.
                 partition.drop_fetched();
                 let failed = self.partition_failed(at, error, now);
                 self.events.extend(failed.err().map(Err));
+                Progress::Done
             }
-        }
-        (taken.next_offset > from_offset).then_some(taken)
+        };
+        Some((taken, progress))
     }
 }
 
@@ -274,13 +303,14 @@ pub(super) fn fetch_request(
     config: &Builder,
     partitions: &BTreeMap<TopicPartition, Partition>,
     wanted: Vec<TopicPartition>,
+    bytes_max: u32,
     now: Instant,
 ) -> FetchRequest {
     let state = |at: &TopicPartition| partitions.get(at);
     let alone = wanted.iter().position(|at| state(at).is_some_and(|partition| partition.alone));
     let (wanted, bytes_max) = match alone {
         Some(index) => (wanted.into_iter().skip(index).take(1).collect(), 1),
-        None => (wanted, config.fetch_bytes_max),
+        None => (wanted, bytes_max),
     };
     let may_be_redirected = wanted.iter().filter_map(state).all(|partition| partition.may_be_redirected(now));
     let share = bytes_max / u32::try_from(wanted.len()).unwrap_or(u32::MAX).max(1);
@@ -305,6 +335,11 @@ pub(super) fn fetch_request(
     }
 }
 
+/// The soft limit of a fetch: what is set, or less if its share of the memory is less.
+pub(super) fn fetch_bytes_max(config: &Builder, share: usize) -> u32 {
+    config.fetch_bytes_max.min(u32::try_from(share).unwrap_or(u32::MAX)).max(1)
+}
+
 /// Turns sorted partitions so that the one after `first` is the first now: each has its turn, whichever come and go.
 pub(super) fn take_turns(partitions: &mut [TopicPartition], first: &mut Option<TopicPartition>) {
     let passed = first.as_ref().map_or(0, |first| partitions.partition_point(|at| at <= first));
@@ -315,8 +350,4 @@ pub(super) fn take_turns(partitions: &mut [TopicPartition], first: &mut Option<T
 /// Sizes go over the wire as `i32`; the limit of 2 GiB is far above what is meant.
 fn to_i32(bytes: u32) -> i32 {
     i32::try_from(bytes).unwrap_or(i32::MAX)
-}
-
-fn to_usize(bytes: u32) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-pub use builder::{Builder, FETCH_BYTES_MAX_DEFAULT};
+pub use builder::{BUFFER_BYTES_MAX_DEFAULT, Builder, FETCH_BYTES_MAX_DEFAULT};
 pub use event::{
     Assignment, Event, Holder, OutOfRange, PartitionRecords, Retrying, Start, Truncation, WaitReason, Waiting,
 };
@@ -42,6 +42,7 @@ use membership::Sharing;
 use partition::{Partition, Phase};
 use pause::{Pause, after};
 
+use crate::budget::Budget;
 use crate::client::EpochEnds;
 use crate::error::{Error, Result};
 use crate::protocol::{EpochQuestion, FetchRequest, FetchResponse, Metadata};
@@ -105,6 +106,10 @@ pub struct Consumer {
     partitions: BTreeMap<TopicPartition, Partition>,
     brokers: BTreeMap<i32, Broker>,
     broker_serial: u64,
+    /// The memory for responses and decompressed batches.
+    budget: Budget,
+    /// The partition whose next batch there was no memory for: it is the first to get some.
+    without_memory: Option<TopicPartition>,
     /// How often a partition has been claimed.
     claims: u64,
     /// The partition that the last records were first taken from.
@@ -127,7 +132,11 @@ impl Consumer {
 
     fn new(config: Builder) -> Result<Self> {
         let (answers_to, answers) = channel();
+        let freed = answers_to.clone();
         Ok(Self {
+            // A consumer that is gone needs no memory.
+            budget: Budget::new(to_usize(config.buffer_bytes_max), move || drop(freed.send(Answer::Nudge))),
+            without_memory: None,
             control: Worker::spawn("kafka-control", Control::new(&config))?,
             sharing: Sharing::new(&config.group_protocol, config.retry),
             control_under_way: false,
@@ -311,6 +320,10 @@ impl Consumer {
         }
         Ok(())
     }
+}
+
+fn to_usize(bytes: u32) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// Ends a [`Consumer::poll`] from another thread; cheap to clone.

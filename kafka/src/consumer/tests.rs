@@ -3,6 +3,7 @@
 
 mod late;
 mod membership;
+mod memory;
 mod validation;
 
 use std::io::{Read, Write};
@@ -257,7 +258,7 @@ fn a_replica_that_fails_is_left_for_the_leader_which_may_not_name_it_again() {
     let mut consumer = consumer();
     consumer.read_all_from(&nowhere(), 1);
     let asked_rack =
-        |consumer: &Consumer| fetching::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], now).rack;
+        |consumer: &Consumer| fetching::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], 1, now).rack;
     assert_eq!(asked_rack(&consumer).as_deref(), Some("here"));
     consumer.fetched(LEADER, 0, |fetched| fetched.preferred_read_replica = Some(FOLLOWER)).unwrap();
     assert_eq!((consumer.wanted(LEADER), consumer.wanted(FOLLOWER)), (vec![], vec![0]));
@@ -298,7 +299,7 @@ fn a_broker_at_another_address_is_another_connection() {
     consumer.handle(Answer::Metadata(Ok(metadata(&elsewhere, 1, &[Some(LEADER)])))).unwrap();
     assert_ne!(consumer.brokers[&LEADER].serial, before);
     // What the old one still says is dropped: a failure of it is none of the new one.
-    let request = fetching::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], Instant::now());
+    let request = fetching::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], 1, Instant::now());
     let result = Err(Error::Config("would be fatal".to_owned()));
     consumer.handle(Answer::Fetched { broker: LEADER, serial: before, request, result }).unwrap();
     let mut alone = metadata(&elsewhere, 1, &[Some(LEADER)]);

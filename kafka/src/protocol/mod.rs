@@ -36,6 +36,7 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{RequestHeader, TopicName};
 use kafka_protocol::protocol::{Encodable, StrBytes};
 
+use crate::budget::ResponseShare;
 use crate::error::ErrorCode;
 use crate::text::shorten;
 use crate::types::{Address, IsolationLevel};
@@ -100,6 +101,22 @@ pub(crate) trait Request {
     fn wait(&self) -> Duration {
         Duration::ZERO
     }
+
+    /// Called with the size of the response, in bytes, before it is received; may wait for memory.
+    fn admit(&self, _bytes: usize) -> Admission {
+        Admission::Free
+    }
+}
+
+/// Whether a response is received, and what its memory counts for.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// It is, and nobody counts it.
+    Free,
+    /// It is; the share is held for as long as the response's bytes.
+    Counted(ResponseShare),
+    /// Nobody wants it any more.
+    Unwanted,
 }
 
 /// The peer's bytes are not the protocol: what is wrong, and where.

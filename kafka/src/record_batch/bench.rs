@@ -23,7 +23,7 @@ impl Reader {
 
     /// Appends the next records; none at the end.
     pub fn read(&mut self, records_max: usize, into: &mut Vec<Record>) -> Result<()> {
-        self.0.read(Room::of(records_max), into)
+        self.0.read(Room::of(records_max), into).map(|_| ())
     }
 }
 

@@ -15,8 +15,12 @@ const XERIAL_MAGIC: &[u8] = b"\x82SNAPPY\0";
 const XERIAL_HEADER_BYTES: usize = 16;
 /// zstd is decoded in steps of about this size, between which the limit is looked at.
 const ZSTD_STEP_BYTES: usize = 1024 * 1024;
-/// Memory for the output, before a byte of it is there, as a multiple of the input.
+/// What becomes of a byte, as a guess: memory for the output before there is any.
 const EXPECTED_RATIO: usize = 4;
+/// gzip refers back by up to 32 KiB; the decoder has little beside that.
+const GZIP_WORKING_BYTES: usize = 64 * 1024;
+/// The decoder of lz4 frames holds a block compressed, and two with what they refer back to.
+const LZ4_BLOCKS: usize = 3;
 
 /// How records are compressed ([KIP-110](https://cwiki.apache.org/confluence/display/KAFKA/KIP-110) and its forerunners).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,50 +60,133 @@ impl Codec {
         }
     }
 
-    /// Uncompressed bytes are not copied.
+    /// Decompresses into memory of about the size of the output; uncompressed bytes are not copied.
     pub(super) fn decompress(self, bytes: Bytes, bytes_max: usize) -> Result<Bytes, DecompressError> {
         match self {
             Self::None => Ok(bytes),
-            Self::Gzip => gzip(&bytes, bytes_max).map(Bytes::from),
-            Self::Snappy => snappy(&bytes, bytes_max).map(Bytes::from),
-            Self::Lz4 => lz4(&bytes, bytes_max).map(Bytes::from),
-            Self::Zstd => zstd(&bytes, bytes_max).map(Bytes::from),
+            _ => self.decompress_into(&bytes, expected_bytes(&bytes), bytes_max).map(Bytes::from),
+        }
+    }
+
+    /// Decompresses into a buffer of some capacity, which grows if that is less than the output needs.
+    pub(super) fn decompress_into(
+        self,
+        input: &[u8],
+        capacity: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, DecompressError> {
+        let mut output = Vec::with_capacity(capacity.min(bytes_max));
+        self.run(input, bytes_max, &mut output)?;
+        Ok(output)
+    }
+
+    /// How many bytes it decompresses into, in no more memory than [`working_bytes`](Self::working_bytes).
+    pub(super) fn decompressed_bytes(self, input: &[u8], bytes_max: usize) -> Result<usize, DecompressError> {
+        let mut count = Count(0);
+        self.run(input, bytes_max, &mut count)?;
+        Ok(count.0)
+    }
+
+    fn run(self, input: &[u8], bytes_max: usize, into: &mut impl Output) -> Result<(), DecompressError> {
+        match self {
+            Self::None => drain(input, bytes_max, into),
+            Self::Gzip => drain(MultiGzDecoder::new(input), bytes_max, into),
+            Self::Snappy => snappy(input, bytes_max, into),
+            Self::Lz4 => lz4(input, bytes_max, into),
+            Self::Zstd => zstd(input, bytes_max, into),
+        }
+    }
+
+    /// What the decoder takes beside an output of at most `bytes_max` bytes.
+    pub(super) fn working_bytes(self, input: &[u8], bytes_max: usize) -> usize {
+        match self {
+            Self::None | Self::Snappy => 0,
+            Self::Gzip => GZIP_WORKING_BYTES,
+            Self::Lz4 => lz4_block_bytes(input).saturating_mul(LZ4_BLOCKS),
+            // Its buffer is twice the window at most, and as large as what was written to it.
+            Self::Zstd => zstd_window(input).saturating_mul(2).min(bytes_max).saturating_add(ZSTD_STEP_BYTES),
         }
     }
 }
 
-/// The output's buffer before there is any.
-fn output(input: &[u8], bytes_max: usize) -> Vec<u8> {
-    Vec::with_capacity(input.len().saturating_mul(EXPECTED_RATIO).min(bytes_max))
+/// The first guess of the size of the output.
+pub(super) fn expected_bytes(input: &[u8]) -> usize {
+    input.len().saturating_mul(EXPECTED_RATIO)
+}
+
+/// Where decompressed bytes go.
+trait Output {
+    /// How many there are.
+    fn len(&self) -> usize;
+    /// Appends all that a decoder gives.
+    fn append(&mut self, from: impl Read) -> io::Result<()>;
+    /// Appends what a snappy block becomes, whose length it announces.
+    fn append_snappy(&mut self, block: &[u8], length: usize) -> Result<(), snap::Error>;
+}
+
+impl Output for Vec<u8> {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn append(&mut self, mut from: impl Read) -> io::Result<()> {
+        from.read_to_end(self).map(drop)
+    }
+
+    fn append_snappy(&mut self, block: &[u8], length: usize) -> Result<(), snap::Error> {
+        let start = self.len();
+        self.resize(start + length, 0);
+        let part = self.get_mut(start..).unwrap_or_default();
+        snap::raw::Decoder::new().decompress(block, part).map(drop)
+    }
+}
+
+/// Only counts them.
+struct Count(usize);
+
+impl Output for Count {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn append(&mut self, mut from: impl Read) -> io::Result<()> {
+        let copied = io::copy(&mut from, &mut io::sink())?;
+        self.0 = self.0.saturating_add(usize::try_from(copied).unwrap_or(usize::MAX));
+        Ok(())
+    }
+
+    /// A block that has another length than it announces is damaged, which shows when it is decompressed.
+    fn append_snappy(&mut self, _: &[u8], length: usize) -> Result<(), snap::Error> {
+        self.0 = self.0.saturating_add(length);
+        Ok(())
+    }
 }
 
 /// Appends all that a decoder gives, and stops one byte beyond the limit.
-fn drain(decoder: impl Read, bytes_max: usize, into: &mut Vec<u8>) -> Result<(), DecompressError> {
-    let room = bytes_max.saturating_sub(into.len()).saturating_add(1);
-    decoder.take(u64::try_from(room).unwrap_or(u64::MAX)).read_to_end(into)?;
+fn drain(decoder: impl Read, bytes_max: usize, into: &mut impl Output) -> Result<(), DecompressError> {
+    let left = bytes_max.saturating_sub(into.len()).saturating_add(1);
+    into.append(decoder.take(u64::try_from(left).unwrap_or(u64::MAX)))?;
     if into.len() > bytes_max { Err(DecompressError::TooLarge) } else { Ok(()) }
 }
 
-fn gzip(input: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecompressError> {
-    let mut decompressed = output(input, bytes_max);
-    drain(MultiGzDecoder::new(input), bytes_max, &mut decompressed)?;
-    Ok(decompressed)
-}
-
 /// One frame after the other. The decoder's own memory is bounded by the format: blocks of at most 4 MiB.
-fn lz4(mut input: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecompressError> {
-    let mut decompressed = output(input, bytes_max);
+fn lz4(mut input: &[u8], bytes_max: usize, into: &mut impl Output) -> Result<(), DecompressError> {
     while !input.is_empty() {
-        drain(lz4_flex::frame::FrameDecoder::new(&mut input), bytes_max, &mut decompressed)?;
+        drain(lz4_flex::frame::FrameDecoder::new(&mut input), bytes_max, into)?;
     }
-    Ok(decompressed)
+    Ok(())
 }
 
-fn snappy(input: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecompressError> {
-    let mut decompressed = Vec::new();
+/// The largest block of the first frame, in bytes
+/// ([frame descriptor](https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md#frame-descriptor)): 64 KiB to 4 MiB.
+fn lz4_block_bytes(input: &[u8]) -> usize {
+    let code = input.get(5).map_or(7, |byte| byte >> 4 & 7).clamp(4, 7);
+    1 << (8 + 2 * u32::from(code))
+}
+
+fn snappy(input: &[u8], bytes_max: usize, into: &mut impl Output) -> Result<(), DecompressError> {
     if !input.starts_with(XERIAL_MAGIC) {
-        snappy_block(input, bytes_max, &mut decompressed)?;
-        return Ok(decompressed);
+        return snappy_block(input, bytes_max, into);
     }
     let mut rest = input.get(XERIAL_HEADER_BYTES..).unwrap_or_default();
     while let Some((length, after)) = rest.split_first_chunk::<4>() {
@@ -108,33 +195,29 @@ fn snappy(input: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecompressError> {
             let detail = format!("a snappy block of {length} bytes is announced, {} are there", after.len());
             return Err(DecompressError::Damaged(detail));
         };
-        snappy_block(block, bytes_max, &mut decompressed)?;
+        snappy_block(block, bytes_max, into)?;
         rest = after;
     }
-    if rest.is_empty() { Ok(decompressed) } else { Err(DecompressError::Damaged("a snappy block is cut short".into())) }
+    if rest.is_empty() { Ok(()) } else { Err(DecompressError::Damaged("a snappy block is cut short".into())) }
 }
 
-fn snappy_block(block: &[u8], bytes_max: usize, into: &mut Vec<u8>) -> Result<(), DecompressError> {
+fn snappy_block(block: &[u8], bytes_max: usize, into: &mut impl Output) -> Result<(), DecompressError> {
     let damaged = |error: snap::Error| DecompressError::Damaged(error.to_string());
     let length = snap::raw::decompress_len(block).map_err(damaged)?;
     if length > block.len().saturating_mul(SNAPPY_RATIO_MAX) {
         let detail = format!("{length} bytes are announced for a snappy block of {}", block.len());
         return Err(DecompressError::Damaged(detail));
     }
-    let start = into.len();
-    if length > bytes_max.saturating_sub(start) {
+    if length > bytes_max.saturating_sub(into.len()) {
         return Err(DecompressError::TooLarge);
     }
-    into.resize(start + length, 0);
-    let room = into.get_mut(start..).unwrap_or_default();
-    snap::raw::Decoder::new().decompress(block, room).map(drop).map_err(damaged)
+    into.append_snappy(block, length).map_err(damaged)
 }
 
 /// One frame after the other. The decoder keeps a frame's window (at most 128 MiB, the format's usual limit) beside the
 /// output, but only as far as the content fills it.
-fn zstd(mut input: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecompressError> {
+fn zstd(mut input: &[u8], bytes_max: usize, into: &mut impl Output) -> Result<(), DecompressError> {
     let damaged = |error: FrameDecoderError| DecompressError::Damaged(error.to_string());
-    let mut decompressed = output(input, bytes_max);
     while !input.is_empty() {
         let mut decoder = FrameDecoder::new();
         match decoder.init(&mut input) {
@@ -147,12 +230,12 @@ fn zstd(mut input: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecompressError> 
             started => started.map_err(damaged)?,
         }
         // What is decoded but still held as the window cannot be seen: each unfinished step has made this much at least.
-        let mut decoded_min = decompressed.len();
+        let mut decoded_min = into.len();
         loop {
             let finished = decoder
                 .decode_blocks(&mut input, BlockDecodingStrategy::UptoBytes(ZSTD_STEP_BYTES))
                 .map_err(damaged)?;
-            drain(&mut decoder, bytes_max, &mut decompressed)?;
+            drain(&mut decoder, bytes_max, into)?;
             if finished {
                 break;
             }
@@ -162,5 +245,28 @@ fn zstd(mut input: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecompressError> 
             }
         }
     }
-    Ok(decompressed)
+    Ok(())
+}
+
+/// The window of the first frame, in bytes: how far back it may refer
+/// ([frame header](https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1.1)); 0 if that cannot be read.
+fn zstd_window(input: &[u8]) -> usize {
+    let Some([_, _, _, _, descriptor, rest @ ..]) = Some(input) else { return 0 };
+    let is_single_segment = descriptor & 0x20 != 0;
+    if !is_single_segment {
+        let window = rest.first().copied().unwrap_or(0);
+        let base = 1_usize.checked_shl(10 + u32::from(window >> 3)).unwrap_or(usize::MAX);
+        return base.saturating_add(base / 8 * usize::from(window & 7));
+    }
+    // The window is the content, whose size follows the dictionary's id.
+    let id_bytes = [0, 1, 2, 4].get(usize::from(descriptor & 3)).copied().unwrap_or(0);
+    let (size_bytes, least) = match descriptor >> 6 {
+        0 => (1, 0),
+        1 => (2, 256),
+        2 => (4, 0),
+        _ => (8, 0),
+    };
+    let size = rest.get(id_bytes..).and_then(|rest| rest.get(..size_bytes)).unwrap_or_default();
+    let size = size.iter().rev().fold(0_u64, |size, byte| size << 8 | u64::from(*byte));
+    usize::try_from(size).unwrap_or(usize::MAX).saturating_add(least)
 }

@@ -53,7 +53,7 @@ fn read(bytes: &Bytes, position: i64, isolation: IsolationLevel, records_max: us
     let (mut all, mut end) = (Vec::new(), Ok(()));
     while end.is_ok() && !reader.is_empty() {
         let (before, from) = (all.len(), reader.position());
-        end = reader.read(Room::of(records_max), &mut all);
+        end = reader.read(Room::of(records_max), &mut all).map(|_| ());
         assert!(all.len() - before <= records_max && (end.is_ok() || all.len() == before));
         assert!((from..=reader.end_position()).contains(&reader.position()));
     }
@@ -134,7 +134,39 @@ fn batches(input: &[u8]) -> bool {
         seal(&mut fetched);
     }
     let isolation = if how & 2 == 0 { IsolationLevel::ReadUncommitted } else { IsolationLevel::ReadCommitted };
-    read_in_steps(&fetched.into(), i64::from(*position), isolation).1.is_ok()
+    let (fetched, position) = (fetched.into(), i64::from(*position));
+    let outcome = read_in_steps(&fetched, position, isolation);
+    assert_eq!(read_in_little_memory(&fetched, position, isolation), (outcome.0, outcome.1.is_ok()));
+    outcome.1.is_ok()
+}
+
+/// Each batch for itself, its size found out beforehand: the same again.
+fn read_in_little_memory(bytes: &Bytes, position: i64, isolation: IsolationLevel) -> (Vec<Record>, bool) {
+    let aborted = vec![AbortedTransaction { producer_id: 0, first_offset: 0 }];
+    let partition = TopicPartition::new("topic", 0);
+    let budget = Budget::new(1, || ());
+    let mut reader =
+        PartitionReader::new(partition, bytes.clone(), position, isolation, aborted, BYTES_MAX).within(budget);
+    let mut all = Vec::new();
+    while !reader.is_empty() {
+        let mut records = Vec::new();
+        let before = reader.position();
+        match reader.read(Room::of(1000), &mut records) {
+            Ok(progress) => {
+                assert!(progress == Progress::Done || reader.position() > before, "no memory for one batch");
+            }
+            Err(_) => return (all, false),
+        }
+        // Copies: the records themselves hold the memory of their batch.
+        let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+        all.extend(records.into_iter().map(|record| Record {
+            key: record.key.as_ref().map(copy),
+            value: record.value.as_ref().map(copy),
+            headers: record.headers.iter().collect(),
+            ..record
+        }));
+    }
+    (all, true)
 }
 
 /// One by one, a few at once, or all: the same.
@@ -301,16 +333,14 @@ fn sent_record(offset: i64, choices: &mut Choices) -> records::Record {
 }
 
 fn meant(sent: &records::Record) -> Record {
-    let header = |(name, value): (&StrBytes, &Option<Bytes>)| crate::types::Header {
-        name: Bytes::copy_from_slice(name.as_bytes()),
-        value: value.clone(),
-    };
+    let headers = sent.headers.iter();
+    let headers = headers.map(|(name, value)| Header { name: name.as_bytes(), value: value.as_deref() });
     Record {
         offset: sent.offset,
         timestamp_ms: Some(sent.timestamp).filter(|timestamp| *timestamp != -1),
         key: sent.key.clone(),
         value: sent.value.clone(),
-        headers: sent.headers.iter().map(header).collect(),
+        headers: headers.collect(),
     }
 }
 

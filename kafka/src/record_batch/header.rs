@@ -181,6 +181,11 @@ impl Batch {
     pub(super) fn payload(&self) -> Bytes {
         self.bytes.slice(HEADER_BYTES.min(self.bytes.len())..)
     }
+
+    /// Only what the head says, so that the response's memory is not held any longer.
+    pub(super) fn without_bytes(self) -> Self {
+        Self { bytes: Bytes::new(), ..self }
+    }
 }
 
 /// Whether the checksum of a [message of the old formats](https://kafka.apache.org/documentation/#messageset) is right, so that no

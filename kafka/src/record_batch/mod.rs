@@ -7,6 +7,8 @@ mod compression;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod header;
+mod headers;
+mod packed;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -16,11 +18,17 @@ use bytes::{Buf, Bytes};
 
 use self::compression::DecompressError;
 use self::header::{BadHead, Batch, Head, Problem};
-use self::records::{RecordError, Records};
+pub use self::headers::{Header, Headers};
+use self::packed::PackedBatch;
+use self::records::Records;
 use self::transactions::{AbortedTransactions, Marker};
+use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::protocol::{AbortedTransaction, Malformed, Reader};
 use crate::types::{IsolationLevel, Record, TopicPartition};
+
+/// The record of a control batch has a few bytes; nobody compresses it.
+const CONTROL_BYTES_MAX: usize = 64 * 1024;
 
 /// The fetched bytes of one partition, and how far they have been read.
 #[derive(Debug)]
@@ -28,6 +36,8 @@ pub(crate) struct PartitionReader {
     partition: TopicPartition,
     /// Complete batches that have not been opened yet.
     batches: Bytes,
+    /// The batch before those, which has been checked.
+    packed: Option<PackedBatch>,
     open: Option<Records>,
     /// What ends the reading once everything before it has been given out.
     fault: Option<Fault>,
@@ -38,6 +48,8 @@ pub(crate) struct PartitionReader {
     /// `None` under `read_uncommitted`.
     aborted: Option<AbortedTransactions>,
     bytes_max: u32,
+    /// Where the memory for decompressed batches comes from.
+    budget: Budget,
 }
 
 /// Why a batch cannot be read.
@@ -69,15 +81,6 @@ impl From<Problem> for FaultKind {
     }
 }
 
-impl From<RecordError> for FaultKind {
-    fn from(error: RecordError) -> Self {
-        match error {
-            RecordError::Malformed(malformed) => malformed.into(),
-            RecordError::TooLarge => Self::TooLarge,
-        }
-    }
-}
-
 impl From<DecompressError> for FaultKind {
     fn from(error: DecompressError) -> Self {
         match error {
@@ -93,12 +96,23 @@ pub(crate) struct Room {
     pub(crate) records: usize,
     /// Of keys, values and headers.
     pub(crate) bytes: usize,
+    /// Whether another batch may be decompressed.
+    pub(crate) may_unpack: bool,
+}
+
+/// How a read ended that met no damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// At the end, or with as many records as there was room for.
+    Done,
+    /// Before a batch that there is no memory for at the moment.
+    NoMemory,
 }
 
 impl Room {
     /// For so many records, whatever their size.
     pub(crate) fn of(records: usize) -> Self {
-        Self { records, bytes: usize::MAX }
+        Self { records, bytes: usize::MAX, may_unpack: true }
     }
 
     pub(crate) fn is_full(self) -> bool {
@@ -106,11 +120,9 @@ impl Room {
     }
 
     pub(crate) fn fill(&mut self, record: &Record) {
-        let payload = [&record.key, &record.value].into_iter().flatten();
-        let headers = record.headers.iter().flat_map(|header| [&header.name].into_iter().chain(&header.value));
-        let bytes: usize = payload.chain(headers).map(Bytes::len).sum();
+        let payload: usize = [&record.key, &record.value].into_iter().flatten().map(Bytes::len).sum();
         self.records = self.records.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(bytes);
+        self.bytes = self.bytes.saturating_sub(payload.saturating_add(record.headers.encoded_bytes()));
     }
 }
 
@@ -128,6 +140,7 @@ impl PartitionReader {
         let mut reader = Self {
             partition,
             batches: records,
+            packed: None,
             open: None,
             fault: None,
             incomplete_batch_bytes: None,
@@ -139,9 +152,15 @@ impl PartitionReader {
                 IsolationLevel::ReadUncommitted => None,
             },
             bytes_max: decompressed_bytes_max,
+            budget: Budget::unlimited(),
         };
         reader.scan();
         reader
+    }
+
+    /// Takes the memory for decompressed batches out of a budget.
+    pub(crate) fn within(self, budget: Budget) -> Self {
+        Self { budget, ..self }
     }
 
     /// Where the next fetch of the partition starts: after all complete batches, even those that have not been read yet.
@@ -171,26 +190,26 @@ impl PartitionReader {
         self.incomplete_batch_bytes
     }
 
-    /// Appends the next records, as long as there is room, and less also where decompressed batches would take more memory
-    /// than twice the limit of one. Nothing is appended only at the end or with an error, which then stays.
-    pub(crate) fn read(&mut self, mut room: Room, into: &mut Vec<Record>) -> Result<()> {
+    /// Appends the next records, as long as there is room for them, and memory for the batches that they lie in. Nothing is
+    /// appended only at the end, or without memory, or with an error, which then stays.
+    pub(crate) fn read(&mut self, mut room: Room, into: &mut Vec<Record>) -> Result<Progress> {
         let before = into.len();
-        let mut bytes_left = to_usize(self.bytes_max);
-        while self.has_batches() && !room.is_full() && (bytes_left > 0 || into.len() == before) {
-            if let Some(fault) = self.step(&mut room, into, &mut bytes_left) {
-                self.batches.clear();
-                self.open = None;
+        let mut progress = Progress::Done;
+        while self.has_batches() && !room.is_full() && progress == Progress::Done {
+            progress = self.step(&mut room, into).unwrap_or_else(|fault| {
+                (self.batches, self.packed, self.open) = (Bytes::new(), None, None);
                 self.fault = Some(fault);
-            }
+                Progress::Done
+            });
         }
         match &self.fault {
             Some(fault) if into.len() == before && !self.has_batches() => Err(self.error(fault.clone())),
-            _ => Ok(()),
+            _ => Ok(progress),
         }
     }
 
     fn has_batches(&self) -> bool {
-        self.open.is_some() || !self.batches.is_empty()
+        self.open.is_some() || self.packed.is_some() || !self.batches.is_empty()
     }
 
     /// Finds the end of the complete batches by their heads alone.
@@ -225,28 +244,50 @@ impl PartitionReader {
         self.batches.truncate(self.batches.len() - rest.len());
     }
 
-    /// Opens the next batch, or goes on with the one that is open.
-    fn step(&mut self, room: &mut Room, into: &mut Vec<Record>, bytes_left: &mut usize) -> Option<Fault> {
-        let (offset, done) = match self.open.take() {
-            Some(records) => (records.batch().base_offset, self.take_records(records, room, into)),
-            None => match Batch::first(&self.batches) {
-                Ok(Head::Complete(batch)) => {
-                    self.batches.advance(batch.size());
-                    (batch.base_offset, self.open(batch, bytes_left))
+    /// Takes records out of the open batch; or opens one that has been checked; or checks the next one.
+    fn step(&mut self, room: &mut Room, into: &mut Vec<Record>) -> Result<Progress, Fault> {
+        let fault = |offset| move |kind| Fault { offset, kind };
+        if let Some(records) = self.open.take() {
+            let offset = records.batch().base_offset;
+            self.take_records(records, room, into).map_err(fault(offset))?;
+        } else if let Some(packed) = self.packed.take() {
+            if packed.is_compressed() && !room.may_unpack {
+                self.packed = Some(packed);
+                return Ok(Progress::NoMemory);
+            }
+            let offset = packed.base_offset();
+            match packed.unpack(&self.budget, to_usize(self.bytes_max)).map_err(fault(offset))? {
+                Ok(records) => self.open = Some(records),
+                Err(packed) => {
+                    self.packed = Some(packed);
+                    return Ok(Progress::NoMemory);
                 }
+            }
+        } else {
+            let batch = match Batch::first(&self.batches) {
+                Ok(Head::Complete(batch)) => batch,
                 // Not reached: the scan has ended before it.
-                Ok(Head::Incomplete { .. }) | Err(_) => (self.position, Err(Malformed("it is no batch".into()).into())),
-            },
-        };
-        done.err().map(|kind| Fault { offset, kind })
+                Ok(Head::Incomplete { .. }) | Err(_) => {
+                    return Err(Fault { offset: self.position, kind: Malformed("it is no batch".into()).into() });
+                }
+            };
+            let offset = batch.base_offset;
+            self.batches.advance(batch.size());
+            if self.batches.is_empty() {
+                // An empty slice would hold the response's memory too.
+                self.batches = Bytes::new();
+            }
+            self.packed = self.check(batch).map_err(fault(offset))?;
+        }
+        Ok(Progress::Done)
     }
 
-    /// Checks a batch, and opens it if it holds records that are wanted.
-    fn open(&mut self, batch: Batch, bytes_left: &mut usize) -> Result<(), FaultKind> {
+    /// Checks a batch, and passes over it unless it holds records that are wanted.
+    fn check(&mut self, batch: Batch) -> Result<Option<PackedBatch>, FaultKind> {
         batch.check_crc()?;
         let hidden = match &mut self.aborted {
             Some(aborted) if batch.is_control() => {
-                aborted.mark(&batch, marker(&batch, self.bytes_max)?);
+                aborted.mark(&batch, marker(&batch)?);
                 true
             }
             Some(aborted) => aborted.hide(&batch),
@@ -255,13 +296,9 @@ impl PartitionReader {
         // Compaction may leave a batch without records, and a fetch may begin with one that ends before its position.
         if hidden || batch.record_count == 0 || batch.next_offset <= self.position {
             self.advance(&batch, batch.next_offset);
-            return Ok(());
+            return Ok(None);
         }
-        let bytes_max = to_usize(self.bytes_max);
-        let payload = batch.codec()?.decompress(batch.payload(), bytes_max)?;
-        *bytes_left = bytes_left.saturating_sub(payload.len());
-        self.open = Some(Records::new(batch, payload, bytes_max));
-        Ok(())
+        PackedBatch::new(batch).map(Some)
     }
 
     /// Takes records out of the open batch until it is at its end or enough have been given out.
@@ -308,12 +345,17 @@ pub(crate) fn first_batch_timestamp(batches: &Bytes) -> Option<i64> {
 }
 
 /// What a control batch says: its record's key is a version and a type.
-fn marker(batch: &Batch, bytes_max: u32) -> Result<Marker, FaultKind> {
+fn marker(batch: &Batch) -> Result<Marker, FaultKind> {
     if batch.record_count == 0 {
         return Ok(Marker::Other);
     }
-    let payload = batch.codec()?.decompress(batch.payload(), to_usize(bytes_max))?;
-    let Some(record) = Records::new(batch.clone(), payload, to_usize(bytes_max)).next()? else {
+    let payload = match batch.codec()?.decompress(batch.payload(), CONTROL_BYTES_MAX) {
+        Err(DecompressError::TooLarge) => {
+            return Err(FaultKind::Corrupt(format!("it is a control batch of more than {CONTROL_BYTES_MAX} bytes")));
+        }
+        payload => payload?,
+    };
+    let Some(record) = Records::new(batch.clone(), payload).next()? else {
         return Ok(Marker::Other);
     };
     let mut key = Reader::new(record.key.unwrap_or_default(), false);

@@ -3,11 +3,10 @@
 use bytes::Bytes;
 
 use super::header::Batch;
+use super::headers::Headers;
 use crate::protocol::{Malformed, Reader};
-use crate::types::{Header, Record};
+use crate::types::Record;
 
-/// A header takes at least two bytes: the lengths of its name and of its value.
-const HEADER_BYTES_MIN: usize = 2;
 /// What the producer's "no timestamp" looks like.
 const NO_TIMESTAMP: i64 = -1;
 
@@ -18,29 +17,13 @@ pub(super) struct Records {
     payload: Reader,
     left: u32,
     offset_delta_min: i64,
-    header_bytes_left: usize,
-}
-
-/// Why there is no next record.
-#[derive(Debug)]
-pub(super) enum RecordError {
-    Malformed(Malformed),
-    /// The headers of the batch would take more memory than the limit.
-    TooLarge,
-}
-
-impl From<Malformed> for RecordError {
-    fn from(malformed: Malformed) -> Self {
-        Self::Malformed(malformed)
-    }
 }
 
 impl Records {
-    /// `payload` is decompressed. Headers are the one thing that grows as it is taken out (two bytes may become a
-    /// [`Header`]); all those of the batch may take `bytes_max`.
-    pub(super) fn new(batch: Batch, payload: Bytes, bytes_max: usize) -> Self {
+    /// `payload` is decompressed. Nothing grows as it is taken out: records and their headers are parts of it.
+    pub(super) fn new(batch: Batch, payload: Bytes) -> Self {
         let left = batch.record_count;
-        Self { batch, payload: Reader::new(payload, false), left, offset_delta_min: 0, header_bytes_left: bytes_max }
+        Self { batch, payload: Reader::new(payload, false), left, offset_delta_min: 0 }
     }
 
     pub(super) fn batch(&self) -> &Batch {
@@ -53,7 +36,7 @@ impl Records {
     }
 
     /// `None` after the last record, if nothing follows it.
-    pub(super) fn next(&mut self) -> Result<Option<Record>, RecordError> {
+    pub(super) fn next(&mut self) -> Result<Option<Record>, Malformed> {
         if self.left == 0 {
             self.payload.clone().finish()?;
             return Ok(None);
@@ -64,14 +47,14 @@ impl Records {
         Ok(Some(record))
     }
 
-    fn record(&mut self, mut body: Reader) -> Result<Record, RecordError> {
+    fn record(&mut self, mut body: Reader) -> Result<Record, Malformed> {
         body.i8()?; // attributes: none are defined
         let timestamp_delta = body.varlong()?;
         let offset_delta = i64::from(body.varint()?);
         let (low, high) = (self.offset_delta_min, i64::from(self.batch.last_offset_delta));
         if !(low..=high).contains(&offset_delta) {
             let detail = format!("a record's offset lies {offset_delta} after the batch's, not {low} to {high}");
-            return Err(body.malformed(&detail).into());
+            return Err(body.malformed(&detail));
         }
         let timestamp = if self.batch.has_append_time() {
             self.batch.max_timestamp
@@ -81,7 +64,7 @@ impl Records {
         };
         let key = body.varint_bytes()?;
         let value = body.varint_bytes()?;
-        let headers = self.headers(&mut body)?;
+        let headers = Headers::read(&mut body)?;
         body.finish()?;
         self.offset_delta_min = offset_delta + 1;
         Ok(Record {
@@ -92,22 +75,5 @@ impl Records {
             value,
             headers,
         })
-    }
-
-    fn headers(&mut self, body: &mut Reader) -> Result<Vec<Header>, RecordError> {
-        let announced = body.varint()?;
-        let count = usize::try_from(announced).ok();
-        let Some(count) = count.filter(|count| count.saturating_mul(HEADER_BYTES_MIN) <= body.remaining()) else {
-            let detail = format!("{announced} headers announced in {} bytes", body.remaining());
-            return Err(body.malformed(&detail).into());
-        };
-        let bytes = count.saturating_mul(size_of::<Header>());
-        self.header_bytes_left = self.header_bytes_left.checked_sub(bytes).ok_or(RecordError::TooLarge)?;
-        let mut headers = Vec::with_capacity(count);
-        for _ in 0..count {
-            let name = body.varint_bytes()?.ok_or_else(|| body.malformed("a header without a name"))?;
-            headers.push(Header { name, value: body.varint_bytes()? });
-        }
-        Ok(headers)
     }
 }

@@ -2,6 +2,7 @@
 
 mod damage;
 mod forge;
+mod memory;
 
 use std::fmt::Write;
 
@@ -55,7 +56,7 @@ fn values(records: &[Record]) -> Vec<&str> {
 
 /// As `Generate.java` prints records.
 fn lines(records: &[Record]) -> String {
-    fn hex(bytes: Option<&Bytes>) -> String {
+    fn hex(bytes: Option<&[u8]>) -> String {
         let Some(bytes) = bytes else { return "-".to_owned() };
         bytes.iter().fold(String::new(), |mut text, byte| {
             write!(text, "{byte:02x}").unwrap();
@@ -64,10 +65,10 @@ fn lines(records: &[Record]) -> String {
     }
     let mut lines = String::new();
     for record in records {
-        let (key, value) = (hex(record.key.as_ref()), hex(record.value.as_ref()));
+        let (key, value) = (hex(record.key.as_deref()), hex(record.value.as_deref()));
         write!(lines, "{}\t{}\t{key}\t{value}\t", record.offset, record.timestamp_ms.unwrap_or(-1)).unwrap();
         for header in &record.headers {
-            write!(lines, "{}={};", hex(Some(&header.name)), hex(header.value.as_ref())).unwrap();
+            write!(lines, "{}={};", hex(Some(header.name)), hex(header.value)).unwrap();
         }
         lines.push('\n');
     }

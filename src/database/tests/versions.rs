@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use rusqlite::types::Value;
 
-use crate::database::fixtures::{GROUP, Place, TOPIC, a_move, batch, entry, opportunity, project, rejected};
+use crate::database::fixtures::{GROUP, Place, TOPIC, a_move, batch, entry, modified, opportunity, project, rejected};
 use crate::database::schema::SCHEMA_VERSION;
 use crate::database::{Database, DatabaseReader, Replay, Understood};
 use crate::entity::{Event, MetaData, Opportunity, Project};
@@ -44,10 +44,10 @@ fn the_present_version_is_written_with_the_same_content() {
     let mut database = place.open();
     database.move_positions(&[a_move(0, None, 0), a_move(1, None, 5)]).unwrap();
     database.move_positions(&[a_move(1, Some(5), 0)]).unwrap();
-    let meta_data = |json, last_modified: &str| Some(MetaData { json, last_modified: Some(last_modified.to_owned()) });
+    let meta_data = |json, last_modified| Some(MetaData { json, ..modified(last_modified) });
     let first = Opportunity {
         name: "Grün".into(),
-        amount: Some(1.5),
+        amount: Some(1.5.into()),
         meta_data: meta_data(r#"{"last_modified":"2026-01-15T09:30:00Z"}"#, "2026-01-15T09:30:00.000000000Z"),
         extra: Some(r#"{"region":"north"}"#.to_owned()),
         ..opportunity("opp_1")

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kafka::{Record, TopicId};
+use kafka::{Headers, Record, TopicId};
 
 use super::random::Random;
 
@@ -46,7 +46,7 @@ impl Produced {
             timestamp_ms: Some(self.timestamp_ms),
             key: None,
             value: self.value.clone().map(Into::into),
-            headers: Vec::new(),
+            headers: Headers::default(),
         }
     }
 }

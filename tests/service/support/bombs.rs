@@ -40,6 +40,34 @@ pub fn zstd(decompressed_bytes: usize) -> Vec<u8> {
     stream
 }
 
+/// A piece of what a stream becomes.
+pub enum Part {
+    Bytes(Vec<u8>),
+    Zeros(usize),
+}
+
+/// The same format, with anything between the zeros: blocks of bytes as they are, and blocks of "a zero so many times".
+pub fn zstd_of(parts: &[Part]) -> Vec<u8> {
+    const BLOCK_BYTES: usize = 128 << 10;
+    const AS_IT_IS: usize = 0b000;
+    const REPEATED: usize = 0b010;
+    let mut stream = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x58];
+    let mut block = |bytes: usize, kind: usize, content: &[u8]| {
+        stream.extend(&(bytes << 3 | kind).to_le_bytes()[..3]);
+        stream.extend(content);
+    };
+    for part in parts {
+        match part {
+            Part::Bytes(bytes) => bytes.chunks(BLOCK_BYTES).for_each(|chunk| block(chunk.len(), AS_IT_IS, chunk)),
+            Part::Zeros(count) => {
+                (0..*count).step_by(BLOCK_BYTES).for_each(|from| block(BLOCK_BYTES.min(count - from), REPEATED, &[0]));
+            }
+        }
+    }
+    block(0, AS_IT_IS | 1, &[]);
+    stream
+}
+
 /// snappy ([raw format](https://github.com/google/snappy/blob/main/format_description.txt)): a zero, then copies of 64 bytes.
 pub fn snappy(decompressed_bytes: usize) -> Vec<u8> {
     let copies = decompressed_bytes / 64;

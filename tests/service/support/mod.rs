@@ -7,6 +7,7 @@ pub mod child;
 pub mod events;
 pub mod fake_broker;
 pub mod load;
+pub mod raw_produce;
 pub mod scene;
 pub mod secure;
 pub mod union;

@@ -57,7 +57,7 @@ fn a_broker_that_may_stand_still_is_asked_after_all_others() {
 fn a_broker_that_throttles_us_is_left_alone_for_as_long() {
     let mut consumer = consumer();
     consumer.read_all_from(&nowhere(), 1);
-    let request = fetching::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], Instant::now());
+    let request = fetching::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], 1, Instant::now());
     let serial = consumer.brokers[&LEADER].serial;
     let response = FetchResponse { throttle: Duration::from_secs(7), partitions: vec![] };
     let before = Instant::now();

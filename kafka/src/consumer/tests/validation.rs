@@ -145,7 +145,7 @@ fn nothing_that_the_leader_before_has_sent_is_given_out_after_its_successor_is_k
     consumer.fetched(LEADER, 0, |fetched| fetched.records = BATCH.into()).unwrap();
     let taken = consumer.take_records(3, Instant::now());
     assert_eq!((taken[0].next_offset, taken[0].leader_epoch), (103, Some(5)));
-    let request = fetching::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], Instant::now());
+    let request = fetching::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], 1, Instant::now());
     consumer.handle(elected(Some(FOLLOWER), Some(6))).unwrap();
     assert!(consumer.take_records(10, Instant::now()).is_empty(), "what was on hand");
     ended(&mut consumer, 6, 5, Ok(Some(EpochEnd { epoch: 5, end_offset: 1000 })));

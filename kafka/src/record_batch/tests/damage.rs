@@ -6,21 +6,21 @@ use super::forge::{HEADER_BYTES, seal, with_payload};
 use super::*;
 
 /// The records of `none.bin`.
-fn plain() -> Vec<u8> {
+pub(super) fn plain() -> Vec<u8> {
     testdata!("none.bin")[HEADER_BYTES..].to_vec()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-fn snappy(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn snappy(bytes: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(bytes).unwrap()
 }
 
-fn xerial(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn xerial(bytes: &[u8]) -> Vec<u8> {
     let mut framed = b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01".to_vec();
     for block in bytes.chunks(100) {
         let block = snappy(block);
@@ -30,19 +30,19 @@ fn xerial(bytes: &[u8]) -> Vec<u8> {
     framed
 }
 
-fn lz4(bytes: &[u8], mode: lz4_flex::frame::BlockMode) -> Vec<u8> {
+pub(super) fn lz4(bytes: &[u8], mode: lz4_flex::frame::BlockMode) -> Vec<u8> {
     let info = lz4_flex::frame::FrameInfo::new().block_mode(mode).content_checksum(true);
     let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-fn zstd(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn zstd(bytes: &[u8]) -> Vec<u8> {
     ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
 }
 
-const LINKED: lz4_flex::frame::BlockMode = lz4_flex::frame::BlockMode::Linked;
-const INDEPENDENT: lz4_flex::frame::BlockMode = lz4_flex::frame::BlockMode::Independent;
+pub(super) const LINKED: lz4_flex::frame::BlockMode = lz4_flex::frame::BlockMode::Linked;
+pub(super) const INDEPENDENT: lz4_flex::frame::BlockMode = lz4_flex::frame::BlockMode::Independent;
 
 #[test]
 fn other_encoders_framings() {
@@ -102,21 +102,6 @@ fn a_batch_of_just_the_limit_is_read() {
         assert!(read(limit).is_ok(), "codec {codec}");
         assert!(matches!(read(limit - 1), Err(Error::BatchTooLarge { .. })), "codec {codec}");
     }
-}
-
-#[test]
-fn one_call_decompresses_no_more_than_about_the_limit() {
-    let (first, mut second) = (testdata!("zstd.bin").to_vec(), testdata!("zstd.bin").to_vec());
-    second[..8].copy_from_slice(&120i64.to_be_bytes());
-    let limit = u32::try_from(plain().len()).unwrap();
-    let bytes = [first, second].concat().into();
-    let mut reader = PartitionReader::new(partition(), bytes, 0, IsolationLevel::ReadUncommitted, vec![], limit);
-    let mut records = Vec::new();
-    for expected in [20, 40] {
-        reader.read(Room::of(1000), &mut records).unwrap();
-        assert_eq!(records.len(), expected);
-    }
-    assert!(reader.is_empty());
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(super) fn with_payload(codec: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A batch of `count` records (in name), whose bytes are given.
-fn with_records(count: u8, records: &[&[u8]]) -> Vec<u8> {
+pub(super) fn with_records(count: u8, records: &[&[u8]]) -> Vec<u8> {
     let mut bytes = with_payload(0, &records.concat());
     put(&mut bytes, LAST_OFFSET_DELTA, &[0, 0, 0, 9]);
     put(&mut bytes, RECORD_COUNT, &[0, 0, 0, count]);
@@ -114,22 +114,6 @@ fn records() {
     check(with_records(1, &[&[12, 0, 0, 0, 1, 1, 1]]), 0, "-1 headers");
     check(with_records(1, &[&[20, 0, 0, 0, 1, 1, 0xfe, 0xff, 0xff, 0xff, 0x0f]]), 0, "2147483647 headers announced");
     check(with_records(1, &[&[16, 0, 0, 0, 1, 1, 2, 1, 0]]), 0, "a header without a name");
-}
-
-#[test]
-fn headers_that_would_fill_the_memory() {
-    // 4,000 headers without name or value: two bytes each here, 64 in memory.
-    let mut record = vec![0, 0, 0, 1, 1, 0xc0, 0x3e];
-    record.extend([0, 1].repeat(4_000));
-    let length = u32::try_from(record.len()).unwrap() * 2;
-    let length = [u8::try_from(length & 0x7f).unwrap() | 0x80, u8::try_from(length >> 7).unwrap()];
-    let bytes = Bytes::from(with_records(1, &[&length, &record]));
-    let read = |bytes_max| {
-        let isolation = IsolationLevel::ReadUncommitted;
-        drain(&mut PartitionReader::new(partition(), bytes.clone(), 0, isolation, vec![], bytes_max), 10)
-    };
-    assert!(matches!(read(10_000).1, Err(Error::BatchTooLarge { offset: 100, limit_bytes: 10_000, .. })));
-    assert_eq!(read(BYTES_MAX).0[0].headers.len(), 4_000);
 }
 
 #[test]
