@@ -27,10 +27,13 @@
 //! - A secure cluster (`Cluster::builder(version).secure()`, or [`shared_secure`]) listens with TLS and SASL too, each
 //!   [`Listener`] in its way, good and bad; its [`Certificates`] are made by the JDK's keytool, once.
 //!
+//! - A [`BlackHole`] is a host that answers nothing at all, not even that nobody listens.
+//!
 //! Kafka comes from Maven Central into `target/testkit`, once per version; a JDK and Maven are needed, and their absence is
 //! an error of one line. Brokers and their data go away with the process that started them, however it ends, also as a
 //! `static`; their logs stay in `target/testkit/logs`. Nothing here knows the service or our own Kafka client.
 
+mod black_hole;
 mod cache;
 mod client;
 mod cluster;
@@ -47,6 +50,7 @@ mod shared;
 mod tools;
 mod wait;
 
+pub use black_hole::BlackHole;
 pub use client::{
     Client, Codec, CommittedOffset, GroupDescription, GroupMember, GroupState, Position, ProduceOptions, Record,
     Transaction,

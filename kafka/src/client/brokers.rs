@@ -1,0 +1,225 @@
+//! Which broker a request goes to: any that responds, or a certain one. Goes back to the bootstrap servers when no other broker responds, or
+//! when a broker requires it. Must not know what requests are about.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::connection::ConnectionSettings;
+use crate::dial::Dialer;
+use crate::error::{Error, ErrorCode, Result};
+use crate::link::Link;
+use crate::protocol::{BrokerInfo, Request};
+use crate::types::Address;
+
+/// The broker does not know its cluster any more, and the client must begin again with the bootstrap servers
+/// ([KIP-1102](https://cwiki.apache.org/confluence/display/KAFKA/KIP-1102%3A+Enable+clients+to+rebootstrap+based+on+timeout+or+error+code)).
+const REBOOTSTRAP_REQUIRED: ErrorCode = ErrorCode(129);
+
+/// The brokers of a cluster, and the connections to them.
+pub(super) struct Brokers {
+    bootstrap: Vec<Address>,
+    settings: ConnectionSettings,
+    /// For a request that only one broker can answer: a timeout that grows would hold up requests to the others.
+    direct_settings: ConnectionSettings,
+    links: HashMap<Address, Link>,
+    discovered: Vec<Address>,
+    /// The broker that answered the last request that any broker can answer.
+    last_responsive: Option<Address>,
+    /// How often the registry had forgotten the discovered brokers when this client last did.
+    rebootstraps: u64,
+}
+
+impl Brokers {
+    /// Connects to none yet.
+    pub(super) fn new(bootstrap: Vec<Address>, settings: ConnectionSettings) -> Self {
+        let direct_settings = ConnectionSettings { connect_timeout_max: settings.connect_timeout, ..settings.clone() };
+        Self {
+            bootstrap,
+            rebootstraps: settings.registry.rebootstraps(),
+            settings,
+            direct_settings,
+            links: HashMap::new(),
+            discovered: Vec::new(),
+            last_responsive: None,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn bootstrap(&self) -> &[Address] {
+        &self.bootstrap
+    }
+
+    /// The limit of one response, in bytes.
+    pub(super) fn receive_bytes_max(&self) -> u32 {
+        self.settings.receive_bytes_max
+    }
+
+    /// The broker `from` says that these are the brokers of the cluster.
+    pub(super) fn discover(&mut self, from: &Address, brokers: &[BrokerInfo]) {
+        self.discovered = brokers.iter().map(|broker| broker.address.clone()).collect();
+        // Brokers that moved to another address must not leave a socket behind each time.
+        self.links.retain(|address, _| self.bootstrap.contains(address) || self.discovered.contains(address));
+        let brokers = brokers.iter().map(|broker| (broker.id, &broker.address));
+        self.settings.registry.set_brokers(&self.bootstrap, from, brokers);
+    }
+
+    /// The broker `from` names another one.
+    pub(super) fn discover_one(&self, from: &Address, node: i32, address: &Address) {
+        self.settings.registry.add_broker(&self.bootstrap, from, node, address);
+    }
+
+    /// Other brokers are tried before these where any can answer.
+    pub(super) fn suspect(&self, brokers: &[Address]) {
+        for address in brokers {
+            self.settings.registry.set_suspect(address, true);
+        }
+    }
+
+    /// Forgets the discovered brokers if another client of the same cluster had to. True: all that was learnt from them is out of date.
+    pub(super) fn is_rebootstrapped(&mut self) -> bool {
+        let rebootstraps = self.settings.registry.rebootstraps();
+        let is_news = rebootstraps != self.rebootstraps;
+        if is_news {
+            self.rebootstraps = rebootstraps;
+            self.forget_discovered();
+        }
+        is_news
+    }
+
+    /// Sends a request that any broker can answer. Brokers that are connected and respond come first, then the one that responded last, the
+    /// bootstrap servers and all others ([KIP-899](https://cwiki.apache.org/confluence/display/KAFKA/KIP-899%3A+Allow+producer+and+consumer+clients+to+rebootstrap));
+    /// suspects last. Gives the address of the broker that answered, too.
+    pub(super) fn call_any<R: Request>(&mut self, request: &R) -> Result<(Address, R::Response)> {
+        let outcome = match self.try_all(request) {
+            Err(error) if self.must_rebootstrap(&error) => {
+                log::info!("the discovered brokers are forgotten, beginning again with the bootstrap servers: {error}");
+                self.settings.registry.rebootstrap(&self.bootstrap);
+                self.forget_discovered();
+                self.try_all(request)
+            }
+            outcome => outcome,
+        };
+        let responsive = outcome.as_ref().ok().map(|(address, _)| address.clone());
+        self.settings.registry.set_last_responsive(responsive.clone());
+        self.last_responsive = responsive;
+        outcome
+    }
+
+    /// Sends a request to one broker.
+    pub(super) fn call<R: Request>(&mut self, address: &Address, request: &R) -> Result<R::Response> {
+        let answer = self.link(address).call(request);
+        self.note(address, &answer);
+        answer
+    }
+
+    fn try_all<R: Request>(&mut self, request: &R) -> Result<(Address, R::Response)> {
+        let mut failures = Vec::new();
+        let candidates = self.candidates();
+        let (suspects, others): (Vec<_>, Vec<_>) =
+            candidates.into_iter().partition(|address| self.settings.registry.is_suspect(address));
+        for addresses in [others, suspects] {
+            if let Some(answered) = self.try_each(addresses, request, &mut failures) {
+                return Ok(answered);
+            }
+            if failures.iter().any(|failure| self.must_rebootstrap(failure)) {
+                break;
+            }
+        }
+        Err(self.summary(failures))
+    }
+
+    /// Tries the connections that there are, in turn, and then new ones, side by side.
+    fn try_each<R: Request>(
+        &mut self,
+        addresses: Vec<Address>,
+        request: &R,
+        failures: &mut Vec<Error>,
+    ) -> Option<(Address, R::Response)> {
+        let mut unconnected = Vec::new();
+        for address in addresses {
+            let kept = self.links.get_mut(&address).filter(|link| link.is_connected());
+            match kept.and_then(|link| link.call_kept(request)) {
+                None => unconnected.push(address),
+                Some(answer) => {
+                    self.note(&address, &answer);
+                    match answer {
+                        Ok(answer) => return Some((address, answer)),
+                        Err(error) => failures.push(error),
+                    }
+                    if failures.last().is_some_and(|failure| self.must_rebootstrap(failure)) {
+                        return None;
+                    }
+                }
+            }
+        }
+        let mut dialer = Dialer::new(unconnected, &self.settings);
+        while let Some((address, opened)) = dialer.next() {
+            let answer = opened.and_then(|connection| self.link(&address).call_over(connection, request));
+            self.note(&address, &answer);
+            match answer {
+                Ok(answer) => return Some((address, answer)),
+                Err(error) => failures.push(error),
+            }
+            if failures.last().is_some_and(|failure| self.must_rebootstrap(failure)) {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Each broker once.
+    fn candidates(&self) -> Vec<Address> {
+        let shared = self.settings.registry.last_responsive();
+        let preferred = self.last_responsive.iter().chain(&shared);
+        let mut seen = HashSet::new();
+        let all = preferred.chain(&self.bootstrap).chain(&self.discovered);
+        all.filter(|address| seen.insert(*address)).cloned().collect()
+    }
+
+    fn link(&mut self, address: &Address) -> &mut Link {
+        let settings = &self.direct_settings;
+        self.links.entry(address.clone()).or_insert_with(|| Link::new(address.clone(), settings.clone()))
+    }
+
+    fn note<T>(&self, address: &Address, answer: &Result<T>) {
+        let is_suspect = !matches!(answer, Ok(_) | Err(Error::Broker { .. }));
+        self.settings.registry.set_suspect(address, is_suspect);
+    }
+
+    /// Whether the broker requires to begin again with the bootstrap servers, and there are others that can be forgotten.
+    fn must_rebootstrap(&self, error: &Error) -> bool {
+        requires_rebootstrap(error) && self.candidates().iter().any(|address| !self.bootstrap.contains(address))
+    }
+
+    fn forget_discovered(&mut self) {
+        self.discovered.clear();
+        self.last_responsive = None;
+        self.links.retain(|address, _| self.bootstrap.contains(address));
+    }
+
+    /// One error for all brokers. The answer of a broker stands alone: it says more than the absence of others.
+    fn summary(&self, mut failures: Vec<Error>) -> Error {
+        // Stable: of equal ones the first.
+        failures.sort_by_key(|failure| std::cmp::Reverse(self.weight(failure)));
+        let is_answer = |failure: &Error| matches!(failure, Error::Broker { .. });
+        if failures.len() > 1 && !failures.first().is_some_and(is_answer) {
+            return Error::NoBrokerAvailable { failures };
+        }
+        failures.into_iter().next().unwrap_or_else(|| Error::Config("no bootstrap server is named".to_owned()))
+    }
+
+    /// How much a failure tells of the cluster, if no broker answers. What somebody must fix tells more than another broker's absence; but
+    /// once the cluster has been reached, one broker's bad certificate is no reason to give up the others, which may be back.
+    fn weight(&self, failure: &Error) -> u8 {
+        match failure {
+            failure if requires_rebootstrap(failure) => 4,
+            Error::Tls { .. } if !self.discovered.is_empty() => 0,
+            failure if !failure.is_retriable() => 3,
+            Error::Broker { .. } => 2,
+            _ => 1,
+        }
+    }
+}
+
+fn requires_rebootstrap(error: &Error) -> bool {
+    matches!(error, Error::Broker { code: REBOOTSTRAP_REQUIRED, .. })
+}
