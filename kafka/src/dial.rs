@@ -1,10 +1,10 @@
 //! Opens connections, to one broker or to several of which any will do. A broker that takes long does not hold up the next one, and is named
 //! in the log. Sends no request but those that set a connection up; knows nothing of clusters.
 
-use std::fmt::Write as _;
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::connection::{Connection, ConnectionSettings};
 use crate::error::{Error, Result};
@@ -21,6 +21,8 @@ const ATTEMPT_DELAY: Duration = Duration::from_secs(1);
 pub(crate) struct Dialer {
     race: Race<Candidate, Result<Connection>>,
     registry: BrokerRegistry,
+    /// Those that the log has named.
+    logged: HashSet<Address>,
 }
 
 /// A broker to connect to.
@@ -45,7 +47,7 @@ impl Dialer {
             let deadline = Deadline::after(candidate.timeout);
             Connection::open_until(&candidate.address, &settings, &deadline, &candidate.step)
         };
-        Self { race: Race::new(candidates, ATTEMPT_DELAY, open), registry }
+        Self { race: Race::new(candidates, ATTEMPT_DELAY, open), registry, logged: HashSet::new() }
     }
 
     /// A connection to one broker.
@@ -59,7 +61,12 @@ impl Dialer {
     pub(crate) fn next(&mut self) -> Option<(Address, Result<Connection>)> {
         loop {
             match self.race.next() {
-                Progress::Ended(candidate, opened) => return Some(self.ended(candidate.address, opened)),
+                Progress::Ended(candidate, opened) => {
+                    if opened.is_err() {
+                        self.race.start_next();
+                    }
+                    return Some(self.ended(candidate.address, opened));
+                }
                 Progress::Slow => {
                     if let Some(candidate) =
                         self.race.abandon(|running| running.since.elapsed() > running.candidate.timeout)
@@ -85,16 +92,14 @@ impl Dialer {
     }
 
     /// Each attempt is named once.
-    fn log_slow(&self) {
+    fn log_slow(&mut self) {
         let next = self.race.waiting().map(|candidate| &candidate.address);
-        let is_new = |since: Instant| since.elapsed() < 2 * ATTEMPT_DELAY;
-        for running in self.race.running().iter().filter(|running| is_new(running.since)) {
+        for running in self.race.running() {
             let Candidate { address, timeout, step } = &running.candidate;
-            let mut then = String::new();
-            let _ = match next {
-                Some(next) => write!(then, "trying broker {next} too"),
-                None => write!(then, "still waiting"),
-            };
+            if !self.logged.insert(address.clone()) {
+                continue;
+            }
+            let then = next.map_or_else(|| "still waiting".to_owned(), |next| format!("trying broker {next} too"));
             let origin = self.registry.advertised(address).map(|advertised| format!(" ({advertised})"));
             log::info!(
                 waited_ms = millis(running.since.elapsed()), timeout_ms = millis(*timeout);
@@ -108,7 +113,7 @@ impl Dialer {
 /// Brokers that have not accepted in the time in which another did are tried after others next time.
 impl Drop for Dialer {
     fn drop(&mut self) {
-        for running in self.race.running() {
+        for running in self.race.running().iter().filter(|running| running.since.elapsed() >= ATTEMPT_DELAY) {
             self.registry.set_suspect(&running.candidate.address, true);
         }
     }

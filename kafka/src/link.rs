@@ -27,11 +27,6 @@ impl Link {
         Self { address, settings, connection: None }
     }
 
-    /// Whether there is a connection, be it closed by now.
-    pub(crate) fn is_connected(&self) -> bool {
-        self.connection.is_some()
-    }
-
     /// Sends one request; over a new connection if there is none, or if the one that was kept is closed.
     pub(crate) fn call<R: Request>(&mut self, request: &R) -> Result<R::Response> {
         if let Some(answer) = self.call_kept(request) {

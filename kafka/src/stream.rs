@@ -328,3 +328,36 @@ impl Write for TimedSocket<'_> {
         self.socket.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use testkit::BlackHole;
+
+    use super::*;
+
+    /// Never waited for.
+    const LONG: Duration = Duration::from_mins(1);
+
+    #[test]
+    fn an_address_that_drops_packets_does_not_hold_up_the_next_one() {
+        let (hole, listener) = (BlackHole::open().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let open = listener.local_addr().unwrap();
+        let deadline = Deadline::after(LONG);
+        let socket = connect_any(vec![hole.address(), open], deadline).unwrap();
+        assert_eq!(socket.peer_addr().unwrap(), open);
+        assert!(deadline.left().is_ok(), "the first one was waited for to the end");
+    }
+
+    #[test]
+    fn one_error_names_the_addresses_that_failed_in_different_ways() {
+        let at = |host: u8| SocketAddr::from(([10, 0, 0, host], 9092));
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let timed_out = || io::Error::from(io::ErrorKind::TimedOut);
+        let check = |failures, expected: &str| assert_eq!(combined(failures).to_string(), expected);
+        check(vec![], "the name has no addresses");
+        check(vec![(at(1), refused()), (at(2), refused())], "connection refused");
+        check(vec![(at(1), refused()), (at(2), timed_out())], "10.0.0.1: connection refused, 10.0.0.2: timed out");
+    }
+}

@@ -14,6 +14,15 @@ use crate::types::Address;
 /// ([KIP-1102](https://cwiki.apache.org/confluence/display/KAFKA/KIP-1102%3A+Enable+clients+to+rebootstrap+based+on+timeout+or+error+code)).
 const REBOOTSTRAP_REQUIRED: ErrorCode = ErrorCode(129);
 
+/// What one broker's answer means for a request that any broker can answer.
+enum Verdict<T> {
+    Answered(T),
+    /// Another broker may answer.
+    Failed,
+    /// The other discovered brokers are not to be tried.
+    MustRebootstrap,
+}
+
 /// The brokers of a cluster, and the connections to them.
 pub(super) struct Brokers {
     bootstrap: Vec<Address>,
@@ -111,59 +120,45 @@ impl Brokers {
         answer
     }
 
+    /// Uses the connections that there are, in turn, and then new ones, side by side. A connection to a suspect may be one of those that hang:
+    /// only a new one shows that the broker responds.
     fn try_all<R: Request>(&mut self, request: &R) -> Result<(Address, R::Response)> {
         let mut failures = Vec::new();
-        let candidates = self.candidates();
+        let registry = self.settings.registry.clone();
         let (suspects, others): (Vec<_>, Vec<_>) =
-            candidates.into_iter().partition(|address| self.settings.registry.is_suspect(address));
-        for addresses in [others, suspects] {
-            if let Some(answered) = self.try_each(addresses, request, &mut failures) {
-                return Ok(answered);
+            self.candidates().into_iter().partition(|address| registry.is_suspect(address));
+        let mut unconnected = Vec::new();
+        for address in others {
+            let kept = self.links.get_mut(&address).and_then(|link| link.call_kept(request));
+            match kept.map(|answer| self.judge(&address, answer, &mut failures)) {
+                None => unconnected.push(address),
+                Some(Verdict::Answered(answer)) => return Ok((address, answer)),
+                Some(Verdict::Failed) => {}
+                Some(Verdict::MustRebootstrap) => return Err(self.summary(failures)),
             }
-            if failures.iter().any(|failure| self.must_rebootstrap(failure)) {
-                break;
+        }
+        let mut dialer = Dialer::new([unconnected, suspects].concat(), &self.settings);
+        while let Some((address, opened)) = dialer.next() {
+            let answer = opened.and_then(|connection| self.link(&address).call_over(connection, request));
+            match self.judge(&address, answer, &mut failures) {
+                Verdict::Answered(answer) => return Ok((address, answer)),
+                Verdict::Failed => {}
+                Verdict::MustRebootstrap => break,
             }
         }
         Err(self.summary(failures))
     }
 
-    /// Tries the connections that there are, in turn, and then new ones, side by side.
-    fn try_each<R: Request>(
-        &mut self,
-        addresses: Vec<Address>,
-        request: &R,
-        failures: &mut Vec<Error>,
-    ) -> Option<(Address, R::Response)> {
-        let mut unconnected = Vec::new();
-        for address in addresses {
-            let kept = self.links.get_mut(&address).filter(|link| link.is_connected());
-            match kept.and_then(|link| link.call_kept(request)) {
-                None => unconnected.push(address),
-                Some(answer) => {
-                    self.note(&address, &answer);
-                    match answer {
-                        Ok(answer) => return Some((address, answer)),
-                        Err(error) => failures.push(error),
-                    }
-                    if failures.last().is_some_and(|failure| self.must_rebootstrap(failure)) {
-                        return None;
-                    }
-                }
+    fn judge<T>(&self, address: &Address, answer: Result<T>, failures: &mut Vec<Error>) -> Verdict<T> {
+        self.note(address, &answer);
+        match answer {
+            Ok(answer) => Verdict::Answered(answer),
+            Err(error) => {
+                let must_rebootstrap = self.must_rebootstrap(&error);
+                failures.push(error);
+                if must_rebootstrap { Verdict::MustRebootstrap } else { Verdict::Failed }
             }
         }
-        let mut dialer = Dialer::new(unconnected, &self.settings);
-        while let Some((address, opened)) = dialer.next() {
-            let answer = opened.and_then(|connection| self.link(&address).call_over(connection, request));
-            self.note(&address, &answer);
-            match answer {
-                Ok(answer) => return Some((address, answer)),
-                Err(error) => failures.push(error),
-            }
-            if failures.last().is_some_and(|failure| self.must_rebootstrap(failure)) {
-                return None;
-            }
-        }
-        None
     }
 
     /// Each broker once.

@@ -60,6 +60,18 @@ fn hosts_that_drop_packets_do_not_hold_up_the_others() {
 }
 
 #[test]
+fn a_suspect_that_is_back_does_not_wait_for_a_host_that_has_gone() {
+    let hole = BlackHole::open().unwrap();
+    let (address, _connections) = broker(|_, peer| answers(peer, &[], 0));
+    let settings = settings(LONG);
+    settings.registry.set_suspect(&address, true);
+    let begun = Instant::now();
+    Client::new(vec![address_of(&hole), address.clone()], settings.clone()).metadata(vec![]).unwrap();
+    assert!(begun.elapsed() < settings.connect_timeout, "the other one was waited for to the end");
+    assert!(!settings.registry.is_suspect(&address));
+}
+
+#[test]
 fn what_one_connection_has_learnt_all_others_know() {
     // It accepts connections and sends nothing.
     let (silent, attempts) = broker(|_, peer| while peer.request().is_some() {});
