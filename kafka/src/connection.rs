@@ -131,22 +131,19 @@ impl Connection {
         let mut version = known.unwrap_or(latest);
         let mut first_failure: Option<Error> = None;
         let mut connection = loop {
-            match Self::negotiated(address, settings, version, deadline, step) {
+            let error = match Self::negotiated(address, settings, version, deadline, step) {
                 Ok(connection) => break connection,
-                Err(error) => match older_version(&error, version) {
-                    Some(older) => {
-                        log::debug!("trying ApiVersions version {older} after version {version}: {error}");
-                        first_failure.get_or_insert(error);
-                        version = older;
-                    }
-                    None => {
-                        // A broker that answers no version does not need an old one.
-                        registry.set_api_versions(address, None, Instant::now());
-                        // The first failure says most, unless this one is for good.
-                        return Err(if error.is_retriable() { first_failure.unwrap_or(error) } else { error });
-                    }
-                },
-            }
+                Err(error) => error,
+            };
+            let Some(older) = older_version(&error, version) else {
+                // A broker that answers no version does not need an old one.
+                registry.set_api_versions(address, None, Instant::now());
+                // The first failure says most, unless this one is for good.
+                return Err(if error.is_retriable() { first_failure.unwrap_or(error) } else { error });
+            };
+            log::debug!("trying ApiVersions version {older} after version {version}: {error}");
+            first_failure.get_or_insert(error);
+            version = older;
         };
         if let Some(failure) = first_failure {
             log::info!(

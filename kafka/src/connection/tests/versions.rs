@@ -38,7 +38,7 @@ fn broker_with(treat: impl Fn(i16) -> Treatment + Send + Sync + 'static) -> (Add
                     break;
                 }
                 Treatment::Garbles => {
-                    peer.send(&[&[0, 0, 0, 12], &id_bytes[..], &[0, 0, 0x7f, 0xff, 0, 3, 0, 1]].concat())
+                    peer.send(&[&[0, 0, 0, 12], &id_bytes[..], &[0, 0, 0x7f, 0xff, 0, 3, 0, 1]].concat());
                 }
                 Treatment::RefusesInBrief => peer.send(&[&[0, 0, 0, 6], &id_bytes[..], &[0, 35]].concat()),
             }
