@@ -117,9 +117,11 @@ pub fn client(kafka: &KafkaSettings, security: kafka::Security) -> Client {
     let connection = ConnectionSettings {
         client_id: kafka.client_id.clone(),
         connect_timeout: TIMEOUT,
+        connect_timeout_max: TIMEOUT,
         request_timeout: TIMEOUT,
         receive_bytes_max: kafka.receive_max_bytes.get(),
         security,
+        ..ConnectionSettings::default()
     };
     Client::new(kafka.bootstrap_servers.clone(), connection)
 }

@@ -1,22 +1,24 @@
 //! Asks a cluster questions, one at a time, and waits for the answers: metadata, log offsets, group offsets. Finds the broker that
 //! each question is for. Never tries again by itself; knows nothing of assignments or positions.
 
+mod brokers;
 mod epochs;
 mod history;
 mod inspect;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::connection::ConnectionSettings;
 use crate::error::{Error, ErrorCode, Result};
-use crate::link::Link;
 use crate::protocol::{
-    BrokerInfo, FindCoordinatorRequest, Metadata, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, OffsetSpec,
-    Request,
+    FindCoordinatorRequest, Metadata, MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, OffsetSpec, Request,
 };
 use crate::types::{Address, CommittedOffset, IsolationLevel, Member, TopicId, TopicPartition};
 
+use brokers::Brokers;
 pub(crate) use epochs::{EpochEnds, divergence};
 use history::History;
 pub use inspect::{Truncated, Watermarks};
@@ -29,14 +31,7 @@ pub type LogOffsets = Result<(i64, i64)>;
 
 /// A blocking client for questions about a cluster. Connections are made when needed and kept.
 pub struct Client {
-    bootstrap: Vec<Address>,
-    settings: ConnectionSettings,
-    links: HashMap<Address, Link>,
-    brokers: Vec<BrokerInfo>,
-    /// The broker that answered the last question that any broker can answer.
-    helpful: Option<Address>,
-    /// Brokers that failed to answer last time, or are late elsewhere: asked last where any broker can answer.
-    doubtful: HashSet<Address>,
+    brokers: Brokers,
     partitions: HashMap<TopicPartition, Place>,
     history: History,
     /// The group that was asked for last, and who coordinates it.
@@ -55,12 +50,7 @@ impl Client {
     /// A client that finds its cluster through any of these brokers; none is called yet.
     pub fn new(bootstrap: Vec<Address>, settings: ConnectionSettings) -> Self {
         Self {
-            bootstrap,
-            settings,
-            links: HashMap::new(),
-            brokers: Vec::new(),
-            helpful: None,
-            doubtful: HashSet::new(),
+            brokers: Brokers::new(bootstrap, settings),
             partitions: HashMap::new(),
             history: History::default(),
             coordinator: None,
@@ -69,33 +59,28 @@ impl Client {
 
     /// The cluster, as the first broker that answers knows it.
     pub fn metadata(&mut self, topics: Vec<Arc<str>>) -> Result<Metadata> {
-        let mut metadata = self.call_any(&MetadataRequest { topics })?;
-        self.ask_others(&mut metadata);
+        let (from, mut metadata) = self.call_any(&MetadataRequest { topics })?;
+        self.ask_others(&from, &mut metadata);
         self.history.learn(&mut metadata);
+        self.brokers.discover(&from, &metadata.brokers);
         self.remember(&metadata);
         Ok(metadata)
     }
 
     /// Where metadata contradicts what is known of a topic, asks other brokers, and takes their word if it does not.
-    fn ask_others(&mut self, metadata: &mut Metadata) {
+    fn ask_others(&mut self, from: &Address, metadata: &mut Metadata) {
         let mut contradicted = self.history.contradicted(metadata);
         if contradicted.is_empty() {
             return;
         }
-        let brokers = metadata.brokers.iter().chain(&self.brokers).map(|broker| &broker.address);
-        let mut others: Vec<Address> = brokers
-            .filter(|other| self.helpful.as_ref() != Some(other) && !self.doubtful.contains(other))
-            .cloned()
-            .collect();
-        others.sort();
-        others.dedup();
+        let others = self.brokers.others(from, &metadata.brokers);
         for other in others.into_iter().take(OTHER_OPINIONS_MAX) {
             let topics = contradicted.iter().cloned().collect();
             // One that does not answer says nothing.
             let Ok(answer) = self.call(&other, &MetadataRequest { topics }) else { continue };
             contradicted = self.history.correct(metadata, answer);
             if contradicted.is_empty() {
-                self.helpful = Some(other);
+                self.brokers.prefer(other);
                 break;
             }
         }
@@ -216,12 +201,6 @@ impl Client {
     }
 
     fn remember(&mut self, metadata: &Metadata) {
-        self.brokers.clone_from(&metadata.brokers);
-        // Brokers that moved to another address must not leave a socket behind each time.
-        self.links.retain(|address, _| {
-            self.bootstrap.contains(address) || metadata.brokers.iter().any(|broker| broker.address == *address)
-        });
-        self.doubtful.retain(|address| self.links.contains_key(address));
         for topic in &metadata.topics {
             self.partitions.retain(|at, _| at.topic != topic.name);
             for partition in &topic.partitions {
@@ -253,6 +232,7 @@ impl Client {
 
     /// A question to the broker that coordinates a group.
     pub(crate) fn call_coordinator<R: Request>(&mut self, group: &str, request: &R) -> Result<(Address, R::Response)> {
+        self.forget_if_rebootstrapped();
         let known = self.coordinator.take().filter(|(of, _)| of == group);
         let address = match known {
             Some((_, address)) => address,
@@ -277,59 +257,34 @@ impl Client {
 
     fn find_coordinator(&mut self, group: &str) -> Result<Address> {
         let request = FindCoordinatorRequest { group: group.to_owned() };
-        Ok(self.call_any(&request)?.address)
+        let (from, coordinator) = self.call_any(&request)?;
+        self.brokers.discover_one(&from, coordinator.id, &coordinator.address);
+        Ok(coordinator.address)
     }
 
     /// Other brokers shall be asked before these, where any can answer.
-    pub(crate) fn doubt(&mut self, brokers: Vec<Address>) {
-        self.doubtful.extend(brokers);
+    pub(crate) fn suspect(&mut self, brokers: &[Address]) {
+        self.brokers.suspect(brokers);
     }
 
-    /// A question that any broker can answer: the one that did so last is asked first, then all others; those that may stand still
-    /// at the end.
-    fn call_any<R: Request>(&mut self, request: &R) -> Result<R::Response> {
-        let known = self.brokers.iter().map(|broker| &broker.address);
-        let mut addresses: Vec<Address> = self.helpful.iter().chain(&self.bootstrap).chain(known).cloned().collect();
-        let mut asked = HashSet::new();
-        addresses.retain(|address| asked.insert(address.clone()));
-        addresses.sort_by_key(|address| self.doubtful.contains(address));
-        let mut failure: Option<Error> = None;
-        for address in addresses {
-            match self.call(&address, request) {
-                Ok(answer) => {
-                    self.helpful = Some(address);
-                    return Ok(answer);
-                }
-                Err(error) if failure.as_ref().is_none_or(|known| self.weight(known) < self.weight(&error)) => {
-                    failure = Some(error);
-                }
-                Err(_) => {}
-            }
-        }
-        self.helpful = None;
-        Err(failure.unwrap_or_else(|| Error::Config("no bootstrap server is named".to_owned())))
+    /// Sends a request that any broker can answer; gives the address of the broker that did, too.
+    fn call_any<R: Request>(&mut self, request: &R) -> Result<(Address, R::Response)> {
+        let answered = self.brokers.call_any(request);
+        self.forget_if_rebootstrapped();
+        answered
     }
 
-    /// How much a failure tells of the cluster, if no broker answers. What somebody must mend tells more than another broker's being
-    /// away; but once the cluster has been reached, one broker's bad certificate is no reason to give up the others, which may be back.
-    fn weight(&self, failure: &Error) -> u8 {
-        match failure {
-            failure if failure.is_retriable() => 1,
-            Error::Tls { .. } if !self.brokers.is_empty() => 0,
-            _ => 2,
+    /// What brokers said that are forgotten is forgotten too.
+    fn forget_if_rebootstrapped(&mut self) {
+        if self.brokers.is_rebootstrapped() {
+            self.partitions.clear();
+            self.coordinator = None;
         }
     }
 
-    /// One question to one broker.
+    /// Sends a request to one broker.
     fn call<R: Request>(&mut self, address: &Address, request: &R) -> Result<R::Response> {
-        let new = || Link::new(address.clone(), self.settings.clone());
-        let answer = self.links.entry(address.clone()).or_insert_with(new).call(request);
-        if matches!(answer, Ok(_) | Err(Error::Broker { .. })) {
-            self.doubtful.remove(address);
-        } else {
-            self.doubtful.insert(address.clone());
-        }
-        answer
+        self.brokers.call(address, request)
     }
 }
 

@@ -10,18 +10,20 @@ pub(crate) mod fuzzing;
 #[cfg(test)]
 mod recorder;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::protocol::{self, Admission, ApiVersionsRequest, Failure, Request};
+use crate::registry::BrokerRegistry;
 use crate::security::Security;
-use crate::stream::{Deadline, Stream, is_timeout};
+use crate::stream::{Deadline, SetupStep, Stream, is_timeout};
 use crate::types::Address;
 
 /// A response is received in steps that double from here, so that its memory grows with the bytes that have come, not with
@@ -31,25 +33,39 @@ const RECEIVE_STEP_BYTES: usize = 64 * 1024;
 /// An answer is late after this part of the request timeout: five seconds by default.
 const LATE_PART: u32 = 6;
 
+/// A connection that was not used for so long is not used any more: load balancers drop idle connections without a word, Azure's after
+/// 4 minutes (<https://learn.microsoft.com/azure/event-hubs/apache-kafka-configurations> recommends this for `connections.max.idle.ms`).
+const IDLE_MAX: Duration = Duration::from_mins(3);
+
+/// The version of `ApiVersions` that is tried after the latest one where a broker does not answer that: the one that brokers since 2.4 know
+/// ([KIP-511](https://cwiki.apache.org/confluence/display/KAFKA/KIP-511%3A+Collect+and+Expose+Client%27s+Name+and+Version+in+the+Brokers)).
+const API_VERSIONS_SECOND: i16 = 3;
+
 /// How to speak to a broker, and for how long.
 #[derive(Debug, Clone)]
 pub struct ConnectionSettings {
     /// The name that the broker logs and applies quotas by.
     pub client_id: String,
-    /// How long a connection may take from the name's look-up until the broker has answered, and knows who we are. The
-    /// look-up itself keeps to the time limits of the system's resolver.
+    /// How long a connection may take from the name lookup until the broker has answered and has authenticated the client.
     pub connect_timeout: Duration,
+    /// The connect timeout doubles with each attempt in a row that takes longer, up to this.
+    pub connect_timeout_max: Duration,
     /// How long a broker may take to answer, its intended wait (for new records) not counted.
     pub request_timeout: Duration,
     /// Hard limit of one response, in bytes.
     pub receive_bytes_max: u32,
     /// Encryption and authentication.
     pub security: Security,
+    /// What connections have learnt about brokers; settings that are cloned share it.
+    pub registry: BrokerRegistry,
 }
 
 impl ConnectionSettings {
     /// Longest time to connect: Kafka's own clients take the same (`socket.connection.setup.timeout.ms`).
     pub const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+    /// Longest time to connect after attempts that took too long: Kafka's own clients take the same
+    /// (`socket.connection.setup.timeout.max.ms`).
+    pub const CONNECT_TIMEOUT_MAX_DEFAULT: Duration = Duration::from_secs(30);
     /// Longest time for an answer: Kafka's own clients take the same (`request.timeout.ms`).
     pub const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
     /// Largest response, in bytes: as brokers limit requests (`socket.request.max.bytes`).
@@ -66,9 +82,11 @@ impl Default for ConnectionSettings {
         Self {
             client_id: String::new(),
             connect_timeout: Self::CONNECT_TIMEOUT_DEFAULT,
+            connect_timeout_max: Self::CONNECT_TIMEOUT_MAX_DEFAULT,
             request_timeout: Self::REQUEST_TIMEOUT_DEFAULT,
             receive_bytes_max: Self::RECEIVE_BYTES_MAX_DEFAULT,
             security: Security::default(),
+            registry: BrokerRegistry::default(),
         }
     }
 }
@@ -85,14 +103,81 @@ pub(crate) struct Connection {
     has_served: bool,
     /// When we must say again who we are, if ever.
     renew_at: Option<Instant>,
+    /// When the last response was received.
+    used_at: Instant,
 }
 
 impl Connection {
-    /// Makes the connection, asks the broker what it speaks, and says who we are; all before one deadline.
+    /// As [`open_until`](Self::open_until), within the connect timeout, and on this thread.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn open(address: &Address, settings: &ConnectionSettings) -> Result<Self> {
         let deadline = Deadline::after(settings.connect_timeout);
-        let stream = Stream::open(address, settings.security.tls.as_ref(), &deadline)?;
-        let mut connection = Self {
+        Self::open_until(address, settings, &deadline, &SetupStep::default())
+    }
+
+    /// Makes the connection, asks the broker which versions it supports, and authenticates; all before one deadline.
+    ///
+    /// A broker that closes the connection on a version of `ApiVersions` that it does not know (Azure Event Hubs), or whose response to it
+    /// cannot be read (librdkafka's mock broker), is asked again on a new connection, in an older version.
+    pub(crate) fn open_until(
+        address: &Address,
+        settings: &ConnectionSettings,
+        deadline: &Deadline,
+        step: &SetupStep,
+    ) -> Result<Self> {
+        let registry = &settings.registry;
+        let (_, latest) = ApiVersionsRequest::VERSIONS;
+        let known = registry.api_versions(address, Instant::now());
+        let mut version = known.unwrap_or(latest);
+        let mut first_failure: Option<Error> = None;
+        let mut connection = loop {
+            let error = match Self::negotiated(address, settings, version, deadline, step) {
+                Ok(connection) => break connection,
+                Err(error) => error,
+            };
+            let Some(older) = older_version(&error, version) else {
+                // A broker that answers no version does not need an old one.
+                registry.set_api_versions(address, None, Instant::now());
+                // The first failure says most, unless this one is for good.
+                return Err(if error.is_retriable() { first_failure.unwrap_or(error) } else { error });
+            };
+            log::debug!("trying ApiVersions version {older} after version {version}: {error}");
+            first_failure.get_or_insert(error);
+            version = older;
+        };
+        if let Some(failure) = first_failure {
+            log::info!(
+                "broker {address} does not answer the latest version of ApiVersions, using version {version}: {failure}"
+            );
+            registry.set_api_versions(address, Some(version), Instant::now());
+        }
+        if let Some(sasl) = &settings.security.sasl {
+            step.enter("SASL authentication");
+            connection.authenticate(sasl, deadline)?;
+        }
+        Ok(connection)
+    }
+
+    /// Makes the connection and asks the broker, in this version of `ApiVersions`, which versions it supports.
+    fn negotiated(
+        address: &Address,
+        settings: &ConnectionSettings,
+        version: i16,
+        deadline: &Deadline,
+        step: &SetupStep,
+    ) -> Result<Self> {
+        let registry = &settings.registry;
+        let preferred = registry.accepted_by(address);
+        let stream = Stream::open(address, preferred, settings.security.tls.as_ref(), deadline, step);
+        let stream = stream.map_err(|error| error.advertised_by(registry.advertised(address)))?;
+        let mut connection = Self::over(stream, address, settings);
+        step.enter("ApiVersions response");
+        connection.negotiate(version, deadline)?;
+        Ok(connection)
+    }
+
+    fn over(stream: Stream, address: &Address, settings: &ConnectionSettings) -> Self {
+        Self {
             address: address.clone(),
             settings: settings.clone(),
             stream,
@@ -100,12 +185,19 @@ impl Connection {
             correlation_id: 0,
             has_served: false,
             renew_at: None,
-        };
-        connection.negotiate(&deadline)?;
-        if let Some(sasl) = &settings.security.sasl {
-            connection.authenticate(sasl, &deadline)?;
+            used_at: Instant::now(),
         }
-        Ok(connection)
+    }
+
+    /// The address behind the broker's name.
+    pub(crate) fn socket_address(&self) -> Option<SocketAddr> {
+        self.stream.socket_address()
+    }
+
+    /// Whether the next request can be sent on this connection: not after it was idle for long, nor if the broker has closed it, or has sent
+    /// what was not asked for.
+    pub(crate) fn is_usable(&mut self, now: Instant) -> bool {
+        now.saturating_duration_since(self.used_at) < IDLE_MAX && self.stream.is_quiet()
     }
 
     /// Sends a request and waits for its answer. Before it, says again who we are, if it is time for that.
@@ -113,7 +205,7 @@ impl Connection {
         if self.renew_at.is_some_and(|at| Instant::now() >= at)
             && let Some(sasl) = self.settings.security.sasl.clone()
         {
-            self.authenticate(&sasl, &Deadline::after(self.settings.request_timeout))?;
+            self.reauthenticate(&sasl)?;
         }
         let version = self.version_for(request)?;
         let deadline = Deadline::after(self.settings.request_timeout.saturating_add(request.wait()));
@@ -122,10 +214,10 @@ impl Connection {
         Ok(answer)
     }
 
-    fn negotiate(&mut self, deadline: &Deadline) -> Result<()> {
+    fn negotiate(&mut self, version: i16, deadline: &Deadline) -> Result<()> {
         let request = ApiVersionsRequest;
         let (lowest, highest) = ApiVersionsRequest::VERSIONS;
-        let mut answer = self.exchange(&request, highest, deadline)?;
+        let mut answer = self.exchange(&request, version, deadline)?;
         if answer.unsupported {
             let theirs = answer.ranges.get(&ApiVersionsRequest::KEY).copied();
             let version = theirs.map_or(lowest, |(_, theirs)| theirs.clamp(lowest, highest));
@@ -165,7 +257,7 @@ impl Connection {
             decoded.map_err(|failure| self.failure::<R>(failure))
         });
         match &answer {
-            Ok(_) | Err(Error::Broker { .. }) => {}
+            Ok(_) | Err(Error::Broker { .. }) => self.used_at = Instant::now(),
             Err(_) => self.stream.shut_down(),
         }
         answer
@@ -247,6 +339,22 @@ impl Connection {
             Failure::Refused { code, subject } => Error::Broker { address, request, code, subject },
         }
     }
+}
+
+/// The version of `ApiVersions` to try after this one has failed; `None` if the version is not to blame, or there is no older one.
+fn older_version(error: &Error, version: i16) -> Option<i16> {
+    let (oldest, _) = ApiVersionsRequest::VERSIONS;
+    let older = match error {
+        // What the broker closes on one version, it may answer in the one before.
+        Error::Disconnected { request: ApiVersionsRequest::NAME, .. } if version > API_VERSIONS_SECOND => {
+            API_VERSIONS_SECOND
+        }
+        Error::Disconnected { request: ApiVersionsRequest::NAME, .. }
+        | Error::Malformed { request: ApiVersionsRequest::NAME, .. } => oldest,
+        Error::Broker { request: ApiVersionsRequest::NAME, code, .. } if !code.is_retriable() => oldest,
+        _ => return None,
+    };
+    (older < version).then_some(older)
 }
 
 /// Reads exactly `length` bytes.

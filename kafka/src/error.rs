@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::registry::Advertised;
 use crate::sasl::SaslFault;
 use crate::tls::TlsFault;
 use crate::types::{Address, TopicPartition};
@@ -26,6 +27,8 @@ pub enum Error {
     Resolve {
         /// Who was looked up.
         address: Address,
+        /// The broker that advertises the address; `None` for a bootstrap server.
+        advertised: Option<Advertised>,
         /// The resolver's answer.
         source: io::Error,
     },
@@ -33,8 +36,15 @@ pub enum Error {
     Connect {
         /// Who was called.
         address: Address,
+        /// The broker that advertises the address; `None` for a bootstrap server.
+        advertised: Option<Advertised>,
         /// Why not.
         source: io::Error,
+    },
+    /// No broker answered a request that any broker can answer.
+    NoBrokerAvailable {
+        /// The failure of each broker, at least two; the one that says most is the first.
+        failures: Vec<Error>,
     },
     /// The TLS handshake broke off, for a reason that may pass.
     Handshake {
@@ -190,6 +200,7 @@ impl Error {
                 code.is_retriable() || (code.is_about_member() && !MEMBER_REQUESTS.contains(request))
             }
             Self::Topic { code, .. } => code.is_retriable() || code.is_about_member(),
+            Self::NoBrokerAvailable { failures } => failures.first().is_none_or(Self::is_retriable),
             Self::Tls { .. }
             | Self::Sasl { .. }
             | Self::UnsupportedVersion { .. }
@@ -200,13 +211,46 @@ impl Error {
             | Self::RetriesExhausted { .. } => false,
         }
     }
+
+    /// The same failure of a connection whose address a broker advertises.
+    pub(crate) fn advertised_by(mut self, by: Option<Advertised>) -> Self {
+        if let Self::Resolve { advertised, .. } | Self::Connect { advertised, .. } = &mut self {
+            *advertised = by;
+        }
+        self
+    }
+}
+
+/// As many failures of [`Error::NoBrokerAvailable`] are shown.
+const FAILURES_SHOWN_MAX: usize = 10;
+
+/// Each failure with its cause, on one line.
+fn show_failures(failures: &[Error], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("no broker is available")?;
+    for (shown, failure) in failures.iter().take(FAILURES_SHOWN_MAX).enumerate() {
+        write!(f, "{} {failure}", if shown == 0 { ":" } else { ";" })?;
+        if let Some(source) = std::error::Error::source(failure) {
+            write!(f, ": {source}")?;
+        }
+    }
+    match failures.len().saturating_sub(FAILURES_SHOWN_MAX) {
+        0 => Ok(()),
+        more => write!(f, "; and {more} more"),
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Resolve { address, .. } => write!(f, "cannot resolve the broker's name '{}'", address.host),
-            Self::Connect { address, .. } => write!(f, "cannot connect to broker {address}"),
+            Self::Resolve { address, advertised, .. } => {
+                write!(f, "cannot resolve the broker's name '{}'", address.host)?;
+                advertised.as_ref().map_or(Ok(()), |by| write!(f, " ({by})"))
+            }
+            Self::Connect { address, advertised, .. } => {
+                write!(f, "cannot connect to broker {address}")?;
+                advertised.as_ref().map_or(Ok(()), |by| write!(f, " ({by})"))
+            }
+            Self::NoBrokerAvailable { failures } => show_failures(failures, f),
             Self::Handshake { address, .. } => {
                 write!(f, "the TLS handshake with broker {address} broke off: is this its port for TLS?")
             }
@@ -297,7 +341,9 @@ impl std::error::Error for Error {
             | Self::Disconnected { source, .. }
             | Self::Thread(source) => Some(source),
             Self::RetriesExhausted { source, .. } => Some(source),
-            Self::Tls { .. }
+            // Its text has the failures and their causes already.
+            Self::NoBrokerAvailable { .. }
+            | Self::Tls { .. }
             | Self::Sasl { .. }
             | Self::TimedOut { .. }
             | Self::Malformed { .. }

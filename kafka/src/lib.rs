@@ -5,12 +5,15 @@ mod budget;
 mod client;
 mod connection;
 mod consumer;
+mod dial;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod link;
 mod protocol;
+mod race;
 mod record_batch;
+mod registry;
 mod sasl;
 mod security;
 mod stream;
@@ -32,6 +35,7 @@ pub use protocol::{BrokerInfo, Metadata, PartitionMetadata, TopicMetadata};
 #[doc(hidden)]
 pub use record_batch::bench;
 pub use record_batch::{Header, Headers};
+pub use registry::{Advertised, BrokerRegistry};
 pub use sasl::{Sasl, SaslFault, SaslMechanism};
 pub use security::{Secret, Security};
 pub use tls::{ClientCertificate, Tls, TlsError, TlsFault, TlsFile, TlsFiles};

@@ -3,18 +3,49 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::ClientConnection;
 
 use crate::error::{Error, Result};
+use crate::race::{Progress, Race};
 use crate::tls::{Tls, TlsFault};
 use crate::types::Address;
 
 /// What is said to be under way in an error while TLS begins.
 const TLS_HANDSHAKE: &str = "the TLS handshake";
 
+/// After this time without a connection the next address of a name is tried too
+/// ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305#section-8), Connection Attempt Delay).
+const ADDRESS_DELAY: Duration = Duration::from_millis(250);
+
+/// What a connection that is being set up waits for, for those who watch.
+#[derive(Debug)]
+pub(crate) struct SetupStep(Mutex<&'static str>);
+
+impl SetupStep {
+    pub(crate) const LOOKUP: &'static str = "name lookup";
+    pub(crate) const TCP: &'static str = "TCP connection";
+    const TLS: &'static str = "TLS handshake";
+
+    pub(crate) fn enter(&self, step: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = step;
+    }
+
+    pub(crate) fn current(&self) -> &'static str {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for SetupStep {
+    fn default() -> Self {
+        Self(Mutex::new(Self::LOOKUP))
+    }
+}
+
 /// A point in time that a whole exchange must keep to, however many reads and writes it takes.
+#[derive(Clone, Copy)]
 pub(crate) struct Deadline {
     pub(crate) wait: Duration,
     start: Instant,
@@ -54,10 +85,17 @@ struct Session {
 }
 
 impl Stream {
-    /// Resolves the name and tries every address of it; then the TLS handshake, if there is to be one.
-    pub(crate) fn open(address: &Address, tls: Option<&Tls>, deadline: &Deadline) -> Result<Self> {
-        let mut stream = Self { socket: connect(address, deadline)?, tls: None };
+    /// Resolves the name and tries every address of it, `preferred` first; then the TLS handshake, if there is to be one.
+    pub(crate) fn open(
+        address: &Address,
+        preferred: Option<SocketAddr>,
+        tls: Option<&Tls>,
+        deadline: &Deadline,
+        step: &SetupStep,
+    ) -> Result<Self> {
+        let mut stream = Self { socket: connect(address, preferred, deadline, step)?, tls: None };
         if let Some(tls) = tls {
+            step.enter(SetupStep::TLS);
             let fault = |fault| Error::Tls { address: address.clone(), fault };
             let client = tls.client(&address.host).map_err(fault)?;
             stream.tls = Some(Box::new(Session { client, shows_certificate: tls.shows_certificate() }));
@@ -70,6 +108,11 @@ impl Stream {
             })?;
         }
         Ok(stream)
+    }
+
+    /// The address behind the broker's name.
+    pub(crate) fn socket_address(&self) -> Option<SocketAddr> {
+        self.socket.peer_addr().ok()
     }
 
     fn shake_hands(&mut self, deadline: &Deadline) -> io::Result<()> {
@@ -116,6 +159,30 @@ impl Stream {
         Ok(true)
     }
 
+    /// Whether the peer has neither closed the connection nor sent anything while nothing was under way. Does not wait.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        let quiet = self.socket.set_nonblocking(true).is_ok() && self.has_nothing_to_read();
+        self.socket.set_nonblocking(false).is_ok() && quiet
+    }
+
+    fn has_nothing_to_read(&mut self) -> bool {
+        let Some(session) = &mut self.tls else {
+            return self.socket.peek(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        };
+        // Bytes may be TLS's own, such as tickets for another session.
+        loop {
+            match session.client.process_new_packets() {
+                Ok(state) if state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed() => {}
+                Ok(_) | Err(_) => return false,
+            }
+            match session.client.read_tls(&mut &self.socket) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+
     /// What an error of this stream means, if it is a matter of TLS that will not pass.
     pub(crate) fn fault(&self, error: &io::Error) -> Option<TlsFault> {
         TlsFault::of(error, self.tls.as_ref()?.shows_certificate)
@@ -155,21 +222,57 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-fn connect(address: &Address, deadline: &Deadline) -> Result<TcpStream> {
-    let resolve_error = |source| Error::Resolve { address: address.clone(), source };
-    let resolved: Vec<SocketAddr> =
+/// Tries the addresses of a name side by side, so that one that does not answer takes no time from the others.
+fn connect(
+    address: &Address,
+    preferred: Option<SocketAddr>,
+    deadline: &Deadline,
+    step: &SetupStep,
+) -> Result<TcpStream> {
+    step.enter(SetupStep::LOOKUP);
+    let resolve_error = |source| Error::Resolve { address: address.clone(), advertised: None, source };
+    let mut resolved: Vec<SocketAddr> =
         (address.host.as_str(), address.port).to_socket_addrs().map_err(resolve_error)?.collect();
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no addresses");
-    for (tried, socket_address) in resolved.iter().enumerate() {
-        // One address that does not answer must not use up the time of the others.
-        let shares = u32::try_from(resolved.len() - tried).unwrap_or(u32::MAX);
-        let attempt = deadline.left().and_then(|left| TcpStream::connect_timeout(socket_address, left / shares));
-        match attempt.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
+    resolved.sort_by_key(|resolved| Some(*resolved) != preferred);
+    step.enter(SetupStep::TCP);
+    let socket = connect_any(resolved, *deadline);
+    socket.map_err(|source| Error::Connect { address: address.clone(), advertised: None, source })
+}
+
+fn connect_any(addresses: Vec<SocketAddr>, deadline: Deadline) -> io::Result<TcpStream> {
+    let attempt = move |address: &SocketAddr| {
+        let socket = deadline.left().and_then(|left| TcpStream::connect_timeout(address, left))?;
+        socket.set_nodelay(true).map(|()| socket)
+    };
+    if let [only] = addresses.as_slice() {
+        return attempt(only);
+    }
+    let mut failures = Vec::new();
+    let mut race = Race::new(addresses, ADDRESS_DELAY, attempt);
+    loop {
+        match race.next() {
+            Progress::Ended(_, Ok(socket)) => return Ok(socket),
+            Progress::Ended(address, Err(error)) => {
+                failures.push((address, error));
+                race.start_next();
+            }
+            Progress::Slow => drop(race.start_next()),
+            Progress::Over => return Err(combined(failures)),
         }
     }
-    Err(Error::Connect { address: address.clone(), source: last })
+}
+
+/// One error for all addresses of a name; each address is named where they failed in different ways.
+fn combined(mut failures: Vec<(SocketAddr, io::Error)>) -> io::Error {
+    let texts: Vec<String> = failures.iter().map(|(address, error)| format!("{}: {error}", address.ip())).collect();
+    let Some((_, last)) = failures.pop() else {
+        return io::Error::new(io::ErrorKind::NotFound, "the name has no addresses");
+    };
+    let said = last.to_string();
+    if failures.iter().all(|(_, error)| error.to_string() == said) {
+        return last;
+    }
+    io::Error::new(last.kind(), texts.join(", "))
 }
 
 /// A stream whose reads and writes end at a deadline.
@@ -228,5 +331,38 @@ impl Write for TimedSocket<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.socket.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use testkit::BlackHole;
+
+    use super::*;
+
+    /// Never waited for.
+    const LONG: Duration = Duration::from_mins(1);
+
+    #[test]
+    fn an_address_that_drops_packets_does_not_hold_up_the_next_one() {
+        let (hole, listener) = (BlackHole::open().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let open = listener.local_addr().unwrap();
+        let deadline = Deadline::after(LONG);
+        let socket = connect_any(vec![hole.address(), open], deadline).unwrap();
+        assert_eq!(socket.peer_addr().unwrap(), open);
+        assert!(deadline.left().is_ok(), "the first one was waited for to the end");
+    }
+
+    #[test]
+    fn one_error_names_the_addresses_that_failed_in_different_ways() {
+        let at = |host: u8| SocketAddr::from(([10, 0, 0, host], 9092));
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let timed_out = || io::Error::from(io::ErrorKind::TimedOut);
+        let check = |failures, expected: &str| assert_eq!(combined(failures).to_string(), expected);
+        check(vec![], "the name has no addresses");
+        check(vec![(at(1), refused()), (at(2), refused())], "connection refused");
+        check(vec![(at(1), refused()), (at(2), timed_out())], "10.0.0.1: connection refused, 10.0.0.2: timed out");
     }
 }

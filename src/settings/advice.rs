@@ -6,6 +6,11 @@ use kafka::{Error, ErrorCode, SaslFault, TlsFault};
 pub fn advice(error: &Error) -> Option<&'static str> {
     match error {
         Error::BatchTooLarge { .. } => Some("a greater KAFKA_RECEIVE_MAX_BYTES lets it in"),
+        Error::Resolve { advertised: Some(_), .. } | Error::Connect { advertised: Some(_), .. } => Some(
+            "this address is not from KAFKA_BOOTSTRAP_SERVERS: set advertised.listeners of that broker to an address that this \
+             machine can resolve and reach",
+        ),
+        Error::NoBrokerAvailable { failures } => failures.iter().find_map(advice),
         Error::Tls { fault, .. } => match fault {
             TlsFault::Untrusted | TlsFault::OtherKey => {
                 Some("KAFKA_SSL_CA_LOCATION names the PEM file with the authority's certificate")

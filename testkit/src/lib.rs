@@ -27,6 +27,7 @@
 //! - A secure cluster (`Cluster::builder(version).secure()`, or [`shared_secure`]) listens with TLS and SASL too, each
 //!   [`Listener`] in its way, good and bad; its [`Certificates`] are made by the JDK's keytool, once.
 //!
+//! - A [`BlackHole`] is a host that answers nothing at all, not even that nobody listens.
 //! - A cluster of Kafka 2 or older runs with a ZooKeeper of its own; its [`Client`] and tools are those of [`OLDEST`], for
 //!   the driver needs a newer client. It is not [secure](Builder::secure).
 //!
@@ -34,6 +35,7 @@
 //! an error of one line. Brokers and their data go away with the process that started them, however it ends, also as a
 //! `static`; their logs stay in `target/testkit/logs`. Nothing here knows the service or our own Kafka client.
 
+mod black_hole;
 mod cache;
 mod client;
 mod cluster;
@@ -51,6 +53,7 @@ mod tools;
 mod wait;
 mod zookeeper;
 
+pub use black_hole::BlackHole;
 pub use client::{
     Client, Codec, CommittedOffset, GroupDescription, GroupMember, GroupState, Position, ProduceOptions, Record,
     Transaction,

@@ -4,6 +4,7 @@
 // Helpers of tests may panic as tests may, and say how it went; clippy.toml's exception knows only functions marked `#[test]`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
+mod connections;
 mod crash;
 mod exactly_once;
 mod failures;

@@ -169,7 +169,7 @@ impl Client {
     }
 
     fn first_timestamp(&self, at: &TopicPartition, records: bytes::Bytes, offset: i64) -> Result<Sample> {
-        let bytes_max = self.settings.receive_bytes_max;
+        let bytes_max = self.brokers.receive_bytes_max();
         let isolation = IsolationLevel::ReadUncommitted;
         let of_batch = first_batch_timestamp(&records);
         let mut reader = PartitionReader::new(at.clone(), records, offset, isolation, Vec::new(), bytes_max);

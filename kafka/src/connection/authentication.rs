@@ -34,6 +34,21 @@ impl Connection {
         Ok(())
     }
 
+    /// Authenticates again before the broker's time for this connection is over. A broker that refuses may believe a client on a new
+    /// connection ("Cannot change principals", "Session too short"): only that one decides, so this connection counts as closed.
+    pub(super) fn reauthenticate(&mut self, sasl: &Sasl) -> Result<()> {
+        let deadline = Deadline::after(self.settings.request_timeout);
+        self.authenticate(sasl, &deadline).map_err(|error| match error {
+            Error::Sasl { .. } | Error::Broker { .. } | Error::UnsupportedVersion { .. } | Error::Malformed { .. } => {
+                self.stream.shut_down();
+                log::info!("re-authentication failed, authenticating on a new connection: {error}");
+                let source = io::Error::other(format!("re-authentication failed: {error}"));
+                Error::Disconnected { address: self.address.clone(), request: SaslAuthenticateRequest::NAME, source }
+            }
+            error => error,
+        })
+    }
+
     fn agree_on(&mut self, mechanism: SaslMechanism, deadline: &Deadline) -> Result<()> {
         let request = SaslHandshakeRequest { mechanism: mechanism.to_string() };
         let version = self.version_for(&request)?;

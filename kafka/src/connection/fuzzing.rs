@@ -80,7 +80,10 @@ fn conversation(input: &[u8]) -> bool {
     }
     let settings = ConnectionSettings { connect_timeout: LONG, request_timeout: LONG, ..ConnectionSettings::default() };
     let outcome = within(input.len() * MEMORY_FACTOR + MEMORY_LEAST, || {
-        let mut connection = Connection::open(address, &settings)?;
+        // On one connection: the peer takes no other one.
+        let (_, latest) = ApiVersionsRequest::VERSIONS;
+        let (deadline, step) = (Deadline::after(LONG), SetupStep::default());
+        let mut connection = Connection::negotiated(address, &settings, latest, &deadline, &step)?;
         connection.call(&metadata())
     });
     match &outcome {

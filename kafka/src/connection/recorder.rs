@@ -30,16 +30,14 @@ impl Recorder {
         let (host, port) = address.rsplit_once(':').unwrap();
         let address = Address { host: host.to_owned(), port: port.parse().unwrap() };
         let settings = ConnectionSettings::default();
-        let stream = Stream::open(&address, tls, &Deadline::after(settings.connect_timeout)).unwrap();
-        let (versions, correlation_id) = (HashMap::new(), 0);
-        let connection =
-            Connection { address, settings, stream, versions, correlation_id, has_served: false, renew_at: None };
-        Self { connection, release }
+        let deadline = Deadline::after(settings.connect_timeout);
+        let stream = Stream::open(&address, None, tls, &deadline, &SetupStep::default()).unwrap();
+        Self { connection: Connection::over(stream, &address, &settings), release }
     }
 
     fn negotiated(address: &str, tls: Option<&Tls>, release: &'static str) -> Self {
         let mut recorder = Self::new(address, tls, release);
-        recorder.connection.negotiate(&Deadline::after(LONG)).unwrap();
+        recorder.connection.negotiate(ApiVersionsRequest::VERSIONS.1, &Deadline::after(LONG)).unwrap();
         recorder
     }
 
@@ -164,7 +162,7 @@ fn record_conversation(address: &str, release: &'static str) {
     let mut recorder = Recorder::new(address, None, release);
     let versions = recorder.raw(&ApiVersionsRequest, ApiVersionsRequest::VERSIONS.1);
     recorder.connection.correlation_id -= 1;
-    recorder.connection.negotiate(&Deadline::after(LONG)).unwrap();
+    recorder.connection.negotiate(ApiVersionsRequest::VERSIONS.1, &Deadline::after(LONG)).unwrap();
     let request = questions::metadata();
     let version = recorder.connection.version_for(&request).unwrap();
     let metadata = recorder.raw(&request, version);

@@ -1,9 +1,13 @@
 //! A connection against peers that misbehave on purpose, over real sockets.
 
+mod kept;
 mod sasl;
+mod versions;
 
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 
 use bytes::BytesMut;
@@ -18,25 +22,25 @@ use crate::types::IsolationLevel;
 
 const RECEIVE_BYTES_MAX: u32 = 1024 * 1024;
 /// For peers that answer: never waited for.
-const LONG: Duration = Duration::from_mins(1);
+pub(crate) const LONG: Duration = Duration::from_mins(1);
 /// For peers that do not.
 const SHORT: Duration = Duration::from_millis(50);
 
-const METADATA: i16 = 3;
+pub(crate) const METADATA: i16 = 3;
 const API_VERSIONS: i16 = 18;
 
-fn settings(request_timeout: Duration) -> ConnectionSettings {
+pub(crate) fn settings(request_timeout: Duration) -> ConnectionSettings {
     ConnectionSettings {
         client_id: "client".to_owned(),
         connect_timeout: LONG,
         request_timeout,
         receive_bytes_max: RECEIVE_BYTES_MAX,
-        security: Security::default(),
+        ..ConnectionSettings::default()
     }
 }
 
 /// The other end of a connection.
-struct Peer(TcpStream);
+pub(crate) struct Peer(TcpStream);
 
 impl Peer {
     /// The next request; `None` after the last one.
@@ -49,7 +53,7 @@ impl Peer {
     }
 
     /// The next request's number, version and correlation id; `None` after the last one.
-    fn request(&mut self) -> Option<(i16, i16, i32)> {
+    pub(crate) fn request(&mut self) -> Option<(i16, i16, i32)> {
         let request = self.receive()?;
         let short = |at: usize| i16::from_be_bytes(request[at..at + 2].try_into().unwrap());
         Some((short(0), short(2), i32::from_be_bytes(request[4..8].try_into().unwrap())))
@@ -60,7 +64,7 @@ impl Peer {
         let _ = self.0.write_all(bytes);
     }
 
-    fn answer<M: Encodable + HeaderVersion>(&mut self, message: &M, version: i16, correlation_id: i32) {
+    pub(crate) fn answer<M: Encodable + HeaderVersion>(&mut self, message: &M, version: i16, correlation_id: i32) {
         let mut bytes = BytesMut::new();
         let header = ResponseHeader::default().with_correlation_id(correlation_id);
         header.encode(&mut bytes, M::header_version(version)).unwrap();
@@ -70,7 +74,7 @@ impl Peer {
     }
 
     /// Answers the first request of a connection as a broker does.
-    fn greet(&mut self, ranges: &[(i16, i16, i16)]) {
+    pub(crate) fn greet(&mut self, ranges: &[(i16, i16, i16)]) {
         let (key, version, correlation_id) = self.request().unwrap();
         assert_eq!((key, version), (API_VERSIONS, 4));
         self.answer(&versions(ranges), version, correlation_id);
@@ -89,6 +93,24 @@ fn peer(behave: impl FnOnce(&mut Peer) + Send + 'static) -> (Address, JoinHandle
     let address = Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
     let thread = thread::spawn(move || behave(&mut Peer(listener.accept().unwrap().0)));
     (address, thread)
+}
+
+/// Takes connections for as long as the test runs: each is handled by `behave`, which gets its number from 0, and is closed at its end.
+/// Gives the number of each connection, too.
+pub(crate) fn broker(behave: impl Fn(usize, &mut Peer) + Send + Sync + 'static) -> (Address, Receiver<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
+    let (accepted, connections) = channel();
+    let behave = Arc::new(behave);
+    thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let (mut peer, behave) = (Peer(stream.unwrap()), Arc::clone(&behave));
+            // Whether the test counts them is its own matter.
+            let _ = accepted.send(number);
+            thread::spawn(move || behave(number, &mut peer));
+        }
+    });
+    (address, connections)
 }
 
 fn metadata() -> MetadataRequest {

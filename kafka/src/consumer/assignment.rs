@@ -11,7 +11,7 @@ use super::pause::Pause;
 use super::{Answer, Assignment, Consumer, Event, OutOfRange, Start};
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{BrokerInfo, Metadata, TopicMetadata};
-use crate::types::{CommittedOffset, TopicId, TopicPartition};
+use crate::types::{Address, CommittedOffset, TopicId, TopicPartition};
 
 /// How old metadata may be while a broker is late with a fetch. Until the controller notices (`broker.session.timeout.ms`, 9 s) it may
 /// have to be asked for some times.
@@ -23,8 +23,8 @@ impl Consumer {
         self.metadata_due = now + self.config.metadata_age_max;
         let topics = self.config.topics.clone();
         let late = self.brokers.values().filter(|broker| broker.is_late(now));
-        let late = late.map(|broker| broker.address.clone()).collect();
-        self.ask(move |control| Answer::Metadata(control.metadata(topics, late)))
+        let late: Vec<Address> = late.map(|broker| broker.address.clone()).collect();
+        self.ask(move |control| Answer::Metadata(control.metadata(topics, &late)))
     }
 
     /// When metadata is to be asked for: before it is old, and soon while others may lead what a late broker was asked for.

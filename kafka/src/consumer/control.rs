@@ -52,8 +52,8 @@ impl Control {
     }
 
     /// Asks the brokers that are `late` after all others.
-    pub(super) fn metadata(&mut self, topics: Vec<Arc<str>>, late: Vec<Address>) -> Result<Metadata> {
-        self.client.doubt(late);
+    pub(super) fn metadata(&mut self, topics: Vec<Arc<str>>, late: &[Address]) -> Result<Metadata> {
+        self.client.suspect(late);
         self.client.metadata(topics)
     }
 

@@ -284,7 +284,11 @@ fn a_refusal_is_neither_hidden_by_a_broker_that_is_away_nor_in_the_way_of_one_th
     // Port 1 (tcpmux) has been out of use for decades.
     for servers in [format!("{bad},127.0.0.1:1"), format!("127.0.0.1:1,{bad}")] {
         let error = failure(&servers, security());
-        assert!(matches!(error, Error::Tls { fault: TlsFault::Expired { .. }, .. }), "{error}");
+        assert!(!error.is_retriable(), "{error}");
+        let Error::NoBrokerAvailable { failures } = error else { panic!("{error}") };
+        let [Error::Tls { fault: TlsFault::Expired { .. }, .. }, Error::Connect { .. }] = failures[..] else {
+            panic!("{failures:?}")
+        };
     }
     for servers in [format!("{bad},{good}"), format!("{good},{bad}")] {
         client(&servers, security()).metadata(vec![]).unwrap();

@@ -6,6 +6,7 @@ pub mod cases;
 pub mod child;
 pub mod events;
 pub mod fake_broker;
+pub mod idle_proxy;
 pub mod load;
 pub mod raw_produce;
 pub mod scene;

@@ -39,6 +39,14 @@ impl Peer {
         request.mechanism.to_string()
     }
 
+    /// Agrees to the mechanism if the client goes on.
+    fn answers_handshake(&mut self) -> bool {
+        let Some((key, version, id)) = self.request() else { return false };
+        assert_eq!((key, version), (HANDSHAKE, 1));
+        self.answer(&SaslHandshakeResponse::default(), version, id);
+        true
+    }
+
     /// The client's next message; `answer` is what the broker says to it.
     fn converse(&mut self, answer: impl FnOnce(&str) -> SaslAuthenticateResponse) {
         let (request, id) = self.read::<SaslAuthenticateRequest>(2, 2);
@@ -174,6 +182,49 @@ fn asks_again(go_on: impl Fn(&mut Peer) + Send + 'static) {
 #[test]
 fn a_broker_that_hangs_up_instead_of_hearing_it_again_is_called_anew() {
     asks_again(|_| {});
+}
+
+#[test]
+fn a_refused_reauthentication_is_tried_on_a_new_connection() {
+    for refusal in ["Cannot change principals during re-authentication", "Session too short"] {
+        asks_again(move |peer| {
+            if peer.answers_handshake() {
+                peer.converse(|_| refused(refusal));
+                assert_eq!(peer.receive(), None, "the client goes on");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_connection_that_is_closed_during_reauthentication_is_opened_again() {
+    asks_again(|peer| {
+        peer.answers_handshake();
+    });
+}
+
+#[test]
+fn an_authentication_that_a_new_connection_refuses_too_is_final() {
+    let (address, connections) = broker(|number, peer| {
+        peer.greet(&SPOKEN);
+        if number == 0 {
+            peer.believe();
+            peer.serve();
+        }
+        peer.agree();
+        peer.converse(|_| refused("Authentication failed"));
+        assert_eq!(peer.receive(), None, "the client goes on");
+    });
+    let mut link = Link::new(address, settings(SaslMechanism::Plain));
+    link.call(&metadata()).unwrap();
+    thread::sleep(RENEWAL_AFTER_MIN);
+    let error = link.call(&metadata()).unwrap_err();
+    assert!(matches!(error, Error::Sasl { fault: SaslFault::Refused { .. }, .. }), "{error:?}");
+    assert_eq!(connections.try_iter().count(), 2);
+}
+
+fn refused(words: &str) -> SaslAuthenticateResponse {
+    SaslAuthenticateResponse::default().with_error_code(58).with_error_message(Some(words.to_owned().into()))
 }
 
 #[test]

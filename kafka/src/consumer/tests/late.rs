@@ -37,7 +37,7 @@ fn a_broker_that_may_stand_still_is_asked_after_all_others() {
         |listener: &TcpListener| Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
     let hosts = vec![address(&doubtful), address(&listener)];
     let mut client = Client::new(hosts, ConnectionSettings::default());
-    client.doubt(vec![address(&doubtful)]);
+    client.suspect(&[address(&doubtful)]);
     let peer = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let (_, version, id) = request(&mut stream);
