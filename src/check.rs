@@ -14,8 +14,9 @@ use kafka::{Client, ConnectionSettings, ErrorCode, Metadata, TopicMetadata, Topi
 use crate::cli;
 use crate::database::{DatabaseError, DatabaseReader};
 use crate::error_chain::ErrorChain;
+use crate::permissions;
 use crate::settings::{GroupProtocol, KafkaSettings, Settings, advice};
-use crate::start::Claim;
+use crate::start::{Claim, READ_SKIPPED};
 
 /// How long a broker may take to answer a question of `check` or `status`: somebody is waiting at a terminal.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -84,23 +85,44 @@ pub fn check(settings: &Settings) -> bool {
     if let Some(warning) = network_file_system(&settings.database.path) {
         tell("database", Finding::Warning(warning));
     }
+    for warning in permissions::warnings(settings) {
+        tell("files", Finding::Warning(warning));
+    }
     let kafka = &settings.kafka;
     match kafka.security.load() {
         // Nobody can be called like this.
         Err(error) => tell("security", Finding::Mend(ErrorChain(&error).to_string())),
         Ok(security) => {
             tell("security", Finding::Ok(kafka.security.describe()));
-            look_at_kafka(kafka, &mut client(kafka, security), database_id.as_deref(), &mut tell);
+            let database = KnownDatabase {
+                id: database_id.as_deref(),
+                is_new: !has_positions(&settings.database.path, &kafka.group_id),
+            };
+            look_at_kafka(kafka, &mut client(kafka, security), database, &mut tell);
         }
     }
     all_right
+}
+
+/// What the database says of itself.
+#[derive(Clone, Copy)]
+struct KnownDatabase<'a> {
+    /// `None` if there is none, or it cannot be read.
+    id: Option<&'a str>,
+    /// Whether it has no position of the group.
+    is_new: bool,
+}
+
+fn has_positions(path: &Path, group: &str) -> bool {
+    let positions = DatabaseReader::open(path).and_then(|mut reader| reader.positions(group));
+    positions.is_ok_and(|positions| !positions.is_empty())
 }
 
 /// Brokers, topics and group.
 fn look_at_kafka(
     kafka: &KafkaSettings,
     client: &mut Client,
-    database_id: Option<&str>,
+    database: KnownDatabase<'_>,
     tell: &mut impl FnMut(&'static str, Finding),
 ) {
     match client.metadata(kafka.topics.iter().map(|topic| Arc::from(topic.as_str())).collect()) {
@@ -121,7 +143,7 @@ fn look_at_kafka(
                 tell("topic", look_at_topic(client, kafka, topic));
             }
             if metadata.topics.iter().any(|topic| topic.error.is_none()) {
-                tell("group", look_at_group(client, kafka, &metadata, database_id, &cluster_id));
+                tell("group", look_at_group(client, kafka, &metadata, database, &cluster_id));
             }
         }
     }
@@ -269,7 +291,7 @@ fn look_at_group(
     client: &mut Client,
     kafka: &KafkaSettings,
     metadata: &Metadata,
-    database_id: Option<&str>,
+    database: KnownDatabase<'_>,
     cluster_id: &str,
 ) -> Finding {
     let group = &kafka.group_id;
@@ -289,7 +311,7 @@ fn look_at_group(
     let others: BTreeSet<String> = committed
         .values()
         .filter_map(|offset| Claim::parse(&offset.metadata))
-        .filter(|claim| claim.cluster_id == cluster_id && Some(claim.database_id.as_str()) != database_id)
+        .filter(|claim| claim.cluster_id == cluster_id && Some(claim.database_id.as_str()) != database.id)
         .map(|claim| claim.database_id)
         .collect();
     if others.is_empty() {
@@ -298,11 +320,17 @@ fn look_at_group(
     let ids: Vec<String> = others.into_iter().collect();
     if kafka.group_protocol != GroupProtocol::None {
         let ids = ids.join(", ");
+        if database.is_new {
+            return Finding::Warning(format!(
+                "'{group}' has offsets of {partitions}, some of other databases (id {ids}), and this database is new: it gets no \
+                 record before them; {READ_SKIPPED}"
+            ));
+        }
         return Finding::Ok(format!("'{group}' has offsets of {partitions}, some of other databases (id {ids})"));
     }
     Finding::Mend(format!(
         "'{group}' was read into another database (id {}): use that one or another KAFKA_GROUP_ID, or reset the group's \
-         offsets with kafka-consumer-groups --reset-offsets",
+         offsets with 'enterprise-consumer reset' or kafka-consumer-groups --reset-offsets",
         ids.join(", ")
     ))
 }

@@ -10,8 +10,10 @@ pub mod error_chain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod logger;
+pub mod permissions;
 pub mod replay;
 pub mod repository;
+pub mod reset;
 pub mod service;
 pub mod settings;
 pub mod shutdown;

@@ -2,6 +2,7 @@
 //! each question is for. Never tries again by itself; knows nothing of assignments or positions.
 
 mod epochs;
+mod reset;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;

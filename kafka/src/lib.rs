@@ -33,4 +33,7 @@ pub use record_batch::bench;
 pub use sasl::{Sasl, SaslFault, SaslMechanism};
 pub use security::{Secret, Security};
 pub use tls::{ClientCertificate, Tls, TlsError, TlsFault, TlsFile, TlsFiles};
-pub use types::{Address, CommittedOffset, Header, IsolationLevel, Record, TopicId, TopicPartition};
+pub use types::{
+    Address, CommittedOffset, GroupDescription, Header, IsolationLevel, MemberDescription, Record, TopicId,
+    TopicPartition,
+};

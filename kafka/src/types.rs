@@ -1,5 +1,6 @@
 //! The nouns of the protocol that every part of the client shares. Knows nothing of connections or bytes on the wire.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -102,6 +103,31 @@ pub struct CommittedOffset {
     pub leader_epoch: Option<i32>,
     /// Free text that the committer left with it; empty from Kafka's own tools.
     pub metadata: String,
+}
+
+/// A consumer group as its coordinator describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupDescription {
+    /// `Stable`, `Empty`, `PreparingRebalance`, …, as Kafka's tools show it; `Dead` for a group that does not exist.
+    pub state: String,
+    /// Its members, in no particular order.
+    pub members: Vec<MemberDescription>,
+}
+
+/// A member of a consumer group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberDescription {
+    /// The member id.
+    pub id: String,
+    /// `group.instance.id` of a static member
+    /// ([KIP-345](https://cwiki.apache.org/confluence/display/KAFKA/KIP-345%3A+Introduce+static+membership+protocol+to+reduce+consumer+rebalances)).
+    pub instance_id: Option<String>,
+    /// `client.id`.
+    pub client_id: String,
+    /// The address that it connects from, as the broker shows it: `/10.0.0.7`.
+    pub host: String,
+    /// The partitions that are assigned to it; empty while the group rebalances.
+    pub partitions: BTreeSet<TopicPartition>,
 }
 
 /// Who we are in a consumer group.

@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use rusqlite::Connection;
 
 use super::error::{DatabaseError, Doing};
+use super::files::Opened;
 use super::open;
 use super::wal::sync_file;
 use crate::error_chain::ErrorChain;
@@ -35,26 +36,21 @@ enum Job {
 
 impl Checkpointer {
     /// Starts the thread. `doubts` counts the syncs that fail, or may have.
-    pub(super) fn start(database: &Path, wal: &Path, doubts: Arc<AtomicU64>) -> Result<Self, DatabaseError> {
+    pub(super) fn start(database: Opened, wal: &Path, doubts: Arc<AtomicU64>) -> Result<Self, DatabaseError> {
         let (jobs, jobs_to_do) = channel();
         let asked = Arc::new(AtomicBool::new(false));
-        let mut side = Side {
-            database: database.to_owned(),
-            wal: wal.to_owned(),
-            connection: None,
-            doubts,
-            asked: Arc::clone(&asked),
-            failing: false,
-        };
+        let path = database.path().to_owned();
+        let mut side =
+            Side { database, wal: wal.to_owned(), connection: None, doubts, asked: Arc::clone(&asked), failing: false };
         let thread = thread::Builder::new()
             .name("checkpoint".to_owned())
             .spawn(move || side.work(&jobs_to_do))
             .map_err(|source| DatabaseError::Io {
                 action: "start the thread for checkpoints of",
-                path: database.to_owned(),
+                path: path.clone(),
                 source,
             })?;
-        Ok(Self { database: database.to_owned(), jobs: Some(jobs), thread: Some(thread), asked })
+        Ok(Self { database: path, jobs: Some(jobs), thread: Some(thread), asked })
     }
 
     /// Has a checkpoint made soon, unless that has been asked for already.
@@ -114,7 +110,7 @@ impl Drop for Checkpointer {
 
 /// What the thread has.
 struct Side {
-    database: PathBuf,
+    database: Opened,
     wal: PathBuf,
     connection: Option<Connection>,
     doubts: Arc<AtomicU64>,

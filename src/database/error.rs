@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
+use super::files::FileChange;
+
 /// Why a call into the database failed. Nothing of the call took effect; of [`apply`](super::Database::apply) what it says.
 #[derive(Debug)]
 pub enum DatabaseError {
@@ -64,6 +66,8 @@ pub enum DatabaseError {
         /// The id of the one that is there now.
         found: String,
     },
+    /// A file of the database was removed or replaced while it was open.
+    FileChanged(FileChange),
     /// The file can only be opened for reading.
     ReadOnly {
         /// The file.
@@ -145,6 +149,7 @@ impl DatabaseError {
             | Self::NewerSchema { .. }
             | Self::OlderSchema { .. }
             | Self::Replaced { .. }
+            | Self::FileChanged(_)
             | Self::NoWal { .. }
             | Self::LockHeld { .. }
             | Self::PositionConflict { .. }
@@ -246,6 +251,7 @@ impl fmt::Display for DatabaseError {
                 "the database at '{}' was replaced while in use: its id was {expected} and is {found}",
                 path.display()
             ),
+            Self::FileChanged(change) => change.fmt(f),
             Self::ReadOnly { path } => write!(f, "no permission to write to '{}'", path.display()),
             Self::NoWal { path } => write!(
                 f,
@@ -307,6 +313,7 @@ impl std::error::Error for DatabaseError {
             | Self::NewerSchema { .. }
             | Self::OlderSchema { .. }
             | Self::Replaced { .. }
+            | Self::FileChanged(_)
             | Self::ReadOnly { .. }
             | Self::NoWal { .. }
             | Self::LockHeld { .. }

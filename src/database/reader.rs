@@ -48,7 +48,7 @@ impl DatabaseReader {
     /// [`DatabaseError::Missing`] if there is none; [`DatabaseError::WalNotReadable`] if its last state cannot be read without
     /// permission to write, which is so after a crash of the service.
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
-        open::open_reader(&open::resolve(path, false)?).map(|connection| Self { connection })
+        open::open_reader(&open::resolve(path, None)?).map(|connection| Self { connection })
     }
 
     /// The database's id.
@@ -57,6 +57,14 @@ impl DatabaseReader {
             .transaction()
             .and_then(|transaction| identity::find(&transaction))
             .doing("read the database's id")
+    }
+
+    /// The group's positions, by topic and partition.
+    pub fn positions(&mut self, group_id: &str) -> Result<Vec<StoredPosition>, DatabaseError> {
+        self.connection
+            .transaction()
+            .and_then(|transaction| offset::all(&transaction, group_id))
+            .doing("read the positions")
     }
 
     /// Counts and positions. Takes the longer the more rows there are.

@@ -70,6 +70,7 @@ impl Replay for Database {
             };
             replay().doing("replay an unidentified message")
         })
+        .and_then(|replayed| self.verify_files().map(|()| replayed))
     }
 }
 
@@ -108,7 +109,7 @@ pub struct Rehearsal(Connection);
 impl Rehearsal {
     /// Opens an existing database; see [`DatabaseReader::open`](super::DatabaseReader::open).
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
-        let connection = open::open_reader(&open::resolve(path, false)?)?;
+        let connection = open::open_reader(&open::resolve(path, None)?)?;
         // Foreign keys of somebody else would be looked for among the temporary tables.
         connection.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF").doing("prepare a dry run")?;
         for table in [opportunity::TABLE, project::TABLE] {

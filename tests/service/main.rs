@@ -7,11 +7,13 @@
 mod crash;
 mod exactly_once;
 mod failures;
+mod files;
 mod groups;
 mod hostile;
 mod payloads;
 mod poison;
 mod replay;
+mod reset;
 mod security;
 mod security_refused;
 mod settings;

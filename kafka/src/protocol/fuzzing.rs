@@ -73,6 +73,12 @@ pub(crate) const TARGETS: &[Target] = &[
         response::<_, messages::LeaveGroupResponse>(&leave_group(String::new()), input, |()| {})
     }),
     target("consumer_group_heartbeat", member_heartbeat),
+    target("describe_groups", |input| {
+        response::<_, messages::DescribeGroupsResponse>(&describe_groups(), input, |_| {})
+    }),
+    target("consumer_group_describe", |input| {
+        response::<_, messages::ConsumerGroupDescribeResponse>(&consumer_group_describe(), input, |_| {})
+    }),
     target("sasl_handshake", |input| response::<_, messages::SaslHandshakeResponse>(&sasl_handshake(), input, |_| {})),
     target("sasl_authenticate", |input| {
         let request = SaslAuthenticateRequest { message: Bytes::new() };
@@ -286,6 +292,14 @@ pub(crate) fn consumer_group_heartbeat() -> ConsumerGroupHeartbeatRequest {
         wish: Some((Duration::from_mins(1), vec![TOPIC.into()])),
         owned: Some(Vec::new()),
     }
+}
+
+pub(crate) fn describe_groups() -> DescribeGroupsRequest {
+    DescribeGroupsRequest { group: GROUP.to_owned() }
+}
+
+pub(crate) fn consumer_group_describe() -> ConsumerGroupDescribeRequest {
+    ConsumerGroupDescribeRequest { group: GROUP.to_owned() }
 }
 
 pub(crate) fn sasl_handshake() -> SaslHandshakeRequest {

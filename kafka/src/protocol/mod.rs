@@ -6,7 +6,9 @@
 
 pub(crate) mod api_versions;
 mod asked;
+pub(crate) mod consumer_group_describe;
 pub(crate) mod consumer_group_heartbeat;
+pub(crate) mod describe_groups;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
 #[cfg(any(test, fuzzing))]
@@ -39,9 +41,11 @@ use crate::types::{Address, IsolationLevel};
 
 pub(crate) use api_versions::ApiVersionsRequest;
 pub(crate) use asked::{Asked, by_topic};
+pub(crate) use consumer_group_describe::ConsumerGroupDescribeRequest;
 pub(crate) use consumer_group_heartbeat::{
     ConsumerGroupHeartbeat, ConsumerGroupHeartbeatRequest, EPOCH_JOIN, EPOCH_LEAVE, EPOCH_LEAVE_STATIC, PartitionsById,
 };
+pub(crate) use describe_groups::DescribeGroupsRequest;
 pub(crate) use fetch::{AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchedPartition};
 pub(crate) use find_coordinator::FindCoordinatorRequest;
 pub(crate) use heartbeat::HeartbeatRequest;

@@ -1,5 +1,6 @@
 //! Every decoder against bytes of `kafka-protocol`'s encoders in every version, and against damaged ones.
 
+mod describe;
 mod epochs;
 mod fetch;
 mod group;
