@@ -80,12 +80,14 @@ pub fn check(settings: &Settings) -> bool {
     for warning in &settings.warnings {
         tell("settings", Finding::Warning(warning.clone()));
     }
+    // Before SQLite opens the files: it gives an empty `-wal` file the database's mode.
+    let exposed = permissions::warnings(settings);
     let (database, database_id) = look_at_database(&settings.database.path);
     tell("database", database);
     if let Some(warning) = network_file_system(&settings.database.path) {
         tell("database", Finding::Warning(warning));
     }
-    for warning in permissions::warnings(settings) {
+    for warning in exposed {
         tell("files", Finding::Warning(warning));
     }
     let kafka = &settings.kafka;

@@ -35,7 +35,10 @@ pub(super) fn refuse_shared(settings: &Settings, env_file: &Path) -> Result<(), 
     for (variable, path) in settings.kafka.security.files() {
         taken.push((variable.to_owned(), Place::of(path)));
     }
-    taken.push(("the settings file".to_owned(), Place::of(env_file)));
+    // It may be `/dev/null`, for none.
+    if env_file.is_file() || !env_file.exists() {
+        taken.push(("the settings file".to_owned(), Place::of(env_file)));
+    }
     for (variable, place) in log_files {
         if let Some((what, _)) = taken.iter().find(|(_, other)| place.is_same(other)) {
             return Err(SettingsError::contradiction(variable, format!("must be another file than {what}")));

@@ -397,7 +397,9 @@ fn a_log_file_is_no_file_of_the_database_and_no_file_that_is_read() {
     }
     check(&at("dangling"), &format!("the database's write-ahead log ('{}')", at("real/events.db-wal")));
     check(&at("link/ca.pem"), "KAFKA_SSL_CA_LOCATION");
-    check("./.env", "the settings file");
+    fs::write(at("env"), format!("LOG_FILE={}", at("link/../env"))).unwrap();
+    let said = Settings::load([], Some(Path::new(&at("env")))).unwrap_err().to_string();
+    assert_eq!(said, "LOG_FILE must be another file than the settings file");
     // A hard link is another name of the same file.
     fs::write(at("real/events.db"), "").unwrap();
     fs::hard_link(at("real/events.db"), at("hard")).unwrap();

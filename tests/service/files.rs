@@ -232,11 +232,17 @@ fn check_warns_about_files_that_others_can_read() {
         assert_eq!(said.code, Some(0), "{said:?}");
         said.stdout.lines().any(|line| line.contains("warn") && line.contains(file) && line.contains("chmod"))
     };
-    for file in ["data/enterprise.db", "data/enterprise.db-wal", "data/enterprise.db.lock", "logs/consumer.log"] {
+    let files = ["data/enterprise.db", "data/enterprise.db-wal", "data/enterprise.db.lock", "logs/consumer.log"];
+    let set = |file: &str, mode| {
+        fs::set_permissions(scene.place.path().join(file), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for file in files {
+        for other in files {
+            set(other, 0o600);
+        }
         assert!(!warns(file), "{file}");
-        fs::set_permissions(scene.place.path().join(file), fs::Permissions::from_mode(0o644)).unwrap();
+        set(file, 0o644);
         assert!(warns(file), "{file}");
-        fs::set_permissions(scene.place.path().join(file), fs::Permissions::from_mode(0o600)).unwrap();
     }
 }
 
