@@ -23,9 +23,9 @@ Commands:
   replay [--dry-run]    decode the unidentified messages again, as after an upgrade; with --dry-run
                         only say what would come of it
   reset TO [--topic T[:P[,P]]]... [--dry-run]
-                        set the group's offsets, while it has no members, so that the next start reads
-                        from there. TO is one of --to-earliest, --to-latest, --to-offset N and
-                        --to-datetime T (such as 2026-01-15T09:30:00Z); without --topic in all
+                        set the group's offsets, while it has no members, so that the next start
+                        reads from there; TO is one of --to-earliest, --to-latest, --to-offset N and
+                        --to-datetime T (such as 2026-01-15T09:30:00Z); without --topic all
                         partitions; with --dry-run only say what would be set
   verify                look whether the database holds together; say what is off
 

@@ -119,14 +119,20 @@ fn a_replaced_log_ends_the_service_and_the_next_one_has_all() {
         fs::write(beside(database, "-new"), "").unwrap();
         fs::rename(beside(database, "-new"), beside(database, "-wal")).unwrap();
     };
-    let removed = |database: &Path| fs::remove_file(beside(database, "-shm")).unwrap();
+    let copied = |database: &Path| {
+        fs::copy(beside(database, "-wal"), beside(database, "-new")).unwrap();
+        fs::rename(beside(database, "-new"), beside(database, "-wal")).unwrap();
+    };
+    let removed = |suffix: &'static str| move |database: &Path| fs::remove_file(beside(database, suffix)).unwrap();
     let check = |change: &dyn Fn(&Path), said: &str| {
         let scene = check_noticed(Scene::new("beside", 1), true, change, &[said]);
         scene.run_to_end();
         assert_eq!(scene.stored_offsets(0), (0..20).collect::<Vec<_>>());
     };
     check(&replaced, "-wal' was replaced by another file");
-    check(&removed, "-shm' was removed");
+    check(&copied, "-wal' was replaced by another file");
+    check(&removed("-wal"), "-wal' was removed");
+    check(&removed("-shm"), "-shm' was removed");
 }
 
 #[test]
