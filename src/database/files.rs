@@ -107,6 +107,11 @@ impl Opened {
         verify(&self.named, DatabaseFile::Database, self.id)
     }
 
+    /// Whether another file lies exactly where this one lay, whatever the links to it are.
+    fn has_another_in_its_place(&self) -> bool {
+        FileId::of(&self.path).ok().flatten().is_some_and(|found| found != self.id)
+    }
+
     /// Whether the path leads to another database now.
     pub(super) fn is_replaced(&self) -> bool {
         matches!(self.verify(), Err(DatabaseError::FileChanged(FileChange { replaced: true, .. })))
@@ -201,12 +206,13 @@ impl Database {
             // would be missing from ours.
             (DatabaseFile::Database, _) | (DatabaseFile::Wal, false) => {
                 self.wal.close();
-                if !self.empty_wal() && change.file == DatabaseFile::Database {
+                // Beside our database, or none, it is where it belongs.
+                if !self.empty_wal() && self.file.has_another_in_its_place() {
                     self.beside.set_wal_aside();
                 }
             }
             // Another `-wal` file may hold older pages than those that a checkpoint would write now. Another `-shm` file may
-            // have let others write beside us: SQLite makes it anew from the `-wal` file.
+            // have let others write beside us: SQLite recreates it from the `-wal` file.
             (DatabaseFile::Wal, true) | (DatabaseFile::Shm, _) => {}
         }
         self.give_up_connection();

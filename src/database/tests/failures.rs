@@ -421,6 +421,24 @@ fn a_log_that_a_reader_keeps_from_being_emptied_is_set_aside() {
 }
 
 #[test]
+fn the_log_stays_beside_a_database_that_only_a_link_no_longer_leads_to() {
+    let mut place = Place::new();
+    let target = place.settings.path.clone();
+    place.settings.path = place.path(".link");
+    std::os::unix::fs::symlink(&target, &place.settings.path).unwrap();
+    let mut database = place.open_at_0(1);
+    let reader = place.connect();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
+    database.apply(&[two(0)]).unwrap();
+    fs::remove_file(&place.settings.path).unwrap();
+    database.sync_wal().expect_err("the link is gone");
+    place.settings.path = target;
+    assert!(fs::metadata(place.path("-wal")).unwrap().len() > 0 && !place.path("-wal.orphaned").exists());
+    drop((database, reader));
+    assert_eq!(next_offset(&mut place.open()), 2);
+}
+
+#[test]
 fn a_directory_that_was_moved_and_a_link_that_leads_elsewhere_are_noticed() {
     let noticed = |change: &dyn Fn(&Place)| {
         let mut place = Place::new();
