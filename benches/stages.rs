@@ -12,6 +12,7 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use enterprise_consumer::database::Database;
 use enterprise_consumer::entity::{self, Event, LastModified, MetaData, Opportunity, UtcTime};
+use enterprise_consumer::permissions::FileMode;
 use enterprise_consumer::repository::position_change::{MoveReason, PositionMove};
 use enterprise_consumer::repository::{Entry, Header, PartitionBatch};
 use enterprise_consumer::settings::{DatabaseSettings, Synchronous};
@@ -88,7 +89,8 @@ fn transaction(bencher: Bencher<'_, '_>) {
 
 fn database(directory: &TempDir) -> Database {
     let path = directory.path().join("events.db");
-    let settings = DatabaseSettings { path, synchronous: Synchronous::Normal, wal_bytes_max: 1 << 30 };
+    let settings =
+        DatabaseSettings { path, synchronous: Synchronous::Normal, wal_bytes_max: 1 << 30, file_mode: FileMode::Owner };
     let mut database = Database::open(&settings, GROUP).expect("a database");
     let start = PositionMove {
         topic: TOPIC.to_owned(),

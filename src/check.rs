@@ -11,8 +11,9 @@ use kafka::TopicPartition;
 use crate::cli;
 use crate::error_chain::ErrorChain;
 use crate::inspection::{self, Inspection, Local, PartitionInspection, Reader};
+use crate::permissions;
 use crate::settings::{KafkaSettings, Settings};
-use crate::start::{self, Choice, Claim, StartError};
+use crate::start::{self, Choice, Claim, READ_SKIPPED, StartError};
 
 /// What a look at one thing found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +80,10 @@ pub fn check(settings: &Settings, verbose: bool) -> bool {
     for warning in &settings.warnings {
         findings.warn("settings", warning.as_str());
     }
+    // Before SQLite opens the files: it gives an empty `-wal` file the mode of the database.
+    for warning in permissions::warnings(settings) {
+        findings.warn("files", warning);
+    }
     let local = database::check(settings, &mut findings);
     database::check_logs(settings, &mut findings);
     let kafka = &settings.kafka;
@@ -90,8 +95,8 @@ pub fn check(settings: &Settings, verbose: bool) -> bool {
             let mut client = inspection::client(kafka, security);
             let inspection = Inspection::make(settings, &mut client, local.as_ref().unwrap_or(&Local::default()));
             check_cluster(kafka, &inspection, &mut findings);
-            if let Some(local) = &local {
-                check_starts(&inspection, local, &mut findings);
+            if local.is_some() {
+                check_starts(&inspection, &mut findings);
             }
         }
     }
@@ -150,7 +155,7 @@ fn other_databases(inspection: &Inspection) -> BTreeSet<String> {
 }
 
 /// What `run` would do with each partition.
-fn check_starts(inspection: &Inspection, local: &Local, findings: &mut Findings) {
+fn check_starts(inspection: &Inspection, findings: &mut Findings) {
     let mut refused: Vec<String> = Vec::new();
     for (at, partition) in &inspection.partitions {
         match &partition.start {
@@ -159,7 +164,7 @@ fn check_starts(inspection: &Inspection, local: &Local, findings: &mut Findings)
                 StartError::DataLoss { .. } => findings.fail("start", error.to_string()),
                 StartError::OtherDatabase { .. } | StartError::NoPosition(_) => refused.push(error.to_string()),
             },
-            Some(Ok(choice)) => check_choice(at, choice, partition, inspection, local, findings),
+            Some(Ok(choice)) => check_choice(at, choice, partition, inspection, findings),
             None => match &partition.reader {
                 Reader::Other(member) => findings.ok(
                     "start",
@@ -183,14 +188,21 @@ fn check_choice(
     choice: &Choice,
     partition: &PartitionInspection,
     inspection: &Inspection,
-    local: &Local,
     findings: &mut Findings,
 ) {
     match choice {
         Choice::Resume { offset, .. } => findings.ok("start", format!("{at}: resumes at offset {offset}")),
         Choice::Jump { to_offset, reason, detail, .. } => {
             let text = format!("{at}: starts at offset {to_offset}: {reason}: {detail}");
-            if start::is_warning(*reason) || skips_records(at, *to_offset, partition, inspection, local) {
+            if partition.skipped > 0 && !is_read_by_a_member(partition, inspection) {
+                findings.warn(
+                    "start",
+                    format!(
+                        "{text}; this database does not get the {} offsets before; {READ_SKIPPED}",
+                        partition.skipped
+                    ),
+                );
+            } else if start::is_warning(*reason) {
                 findings.warn("start", text);
             } else {
                 findings.ok("start", text);
@@ -199,25 +211,13 @@ fn check_choice(
     }
 }
 
-/// Whether the offset was committed for a database that nobody reads into any more, while this one has nothing of the topic.
-fn skips_records(
-    at: &TopicPartition,
-    to_offset: i64,
-    partition: &PartitionInspection,
-    inspection: &Inspection,
-    local: &Local,
-) -> bool {
-    let Some(claim) = partition.committed.as_ref().and_then(|committed| Claim::parse(&committed.metadata)) else {
-        return false;
-    };
-    let is_member = inspection.group.as_ref().is_some_and(|group| {
-        group.members.iter().any(|member| {
-            member.instance_id.as_deref() == Some(&claim.database_id) || member.id.starts_with(&claim.database_id)
-        })
-    });
-    let is_empty = !local.positions.iter().any(|stored| *stored.topic == *at.topic);
-    let start_offset = partition.watermarks.map_or(0, |watermarks| watermarks.start_offset);
-    Some(claim.database_id) != local.database_id && !is_member && is_empty && to_offset > start_offset
+/// Whether the database that the offset was committed for is that of a member of the group.
+fn is_read_by_a_member(partition: &PartitionInspection, inspection: &Inspection) -> bool {
+    let claim = partition.committed.as_ref().and_then(|committed| Claim::parse(&committed.metadata));
+    let (Some(claim), Some(group)) = (claim, &inspection.group) else { return false };
+    group.members.iter().any(|member| {
+        member.instance_id.as_deref() == Some(&claim.database_id) || member.id.starts_with(&claim.database_id)
+    })
 }
 
 fn counted(count: usize, what: &str) -> String {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use lexopt::prelude::{Long, Short, Value};
 
 use crate::repository::views::DATABASES_MAX;
+use crate::reset::{ResetOptions, Target, TopicScope};
 use crate::settings::shorten;
 use crate::status::StatusOptions;
 
@@ -28,6 +29,11 @@ Commands:
                         greater than N seconds or not known
   replay [--dry-run]    decode the unidentified messages again, as after an upgrade; with --dry-run
                         only say what would come of it
+  reset TO [--topic T[:P[,P]]]... [--dry-run]
+                        set the group's offsets, while it has no members, so that the next start
+                        reads from there; TO is one of --to-earliest, --to-latest, --to-offset N and
+                        --to-datetime T (such as 2026-01-15T09:30:00Z); without --topic all
+                        partitions; with --dry-run only say what would be set
   verify                look whether the database holds together; say what is off
   views DATABASE...     print SQL that attaches the database files of several instances and creates
                         views over all of them: all_opportunities, all_projects
@@ -65,7 +71,7 @@ pub struct Invocation {
 }
 
 /// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Read and store.
     Run {
@@ -84,6 +90,8 @@ pub enum Command {
         /// Write nothing.
         dry_run: bool,
     },
+    /// Set the group's offsets.
+    Reset(ResetOptions),
     /// Look whether the database holds together.
     Verify,
 }
@@ -95,8 +103,6 @@ pub enum UsageError {
     Option(lexopt::Error),
     /// No command of this name.
     Command(String),
-    /// A value that is no number of seconds.
-    Seconds(String),
     /// `views` with no database, or more than can be attached.
     Databases(usize),
     /// An option of another command.
@@ -106,6 +112,17 @@ pub enum UsageError {
         /// Where it belongs.
         command: &'static str,
     },
+    /// `reset` without exactly one target.
+    Target,
+    /// A value of an option that means nothing.
+    Value {
+        /// The option.
+        option: &'static str,
+        /// The value.
+        value: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
 }
 
 impl fmt::Display for UsageError {
@@ -113,16 +130,19 @@ impl fmt::Display for UsageError {
         match self {
             Self::Option(error) => write!(f, "{error}; see --help"),
             Self::Command(name) => {
-                write!(f, "unknown command '{name}': run, check, status, replay, verify or views; see --help")
+                write!(f, "unknown command '{name}': run, check, status, replay, reset, verify or views; see --help")
             }
             Self::Databases(count) => {
                 write!(f, "views takes 1 to {DATABASES_MAX} database files, not {count}; see --help")
             }
-            Self::Seconds(value) => {
-                write!(f, "--max-lag-seconds is '{value}'; allowed: a number of seconds; see --help")
-            }
             Self::Misplaced { option, command } => {
                 write!(f, "'{option}' belongs to the command '{command}'; see --help")
+            }
+            Self::Target => f.write_str(
+                "reset takes exactly one of --to-earliest, --to-latest, --to-offset N and --to-datetime T; see --help",
+            ),
+            Self::Value { option, value, allowed } => {
+                write!(f, "{option} is '{value}'; allowed: {allowed}; see --help")
             }
         }
     }
@@ -142,6 +162,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Usa
     let (mut env_file, mut command) = (None, None);
     let (mut exit_at_end, mut json, mut dry_run, mut verbose, mut lag_max) = (false, false, false, false, None);
     let mut databases = Vec::new();
+    let mut reset = ResetArguments::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Asked::Text(HELP)),
@@ -151,8 +172,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Usa
             Long("json") => json = true,
             Long("dry-run") => dry_run = true,
             Long("verbose") => verbose = true,
-            Long("max-lag-seconds") => lag_max = Some(seconds(&parser.value()?)?),
+            Long("max-lag-seconds") => lag_max = Some(read("--max-lag-seconds", &parser.value()?, SECONDS, seconds)?),
             Value(path) if command.as_deref() == Some("views") => databases.push(PathBuf::from(path)),
+            Long("to-earliest") => reset.targets.push(Target::Earliest),
+            Long("to-latest") => reset.targets.push(Target::Latest),
+            Long("to-offset") => reset.targets.push(read("--to-offset", &parser.value()?, OFFSET, Target::offset)?),
+            Long("to-datetime") => {
+                reset.targets.push(read("--to-datetime", &parser.value()?, DATETIME, Target::datetime)?);
+            }
+            Long("topic") => reset.scope.push(read("--topic", &parser.value()?, TOPIC, TopicScope::parse)?),
             Value(name) if command.is_none() => command = Some(name.to_string_lossy().into_owned()),
             other => return Err(other.unexpected().into()),
         }
@@ -162,16 +190,20 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Usa
         Some("check") => Some(Command::Check { verbose }),
         Some("status") => Some(Command::Status(StatusOptions { json, lag_max })),
         Some("replay") => Some(Command::Replay { dry_run }),
+        Some("reset") => Some(Command::Reset(reset.options(dry_run)?)),
         Some("verify") => Some(Command::Verify),
         Some("views") => None,
         Some(name) => return Err(UsageError::Command(shorten(name))),
     };
+    let is_reset = matches!(command, Some(Command::Reset(_)));
     let options = [
         ("--exit-at-end", "run", exit_at_end && !matches!(command, Some(Command::Run { .. }))),
         ("--json", "status", json && !matches!(command, Some(Command::Status(_)))),
         ("--max-lag-seconds", "status", lag_max.is_some() && !matches!(command, Some(Command::Status(_)))),
         ("--verbose", "check", verbose && !matches!(command, Some(Command::Check { .. }))),
-        ("--dry-run", "replay", dry_run && !matches!(command, Some(Command::Replay { .. }))),
+        ("--dry-run", "replay", dry_run && !is_reset && !matches!(command, Some(Command::Replay { .. }))),
+        (reset.target_option(), "reset", !reset.targets.is_empty() && !is_reset),
+        ("--topic", "reset", !reset.scope.is_empty() && !is_reset),
     ];
     if let Some((option, command, _)) = options.into_iter().find(|(_, _, misplaced)| *misplaced) {
         return Err(UsageError::Misplaced { option, command });
@@ -184,11 +216,50 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Usa
 }
 
 /// A number of seconds, with or without a fraction.
-fn seconds(value: &OsStr) -> Result<Duration, UsageError> {
-    let number = value.to_str().and_then(|text| text.parse::<f64>().ok());
-    number
-        .and_then(|number| Duration::try_from_secs_f64(number).ok())
-        .ok_or_else(|| UsageError::Seconds(shorten(&value.to_string_lossy())))
+fn seconds(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.parse().ok()?).ok()
+}
+
+const SECONDS: &str = "a number of seconds";
+const OFFSET: &str = "a whole number from 0";
+const DATETIME: &str = "a date or time since 1970 such as 2026-01-15T09:30:00Z, without a zone in UTC";
+const TOPIC: &str = "TOPIC or TOPIC:PARTITION,PARTITION";
+
+/// What `reset` is given.
+#[derive(Default)]
+struct ResetArguments {
+    targets: Vec<Target>,
+    scope: Vec<TopicScope>,
+}
+
+impl ResetArguments {
+    fn options(&self, dry_run: bool) -> Result<ResetOptions, UsageError> {
+        match self.targets[..] {
+            [target] => Ok(ResetOptions { target, scope: self.scope.clone(), dry_run }),
+            _ => Err(UsageError::Target),
+        }
+    }
+
+    /// The option that stands for the first target.
+    fn target_option(&self) -> &'static str {
+        match self.targets.first() {
+            None | Some(Target::Earliest) => "--to-earliest",
+            Some(Target::Latest) => "--to-latest",
+            Some(Target::Offset(_)) => "--to-offset",
+            Some(Target::Timestamp(_)) => "--to-datetime",
+        }
+    }
+}
+
+/// The value of an option.
+fn read<T>(
+    option: &'static str,
+    value: &OsStr,
+    allowed: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, UsageError> {
+    let value_error = || UsageError::Value { option, value: shorten(&value.to_string_lossy()), allowed };
+    value.to_str().and_then(parse).ok_or_else(value_error)
 }
 
 /// Prints to standard output. A reader that has gone (`| head`) is no failure.
@@ -241,7 +312,7 @@ mod tests {
         for (line, text) in [("--help", HELP), ("status -V", VERSION)] {
             assert_eq!(parse(line.split(' ').map(OsString::from)).unwrap(), Asked::Text(text));
         }
-        check("start", Err("unknown command 'start': run, check, status, replay, verify or views; see --help"));
+        check("start", Err("unknown command 'start': run, check, status, replay, reset, verify or views; see --help"));
         check("run now", Err("unexpected argument \"now\"; see --help"));
         check("check --json", Err("'--json' belongs to the command 'status'; see --help"));
         check("status --exit-at-end", Err("'--exit-at-end' belongs to the command 'run'; see --help"));
@@ -250,6 +321,24 @@ mod tests {
         check("replay", Ok((Command::Replay { dry_run: false }, None)));
         check("replay --dry-run", Ok((Command::Replay { dry_run: true }, None)));
         check("verify --dry-run", Err("'--dry-run' belongs to the command 'replay'; see --help"));
+        let reset = |target, scope: &[&str], dry_run| {
+            let scope = scope.iter().map(|text| TopicScope::parse(text).unwrap()).collect();
+            Ok((Command::Reset(ResetOptions { target, scope, dry_run }), None))
+        };
+        check("reset --to-earliest", reset(Target::Earliest, &[], false));
+        check("--to-offset=7 reset --topic a:1,2 --topic b --dry-run", reset(Target::Offset(7), &["a:1,2", "b"], true));
+        check("reset --to-datetime 1970-01-02", reset(Target::Timestamp(86_400_000), &[], false));
+        let one =
+            "reset takes exactly one of --to-earliest, --to-latest, --to-offset N and --to-datetime T; see --help";
+        check("reset", Err(one));
+        check("reset --to-earliest --to-offset 1", Err(one));
+        check("reset --to-offset -1", Err("--to-offset is '-1'; allowed: a whole number from 0; see --help"));
+        check(
+            "reset --to-latest --topic a:",
+            Err("--topic is 'a:'; allowed: TOPIC or TOPIC:PARTITION,PARTITION; see --help"),
+        );
+        check("run --to-earliest", Err("'--to-earliest' belongs to the command 'reset'; see --help"));
+        check("status --topic a", Err("'--topic' belongs to the command 'reset'; see --help"));
         check("verify", Ok((Command::Verify, None)));
         let views = parse(["views", "a.db", "b/c.db"].map(OsString::from)).unwrap();
         assert_eq!(views, Asked::Views(vec!["a.db".into(), "b/c.db".into()]));

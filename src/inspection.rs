@@ -79,6 +79,8 @@ pub struct PartitionInspection {
     pub reader: Reader,
     /// Where `run` would go on, unless another member reads it.
     pub start: Option<Result<Choice, StartError>>,
+    /// How many records this database does not get, since another one has read them; see [`start::skipped`].
+    pub skipped: i64,
     /// The timestamp of the oldest record that has not been read, in milliseconds since 1970.
     pub oldest_unread_ms: Option<i64>,
     /// The timestamp of the first record behind the last stable offset, likewise.
@@ -134,7 +136,7 @@ pub fn explain(error: &Error) -> String {
 
 /// Repeats a request that a broker cannot answer yet: on a new cluster, the first request about a group makes it create the topic
 /// that groups are kept in.
-fn with_retry<T>(mut request: impl FnMut() -> kafka::Result<T>) -> kafka::Result<T> {
+pub fn with_retry<T>(mut request: impl FnMut() -> kafka::Result<T>) -> kafka::Result<T> {
     let deadline = Instant::now() + TIMEOUT;
     loop {
         match request() {
@@ -294,6 +296,7 @@ impl Inspector<'_> {
             let assignment = assignment(&self.metadata, at, watermarks, partition, self.settings.kafka.isolation_level);
             let stored = stored_position(&self.local.positions, at).map(Stored::of);
             let topic_known = known_topics.contains(&*at.topic);
+            partition.skipped = start::skipped(&assignment, self.local.positions.is_empty(), &us);
             partition.start = Some(start::choose(&assignment, stored, topic_known, &us, policy));
             assignments.push(assignment);
         }
@@ -459,7 +462,7 @@ fn missing_topic(topic: &TopicMetadata, code: ErrorCode) -> String {
 }
 
 /// Every partition that metadata shows.
-fn partitions_of(metadata: &Metadata) -> Vec<TopicPartition> {
+pub fn partitions_of(metadata: &Metadata) -> Vec<TopicPartition> {
     let of_topic = |topic: &TopicMetadata| {
         let name = Arc::clone(&topic.name);
         let numbers: Vec<i32> = topic.partitions.iter().map(|partition| partition.partition).collect();

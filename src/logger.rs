@@ -121,7 +121,7 @@ struct Logger {
 
 impl Logger {
     fn new(settings: &LogSettings, console: Console) -> Self {
-        let file = settings.file.clone().map(|path| Mutex::new(LogFile::new(path)));
+        let file = settings.file.clone().map(|path| Mutex::new(LogFile::new(path, settings.file_mode)));
         Self { level: settings.level, console, file }
     }
 

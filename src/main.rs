@@ -6,7 +6,7 @@ use enterprise_consumer::cli::{self, Asked, Command, Invocation};
 use enterprise_consumer::error_chain::ErrorChain;
 use enterprise_consumer::settings::{Settings, SettingsError};
 use enterprise_consumer::shutdown::Stop;
-use enterprise_consumer::{check, logger, replay, service, status, verify, views};
+use enterprise_consumer::{check, logger, replay, reset, service, status, verify, views};
 
 /// musl's own gives large pieces back to the kernel at once and takes a lock for small ones: with it the whole job takes 1.5 times the
 /// CPU time. SQLite's C code is given memory by this one too.
@@ -42,11 +42,12 @@ fn main() -> ExitCode {
 /// Whether all is well.
 fn work(invocation: &Invocation) -> Result<bool, Failure> {
     let settings = Settings::load(std::env::vars_os(), invocation.env_file.as_deref())?;
-    match invocation.command {
-        Command::Run { exit_at_end } => run(&settings, exit_at_end),
-        Command::Check { verbose } => Ok(check::check(&settings, verbose)),
-        Command::Status(options) => Ok(status::print(&settings, options)?),
-        Command::Replay { dry_run } => Ok(replay::replay(&settings, dry_run).map(|()| true)?),
+    match &invocation.command {
+        Command::Run { exit_at_end } => run(&settings, *exit_at_end),
+        Command::Check { verbose } => Ok(check::check(&settings, *verbose)),
+        Command::Status(options) => Ok(status::print(&settings, *options)?),
+        Command::Replay { dry_run } => Ok(replay::replay(&settings, *dry_run).map(|()| true)?),
+        Command::Reset(options) => reset::reset(&settings, options),
         Command::Verify => Ok(verify::verify(&settings)?),
     }
 }

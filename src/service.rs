@@ -59,7 +59,7 @@ fn open_and_read(
     exit_at_end: bool,
     stop: &Stop,
 ) -> Result<(), ServiceError> {
-    let lock = || DatabaseLock::acquire(&settings.database.path);
+    let lock = || DatabaseLock::acquire(&settings.database.path, settings.database.file_mode);
     // Given back after the database has been closed.
     let lock = backoff::retry("taking the lock of the database", &settings.retry, stop, lock)?;
     let _record = ServiceRecord::begin(lock.path());
@@ -87,12 +87,16 @@ struct Service<'a, S, D> {
     store: D,
     unidentified: UnidentifiedLog,
     positions: Positions,
+    /// Whether the database had no position when the first partitions came.
+    new_database: Option<bool>,
     progress: Progress,
     clocks: Clocks,
     /// Text that marks our commits; known once a partition has been assigned.
     claim: String,
     /// When the next commit may be made.
     commit_at: Instant,
+    /// When the files of the database are compared with what is open.
+    verify_at: Instant,
     sync_backoff: Backoff,
     failures: Failures,
 }
@@ -105,12 +109,14 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
             stop,
             source,
             store,
-            unidentified: UnidentifiedLog::new(settings.unidentified_log_file.clone()),
+            unidentified: UnidentifiedLog::new(settings.unidentified_log_file.clone(), settings.log.file_mode),
             positions: Positions::default(),
+            new_database: None,
             progress: Progress::new(),
             clocks: Clocks::default(),
             claim: String::new(),
             commit_at: Instant::now(),
+            verify_at: Instant::now(),
             sync_backoff: Backoff::new(settings.retry),
             failures: Failures::default(),
         }
@@ -119,8 +125,8 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
     fn read_until_stopped(mut self, exit_at_end: bool) -> Result<(), ServiceError> {
         let result = self.read(exit_at_end);
         // Whatever ended the loop: what is stored may be committed, and what is kept may be written out.
-        self.finish();
-        result
+        let finished = self.finish();
+        result.and(finished)
     }
 
     fn read(&mut self, exit_at_end: bool) -> Result<(), ServiceError> {
@@ -139,7 +145,7 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
         let news = self.source.poll(self.patience())?;
         self.handle(news)?;
         self.unidentified.advance(self.store.database());
-        self.commit_when_due();
+        self.commit_when_due()?;
         self.progress.tell_when_due();
         Ok(())
     }
@@ -161,10 +167,10 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
             Event::OutOfRange(range) => self.jump_into_range(&range)?,
             Event::Rebalancing => {
                 info!("the group divides its partitions anew");
-                self.commit_for_others();
+                self.commit_for_others()?;
             }
             Event::Truncated(truncation) => self.jump_to_divergence(&truncation)?,
-            Event::Revoked(partitions) => self.give_back(&partitions),
+            Event::Revoked(partitions) => self.give_back(&partitions)?,
             Event::Lost(partitions) => self.forget(&partitions),
             Event::Waiting(waiting) => info!("waiting for partitions: {waiting}"),
             Event::Retrying(retrying) => self.failures.log(&retrying),
@@ -198,12 +204,13 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
     }
 
     /// Partitions that another member gets next: it shall begin where we ended. A stop finishes with them in its own way.
-    fn give_back(&mut self, partitions: &[TopicPartition]) {
-        self.commit_for_others();
+    fn give_back(&mut self, partitions: &[TopicPartition]) -> Result<(), ServiceError> {
+        self.commit_for_others()?;
         if !self.stop.is_requested() {
             self.source.release(partitions);
             self.forget(partitions);
         }
+        Ok(())
     }
 
     fn forget(&mut self, partitions: &[TopicPartition]) {
@@ -224,12 +231,15 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
             .unwrap_or(self.pace.commit_again)
     }
 
-    fn finish(&mut self) {
-        self.commit_and_wait();
+    fn finish(&mut self) -> Result<(), ServiceError> {
+        let committed = self.commit_and_wait();
         self.leave_group();
-        self.unidentified.finish(self.store.database(), Instant::now() + self.settings.shutdown_timeout / 4);
+        if committed.is_ok() {
+            self.unidentified.finish(self.store.database(), Instant::now() + self.settings.shutdown_timeout / 4);
+        }
         self.progress.tell();
         info!("service stopped");
+        committed
     }
 
     /// Others take over at once, and an operator can reset the offsets of a group that is empty then. A static member that was named as one

@@ -87,14 +87,16 @@ fn write(path: &Path, content: &Content) -> io::Result<()> {
 impl ServiceState {
     /// Looks at the lock file of a database. Takes no lock, which would keep a service from starting.
     pub fn read(lock_file: &Path) -> Self {
-        let Ok(file) = File::open(lock_file) else { return Self::default() };
-        let holder = file.metadata().ok().and_then(|found| {
+        // To look at the file takes no permission to read it, which only its owner has.
+        let holder = std::fs::metadata(lock_file).ok().and_then(|found| {
             let locks = std::fs::read_to_string("/proc/locks").ok()?;
             holder_of(&locks, found.dev(), found.ino())
         });
-        let mut text = String::new();
-        let read = file.take(RECORD_BYTES_MAX).read_to_string(&mut text);
-        let content: Option<Content> = read.ok().and_then(|_| serde_json::from_str(&text).ok());
+        let content = File::open(lock_file).ok().and_then(|file| {
+            let mut text = String::new();
+            file.take(RECORD_BYTES_MAX).read_to_string(&mut text).ok()?;
+            serde_json::from_str::<Content>(&text).ok()
+        });
         // A record of an earlier service says nothing of the one that is running.
         let content = content.filter(|content| holder.is_none_or(|pid| pid == content.pid));
         Self {

@@ -179,24 +179,42 @@ impl fmt::Display for StartError {
             Self::DataLoss { partition, detail, .. } => write!(
                 f,
                 "data loss on {partition}: {detail}; to go on with what is left, set the group's offset for this partition with \
-                 kafka-consumer-groups --reset-offsets, or start with FAIL_ON_DATA_LOSS=false"
+                 'enterprise-consumer reset' or kafka-consumer-groups --reset-offsets, or start with FAIL_ON_DATA_LOSS=false"
             ),
             Self::OtherDatabase { partition, theirs, ours } => write!(
                 f,
                 "{partition} was read into another database (id '{theirs}'), not into this one (id '{ours}'): with \
                  KAFKA_GROUP_PROTOCOL=none a group belongs to one database; start with that database or another \
-                 KAFKA_GROUP_ID, or reset the group's offsets with kafka-consumer-groups --reset-offsets"
+                 KAFKA_GROUP_ID, or, if that database is gone, reset the group's offsets with 'enterprise-consumer \
+                 reset' or kafka-consumer-groups --reset-offsets"
             ),
             Self::NoPosition(partition) => write!(
                 f,
                 "no position is known for {partition} and KAFKA_AUTO_OFFSET_RESET is 'error': set one with \
-                 kafka-consumer-groups --reset-offsets, or choose 'earliest' or 'latest'"
+                 'enterprise-consumer reset' or kafka-consumer-groups --reset-offsets, or choose 'earliest' or 'latest'"
             ),
         }
     }
 }
 
 impl std::error::Error for StartError {}
+
+/// How many records of a partition a new database does not get, since the group's offset stands behind what another database has
+/// read; 0 if that is not so. `new_database`: it has no position of the group.
+///
+/// To be said at WARN and by `check`: the other database may be gone, and with it what was read.
+pub fn skipped(assignment: &Assignment, new_database: bool, us: &Claim) -> i64 {
+    let Some(committed) = assignment.committed.as_ref().filter(|_| new_database) else { return 0 };
+    match Claim::parse(&committed.metadata) {
+        Some(claim) if claim.cluster_id == us.cluster_id && claim.database_id != us.database_id => {
+            (committed.offset - assignment.log_start_offset).max(0)
+        }
+        _ => 0,
+    }
+}
+
+/// What to do about [`skipped`] records.
+pub const READ_SKIPPED: &str = "if that database is gone, stop all instances of the group, run 'enterprise-consumer reset --to-earliest', and start again";
 
 /// Whether an operator should look at a change of position.
 pub fn is_warning(reason: MoveReason) -> bool {

@@ -5,6 +5,7 @@ mod brokers;
 mod epochs;
 mod history;
 mod inspect;
+mod reset;
 #[cfg(test)]
 mod tests;
 

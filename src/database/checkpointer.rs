@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use rusqlite::Connection;
 
 use super::error::{DatabaseError, Doing};
+use super::files::Opened;
 use super::open;
 use super::sync_state::SyncState;
 use super::wal::sync_file;
@@ -36,11 +37,12 @@ enum Job {
 
 impl Checkpointer {
     /// Starts the thread, which notes in `sync_state` the syncs that fail, or may have.
-    pub(super) fn start(database: &Path, wal: &Path, sync_state: Arc<SyncState>) -> Result<Self, DatabaseError> {
+    pub(super) fn start(database: Opened, wal: &Path, sync_state: Arc<SyncState>) -> Result<Self, DatabaseError> {
         let (jobs, jobs_to_do) = channel();
         let asked = Arc::new(AtomicBool::new(false));
+        let path = database.path().to_owned();
         let mut side = Side {
-            database: database.to_owned(),
+            database,
             wal: wal.to_owned(),
             connection: None,
             sync_state,
@@ -52,10 +54,10 @@ impl Checkpointer {
             .spawn(move || side.work(&jobs_to_do))
             .map_err(|source| DatabaseError::Io {
                 action: "start the thread for checkpoints of",
-                path: database.to_owned(),
+                path: path.clone(),
                 source,
             })?;
-        Ok(Self { database: database.to_owned(), jobs: Some(jobs), thread: Some(thread), asked })
+        Ok(Self { database: path, jobs: Some(jobs), thread: Some(thread), asked })
     }
 
     /// Has a checkpoint made soon, unless that has been asked for already.
@@ -115,7 +117,7 @@ impl Drop for Checkpointer {
 
 /// What the thread has.
 struct Side {
-    database: PathBuf,
+    database: Opened,
     wal: PathBuf,
     connection: Option<Connection>,
     sync_state: Arc<SyncState>,

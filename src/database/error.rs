@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
+use super::files::FileChange;
 use crate::repository::Trigger;
 
 /// Why a call into the database failed. Nothing of the call took effect; of [`apply`](super::Database::apply) what it says.
@@ -79,6 +80,8 @@ pub enum DatabaseError {
         /// The position that is there, if any.
         found: Option<i64>,
     },
+    /// A file of the database was removed or replaced while it was open.
+    FileChanged(FileChange),
     /// The file can only be opened for reading.
     ReadOnly {
         /// The file.
@@ -173,6 +176,7 @@ impl DatabaseError {
             | Self::OlderSchema { .. }
             | Self::Replaced { .. }
             | Self::Lost { .. }
+            | Self::FileChanged(_)
             | Self::NoWal { .. }
             | Self::LockHeld { .. }
             | Self::PositionConflict { .. }
@@ -298,6 +302,7 @@ impl fmt::Display for DatabaseError {
                      read again from the stored position",
                 )
             }
+            Self::FileChanged(change) => change.fmt(f),
             Self::ReadOnly { path } => write!(f, "no permission to write to '{}'", path.display()),
             Self::NoWal { path } => write!(
                 f,
@@ -369,6 +374,7 @@ impl std::error::Error for DatabaseError {
             | Self::OlderSchema { .. }
             | Self::Replaced { .. }
             | Self::Lost { .. }
+            | Self::FileChanged(_)
             | Self::ReadOnly { .. }
             | Self::NoWal { .. }
             | Self::LockHeld { .. }

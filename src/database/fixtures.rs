@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::{Database, DatabaseSettings, Synchronous};
 use crate::entity::{Event, LastModified, MetaData, Opportunity, Project, Reason, Rejection, UtcTime};
+use crate::permissions::FileMode;
 use crate::repository::position_change::{MoveReason, PositionMove};
 use crate::repository::{Entry, Header, PartitionBatch};
 
@@ -32,6 +33,7 @@ impl Place {
             path: directory.path().canonicalize().expect("a path").join("events.db"),
             synchronous: Synchronous::Normal,
             wal_bytes_max: 1 << 30,
+            file_mode: FileMode::Owner,
         };
         Self { directory, settings }
     }

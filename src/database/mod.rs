@@ -6,6 +6,7 @@ mod batch;
 mod checkpointer;
 mod error;
 mod events;
+mod files;
 mod lock;
 mod open;
 mod part;
@@ -17,13 +18,15 @@ mod trial;
 mod wal;
 mod written;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use apply::Unfinished;
 pub use error::DatabaseError;
 use error::{Doing, ensure_written};
+use files::{Beside, Opened};
+pub use files::{DatabaseFile, FileChange};
 pub use lock::DatabaseLock;
 pub use reader::{DatabaseReader, Summary};
 pub use replay::{Rehearsal, Replay, Replayed, Understood};
@@ -40,7 +43,10 @@ use crate::settings::{DatabaseSettings, Synchronous};
 /// The database, open for writing. After an error that may have spoiled the connection the next call opens a new one.
 #[derive(Debug)]
 pub struct Database {
-    path: PathBuf,
+    file: Opened,
+    beside: Beside,
+    /// A file that was removed or replaced while it was open: nothing is done any more.
+    lost: Option<FileChange>,
     synchronous: Synchronous,
     group_id: String,
     id: String,
@@ -59,9 +65,9 @@ pub struct Database {
 impl Database {
     /// Opens the database. Makes the file, and its directory, if there is none; brings an older one up to date.
     pub fn open(settings: &DatabaseSettings, group_id: &str) -> Result<Self, DatabaseError> {
-        let path = open::resolve(&settings.path, true)?;
-        let connection = open::open_writer(&path, settings.synchronous)?;
-        Self::new(path, connection, settings, group_id)
+        let path = open::resolve(&settings.path, Some(settings.file_mode))?;
+        let connection = open::open_writer(&path, settings.synchronous, settings.file_mode)?;
+        Self::new(&path, connection, settings, group_id)
     }
 
     /// Opens a database that exists, beside the service that it belongs to.
@@ -69,23 +75,28 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Missing`] if there is none.
     pub fn open_existing(settings: &DatabaseSettings, group_id: &str) -> Result<Self, DatabaseError> {
-        let path = open::resolve(&settings.path, false)?;
+        let path = open::resolve(&settings.path, None)?;
         open::refuse_missing(&path)?;
         let connection = open::open_existing_writer(&path, settings.synchronous)?;
-        Self::new(path, connection, settings, group_id)
+        Self::new(&path, connection, settings, group_id)
     }
 
     fn new(
-        path: PathBuf,
+        path: &Path,
         mut connection: Connection,
         settings: &DatabaseSettings,
         group_id: &str,
     ) -> Result<Self, DatabaseError> {
         let id = read_id(&mut connection)?;
-        open::sync_directory(&path)?;
+        open::sync_directory(path)?;
+        let file = Opened::now(&settings.path, path)?;
+        let mut beside = Beside::new(path);
+        beside.verify()?;
         Ok(Self {
-            wal: Wal::new(&path, settings.wal_bytes_max),
-            path,
+            wal: Wal::new(file.clone(), settings.wal_bytes_max),
+            file,
+            beside,
+            lost: None,
             synchronous: settings.synchronous,
             group_id: group_id.to_owned(),
             id,
@@ -103,7 +114,7 @@ impl Database {
 
     /// The file, as an absolute path without links.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// The position of one partition, if it has one.
@@ -162,7 +173,16 @@ impl Database {
     }
 
     /// Makes everything that took effect so far survive a power cut. To be called before an offset is committed to Kafka.
+    ///
+    /// # Errors
+    /// [`DatabaseError::FileChanged`] if what was synced is no longer found under the database's name.
     pub fn sync_wal(&mut self) -> Result<(), DatabaseError> {
+        self.refuse_lost()?;
+        self.sync_without_verifying()?;
+        self.verify_files()
+    }
+
+    fn sync_without_verifying(&mut self) -> Result<(), DatabaseError> {
         if !self.wal.is_in_doubt() {
             return self.wal.sync();
         }
@@ -176,15 +196,17 @@ impl Database {
     /// Begins the same without waiting for the disk. `notify` is called when [`sync_ended`](Self::sync_ended) says what came of it,
     /// on another thread.
     pub fn begin_sync(&mut self, notify: impl FnOnce() + Send + 'static) -> Result<(), DatabaseError> {
+        self.refuse_lost()?;
         if self.wal.is_in_doubt() {
-            self.sync_wal()?;
+            self.sync_without_verifying()?;
         }
         self.wal.begin_sync(notify)
     }
 
-    /// What came of the sync that was begun last, once; `None` as long as it is under way.
+    /// What came of the sync that was begun last, once; `None` as long as it is under way. See [`sync_wal`](Self::sync_wal).
     pub fn sync_ended(&mut self) -> Option<Result<(), DatabaseError>> {
-        self.wal.sync_ended()
+        let result = self.wal.sync_ended()?;
+        Some(result.and_then(|()| self.verify_files()))
     }
 
     /// The unidentified messages after the one of that id; see [`unidentified::after`] for the bounds.
@@ -267,6 +289,7 @@ impl Database {
 
     /// The connection, opened anew if the last one was dropped, and the group.
     fn connect(&mut self) -> Result<(&mut Connection, &str), DatabaseError> {
+        self.refuse_lost()?;
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.reopen()?,
@@ -274,19 +297,26 @@ impl Database {
         Ok((self.connection.insert(connection), &self.group_id))
     }
 
-    fn reopen(&self) -> Result<Connection, DatabaseError> {
-        let mut connection = open::open_existing_writer(&self.path, self.synchronous)?;
+    fn reopen(&mut self) -> Result<Connection, DatabaseError> {
+        // A database that is away is waited for; another one must not get the content of our `-wal` file.
+        if self.file.is_replaced() {
+            self.verify_files()?;
+        }
+        let path = self.file.path();
+        let mut connection = open::open_existing_writer(path, self.synchronous)?;
         let found = read_id(&mut connection)?;
         if found != self.id {
-            return Err(DatabaseError::Replaced { path: self.path.clone(), expected: self.id.clone(), found });
+            return Err(DatabaseError::Replaced { path: path.to_owned(), expected: self.id.clone(), found });
         }
         let positions = connection.transaction().and_then(|transaction| offset::all(&transaction, &self.group_id));
         if let Some(Lost { topic, partition, expected, found }) =
             self.written.find_lost(&positions.doing("read positions")?)
         {
-            return Err(DatabaseError::Lost { path: self.path.clone(), topic, partition, expected, found });
+            return Err(DatabaseError::Lost { path: path.to_owned(), topic, partition, expected, found });
         }
-        open::sync_directory(&self.path)?;
+        open::sync_directory(path)?;
+        self.verify_files()?;
+        self.beside.verify()?;
         Ok(connection)
     }
 
@@ -311,6 +341,7 @@ impl Database {
             open::close_as_it_is(connection);
         }
         self.wal.close();
+        self.beside.forget();
     }
 }
 

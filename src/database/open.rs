@@ -1,7 +1,7 @@
 //! Opens SQLite: whose file it is, its pragmas. Must not know what the tables hold.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags};
 
 use super::error::{DatabaseError, Doing};
+use super::files::Opened;
 use super::schema::{SCHEMA, stored_version};
 use crate::directory;
+use crate::permissions::{self, FileMode};
 use crate::repository::tally;
 use crate::settings::Synchronous;
 
@@ -39,10 +41,15 @@ const STATEMENTS_KEPT: usize = 64;
 /// SQLite's page cache, in KiB.
 const CACHE_KIB: u32 = 16 << 10;
 
-/// Opens for writing. Makes the file, and its directory, if there is none; brings an older one up to date.
-pub(super) fn open_writer(path: &Path, synchronous: Synchronous) -> Result<Connection, DatabaseError> {
+/// Opens for writing. Creates the file if there is none; brings an older one up to date.
+pub(super) fn open_writer(path: &Path, synchronous: Synchronous, mode: FileMode) -> Result<Connection, DatabaseError> {
     refuse_foreign(path)?;
-    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    if !path.exists() {
+        // By SQLite it would get the umask's mode; its other files get the mode of this one
+        // (`findCreateFileMode` in <https://sqlite.org/src/file/src/os_unix.c>).
+        create_file(path, mode)?;
+    }
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Before WAL mode: so the database file itself says from its first byte on whose it is.
     SCHEMA.bring_up_to_date(&mut connection, path)?;
     set_up_writer(&connection, path, synchronous)?;
@@ -59,12 +66,30 @@ pub(super) fn open_existing_writer(path: &Path, synchronous: Synchronous) -> Res
     Ok(connection)
 }
 
-/// Opens a second time what this process has open, to carry the log over.
-pub(super) fn open_beside(path: &Path) -> Result<Connection, DatabaseError> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+/// Opens a second connection to what this process has open, for checkpoints. Another database under that path must not get
+/// the content of our `-wal` file.
+pub(super) fn open_beside(opened: &Opened) -> Result<Connection, DatabaseError> {
+    opened.verify()?;
+    let connection = connect(opened.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    opened.verify()?;
+    keep_wal(&connection)?;
     // SQLite looks for the log with the first read.
     stored_version(&connection)?;
     Ok(connection)
+}
+
+/// Creates an empty database file if there is none, with its mode; opens it.
+pub(super) fn create_file(path: &Path, mode: FileMode) -> Result<File, DatabaseError> {
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(DatabaseError::Foreign { path: path.to_owned(), found: "no regular file" });
+    }
+    let opened = permissions::open(path, OpenOptions::new().read(true).write(true), mode.file());
+    opened.map_err(|source| match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem if path.exists() => {
+            DatabaseError::ReadOnly { path: path.to_owned() }
+        }
+        _ => DatabaseError::Io { action: "open the database file", path: path.to_owned(), source },
+    })
 }
 
 /// Closes a connection and leaves the log as it is: SQLite would carry it over without telling whether that has failed.
@@ -107,28 +132,23 @@ pub(super) fn refuse_missing(path: &Path) -> Result<(), DatabaseError> {
     if path.exists() { Ok(()) } else { Err(DatabaseError::Missing { path: path.to_owned() }) }
 }
 
-/// The absolute path without links, under which SQLite puts its files beside the database. Makes the directory if asked to.
-pub(super) fn resolve(path: &Path, make_directory: bool) -> Result<PathBuf, DatabaseError> {
+/// The absolute path without links, under which SQLite puts its files beside the database. Creates the directory if it is given a
+/// mode for that.
+pub(super) fn resolve(path: &Path, create_directory: Option<FileMode>) -> Result<PathBuf, DatabaseError> {
     let failed = |action, at: &Path| {
         let path = at.to_owned();
         move |source| DatabaseError::Io { action, path, source }
     };
-    let directory = directory::parent(path);
-    if make_directory {
-        directory::create_all(directory).map_err(failed("make the directory", directory))?;
+    let resolved = match path.canonicalize() {
+        Ok(resolved) => resolved,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => directory::resolve(path),
+        Err(error) => return Err(failed("find", path)(error)),
+    };
+    if let Some(mode) = create_directory {
+        let directory = directory::parent(&resolved);
+        directory::create_all(directory, mode).map_err(failed("make the directory", directory))?;
     }
-    match path.canonicalize() {
-        Ok(resolved) => Ok(resolved),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let name = path.file_name().unwrap_or_default();
-            let directory = match directory.canonicalize() {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => directory.to_owned(),
-                found => found.map_err(failed("find the directory", directory))?,
-            };
-            Ok(directory.join(name))
-        }
-        Err(error) => Err(failed("find", path)(error)),
-    }
+    Ok(resolved)
 }
 
 /// The path of a file that belongs to the database: `<database><suffix>`.
@@ -211,6 +231,7 @@ fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous)
     if switch_to_wal(connection).doing("switch to write-ahead logging")? != ["wal"] {
         return Err(DatabaseError::NoWal { path: path.to_owned() });
     }
+    keep_wal(connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     tally::register(connection).doing("set up the connection")?;
     // No temporary files: a container may have no place for them. No memory map: an I/O error would be a signal.
@@ -228,6 +249,14 @@ fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous)
             }
         ))
         .doing("set up the connection")
+}
+
+/// Closing the last connection empties the `-wal` file and leaves it, with the `-shm` file, instead of removing both: a reader
+/// without permission to create them needs them (<https://www.sqlite.org/wal.html#read_only_databases>,
+/// [`SQLITE_FCNTL_PERSIST_WAL`](https://www.sqlite.org/c3ref/c_fcntl_begin_atomic_write.html)).
+fn keep_wal(connection: &Connection) -> Result<(), DatabaseError> {
+    let mut on = 1;
+    connection.file_control(Some("main"), FileControl::PersistWal(&mut on)).doing("keep the write-ahead log")
 }
 
 /// What SQLite says of the mode. Read to the end, as the switch is committed only behind the row that tells of it.

@@ -50,7 +50,7 @@ impl DatabaseReader {
     /// [`DatabaseError::Missing`] if there is none; [`DatabaseError::WalNotReadable`] if its last state cannot be read without
     /// permission to write, which is so after a crash of the service.
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
-        open::open_reader(&open::resolve(path, false)?).map(|connection| Self { connection })
+        open::open_reader(&open::resolve(path, None)?).map(|connection| Self { connection })
     }
 
     /// The database's id.

@@ -65,6 +65,7 @@ impl Replay for Database {
     fn replay(&mut self, understood: &[Understood<'_>]) -> Result<Vec<Replayed>, DatabaseError> {
         self.bound_wal()?;
         self.write(|transaction, _, now| understood.iter().map(|one| replay_one(transaction, one, now)).collect())
+            .and_then(|replayed| self.verify_files().map(|()| replayed))
     }
 }
 
@@ -104,7 +105,7 @@ pub struct Rehearsal(Connection);
 impl Rehearsal {
     /// Opens an existing database; see [`DatabaseReader::open`](super::DatabaseReader::open).
     pub fn open(path: &Path) -> Result<Self, DatabaseError> {
-        let connection = open::open_reader(&open::resolve(path, false)?)?;
+        let connection = open::open_reader(&open::resolve(path, None)?)?;
         // Foreign keys of somebody else would be looked for among the temporary tables.
         connection.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF").doing("prepare a dry run")?;
         for table in [opportunity::TABLE, project::TABLE] {

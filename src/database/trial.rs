@@ -28,7 +28,7 @@ const VALUES: [&str; 3] = [
 /// What [`Database::apply`](super::Database::apply) would fail with; a row that SQLite refuses, as for a constraint or trigger of the
 /// operator's, is an error here too.
 pub fn try_to_store(settings: &DatabaseSettings, group_id: &str) -> Result<(), DatabaseError> {
-    let path = open::resolve(&settings.path, false)?;
+    let path = open::resolve(&settings.path, None)?;
     open::refuse_missing(&path)?;
     let mut connection = open::open_existing_writer(&path, settings.synchronous)?;
     let result = store(&mut connection, group_id);

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 
 use super::checkpointer::Checkpointer;
 use super::error::{DatabaseError, Doing};
+use super::files::Opened;
 use super::open::{beside, wal_bytes};
 use super::sync_state::SyncState;
 
@@ -29,7 +30,7 @@ const WAIT_AGAIN_FRAMES: i64 = WAIT_FRAMES / 8;
 /// The `-wal` file of one database.
 #[derive(Debug)]
 pub(super) struct Wal {
-    database: PathBuf,
+    database: Opened,
     path: PathBuf,
     /// From [`wal_bytes_max`](crate::settings::DatabaseSettings::wal_bytes_max).
     limit_bytes: u64,
@@ -48,10 +49,10 @@ pub(super) struct Wal {
 }
 
 impl Wal {
-    pub(super) fn new(database: &Path, limit_bytes: u64) -> Self {
+    pub(super) fn new(database: Opened, limit_bytes: u64) -> Self {
         Self {
-            database: database.to_owned(),
-            path: beside(database, "-wal"),
+            path: beside(database.path(), "-wal"),
+            database,
             limit_bytes,
             warn_at_bytes: WARN_FROM_BYTES,
             wait_at_frames: WAIT_FRAMES,
@@ -136,7 +137,7 @@ impl Wal {
     pub(super) fn checkpointer(&mut self) -> Result<&Checkpointer, DatabaseError> {
         let checkpointer = match self.checkpointer.take() {
             Some(checkpointer) => checkpointer,
-            None => Checkpointer::start(&self.database, &self.path, Arc::clone(&self.sync_state))?,
+            None => Checkpointer::start(self.database.clone(), &self.path, Arc::clone(&self.sync_state))?,
         };
         Ok(self.checkpointer.insert(checkpointer))
     }

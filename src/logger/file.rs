@@ -1,10 +1,12 @@
 //! A log file that lines are appended to, whatever happens to it meanwhile. Knows nothing of what stands in the lines.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::directory;
+use crate::permissions::{self, FileMode};
 
 /// What has become of the file since the last line; to be told once.
 #[derive(Debug)]
@@ -23,19 +25,27 @@ pub(super) enum News {
     },
 }
 
-/// A file that is opened when it is needed, and again after a failure.
+/// A file that is opened when it is needed, and again after a failure, or when it was removed, moved or replaced.
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
-    file: Option<File>,
+    mode: FileMode,
+    file: Option<Opened>,
     /// Only the beginning of a line could be written.
     is_torn: bool,
     lines_lost: u64,
 }
 
+#[derive(Debug)]
+struct Opened {
+    file: File,
+    /// Device and inode.
+    id: (u64, u64),
+}
+
 impl LogFile {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, file: None, is_torn: false, lines_lost: 0 }
+    pub(super) fn new(path: PathBuf, mode: FileMode) -> Self {
+        Self { path, mode, file: None, is_torn: false, lines_lost: 0 }
     }
 
     /// Appends a line, which ends in a line feed.
@@ -50,11 +60,16 @@ impl LogFile {
     }
 
     fn try_append(&mut self, line: &[u8]) -> io::Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            closed => closed.insert(open(&self.path)?),
+        if self.file.as_ref().is_some_and(|opened| opened.is_gone_from(&self.path)) {
+            self.file = None;
+            // The rest of a torn line is in the other file.
+            self.is_torn = false;
+        }
+        let opened = match &mut self.file {
+            Some(opened) => opened,
+            closed => closed.insert(Opened::open(&self.path, self.mode)?),
         };
-        append_line(file, line, &mut self.is_torn)
+        append_line(&mut opened.file, line, &mut self.is_torn)
     }
 }
 
@@ -79,10 +94,26 @@ fn append_line(file: &mut impl Write, line: &[u8], is_torn: &mut bool) -> io::Re
     Ok(())
 }
 
-/// For appending only, so that the file may be truncated from outside (logrotate's `copytruncate`).
-fn open(path: &Path) -> io::Result<File> {
-    directory::create_all(directory::parent(path))?;
-    File::options().append(true).create(true).open(path)
+impl Opened {
+    /// For appending only, so that the file may be truncated from outside (logrotate's `copytruncate`).
+    fn open(path: &Path, mode: FileMode) -> io::Result<Self> {
+        directory::create_all(directory::parent(path), mode)?;
+        let file = permissions::open(path, File::options().append(true), mode.file())?;
+        let id = id(&file.metadata()?);
+        Ok(Self { file, id })
+    }
+
+    /// Whether another file is there now, or none. If that cannot be seen, the file is still the best place for a line.
+    fn is_gone_from(&self, path: &Path) -> bool {
+        match fs::metadata(path) {
+            Ok(metadata) => id(&metadata) != self.id,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    }
+}
+
+fn id(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use log::kv::Value;
 use time::macros::utc_datetime;
 
 use super::*;
+use crate::permissions::FileMode;
 
 /// A console that can be read: level and text of each line.
 #[derive(Clone, Default)]
@@ -36,7 +37,8 @@ fn logger(level: LevelFilter, file: Option<&Path>) -> (Logger, Heard) {
     // The macros ask this first; without a global logger it has no other effect.
     log::set_max_level(LevelFilter::Trace);
     let heard = Heard::default();
-    let settings = LogSettings { app_env: AppEnv::Development, level, file: file.map(Path::to_owned) };
+    let settings =
+        LogSettings { app_env: AppEnv::Development, level, file: file.map(Path::to_owned), file_mode: FileMode::Owner };
     (Logger::new(&settings, Console::Text(Box::new(heard.clone()))), heard)
 }
 
@@ -228,4 +230,31 @@ fn lines_of_many_threads_do_not_mix() {
     let expected: Vec<(u64, u64)> =
         (0..THREADS as u64).flat_map(|thread| (0..LINES as u64).map(move |line| (thread, line))).collect();
     assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_file_that_was_removed_or_moved_is_created_again() {
+    use std::os::unix::fs::MetadataExt;
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("logs/consumer.log");
+    let (logger, _) = logger(LevelFilter::Info, Some(&path));
+    let say = |text: &str| {
+        logger.log(&Record::builder().level(Level::Info).target("kafka").args(format_args!("{text}")).build());
+    };
+    let messages = || -> Vec<String> {
+        read_lines(&path).iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect()
+    };
+    say("one");
+    fs::remove_file(&path).unwrap();
+    say("two");
+    assert_eq!(messages(), ["two"]);
+    fs::rename(&path, directory.path().join("moved.log")).unwrap();
+    say("three");
+    assert_eq!(messages(), ["three"]);
+    fs::remove_dir_all(directory.path().join("logs")).unwrap();
+    say("four");
+    assert_eq!(messages(), ["four"]);
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().mode() & 0o777, 0o700);
 }

@@ -8,11 +8,21 @@ use super::{Service, ServiceError};
 use crate::repository::position_change::PositionMove;
 use crate::start::{self, Choice, Claim, Policy, Stored};
 
+/// As many partitions are named in a line about skipped records.
+const SKIPPED_SHOWN_MAX: usize = 20;
+
 impl<S: Source, D: Store> Service<'_, S, D> {
     /// Newly assigned partitions.
     pub(super) fn start(&mut self, assignments: Vec<Assignment>) -> Result<(), ServiceError> {
         let mut starts = Vec::with_capacity(assignments.len());
         let mut moves = Vec::new();
+        let mut skipped = Vec::new();
+        let new_database = match self.new_database {
+            Some(known) => known,
+            None => self.patiently("reading positions", |store| Ok(store.database().positions()?.is_empty()))?,
+        };
+        // Partitions of a new instance may come in several steps.
+        self.new_database = Some(new_database);
         for assignment in assignments {
             let at = &assignment.partition;
             let claim = Claim {
@@ -24,6 +34,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
                 Ok((database.position(&at.topic, at.partition)?, database.knows_topic(&at.topic)?))
             })?;
             let known = stored.as_ref().map(Stored::of);
+            skipped.push((at.clone(), start::skipped(&assignment, new_database && known.is_none(), &claim)));
             let choice = start::choose(&assignment, known, topic_known, &claim, self.policy())?;
             self.claim = claim.to_string();
             let topic_id = assignment.topic_id.map(|id| id.to_string()).unwrap_or_default();
@@ -34,6 +45,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
             starts.push(start);
         }
         self.move_positions(&moves)?;
+        warn_skipped(&skipped);
         self.sync_and_claim(starts)
     }
 
@@ -91,4 +103,23 @@ impl<S: Source, D: Store> Service<'_, S, D> {
     fn policy(&self) -> Policy {
         Policy::of(self.settings)
     }
+}
+
+/// One line for all partitions.
+fn warn_skipped(skipped: &[(TopicPartition, i64)]) {
+    let skipped: Vec<&(TopicPartition, i64)> = skipped.iter().filter(|(_, records)| *records > 0).collect();
+    if skipped.is_empty() {
+        return;
+    }
+    let mut shown: Vec<String> =
+        skipped.iter().take(SKIPPED_SHOWN_MAX).map(|(at, records)| format!("{at}: {records}")).collect();
+    if let Some(more @ 1..) = skipped.len().checked_sub(SKIPPED_SHOWN_MAX) {
+        shown.push(format!("and {more} more partitions"));
+    }
+    log::warn!(
+        records = skipped.iter().map(|(_, records)| records).sum::<i64>(), partitions = skipped.len();
+        "this database is new, and the group's offsets were committed by another one: records before them are not read \
+         ({}); {}",
+        shown.join(", "), start::READ_SKIPPED
+    );
 }

@@ -25,6 +25,11 @@ pub(super) trait Store {
         self.database().sync_wal()
     }
 
+    /// See [`Database::verify_files`].
+    fn verify(&mut self) -> Result<(), DatabaseError> {
+        self.database().verify_files()
+    }
+
     /// See [`Database::begin_sync`].
     fn begin_sync(&mut self, notify: Waker) -> Result<(), DatabaseError> {
         self.database().begin_sync(notify)

@@ -6,6 +6,7 @@
 
 mod advice;
 mod error;
+mod files;
 mod rules;
 mod security;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use security::{Password, SaslSettings, Security};
 use variables::Variables;
 
 use crate::entity::Decoder;
+use crate::permissions::FileMode;
 
 /// `KAFKA_BOOTSTRAP_SERVERS`: a broker on this machine, at the port of Kafka's own quick start.
 const BOOTSTRAP_PORT_DEFAULT: u16 = 9092;
@@ -165,6 +167,8 @@ pub struct DatabaseSettings {
     pub synchronous: Synchronous,
     /// Size of the `-wal` file at which nothing more is written, in bytes.
     pub wal_bytes_max: u64,
+    /// Permissions of a new database and its directory.
+    pub file_mode: FileMode,
 }
 
 /// [`PRAGMA synchronous`](https://www.sqlite.org/pragma.html#pragma_synchronous).
@@ -185,6 +189,8 @@ pub struct LogSettings {
     pub level: LevelFilter,
     /// Where log lines are kept, if anywhere.
     pub file: Option<PathBuf>,
+    /// Permissions of a new log file and its directory.
+    pub file_mode: FileMode,
 }
 
 /// Where the service runs.
@@ -205,6 +211,7 @@ impl Settings {
     ) -> Result<Self, SettingsError> {
         let mut variables = Variables::read(environment, file)?;
         let settings = Self::from_variables(&mut variables)?;
+        files::refuse_shared(&settings, file.unwrap_or(Path::new(variables::ENV_FILE_DEFAULT)))?;
         let warnings = [variables.warnings(), settings.kafka.security.warnings()].concat();
         Ok(Self { warnings, ..settings })
     }
@@ -216,11 +223,16 @@ impl Settings {
 
     fn from_variables(variables: &mut Variables) -> Result<Self, SettingsError> {
         let wait_ms = || rules::milliseconds(1..=WAIT_MS_GREATEST);
-        let settings = Self {
+        let file_mode = variables.or(
+            "FILE_MODE",
+            FileMode::Owner,
+            rules::choice(&[("0600", FileMode::Owner), ("0640", FileMode::Group)]),
+        )?;
+        Ok(Self {
             kafka: kafka(variables)?,
-            database: database(variables)?,
+            database: database(variables, file_mode)?,
             retry: retry(variables)?,
-            log: log(variables)?,
+            log: log(variables, file_mode)?,
             batch_records_max: variables.or(
                 "BATCH_MAX_RECORDS",
                 BATCH_MAX_RECORDS_DEFAULT,
@@ -235,11 +247,7 @@ impl Settings {
             shutdown_timeout: variables.or("SHUTDOWN_TIMEOUT_MS", SHUTDOWN_TIMEOUT_DEFAULT, wait_ms())?,
             unidentified_log_file: variables.path_or("UNIDENTIFIED_LOG_FILE", UNIDENTIFIED_LOG_FILE_DEFAULT),
             warnings: Vec::new(),
-        };
-        if settings.log.file.is_some() && settings.log.file == settings.unidentified_log_file {
-            return Err(SettingsError::contradiction("UNIDENTIFIED_LOG_FILE", "must be another file than LOG_FILE"));
-        }
-        Ok(settings)
+        })
     }
 }
 
@@ -339,7 +347,7 @@ fn kafka(variables: &mut Variables) -> Result<KafkaSettings, SettingsError> {
     Ok(settings)
 }
 
-fn database(variables: &mut Variables) -> Result<DatabaseSettings, SettingsError> {
+fn database(variables: &mut Variables, file_mode: FileMode) -> Result<DatabaseSettings, SettingsError> {
     Ok(DatabaseSettings {
         path: variables.or("DATABASE_URL", PathBuf::from(DATABASE_PATH_DEFAULT), rules::database_path)?,
         synchronous: variables.or(
@@ -352,6 +360,7 @@ fn database(variables: &mut Variables) -> Result<DatabaseSettings, SettingsError
             WAL_MAX_BYTES_DEFAULT,
             rules::number(WAL_MAX_BYTES_LEAST..=i64::MAX.unsigned_abs(), " bytes"),
         )?,
+        file_mode,
     })
 }
 
@@ -379,7 +388,7 @@ fn retry(variables: &mut Variables) -> Result<RetryPolicy, SettingsError> {
     Ok(policy)
 }
 
-fn log(variables: &mut Variables) -> Result<LogSettings, SettingsError> {
+fn log(variables: &mut Variables, file_mode: FileMode) -> Result<LogSettings, SettingsError> {
     Ok(LogSettings {
         app_env: variables.or(
             "APP_ENV",
@@ -399,5 +408,6 @@ fn log(variables: &mut Variables) -> Result<LogSettings, SettingsError> {
             ]),
         )?,
         file: variables.path_or("LOG_FILE", LOG_FILE_DEFAULT),
+        file_mode,
     })
 }

@@ -108,6 +108,22 @@ impl Security {
         }
         warnings
     }
+
+    /// The files that certificates, key and password are read from, by the variables that name them.
+    pub(super) fn files(&self) -> Vec<(&'static str, &Path)> {
+        let authorities = self.tls.as_ref().and_then(|tls| tls.authorities.as_ref());
+        let client = self.tls.as_ref().and_then(|tls| tls.client.as_ref());
+        let password = self.sasl.as_ref().and_then(SaslSettings::password_file);
+        [
+            (CA, authorities),
+            (CERTIFICATE, client.map(|client| &client.certificate)),
+            (KEY, client.map(|client| &client.key)),
+            (PASSWORD_FILE, password),
+        ]
+        .into_iter()
+        .filter_map(|(variable, path)| Some((variable, path?.as_path())))
+        .collect()
+    }
 }
 
 impl SaslSettings {

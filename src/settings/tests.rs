@@ -8,6 +8,7 @@ use kafka::{ClientCertificate, SaslMechanism, Secret, TlsFiles};
 
 use super::*;
 use crate::error_chain::ErrorChain;
+use crate::permissions::FileMode;
 
 /// A settings file that says nothing, so that no `.env` of this machine counts.
 fn no_file() -> tempfile::NamedTempFile {
@@ -55,12 +56,14 @@ fn defaults() {
             path: PathBuf::from("data/enterprise.db"),
             synchronous: Synchronous::Normal,
             wal_bytes_max: 1_073_741_824,
+            file_mode: FileMode::Owner,
         },
         retry: RetryPolicy { initial: Duration::from_millis(200), max: Duration::from_secs(30), attempts_max: None },
         log: LogSettings {
             app_env: AppEnv::Development,
             level: LevelFilter::Info,
             file: Some(PathBuf::from("logs/consumer.log")),
+            file_mode: FileMode::Owner,
         },
         batch_records_max: NonZeroUsize::new(5000).unwrap(),
         last_modified_max_ahead: Some(Duration::from_hours(24)),
@@ -379,6 +382,63 @@ fn database_url() {
     let in_memory = format!("{allowed} (what is in memory only would be lost)");
     check_bad("DATABASE_URL", &in_memory, &["sqlite::memory:", "sqlite:///:memory:", ":memory:"]);
     check_bad("DATABASE_URL", &format!("{allowed} (without parameters behind '?')"), &["sqlite:///events.db?mode=ro"]);
+}
+
+#[test]
+fn file_mode() {
+    let good = vec![("0600", FileMode::Owner), ("0640", FileMode::Group)];
+    check_good("FILE_MODE", |settings| settings.log.file_mode, good.clone());
+    check_good("FILE_MODE", |settings| settings.database.file_mode, good);
+    check_bad("FILE_MODE", "0600, 0640", &["", "600", "0644", "0660", "u=rw"]);
+}
+
+#[test]
+fn a_log_file_is_no_file_of_the_database_and_no_file_that_is_read() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().canonicalize().unwrap().join(name).display().to_string();
+    fs::create_dir(at("real")).unwrap();
+    std::os::unix::fs::symlink("real", at("link")).unwrap();
+    std::os::unix::fs::symlink(at("real/events.db-wal"), at("dangling")).unwrap();
+    fs::write(at("real/ca.pem"), "").unwrap();
+    let url = format!("sqlite:///{}", at("link/events.db"));
+    let refusal = |variable: &str, path: &str| {
+        let tls = [("KAFKA_SECURITY_PROTOCOL", "SSL"), ("KAFKA_SSL_CA_LOCATION", &at("real/ca.pem"))];
+        load(&[[("DATABASE_URL", &*url), (variable, path)], tls].concat()).err()
+    };
+    let check = |path: &str, expected: &str| {
+        for variable in ["LOG_FILE", "UNIDENTIFIED_LOG_FILE"] {
+            let said = refusal(variable, path);
+            assert_eq!(said, Some(format!("{variable} must be another file than {expected}")), "{path}");
+        }
+    };
+    let suffixes = ["", "-wal", "-shm", "-journal", ".lock"];
+    let names = ["", "'s write-ahead log", "'s shared memory", "'s rollback journal", "'s lock file"];
+    // Neither the database nor the log file exists yet.
+    for (suffix, name) in suffixes.iter().zip(names) {
+        let expected = format!("the database{name} ('{}{suffix}')", at("real/events.db"));
+        for spelling in ["real/events.db", "link/events.db", "real/../real/./events.db", "none/../link/events.db"] {
+            check(&format!("{}{suffix}", at(spelling)), &expected);
+        }
+    }
+    check(&at("dangling"), &format!("the database's write-ahead log ('{}')", at("real/events.db-wal")));
+    check(&at("link/ca.pem"), "KAFKA_SSL_CA_LOCATION");
+    fs::write(at("env"), format!("LOG_FILE={}", at("link/../env"))).unwrap();
+    let said = Settings::load([], Some(Path::new(&at("env")))).unwrap_err().to_string();
+    assert_eq!(said, "LOG_FILE must be another file than the settings file");
+    // A hard link is another name of the same file.
+    fs::write(at("real/events.db"), "").unwrap();
+    fs::hard_link(at("real/events.db"), at("hard")).unwrap();
+    check(&at("hard"), &format!("the database ('{}')", at("real/events.db")));
+    assert_eq!(refusal("LOG_FILE", &at("real/events.log")), None);
+    // Each other.
+    fs::write(at("a.log"), "").unwrap();
+    fs::hard_link(at("a.log"), at("b.log")).unwrap();
+    for (one, other) in [("a.log", "b.log"), ("real/new.log", "link/new.log"), ("x", "./x")] {
+        let said = load(&[("LOG_FILE", &at(one)), ("UNIDENTIFIED_LOG_FILE", &at(other))]);
+        assert_eq!(said, Err("UNIDENTIFIED_LOG_FILE must be another file than LOG_FILE".to_owned()));
+    }
+    // Two names of a device that keeps nothing.
+    assert!(load(&[("LOG_FILE", "/dev/null"), ("UNIDENTIFIED_LOG_FILE", "/dev/full")]).is_ok());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::SettingsError;
 use super::rules::shorten;
 
 /// The file that is read if none is named.
-const ENV_FILE_DEFAULT: &str = ".env";
+pub(super) const ENV_FILE_DEFAULT: &str = ".env";
 /// A file with settings or with a secret is not larger than this, in bytes.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 /// A name is suspected to be a misspelt one if so few letters are wrong, missing or too many.

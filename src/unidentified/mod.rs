@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::database::{Database, DatabaseError};
 use crate::directory;
+use crate::permissions::{self, FileMode};
 
 /// Messages are written out this often at most: each step ends in a sync of the file and a write transaction.
 const STEP_EVERY: Duration = Duration::from_secs(1);
@@ -28,6 +29,7 @@ const STEP_BYTES_MAX: usize = 8 << 20;
 #[derive(Debug)]
 pub struct UnidentifiedLog {
     path: Option<PathBuf>,
+    mode: FileMode,
     /// When to write out what may be pending; `None` if nothing is.
     due: Option<Instant>,
     /// Whether the end of the file is known to be where the cursor stands: not at the start, nor after a failure.
@@ -38,10 +40,10 @@ pub struct UnidentifiedLog {
 
 impl UnidentifiedLog {
     /// A log at `path`; `None` for no log. Opens nothing yet.
-    pub fn new(path: Option<PathBuf>) -> Self {
+    pub fn new(path: Option<PathBuf>, mode: FileMode) -> Self {
         // A run before this one may have left something.
         let due = path.is_some().then(Instant::now);
-        Self { path, due, in_step: false, failing: false }
+        Self { path, mode, due, in_step: false, failing: false }
     }
 
     /// There are new messages in the table.
@@ -73,7 +75,7 @@ impl UnidentifiedLog {
     /// Writes out at most one step; whether there may be more.
     fn step(&mut self, database: &mut Database) -> bool {
         let Some(path) = self.path.clone() else { return false };
-        let result = write_out(&path, self.in_step, database);
+        let result = write_out((&path, self.mode), self.in_step, database);
         self.in_step = result.is_ok();
         match result {
             Ok(more) => {
@@ -130,10 +132,10 @@ impl From<DatabaseError> for Failure {
 
 /// One step: the messages behind the cursor into the file, the file to the disk, then the cursor forward. Whatever interrupts
 /// it, the file is never behind the cursor, and [`tail::last_written`] finds how far it is ahead.
-fn write_out(path: &Path, in_step: bool, database: &mut Database) -> Result<bool, Failure> {
+fn write_out((path, mode): (&Path, FileMode), in_step: bool, database: &mut Database) -> Result<bool, Failure> {
     let mut cursor = database.unidentified_log_cursor()?;
     if !in_step {
-        let file = open(path)?;
+        let file = open(path, mode)?;
         if file.metadata()?.is_file()
             && let Some(last_id) = tail::last_written(&file, cursor, database)?
         {
@@ -147,7 +149,7 @@ fn write_out(path: &Path, in_step: bool, database: &mut Database) -> Result<bool
     let Some(last) = messages.last() else { return Ok(false) };
     // A power cut must not take back from the table what the file has: it would be read again, and written a second time.
     database.sync_wal()?;
-    let file = open(path)?;
+    let file = open(path, mode)?;
     let mut out = BufWriter::new(&file);
     for message in &messages {
         line::write(&mut out, message)?;
@@ -167,13 +169,13 @@ fn sync(file: &File, path: &Path) -> io::Result<()> {
     directory::sync_name(path)
 }
 
-/// Opened for each step, so that a file that was moved away is made anew; to append, so that one that was truncated begins at 0.
-fn open(path: &Path) -> io::Result<File> {
-    directory::create_all(directory::parent(path))?;
-    match OpenOptions::new().read(true).append(true).create(true).open(path) {
+/// Opened for each step, so that a file that was moved away is created again; to append, so that one that was truncated begins at 0.
+fn open(path: &Path, mode: FileMode) -> io::Result<File> {
+    directory::create_all(directory::parent(path), mode)?;
+    match permissions::open(path, OpenOptions::new().read(true).append(true), mode.file()) {
         // What can only be written to, as the standard output may be, is no regular file either.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            OpenOptions::new().append(true).create(true).open(path)
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && path.exists() => {
+            OpenOptions::new().append(true).open(path)
         }
         opened => opened,
     }

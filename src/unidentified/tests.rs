@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::{STEP_MESSAGES_MAX, UnidentifiedLog};
 use crate::database::Database;
 use crate::database::fixtures::{Place, TOPIC, a_move, batch, rejected};
+use crate::permissions::FileMode;
 use crate::repository::Entry;
 
 struct Fixture {
@@ -24,7 +25,7 @@ impl Fixture {
     }
 
     fn log(&self) -> UnidentifiedLog {
-        UnidentifiedLog::new(Some(self.path.clone()))
+        UnidentifiedLog::new(Some(self.path.clone()), FileMode::Owner)
     }
 
     /// Keeps unidentified messages, `rejected` ones.
@@ -290,7 +291,7 @@ fn a_line_longer_than_what_is_looked_at_in_one_go_is_found() {
 fn without_a_path_nothing_is_written_and_the_cursor_waits() {
     let mut fixture = Fixture::new();
     fixture.keep(1);
-    let mut log = UnidentifiedLog::new(None);
+    let mut log = UnidentifiedLog::new(None, FileMode::Owner);
     log.advance(&mut fixture.database);
     finish(&mut log, &mut fixture.database);
     assert_eq!(fixture.cursor(), 0);

@@ -143,6 +143,12 @@ const RULES: &[Rule] = &[
         good: &["1048576"],
     },
     Rule {
+        variable: "FILE_MODE",
+        bad: &["", "600", "0644", "0660", "u=rw"],
+        allowed: &["0600", "0640"],
+        good: &["0600", "0640"],
+    },
+    Rule {
         variable: "BATCH_MAX_RECORDS",
         bad: &["", "0", "1000001"],
         allowed: &["whole number from 1 to 1000000"],

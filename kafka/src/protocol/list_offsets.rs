@@ -1,4 +1,4 @@
-//! `ListOffsets`: where a partition's log starts and ends. Asked of the partition's leader.
+//! `ListOffsets`: where a partition's log starts and ends, and which record is the first since a time. Asked of the partition's leader.
 
 use bytes::BytesMut;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -15,6 +15,8 @@ pub(crate) enum OffsetSpec {
     Earliest,
     /// Where the next record will stand: the high watermark, or the last stable offset under `read_committed`.
     Latest,
+    /// The first record whose timestamp is not less, in milliseconds since 1970.
+    Timestamp(i64),
 }
 
 /// Asks for one end of the log of each partition.
@@ -31,6 +33,7 @@ pub(crate) struct ListOffsetsRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListedOffset {
     pub(crate) partition: TopicPartition,
+    /// -1 if there is no record since a time.
     pub(crate) result: Result<i64, ErrorCode>,
 }
 
@@ -47,6 +50,7 @@ impl Request for ListOffsetsRequest {
         let timestamp = match self.which {
             OffsetSpec::Earliest => -2,
             OffsetSpec::Latest => -1,
+            OffsetSpec::Timestamp(timestamp_ms) => timestamp_ms,
         };
         let partitions = self.partitions.iter().map(|(partition, leader_epoch)| {
             let item = ListOffsetsPartition::default()
@@ -81,6 +85,7 @@ impl Request for ListOffsetsRequest {
                 from.skip_tagged_fields()?;
                 let result = match error {
                     Some(code) => Err(code),
+                    None if offset == -1 && matches!(self.which, OffsetSpec::Timestamp(_)) => Ok(-1),
                     None if offset < 0 => return Err(from.malformed(&format!("offset {offset} of {partition}"))),
                     None => Ok(offset),
                 };

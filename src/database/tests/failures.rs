@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 
 use crate::database::apply::{Uncertain, Unfinished};
 use crate::database::fixtures::{GROUP, Place, TOPIC, a_move, batch, entry, opportunity, rejected};
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, DatabaseFile, FileChange};
 use crate::entity::Event;
 use crate::repository::{Applied, Entry, PartitionBatch};
 
@@ -106,12 +106,12 @@ fn another_file_in_its_place_is_refused() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     let other = Place::new();
-    let other_id = other.open_at_0(1).id().to_owned();
-    database.connection = None;
+    drop(other.open_at_0(1));
+    database.give_up_connection();
     fs::rename(&other.settings.path, &place.settings.path).unwrap();
     let error = database.apply(&[two(0)]).expect_err("another database");
     assert!(!error.is_retriable());
-    assert!(matches!(&error, DatabaseError::Replaced { found, .. } if *found == other_id), "{error:?}");
+    assert!(matches!(&error, DatabaseError::FileChanged(FileChange { replaced: true, .. })), "{error:?}");
     assert_eq!(place.number("SELECT count(*) FROM opportunities"), 0);
 }
 
@@ -374,4 +374,148 @@ fn each_error_is_one_line_that_says_what_and_where() {
         "the write-ahead log has 2 bytes, its limit is 1: another process holds a read transaction open, which keeps SQLite \
          from reusing the log",
     );
+}
+
+/// Opens a database and stores something that is only in the `-wal` file; changes its files; says what the next sync finds, and
+/// that nothing is done after that.
+fn changed(change: impl Fn(&Place)) -> (Place, FileChange) {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    database.apply(&[two(0)]).unwrap();
+    database.sync_wal().unwrap();
+    change(&place);
+    let error = database.sync_wal().expect_err("a file has changed");
+    assert!(!error.is_retriable(), "{error:?}");
+    let DatabaseError::FileChanged(change) = error else { panic!("{error:?}") };
+    for error in [database.sync_wal().expect_err("lost"), database.apply(&[two(2)]).expect_err("lost")] {
+        assert!(matches!(&error, DatabaseError::FileChanged(again) if *again == change), "{error:?}");
+    }
+    assert!(database.begin_sync(|| {}).is_err());
+    drop(database);
+    (place, change)
+}
+
+#[test]
+fn files_that_were_removed_or_replaced_are_noticed_with_the_next_sync() {
+    let remove = |place: &Place, suffixes: &[&str]| {
+        for suffix in suffixes {
+            fs::remove_file(place.path(suffix)).unwrap();
+        }
+    };
+    let (_, change) = changed(|place| remove(place, &["", "-wal", "-shm"]));
+    assert_eq!((change.file, change.replaced), (DatabaseFile::Database, false));
+
+    let (place, change) = changed(|place| remove(place, &["-wal"]));
+    assert_eq!((change.file, change.replaced), (DatabaseFile::Wal, false));
+    assert_eq!(next_offset(&mut place.open()), 2, "nothing is lost of what was in the log");
+
+    let (place, change) = changed(|place| {
+        fs::write(place.path(".x"), "").unwrap();
+        fs::rename(place.path(".x"), place.path("-wal")).unwrap();
+    });
+    assert_eq!((change.file, change.replaced), (DatabaseFile::Wal, true));
+    place.assert_counted();
+
+    let (place, change) = changed(|place| remove(place, &["-shm"]));
+    assert_eq!((change.file, change.replaced), (DatabaseFile::Shm, false));
+    assert_eq!(next_offset(&mut place.open()), 2);
+}
+
+#[test]
+fn the_log_of_a_replaced_database_is_not_applied_to_the_other_one() {
+    let other = Place::new();
+    other.open_at_0(2);
+    let bytes = fs::read(&other.settings.path).unwrap();
+    let (place, change) = changed(|place| {
+        fs::write(place.path(".b"), &bytes).unwrap();
+        fs::rename(&place.settings.path, place.path(".a")).unwrap();
+        fs::rename(place.path(".b"), &place.settings.path).unwrap();
+    });
+    assert_eq!((change.file, change.replaced), (DatabaseFile::Database, true));
+    assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0);
+    assert_eq!(place.number("SELECT count(*) FROM consumer_offsets WHERE next_offset = 0"), 2);
+    let old = rusqlite::Connection::open(place.path(".a")).unwrap();
+    let stored: i64 = old.query_row("SELECT next_offset FROM consumer_offsets", [], |row| row.get(0)).unwrap();
+    assert_eq!(stored, 2, "the one that was moved away has it all");
+}
+
+#[test]
+fn a_log_that_a_reader_keeps_from_being_emptied_is_set_aside() {
+    let other = Place::new();
+    other.open_at_0(2);
+    let bytes = fs::read(&other.settings.path).unwrap();
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let reader = place.connect();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
+    database.apply(&[two(0)]).unwrap();
+    fs::write(place.path(".b"), &bytes).unwrap();
+    fs::rename(place.path(".b"), &place.settings.path).unwrap();
+    database.sync_wal().expect_err("replaced");
+    assert!(!place.path("-wal").exists() && place.path("-wal.orphaned").exists());
+    drop((database, reader));
+    assert_eq!(place.number("SELECT count(*) FROM consumer_offsets WHERE next_offset = 0"), 2);
+}
+
+#[test]
+fn the_log_stays_beside_a_database_that_only_a_link_no_longer_leads_to() {
+    let mut place = Place::new();
+    let target = place.settings.path.clone();
+    place.settings.path = place.path(".link");
+    std::os::unix::fs::symlink(&target, &place.settings.path).unwrap();
+    let mut database = place.open_at_0(1);
+    let reader = place.connect();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
+    database.apply(&[two(0)]).unwrap();
+    fs::remove_file(&place.settings.path).unwrap();
+    database.sync_wal().expect_err("the link is gone");
+    place.settings.path = target;
+    assert!(fs::metadata(place.path("-wal")).unwrap().len() > 0 && !place.path("-wal.orphaned").exists());
+    drop((database, reader));
+    assert_eq!(next_offset(&mut place.open()), 2);
+}
+
+#[test]
+fn a_directory_that_was_moved_and_a_link_that_leads_elsewhere_are_noticed() {
+    let noticed = |change: &dyn Fn(&Place)| {
+        let mut place = Place::new();
+        fs::create_dir(place.path(".d")).unwrap();
+        std::os::unix::fs::symlink(place.path(".d"), place.path(".l")).unwrap();
+        place.settings.path = place.path(".l").join("events.db");
+        let mut database = place.open_at_0(1);
+        database.sync_wal().unwrap();
+        change(&place);
+        database.apply(&[two(0)]).unwrap();
+        match database.sync_wal() {
+            Err(DatabaseError::FileChanged(change)) => (change.file, change.replaced),
+            other => panic!("{other:?}"),
+        }
+    };
+    let directory = |place: &Place| place.directory.path().join("events.db.d");
+    let moved = |place: &Place| fs::rename(directory(place), directory(place).with_extension("e")).unwrap();
+    assert_eq!(noticed(&moved), (DatabaseFile::Database, false));
+    let retargeted = |place: &Place| {
+        let link = place.directory.path().join("events.db.l");
+        fs::remove_file(&link).unwrap();
+        fs::create_dir(directory(place).with_extension("e")).unwrap();
+        fs::write(directory(place).with_extension("e").join("events.db"), "").unwrap();
+        std::os::unix::fs::symlink(directory(place).with_extension("e"), link).unwrap();
+    };
+    assert_eq!(noticed(&retargeted), (DatabaseFile::Database, true));
+}
+
+#[test]
+fn what_sqlite_does_with_its_files_is_no_change() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    database.apply(&[two(0)]).unwrap();
+    place.execute("PRAGMA wal_checkpoint(TRUNCATE); VACUUM");
+    database.sync_wal().unwrap();
+    // Without a connection of ours, another process may recreate both files.
+    database.give_up_connection();
+    place.execute("PRAGMA journal_mode = DELETE; PRAGMA journal_mode = WAL");
+    assert_eq!(database.apply(&[two(2)]).unwrap(), TWO);
+    database.sync_wal().unwrap();
+    place.execute("CREATE TEMP TABLE x (a)");
+    database.sync_wal().unwrap();
 }

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use crate::database::fixtures::{GROUP, Place, batch, rejected};
 use crate::database::schema::SCHEMA_VERSION;
 use crate::database::{Database, DatabaseError, DatabaseLock, DatabaseReader, open};
+use crate::permissions::FileMode;
 
 #[test]
 fn a_new_database_is_made_with_its_directory() {
@@ -180,7 +181,6 @@ fn names_that_mean_something_in_a_uri_are_only_names() {
     let check =
         || assert_eq!(DatabaseReader::open(&place.settings.path).unwrap().summary(GROUP).unwrap().database_id, id);
     check();
-    fs::remove_file(place.path("-shm")).unwrap(); // Readers leave it.
     forbid_shm(&place);
     check();
 }
@@ -206,20 +206,20 @@ fn a_database_behind_a_link_has_its_files_beside_the_target() {
     let target = place.settings.path.clone();
     place.settings.path = place.directory.path().join("link.db");
     std::os::unix::fs::symlink(&target, &place.settings.path).unwrap();
-    let _lock = DatabaseLock::acquire(&place.settings.path).expect("free");
-    assert!(matches!(DatabaseLock::acquire(&target), Err(DatabaseError::LockHeld { .. })));
+    let _lock = DatabaseLock::acquire(&place.settings.path, FileMode::Owner).expect("free");
+    assert!(matches!(DatabaseLock::acquire(&target, FileMode::Owner), Err(DatabaseError::LockHeld { .. })));
     assert_eq!(place.open().path(), target);
 }
 
 #[test]
 fn the_lock_is_for_one() {
     let place = Place::new();
-    let lock = DatabaseLock::acquire(&place.settings.path).expect("free");
-    let error = DatabaseLock::acquire(&place.settings.path).expect_err("held");
+    let lock = DatabaseLock::acquire(&place.settings.path, FileMode::Owner).expect("free");
+    let error = DatabaseLock::acquire(&place.settings.path, FileMode::Owner).expect_err("held");
     assert!(matches!(&error, DatabaseError::LockHeld { path } if *path == place.path(".lock")), "{error:?}");
     assert!(!error.is_retriable());
     drop(lock);
-    DatabaseLock::acquire(&place.settings.path).expect("free again");
+    DatabaseLock::acquire(&place.settings.path, FileMode::Owner).expect("free again");
 }
 
 #[test]
@@ -238,7 +238,8 @@ fn a_reader_sees_what_the_running_service_wrote() {
 fn after_a_clean_stop_a_reader_needs_nothing_but_the_file() {
     let place = Place::new();
     drop(place.open_at_0(2));
-    assert!(!place.path("-wal").exists(), "a clean stop leaves no log");
+    assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "a clean stop leaves an empty log");
+    assert!(place.path("-shm").exists(), "and its index, for readers that may not create it");
     forbid_shm(&place);
     let summary = DatabaseReader::open(&place.settings.path).unwrap().summary(GROUP).unwrap();
     assert_eq!(summary.positions.len(), 2);
@@ -246,6 +247,7 @@ fn after_a_clean_stop_a_reader_needs_nothing_but_the_file() {
 
 /// Nobody can make a `-shm` file there, whatever user the test runs as: SQLite follows no links for it.
 fn forbid_shm(place: &Place) {
+    let _ = fs::remove_file(place.path("-shm")); // There may be none.
     std::os::unix::fs::symlink("nowhere", place.path("-shm")).unwrap();
 }
 

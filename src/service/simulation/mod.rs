@@ -222,7 +222,8 @@ impl Instance<'_> {
     /// A clean stop.
     fn end(&mut self) {
         if let Some(mut service) = self.running.take() {
-            service.finish();
+            let finished = service.finish();
+            assert!(finished.is_ok() || self.disk.borrow().is_dead(), "{finished:?}");
             if self.disk.borrow().is_dead() {
                 service.source.die();
             }
