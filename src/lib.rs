@@ -9,12 +9,14 @@ pub mod entity;
 pub mod error_chain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod json;
 pub mod logger;
 pub mod replay;
 pub mod repository;
 pub mod service;
 pub mod settings;
 pub mod shutdown;
+pub mod signals;
 pub mod start;
 pub mod status;
 pub mod unidentified;

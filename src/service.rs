@@ -107,8 +107,17 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
     fn read_until_stopped(mut self, exit_at_end: bool) -> Result<(), ServiceError> {
         let result = self.read(exit_at_end);
         // Whatever ended the loop: what is stored may be committed, and what is kept may be written out.
-        self.finish();
-        result
+        let finished = self.finish();
+        match result {
+            Ok(()) | Err(ServiceError::Database(RetryError::Stopped)) => finished,
+            Err(error) => {
+                // The first error is the one that ended the service; the next one is its consequence as a rule.
+                if let Err(next) = finished {
+                    warn!("stopping the service failed too: {}", ErrorChain(&next));
+                }
+                Err(error)
+            }
+        }
     }
 
     fn read(&mut self, exit_at_end: bool) -> Result<(), ServiceError> {
@@ -127,7 +136,7 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
         let news = self.source.poll(self.patience())?;
         self.handle(news)?;
         self.unidentified.advance(self.store.database());
-        self.commit_when_due();
+        self.commit_when_due()?;
         self.progress.tell_when_due();
         Ok(())
     }
@@ -149,10 +158,10 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
             Event::OutOfRange(range) => self.jump_into_range(&range)?,
             Event::Rebalancing => {
                 info!("the group divides its partitions anew");
-                self.commit_for_others();
+                self.commit_for_others()?;
             }
             Event::Truncated(truncation) => self.jump_to_divergence(&truncation)?,
-            Event::Revoked(partitions) => self.give_back(&partitions),
+            Event::Revoked(partitions) => self.give_back(&partitions)?,
             Event::Lost(partitions) => self.forget(&partitions),
             Event::Retrying(Retrying { error, attempt, wait }) => {
                 let advice = advice(&error).map(|advice| format!("; {advice}")).unwrap_or_default();
@@ -187,12 +196,13 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
     }
 
     /// Partitions that another member gets next: it shall begin where we ended. A stop finishes with them in its own way.
-    fn give_back(&mut self, partitions: &[TopicPartition]) {
-        self.commit_for_others();
+    fn give_back(&mut self, partitions: &[TopicPartition]) -> Result<(), ServiceError> {
+        self.commit_for_others()?;
         if !self.stop.is_requested() {
             self.source.release(partitions);
             self.forget(partitions);
         }
+        Ok(())
     }
 
     fn forget(&mut self, partitions: &[TopicPartition]) {
@@ -213,26 +223,31 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
             .unwrap_or(self.pace.commit_again)
     }
 
-    fn finish(&mut self) {
-        self.commit_and_wait();
-        self.leave_group();
+    /// Commits, leaves the group and writes out what is left, as far as each can be done. Gives the first error that an operator has
+    /// to look at; that brokers or the disk are away for now is a WARN.
+    fn finish(&mut self) -> Result<(), ServiceError> {
+        let committed = self.commit_and_wait();
+        let left = self.leave_group();
         self.unidentified.finish(self.store.database(), Instant::now() + self.settings.shutdown_timeout / 4);
         self.progress.tell();
         info!("service stopped");
+        committed.and(left)
     }
 
     /// Others take over at once, and an operator can reset the offsets of a group that is empty then. A static member that was named as one
     /// stays a member until its session times out.
-    fn leave_group(&mut self) {
+    fn leave_group(&mut self) -> Result<(), ServiceError> {
         let kafka = &self.settings.kafka;
         if kafka.group_protocol == GroupProtocol::Classic && kafka.group_instance_id.is_some() {
-            return;
+            return Ok(());
         }
         match self.source.leave(self.settings.shutdown_timeout / 8) {
             Ok(true) => {}
             Ok(false) => warn!("{NOT_LEFT}: the broker did not answer in time"),
+            Err(error) if is_fatal(&error) => return Err(error.into()),
             Err(error) => warn!("{NOT_LEFT}: {}", ErrorChain(&error)),
         }
+        Ok(())
     }
 
     /// Does something with the database, tried until it works.
@@ -244,6 +259,11 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
         let store = &mut self.store;
         Ok(backoff::retry(what, &self.settings.retry, self.stop, || act(store))?)
     }
+}
+
+/// Whether somebody has to fix something. That the attempts are used up says nothing of that.
+fn is_fatal(error: &kafka::Error) -> bool {
+    !error.is_retriable() && !matches!(error, kafka::Error::RetriesExhausted { .. })
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -285,6 +285,8 @@ fn take_over(
     us: &Claim,
     policy: Policy,
 ) -> Result<Choice, StartError> {
+    // Anybody who may commit for the group can write anything there.
+    let theirs = crate::settings::shorten(&theirs);
     if policy.exclusive {
         let partition = assignment.partition.clone();
         return Err(StartError::OtherDatabase { partition, theirs, ours: us.database_id.clone() });

@@ -79,9 +79,7 @@ struct End {
 pub fn print(settings: &Settings, json: bool) -> Result<(), DatabaseError> {
     let report = Report::make(settings)?;
     if json {
-        // Only maps with keys that are not strings fail to become JSON, and there are none.
-        let text = serde_json::to_string_pretty(&report).unwrap_or_default();
-        cli::print(text + "\n");
+        cli::print_json(&report);
     } else {
         cli::print(report);
     }

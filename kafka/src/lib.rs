@@ -13,7 +13,7 @@ mod record_batch;
 mod sasl;
 mod security;
 mod stream;
-mod text;
+pub mod text;
 mod tls;
 mod types;
 mod worker;

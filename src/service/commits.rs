@@ -7,7 +7,8 @@ use log::warn;
 
 use super::source::Source;
 use super::store::Store;
-use super::{Service, millis};
+use super::{Service, ServiceError, is_fatal, millis};
+use crate::backoff::RetryError;
 use crate::database::DatabaseError;
 use crate::error_chain::ErrorChain;
 use crate::settings::GroupProtocol;
@@ -41,12 +42,12 @@ const NOT_HANDED_OVER: &str =
     "group offsets were not committed before the partitions are given up, which others may read again";
 
 impl<S: Source, D: Store> Service<'_, S, D> {
-    pub(super) fn commit_when_due(&mut self) {
+    pub(super) fn commit_when_due(&mut self) -> Result<(), ServiceError> {
         if let Some(synced) = self.store.sync_ended() {
-            self.commit_synced(synced);
+            self.commit_synced(synced)?;
         }
         if self.positions.want_sync() && Instant::now() >= self.commit_at {
-            self.begin_commit();
+            self.begin_commit()?;
         }
         // Nobody else can commit for a group that has members, and it forgets nothing of what they read.
         if self.settings.kafka.group_protocol == GroupProtocol::None {
@@ -55,77 +56,78 @@ impl<S: Source, D: Store> Service<'_, S, D> {
                 self.source.commit(idle, &self.claim);
             }
         }
+        Ok(())
     }
 
     /// Commits what is stored, since another member may read on from there; tries again what waiting may cure, unless the service
     /// shall stop.
-    pub(super) fn commit_for_others(&mut self) {
+    pub(super) fn commit_for_others(&mut self) -> Result<(), ServiceError> {
         let deadline = Instant::now() + self.pace.handover_patience;
         loop {
-            self.commit();
+            self.commit()?;
             // In short steps, as a stop must not wait for it.
             let problem = match self.source.flush(self.pace.handover_step) {
-                Ok(true) if !self.positions.have_changed() => return,
+                Ok(true) if !self.positions.have_changed() => return Ok(()),
+                Err(error) if is_fatal(&error) => return Err(error.into()),
                 flushed => flushed.err(),
             };
             let is_hopeless = problem.as_ref().is_some_and(|error| !error.is_retriable());
             if is_hopeless || Instant::now() >= deadline {
                 let why = problem.map_or("not confirmed in time".to_owned(), |error| ErrorChain(&error).to_string());
-                return warn!("{NOT_HANDED_OVER}: {why}");
+                warn!("{NOT_HANDED_OVER}: {why}");
+                return Ok(());
             }
             if self.stop.sleep(self.pace.handover_step) == Slept::Stopped {
-                return;
+                return Ok(());
             }
         }
     }
 
     /// The last commit.
-    pub(super) fn commit_and_wait(&mut self) {
-        self.commit();
+    pub(super) fn commit_and_wait(&mut self) -> Result<(), ServiceError> {
+        // What was synced before is committed even if this fails.
+        let synced = self.commit();
         // Half of the time to stop: the rest is for whoever waits for us to end.
         match self.source.flush(self.settings.shutdown_timeout / 2) {
             Ok(true) => {}
             Ok(false) => {
                 warn!("the broker did not confirm the group offsets in time; the next start commits them again");
             }
+            Err(error) if is_fatal(&error) => return synced.and(Err(error.into())),
             Err(error) => warn!("group offsets were not committed, the next start does: {}", ErrorChain(&error)),
         }
+        synced
     }
 
     /// Begins to sync what is stored, so that its offsets can be committed; meanwhile more is stored.
-    fn begin_commit(&mut self) {
-        match self.store.begin_sync(self.source.waker()) {
-            Ok(()) => {
-                self.positions.begin_sync();
-                self.commit_at = Instant::now() + self.pace.commit_interval;
-            }
-            Err(error) => self.sync_failed(&error),
+    fn begin_commit(&mut self) -> Result<(), ServiceError> {
+        if let Err(error) = self.store.begin_sync(self.source.waker()) {
+            return self.sync_failed(error);
         }
+        self.positions.begin_sync();
+        self.commit_at = Instant::now() + self.pace.commit_interval;
+        Ok(())
     }
 
-    fn commit_synced(&mut self, synced: Result<(), DatabaseError>) {
-        match synced {
-            Ok(()) => {
-                let positions = self.positions.take_synced();
-                self.hand_over(positions);
-            }
-            Err(error) => {
-                self.positions.sync_failed();
-                self.sync_failed(&error);
-            }
+    fn commit_synced(&mut self, synced: Result<(), DatabaseError>) -> Result<(), ServiceError> {
+        if let Err(error) = synced {
+            self.positions.sync_failed();
+            return self.sync_failed(error);
         }
+        let positions = self.positions.take_synced();
+        self.hand_over(positions);
+        Ok(())
     }
 
     /// Syncs what is stored, then hands its offsets to the consumer.
-    fn commit(&mut self) {
-        match self.store.sync() {
-            Ok(()) => {
-                let positions = self.positions.take_changed();
-                self.hand_over(positions);
-                self.commit_at = Instant::now() + self.pace.commit_interval;
-            }
-            Err(error) => self.sync_failed(&error),
+    fn commit(&mut self) -> Result<(), ServiceError> {
+        if let Err(error) = self.store.sync() {
+            return self.sync_failed(error);
         }
+        let positions = self.positions.take_changed();
+        self.hand_over(positions);
+        self.commit_at = Instant::now() + self.pace.commit_interval;
+        Ok(())
     }
 
     fn hand_over(&mut self, synced: Vec<Start>) {
@@ -135,13 +137,17 @@ impl<S: Source, D: Store> Service<'_, S, D> {
         }
     }
 
-    /// Nothing is lost: the offsets stay marked as changed.
-    fn sync_failed(&mut self, error: &DatabaseError) {
+    /// Nothing is lost: the offsets stay marked as changed. Waiting is for what waiting can cure.
+    fn sync_failed(&mut self, error: DatabaseError) -> Result<(), ServiceError> {
+        if !error.is_retriable() {
+            return Err(RetryError::Fatal(error).into());
+        }
         let wait = self.sync_backoff.next_wait().unwrap_or(self.settings.retry.max).max(self.pace.commit_interval);
         warn!(
             attempt = self.sync_backoff.attempt(), wait_ms = millis(wait);
-            "group offsets wait, since the database cannot be synced: {}", ErrorChain(error)
+            "group offsets wait, since the database cannot be synced: {}", ErrorChain(&error)
         );
         self.commit_at = Instant::now() + wait;
+        Ok(())
     }
 }

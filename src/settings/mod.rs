@@ -5,6 +5,8 @@
 //! optional setting, a log file); anywhere else it is refused like any other wrong value.
 
 mod advice;
+mod damage;
+mod env_file;
 mod error;
 mod rules;
 mod security;
@@ -21,6 +23,7 @@ use kafka::{Address, IsolationLevel, RetryPolicy};
 use log::LevelFilter;
 
 pub use advice::advice;
+pub use env_file::Problem;
 pub use error::SettingsError;
 pub use rules::shorten;
 pub use security::{Password, SaslSettings, Security};
@@ -209,7 +212,7 @@ impl Settings {
                 rules::choice(&[("true", true), ("false", false)]),
             )?,
             shutdown_timeout: variables.or("SHUTDOWN_TIMEOUT_MS", SHUTDOWN_TIMEOUT_DEFAULT, wait_ms())?,
-            unidentified_log_file: variables.path_or("UNIDENTIFIED_LOG_FILE", UNIDENTIFIED_LOG_FILE_DEFAULT),
+            unidentified_log_file: variables.path_or("UNIDENTIFIED_LOG_FILE", UNIDENTIFIED_LOG_FILE_DEFAULT)?,
             warnings: Vec::new(),
         };
         if settings.log.file.is_some() && settings.log.file == settings.unidentified_log_file {
@@ -345,6 +348,6 @@ fn log(variables: &mut Variables) -> Result<LogSettings, SettingsError> {
                 ("TRACE", LevelFilter::Trace),
             ]),
         )?,
-        file: variables.path_or("LOG_FILE", LOG_FILE_DEFAULT),
+        file: variables.path_or("LOG_FILE", LOG_FILE_DEFAULT)?,
     })
 }

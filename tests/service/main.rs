@@ -9,6 +9,7 @@ mod exactly_once;
 mod failures;
 mod groups;
 mod hostile;
+mod output;
 mod payloads;
 mod poison;
 mod replay;

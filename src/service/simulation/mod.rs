@@ -220,9 +220,12 @@ impl Instance<'_> {
     /// A clean stop.
     fn end(&mut self) {
         if let Some(mut service) = self.running.take() {
-            service.finish();
+            let finished = service.finish();
             if self.disk.borrow().is_dead() {
                 service.source.die();
+            } else {
+                // A stop finds nothing that only an operator could fix, unless the model gave cause for it.
+                assert!(finished.is_ok(), "{finished:?}");
             }
         }
     }
