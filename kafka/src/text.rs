@@ -116,6 +116,6 @@ mod tests {
         assert_eq!(excerpt("a\u{202e}b", 9), "a\\u{202e}…");
         assert_eq!(excerpt("äöü\n", 5), "äöü\\n");
         assert_eq!(excerpt("äöü\n", 4), "äöü…");
-        assert_eq!(shorten(&"\u{1}".repeat(1000)).chars().count(), 196);
+        assert_eq!(shorten(&"\u{1}".repeat(1000)).chars().count(), 201);
     }
 }

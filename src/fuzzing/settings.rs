@@ -109,7 +109,7 @@ fn check_refusal(error: &SettingsError, line: &str, environment: &HashMap<OsStri
     match error {
         SettingsError::Invalid { variable, value, .. } => {
             assert!(line.starts_with(variable), "{line}");
-            assert_eq!(value.is_none(), variable.contains("PASSWORD"), "{line}");
+            assert_eq!(value.is_none(), *variable == SECRET, "{line}");
             if let (Some(value), Some(given)) = (value, given(variable)) {
                 let given = Escaped(given.to_string_lossy()).to_string();
                 let begin: String = given.chars().take(QUOTED_CHARS_MAX - ESCAPE_CHARS_MAX).collect();

@@ -119,6 +119,8 @@ fn judge<T>(
     let judged = value.to_str().ok_or_else(not_utf8).and_then(|value| match (rule(value), damage::of_value(value)) {
         (judged, None) => judged,
         (Ok(_), Some(allowed)) => Err(allowed),
+        // The rule has looked for damage itself.
+        (Err(allowed), Some(damage)) if allowed == damage => Err(allowed),
         (Err(allowed), Some(more)) => Err(format!("{allowed} ({more})")),
     });
     judged.map_err(|allowed| SettingsError::Invalid {

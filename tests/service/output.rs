@@ -17,6 +17,7 @@ fn place_with_database() -> Place {
     place.wait_for("the start", |place| place.log().iter().any(|line| line["message"] == "service started"));
     service.signal("TERM");
     service.ends_with(0);
+    drop(service);
     place
 }
 
