@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -219,6 +220,34 @@ fn a_second_signal_ends_it_at_once() {
         });
         assert_eq!(service.wait(SOON).code(), Some(130), "SIG{first}, SIG{second}");
     }
+}
+
+#[test]
+fn a_fatal_error_at_the_stop_is_an_error_and_exit_code_1() {
+    let broker = FakeBroker::start("refuses", Log::default());
+    let (entered, is_entered) = mpsc::channel();
+    let (release, is_released) = mpsc::channel::<()>();
+    broker.misbehave(Api::OffsetCommit, move |mut good| {
+        // Nobody listens to the second time.
+        let _ = entered.send(());
+        let _ = is_released.recv();
+        *good.last_mut().unwrap() = 30; // GROUP_AUTHORIZATION_FAILED
+        Answer::Response(good)
+    });
+    let mut place = Place::new(&broker.address(), "refuses");
+    place.set("SHUTDOWN_TIMEOUT_MS", "600000");
+    let mut service = place.start(&["run"]);
+    is_entered.recv_timeout(PATIENCE).unwrap();
+    service.signal("TERM");
+    place.wait_for("the stop", |place| {
+        place.log().iter().any(|line| line["message"].as_str().unwrap().contains("stopping;"))
+    });
+    drop(release);
+    service.ends_with(1);
+    let log = place.log();
+    let errors: Vec<&str> =
+        log.iter().filter(|line| line["level"] == "ERROR").map(|line| line["message"].as_str().unwrap()).collect();
+    assert!(errors.len() == 1 && errors[0].contains("GROUP_AUTHORIZATION_FAILED"), "{errors:?}");
 }
 
 /// As the `timeout` of the GNU coreutils sends it: to the process and to its group.
