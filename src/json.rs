@@ -1,5 +1,7 @@
 //! JSON that is safe to look at. Must not know what stands in it.
 
+use std::fmt::Write;
+
 use kafka::text::is_unprintable;
 
 /// The same JSON, with each [unprintable](is_unprintable) character of its strings as `\u202e`, so that a terminal shows it and
@@ -26,7 +28,8 @@ fn push(mut json: String, char: char) -> String {
         return json;
     }
     for unit in char.encode_utf16(&mut [0; 2]) {
-        json.push_str(&format!("\\u{unit:04x}"));
+        // Writing to a string cannot fail.
+        let _ = write!(json, "\\u{unit:04x}");
     }
     json
 }

@@ -1,7 +1,7 @@
 //! The wish to stop: from a signal to everybody who waits. Must not know who waits, or what is left to do.
 //!
 //! The first SIGINT, SIGTERM or SIGHUP asks the service to stop; a second one ends the process at once; and so does the
-//! deadline, if the service has not stopped by itself until then. [`signals`](crate::signals) says which of them count.
+//! deadline, if the service has not stopped by itself until then. [`signals`] says which of them count.
 
 use std::error::Error;
 use std::fmt;
@@ -242,8 +242,7 @@ impl fmt::Display for StopError {
 impl Error for StopError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Signals(source) => Some(source),
-            Self::Thread(source) => Some(source),
+            Self::Signals(source) | Self::Thread(source) => Some(source),
         }
     }
 }

@@ -254,7 +254,10 @@ fn is_of_name(char: char) -> bool {
 mod tests {
     use super::*;
 
-    fn parse_sorted(text: &str) -> Result<Vec<(String, String)>, (usize, Option<String>, Problem)> {
+    /// Line, name and problem.
+    type Refusal = (usize, Option<String>, Problem);
+
+    fn parse_sorted(text: &str) -> Result<Vec<(String, String)>, Refusal> {
         let environment = |name: &str| (name == "SET").then(|| "from outside".to_owned());
         let values = parse(text, environment).map_err(|bad| (bad.line, bad.name, bad.problem))?;
         let mut values: Vec<_> = values.into_iter().collect();
@@ -346,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_value_cannot_grow_without_a_bound() {
-        let doubling: String = (1..30).map(|n| format!("A{n}=$A{}$A{}\n", n - 1, n - 1)).collect();
+        let doubling = (1..30).map(|n| format!("A{n}=$A{}$A{}\n", n - 1, n - 1)).collect::<Vec<_>>().concat();
         let bad = parse(&format!("A0=0123456789abcdef\n{doubling}"), |_| None).unwrap_err();
         assert_eq!(bad.problem, Problem::TooLong);
     }

@@ -175,7 +175,7 @@ fn not_text(error: &FromUtf8Error) -> String {
         return "it is UTF-16: save it as UTF-8".to_owned();
     }
     let good = bytes.get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-    format!("line {} is not UTF-8", 1 + good.iter().filter(|byte| **byte == b'\n').count())
+    format!("line {} is not UTF-8", good.split(|byte| *byte == b'\n').count())
 }
 
 /// The [Levenshtein distance](https://en.wikipedia.org/wiki/Levenshtein_distance), in bytes.
