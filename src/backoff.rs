@@ -3,7 +3,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kafka::{Backoff, RetryPolicy};
 
@@ -53,6 +53,9 @@ impl<E: Error + 'static> Error for RetryError<E> {
     }
 }
 
+/// How long a command that runs once tries in all, from the first failure in a row on: somebody waits for its end.
+pub const ONCE_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// Calls `attempt` until it succeeds, as `policy` says. `what` names it in the log, like "opening the database".
 ///
 /// Each failure that is followed by another attempt is a WARN with its causes, its number and the wait.
@@ -62,16 +65,29 @@ pub fn retry<T, E: Retriable>(
     stop: &Stop,
     attempt: impl FnMut() -> Result<T, E>,
 ) -> Result<T, RetryError<E>> {
-    retry_with(what, Backoff::new(*policy), |wait| stop.sleep(wait), stop, attempt)
+    retry_with(what, Backoff::new(*policy), Duration::MAX, |wait| stop.sleep(wait), stop, attempt)
+}
+
+/// The same for commands that run once: gives up where the next attempt would begin more than [`ONCE_TIME_MAX`] after the
+/// first failure.
+pub fn retry_once_command<T, E: Retriable>(
+    what: &str,
+    policy: &RetryPolicy,
+    stop: &Stop,
+    attempt: impl FnMut() -> Result<T, E>,
+) -> Result<T, RetryError<E>> {
+    retry_with(what, Backoff::new(*policy), ONCE_TIME_MAX, |wait| stop.sleep(wait), stop, attempt)
 }
 
 fn retry_with<T, E: Retriable>(
     what: &str,
     mut backoff: Backoff,
+    time_max: Duration,
     mut sleep: impl FnMut(Duration) -> Slept,
     stop: &Stop,
     mut attempt: impl FnMut() -> Result<T, E>,
 ) -> Result<T, RetryError<E>> {
+    let (mut first_failure, mut waited) = (None, Duration::ZERO);
     while !stop.is_requested() {
         let error = match attempt() {
             Ok(done) => {
@@ -84,9 +100,12 @@ fn retry_with<T, E: Retriable>(
             Err(error) if error.is_retriable() => error,
             Err(error) => return Err(RetryError::Fatal(error)),
         };
-        let Some(wait) = backoff.next_wait() else {
+        let first_failure = *first_failure.get_or_insert_with(Instant::now);
+        let is_in_time = |wait: &Duration| waited.max(first_failure.elapsed()).saturating_add(*wait) <= time_max;
+        let Some(wait) = backoff.next_wait().filter(is_in_time) else {
             return Err(RetryError::Exhausted { attempts: backoff.attempt(), source: error });
         };
+        waited += wait;
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         log::warn!(attempt = backoff.attempt(), wait_ms; "{what} failed, trying again: {}", ErrorChain(&error));
         if sleep(wait) == Slept::Stopped {
@@ -138,8 +157,23 @@ mod tests {
             if stop_at == Some(sleeps) { Slept::Stopped } else { Slept::WholeTime }
         };
         let attempt = || outcomes.next().unwrap();
-        let result = retry_with("testing", Backoff::with_seed(policy, 1), sleep, &stop, attempt);
+        let result = retry_with("testing", Backoff::with_seed(policy, 1), Duration::MAX, sleep, &stop, attempt);
         (result, sleeps, outcomes.len())
+    }
+
+    #[test]
+    fn a_command_that_runs_once_gives_up_after_a_while() {
+        let mut waits = Vec::new();
+        let sleep = |wait| {
+            waits.push(wait);
+            Slept::WholeTime
+        };
+        let attempt = || -> Result<(), Failure> { Err(Failure::Passing) };
+        let backoff = Backoff::with_seed(RetryPolicy::default(), 1);
+        let result = retry_with("testing", backoff, ONCE_TIME_MAX, sleep, &Stop::manual(), attempt);
+        let Err(RetryError::Exhausted { attempts, source: Failure::Passing }) = result else { panic!("{result:?}") };
+        assert_eq!(attempts as usize, waits.len() + 1);
+        assert!(attempts > 3 && waits.iter().sum::<Duration>() <= ONCE_TIME_MAX, "{waits:?}");
     }
 
     #[test]

@@ -1,12 +1,20 @@
-//! The command line: what was asked for, and the only place that prints for people. Knows the commands, not how they work.
+//! The command line: what was asked for, and the only place that prints to standard output. Knows the commands, not how they work.
 
+use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use kafka::text::EscapedLines;
 use lexopt::prelude::{Long, Short, Value};
 
+use crate::error_chain::ErrorChain;
+use crate::json;
 use crate::repository::views::DATABASES_MAX;
 use crate::reset::{ResetOptions, Target, TopicScope};
 use crate::settings::shorten;
@@ -44,6 +52,7 @@ Options:
   -V, --version         print the version
 
 Settings come from the environment; README.md and .env.example list them all.
+check and status give up after 60 s, replay when the database has refused for 30 s.
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 second signal.
 ";
 
@@ -148,7 +157,7 @@ impl fmt::Display for UsageError {
     }
 }
 
-impl std::error::Error for UsageError {}
+impl Error for UsageError {}
 
 impl From<lexopt::Error> for UsageError {
     fn from(error: lexopt::Error) -> Self {
@@ -262,17 +271,64 @@ fn read<T>(
     value.to_str().and_then(parse).ok_or_else(value_error)
 }
 
-/// Prints to standard output. A reader that has gone (`| head`) is no failure.
+/// The first write to standard output that failed. Like the error flag of a C stream, which programs ask for once, at their end
+/// ([close_stdout](https://www.gnu.org/software/gnulib/manual/html_node/Closed-standard-fds.html)): so no command can forget it.
+static OUTPUT_FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Prints text of one or several lines to standard output; what is unprintable in it is [escaped](EscapedLines).
 pub fn print(text: impl fmt::Display) {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    let _ = write!(out, "{text}").and_then(|()| out.flush());
+    write_out(EscapedLines(text).to_string().as_bytes());
 }
 
-/// Prints one error, with all that caused it, to standard error.
-pub fn print_error(error: &dyn std::error::Error) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr().lock(), "enterprise-consumer: {}", crate::error_chain::ErrorChain(error));
+/// Prints a value as indented JSON, and a line feed, to standard output.
+pub fn print_json(value: &impl serde::Serialize) {
+    let json = serde_json::to_vec_pretty(value).map(json::printable);
+    match json {
+        Ok(json) => write_out(&[json.as_slice(), b"\n"].concat()),
+        Err(error) => note_failure(error.into()),
+    }
+}
+
+fn write_out(bytes: &[u8]) {
+    // Past `Stdout`, which takes a descriptor that is not open for writing for an open one, and holds back the end of a line.
+    let out = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    match out.and_then(|mut out| out.write_all(bytes)) {
+        // A reader that has gone (`| head`) has what it wants.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        Err(error) => note_failure(error),
+        Ok(()) => {}
+    }
+}
+
+fn note_failure(error: io::Error) {
+    OUTPUT_FAILURE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+}
+
+/// What could not be printed; to be asked for once, when all has been printed.
+pub fn take_output_error() -> Option<OutputError> {
+    OUTPUT_FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take().map(OutputError)
+}
+
+/// Not all of what was to be printed could be written.
+#[derive(Debug)]
+pub struct OutputError(io::Error);
+
+impl fmt::Display for OutputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cannot write to standard output")
+    }
+}
+
+impl Error for OutputError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// Prints one error, with all that caused it, to standard error. If that fails, the exit code still tells.
+pub fn print_error(error: &dyn Error) {
+    let line = format!("enterprise-consumer: {}\n", ErrorChain(error));
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 #[cfg(test)]

@@ -3,16 +3,22 @@
 use std::error::Error;
 use std::fmt;
 
-/// Prints `what failed: why: and why that`, following [`Error::source`] to its end.
+use kafka::text::excerpt;
+
+/// As many characters of one cause are shown: SQLite quotes whole statements, and what a trigger says can be of any length.
+const CAUSE_CHARS_MAX: usize = 4000;
+
+/// Prints `what failed: why: and why that`, following [`Error::source`] to its end. It is one line, whatever the errors quote:
+/// line ends and other unprintable characters are [escaped](kafka::text::Escaped).
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorChain<'a>(pub &'a dyn Error);
 
 impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        f.write_str(&excerpt(&self.0.to_string(), CAUSE_CHARS_MAX))?;
         let mut source = self.0.source();
         while let Some(error) = source {
-            write!(f, ": {error}")?;
+            write!(f, ": {}", excerpt(&error.to_string(), CAUSE_CHARS_MAX))?;
             source = error.source();
         }
         Ok(())
@@ -44,5 +50,17 @@ mod tests {
         assert_eq!(ErrorChain(&leaf).to_string(), "disk full");
         let chain = Layer("cannot store", Some(Box::new(Layer("write failed", Some(Box::new(leaf))))));
         assert_eq!(ErrorChain(&chain).to_string(), "cannot store: write failed: disk full");
+    }
+
+    #[test]
+    fn an_error_is_one_line_also_when_it_quotes_sql() {
+        let leaf = Layer("no such column: x in INSERT INTO t (\n    x\n) \u{1b}[2J", None);
+        let chain = Layer("cannot\r\nstore", Some(Box::new(leaf)));
+        assert_eq!(
+            ErrorChain(&chain).to_string(),
+            r"cannot\r\nstore: no such column: x in INSERT INTO t (\n    x\n) \u{1b}[2J"
+        );
+        let endless = Layer("x".repeat(CAUSE_CHARS_MAX + 1).leak(), None);
+        assert_eq!(ErrorChain(&endless).to_string().chars().count(), CAUSE_CHARS_MAX + 1);
     }
 }

@@ -10,6 +10,7 @@ pub mod error_chain;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod inspection;
+pub mod json;
 pub mod logger;
 pub mod permissions;
 pub mod replay;
@@ -19,6 +20,7 @@ pub mod service;
 pub mod service_record;
 pub mod settings;
 pub mod shutdown;
+pub mod signals;
 pub mod start;
 pub mod status;
 pub mod unidentified;

@@ -11,6 +11,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use kafka::text::Escaped;
 use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 use serde::{Deserialize, Serialize};
 use simplelog::{ColorChoice, ConfigBuilder, LevelPadding, TermLogger, TerminalMode, format_description};
@@ -105,8 +106,12 @@ impl Console {
     fn log(&self, record: &Record<'_>, json: &[u8]) {
         match self {
             // It knows nothing of fields, so they become a part of the message.
-            Self::Text(logger) => logger
-                .log(&record.to_builder().args(format_args!("{}{}", record.args(), line::TextFields(record))).build()),
+            Self::Text(logger) => logger.log(
+                &record
+                    .to_builder()
+                    .args(format_args!("{}{}", Escaped(record.args()), line::TextFields(record)))
+                    .build(),
+            ),
             // A console that is gone leaves nobody to tell.
             Self::Json => drop(io::stderr().write_all(json)),
         }

@@ -34,11 +34,11 @@ pub fn replay(settings: &Settings, dry_run: bool) -> Result<(), ReplayError> {
     let mut tally = Tally { dry_run, ..Tally::default() };
     let result = if dry_run {
         let open = || Rehearsal::open(path);
-        let opened = backoff::retry("opening the database", &settings.retry, &stop, open);
+        let opened = backoff::retry_once_command("opening the database", &settings.retry, &stop, open);
         opened.and_then(|mut rehearsal| run(&mut rehearsal, settings, &stop, &mut tally))
     } else {
         let open = || Database::open_existing(&settings.database, &settings.kafka.group_id);
-        let opened = backoff::retry("opening the database", &settings.retry, &stop, open);
+        let opened = backoff::retry_once_command("opening the database", &settings.retry, &stop, open);
         opened.and_then(|mut database| run(&mut database, settings, &stop, &mut tally))
     };
     stop.finished();
@@ -64,7 +64,7 @@ fn run(
 ) -> Result<(), RetryError<DatabaseError>> {
     let mut last_id = 0;
     loop {
-        let pending = backoff::retry("reading unidentified messages", &settings.retry, stop, || {
+        let pending = backoff::retry_once_command("reading unidentified messages", &settings.retry, stop, || {
             database.pending_after(last_id, STEP_MESSAGES_MAX, STEP_BYTES_MAX)
         })?;
         let Some(last) = pending.last() else { return Ok(()) };
@@ -104,7 +104,7 @@ fn store(
             continue;
         }
         let attempt = || database.replay(events);
-        match backoff::retry("replaying unidentified messages", &settings.retry, stop, attempt) {
+        match backoff::retry_once_command("replaying unidentified messages", &settings.retry, stop, attempt) {
             Ok(replayed) => {
                 for (one, replayed) in events.iter().zip(&replayed) {
                     tally.add(&one.event, replayed);

@@ -126,7 +126,16 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
         let result = self.read(exit_at_end);
         // Whatever ended the loop: what is stored may be committed, and what is kept may be written out.
         let finished = self.finish();
-        result.and(finished)
+        match result {
+            Ok(()) | Err(ServiceError::Database(RetryError::Stopped)) => finished,
+            Err(error) => {
+                // The first error is the one that ended the service; the next one is its consequence as a rule.
+                if let Err(next) = finished {
+                    warn!("stopping the service failed too: {}", ErrorChain(&next));
+                }
+                Err(error)
+            }
+        }
     }
 
     fn read(&mut self, exit_at_end: bool) -> Result<(), ServiceError> {
@@ -231,29 +240,33 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
             .unwrap_or(self.pace.commit_again)
     }
 
+    /// Commits, leaves the group and writes out what is left, as far as each can be done. Gives the first error that an operator has
+    /// to look at; that brokers or the disk are away for now is a WARN.
     fn finish(&mut self) -> Result<(), ServiceError> {
         let committed = self.commit_and_wait();
-        self.leave_group();
+        let left = self.leave_group();
         if committed.is_ok() {
             self.unidentified.finish(self.store.database(), Instant::now() + self.settings.shutdown_timeout / 4);
         }
         self.progress.tell();
         info!("service stopped");
-        committed
+        committed.and(left)
     }
 
     /// Others take over at once, and an operator can reset the offsets of a group that is empty then. A static member that was named as one
     /// stays a member until its session times out.
-    fn leave_group(&mut self) {
+    fn leave_group(&mut self) -> Result<(), ServiceError> {
         let kafka = &self.settings.kafka;
         if kafka.group_protocol == GroupProtocol::Classic && kafka.group_instance_id.is_some() {
-            return;
+            return Ok(());
         }
         match self.source.leave(self.settings.shutdown_timeout / 8) {
             Ok(true) => {}
             Ok(false) => warn!("{NOT_LEFT}: the broker did not answer in time"),
+            Err(error) if is_fatal(&error) => return Err(error.into()),
             Err(error) => warn!("{NOT_LEFT}: {}", ErrorChain(&error)),
         }
+        Ok(())
     }
 
     /// Does something with the database, tried until it works.
@@ -265,6 +278,11 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
         let store = &mut self.store;
         Ok(backoff::retry(what, &self.settings.retry, self.stop, || act(store))?)
     }
+}
+
+/// Whether somebody has to fix something. That the attempts are used up says nothing of that.
+fn is_fatal(error: &kafka::Error) -> bool {
+    !error.is_retriable() && !matches!(error, kafka::Error::RetriesExhausted { .. })
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -1,7 +1,7 @@
 //! The wish to stop: from a signal to everybody who waits. Must not know who waits, or what is left to do.
 //!
 //! The first SIGINT, SIGTERM or SIGHUP asks the service to stop; a second one ends the process at once; and so does the
-//! deadline, if the service has not stopped by itself until then.
+//! deadline, if the service has not stopped by itself until then. [`signals`] says which of them count.
 
 use std::error::Error;
 use std::fmt;
@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::signals::{self, Request, Signal, StopRequests};
 
 /// Exit code after a second signal: what shells report for a process that SIGINT ended (128 + 2).
 pub const EXIT_SECOND_SIGNAL: i32 = 130;
@@ -21,6 +23,9 @@ pub const EXIT_DEADLINE: i32 = 1;
 
 /// How long the end of the process waits for the log to take a notice, when it is too late already.
 const NOTICE_WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// The log says at most this often that a file has reached its greatest size: the log file may be the one.
+const FILE_SIZE_NOTICE_EVERY: Duration = Duration::from_mins(1);
 
 /// The stop flag. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -66,20 +71,33 @@ impl Stop {
         let stop = Self::manual();
         // Threads are started now: at the time of need the machine may have none to give.
         let notices = notices(timeout)?;
-        let watched = stop.clone();
-        spawn("shutdown", move || watched.watch(timeout, &notices, || process::exit(EXIT_DEADLINE)))?;
+        let signals = signals::listen().map_err(StopError::Signals)?;
+        let (watched, to_log) = (stop.clone(), notices.clone());
+        spawn("shutdown", move || watched.watch(timeout, &to_log, || process::exit(EXIT_DEADLINE)))?;
         let signalled = stop.clone();
-        // Runs on a thread of its own, not inside the signal handler: locks and calls are safe.
-        let mut second = false;
-        ctrlc::set_handler(move || {
-            if second {
-                process::exit(EXIT_SECOND_SIGNAL);
-            }
-            second = true;
-            signalled.request();
-        })
-        .map_err(StopError::Signals)?;
+        spawn("signals", move || signalled.obey(signals, &notices))?;
         Ok(stop)
+    }
+
+    /// Does what signals ask for. Must not log itself: that may never end.
+    fn obey(&self, signals: impl Iterator<Item = Signal>, notices: &Sender<(Notice, Sender<()>)>) {
+        let mut requests = StopRequests::default();
+        let mut told_at: Option<Instant> = None;
+        for signal in signals {
+            let now = Instant::now();
+            match signal {
+                Signal::Stop => match requests.judge(now) {
+                    Request::First => drop(self.request()),
+                    Request::Same => {}
+                    Request::Second => process::exit(EXIT_SECOND_SIGNAL),
+                },
+                Signal::FileSizeLimit if told_at.is_none_or(|at| now - at >= FILE_SIZE_NOTICE_EVERY) => {
+                    told_at = Some(now);
+                    let _ = notices.send((Notice::FileSizeLimit, channel().0));
+                }
+                Signal::FileSizeLimit => {}
+            }
+        }
     }
 
     /// A flag that only [`request`](Self::request) sets.
@@ -172,6 +190,7 @@ impl Stop {
 enum Notice {
     Stopping,
     TooLate,
+    FileSizeLimit,
 }
 
 /// A thread that logs notices and then says that it has: logging may never end, as on a pipe that nobody reads, and the
@@ -182,6 +201,9 @@ fn notices(timeout: Duration) -> Result<Sender<(Notice, Sender<()>)>, StopError>
     spawn("shutdown-log", move || {
         for (notice, said) in to_log {
             match notice {
+                Notice::FileSizeLimit => log::warn!(
+                    "a file has reached the largest size that this process may write: raise ulimit -f (LimitFSIZE= of the unit)"
+                ),
                 Notice::Stopping => log::info!(timeout_ms; "stopping; a second signal ends the process at once"),
                 Notice::TooLate => {
                     log::error!(timeout_ms; "not stopped in time: the process ends now; what was not stored is read again");
@@ -203,7 +225,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StopErro
 #[derive(Debug)]
 pub enum StopError {
     /// The handler could not be set.
-    Signals(ctrlc::Error),
+    Signals(io::Error),
     /// A thread that watches the deadline could not be started.
     Thread(io::Error),
 }
@@ -220,8 +242,7 @@ impl fmt::Display for StopError {
 impl Error for StopError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Signals(source) => Some(source),
-            Self::Thread(source) => Some(source),
+            Self::Signals(source) | Self::Thread(source) => Some(source),
         }
     }
 }

@@ -249,7 +249,7 @@ pub fn choose(
         return recreated(assignment, stored, policy);
     }
     if let Some((committed, theirs)) = other {
-        return take_over(assignment, committed, theirs, stored, us, policy);
+        return take_over(assignment, committed, &theirs, stored, us, policy);
     }
     match stored {
         Some(stored) => Ok(stored.resume()),
@@ -329,11 +329,13 @@ fn recreated(assignment: &Assignment, stored: Stored<'_>, policy: Policy) -> Res
 fn take_over(
     assignment: &Assignment,
     committed: &CommittedOffset,
-    theirs: String,
+    theirs: &str,
     stored: Option<Stored<'_>>,
     us: &Claim,
     policy: Policy,
 ) -> Result<Choice, StartError> {
+    // Anybody who may commit for the group can write anything there.
+    let theirs = crate::settings::shorten(theirs);
     if policy.exclusive {
         let partition = assignment.partition.clone();
         return Err(StartError::OtherDatabase { partition, theirs, ours: us.database_id.clone() });

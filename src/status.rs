@@ -31,9 +31,7 @@ pub struct StatusOptions {
 pub fn print(settings: &Settings, options: StatusOptions) -> Result<bool, DatabaseError> {
     let report = make(settings)?;
     if options.json {
-        // Only maps with keys that are not strings fail to become JSON, and there are none.
-        let text = serde_json::to_string_pretty(&report).unwrap_or_default();
-        cli::print(text + "\n");
+        cli::print_json(&report);
     } else {
         cli::print(&report);
     }

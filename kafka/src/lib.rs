@@ -17,7 +17,7 @@ mod registry;
 mod sasl;
 mod security;
 mod stream;
-mod text;
+pub mod text;
 mod tls;
 mod types;
 mod worker;

@@ -1,14 +1,121 @@
-//! What others say, made fit for an error. Knows nothing of who says it.
+//! Text from outside of the process, made safe for a terminal, a log and an error: the one place that decides which characters are
+//! shown as they are. Must not know who sent the text or where it is shown.
 
-/// As much of it as an error shows, in characters.
-const SHOWN_CHARS_MAX: usize = 200;
+use std::fmt::{self, Write};
 
-/// The beginning of a text, on one line.
-pub(crate) fn shorten(text: &str) -> String {
-    let mut shown: String =
-        text.chars().take(SHOWN_CHARS_MAX).map(|char| if char.is_control() { ' ' } else { char }).collect();
-    if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
-        shown.push('…');
+/// As many characters of a text does an error of this crate quote.
+const QUOTED_CHARS_MAX: usize = 200;
+
+/// Characters that move the cursor, end a line, reorder the text around them or are invisible, so that what is read is not what
+/// is there: control characters (C0, DEL, C1), line and paragraph separators, and [format
+/// characters](https://www.unicode.org/reports/tr44/#General_Category_Values) such as bidirectional overrides and isolates
+/// ([Trojan Source](https://trojansource.codes)), zero-width characters and tags.
+pub fn is_unprintable(char: char) -> bool {
+    char.is_control()
+        || matches!(char,
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Displays its content on one line, with each [unprintable](is_unprintable) character as in a Rust literal: `\n`, `\u{202e}`. Text
+/// that has been escaped already stays the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Escaped<T>(pub T);
+
+/// The same for text of several lines: line feeds stay, everything else is escaped.
+#[derive(Clone, Copy, Debug)]
+pub struct EscapedLines<T>(pub T);
+
+impl<T: fmt::Display> fmt::Display for Escaped<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Escape { out: f, is_kept: |_| false }, "{}", self.0)
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for EscapedLines<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Escape { out: f, is_kept: |char| char == '\n' }, "{}", self.0)
+    }
+}
+
+/// Escapes what is written through it.
+struct Escape<W, K> {
+    out: W,
+    is_kept: K,
+}
+
+impl<W: Write, K: Fn(char) -> bool> Write for Escape<W, K> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some((at, char)) =
+            rest.char_indices().find(|(_, char)| is_unprintable(*char) && !(self.is_kept)(*char))
+        {
+            self.out.write_str(rest.get(..at).unwrap_or_default())?;
+            write!(self.out, "{}", char.escape_default())?;
+            rest = rest.get(at + char.len_utf8()..).unwrap_or_default();
+        }
+        self.out.write_str(rest)
+    }
+}
+
+/// The beginning of a text, [escaped](Escaped): at most `chars_max` characters, and `…` if there is more.
+pub fn excerpt(text: &str, chars_max: usize) -> String {
+    let mut shown = String::new();
+    let mut left = chars_max;
+    for char in text.chars() {
+        let escape = char.escape_default();
+        let chars = if is_unprintable(char) { escape.len() } else { 1 };
+        if chars > left {
+            shown.push('…');
+            break;
+        }
+        left -= chars;
+        if is_unprintable(char) { shown.extend(escape) } else { shown.push(char) }
     }
     shown
+}
+
+/// The beginning of a text, for an error of this crate.
+pub(crate) fn shorten(text: &str) -> String {
+    excerpt(text, QUOTED_CHARS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_moves_ends_reorders_or_hides_text_is_escaped() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(Escaped(text).to_string(), expected, "{text:?}");
+            assert_eq!(Escaped(Escaped(text)).to_string(), expected, "again: {text:?}");
+            assert_eq!(excerpt(text, 1000), expected, "{text:?}");
+            assert_eq!(EscapedLines(text).to_string(), expected.replace("\\n", "\n"), "{text:?}");
+        };
+        check("", "");
+        check("plain 'text' \"quoted\" \\ äöü 漢字 العربية ❤️ €", "plain 'text' \"quoted\" \\ äöü 漢字 العربية ❤️ €");
+        check("one\ntwo\r\n\tthree", "one\\ntwo\\r\\n\\tthree");
+        check("\0\u{7}\u{8}\u{1b}[2J\u{7f}", "\\u{0}\\u{7}\\u{8}\\u{1b}[2J\\u{7f}");
+        check("\u{80}\u{85}\u{9b}31m\u{9d}\u{9f}", "\\u{80}\\u{85}\\u{9b}31m\\u{9d}\\u{9f}");
+        check("a\u{202a}b\u{202b}\u{202c}\u{202d}\u{202e}c", "a\\u{202a}b\\u{202b}\\u{202c}\\u{202d}\\u{202e}c");
+        check("\u{2066}\u{2067}\u{2068}\u{2069}\u{61c}", "\\u{2066}\\u{2067}\\u{2068}\\u{2069}\\u{61c}");
+        check("\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}", "\\u{200b}\\u{200c}\\u{200d}\\u{200e}\\u{200f}");
+        check("\u{2028}\u{2029}\u{2060}\u{206f}\u{feff}", "\\u{2028}\\u{2029}\\u{2060}\\u{206f}\\u{feff}");
+        check("\u{ad}\u{180e}\u{3164}\u{fff9}", "\\u{ad}\\u{180e}\\u{3164}\\u{fff9}");
+        check("\u{e0001}\u{e0041}\u{e007f}", "\\u{e0001}\\u{e0041}\\u{e007f}");
+    }
+
+    #[test]
+    fn an_excerpt_is_no_longer_than_asked_for() {
+        assert_eq!(excerpt("abc", 3), "abc");
+        assert_eq!(excerpt("abcd", 3), "abc…");
+        // No escape is cut in two.
+        assert_eq!(excerpt("a\u{202e}b", 8), "a…");
+        assert_eq!(excerpt("a\u{202e}b", 9), "a\\u{202e}…");
+        assert_eq!(excerpt("äöü\n", 5), "äöü\\n");
+        assert_eq!(excerpt("äöü\n", 4), "äöü…");
+        assert_eq!(shorten(&"\u{1}".repeat(1000)).chars().count(), 201);
+    }
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fuzzkit::{Target, within};
+use kafka::text::{Escaped, is_unprintable};
 
 use crate::error_chain::ErrorChain;
 use crate::settings::{Settings, SettingsError};
@@ -23,6 +24,8 @@ const MEMORY_LEAST: usize = 64 * 1024;
 const LINE_CHARS_MAX: usize = 500;
 /// As many characters of a value are quoted.
 const QUOTED_CHARS_MAX: usize = 64;
+/// Characters of the longest escape, which is quoted whole or not at all.
+const ESCAPE_CHARS_MAX: usize = r"\u{e0001}".len();
 /// A wait is no longer than this; a session may be.
 const WAIT_MAX: Duration = Duration::from_hours(1);
 /// The variable whose value is never shown.
@@ -78,7 +81,7 @@ fn settings(input: &[u8]) -> bool {
     match &loaded {
         Ok(settings) => {
             assert!(hides(&format!("{settings:?}")) && hides(&settings.kafka.security.describe()));
-            assert!(settings.warnings.iter().all(|line| hides(line) && !line.contains(char::is_control)));
+            assert!(settings.warnings.iter().all(|line| hides(line) && !line.contains(is_unprintable)));
             check_bounds(settings);
         }
         Err(error) => {
@@ -102,20 +105,20 @@ fn secret_of(environment: &HashMap<OsString, OsString>, text: &[u8]) -> Option<S
 
 fn check_refusal(error: &SettingsError, line: &str, environment: &HashMap<OsString, OsString>, file: &Path) {
     let shown = line.replace(&file.display().to_string(), "FILE");
-    assert!(shown.chars().count() <= LINE_CHARS_MAX && !shown.contains(char::is_control), "{shown:?}");
+    assert!(shown.chars().count() <= LINE_CHARS_MAX && !shown.contains(is_unprintable), "{shown:?}");
     let given = |variable: &str| environment.get(&OsString::from(variable));
     match error {
         SettingsError::Invalid { variable, value, .. } => {
             assert!(line.starts_with(variable), "{line}");
-            assert_eq!(value.is_none(), variable.contains("PASSWORD"), "{line}");
+            assert_eq!(value.is_none(), *variable == SECRET, "{line}");
             if let (Some(value), Some(given)) = (value, given(variable)) {
-                let given = given.to_string_lossy().replace(char::is_control, " ");
-                let begin: String = given.chars().take(QUOTED_CHARS_MAX).collect();
+                let given = Escaped(given.to_string_lossy()).to_string();
+                let begin: String = given.chars().take(QUOTED_CHARS_MAX - ESCAPE_CHARS_MAX).collect();
                 assert!(value.starts_with(&begin) && line.contains(&format!("'{value}'")), "{line}");
             }
         }
         SettingsError::Contradiction { variable, .. } => assert!(line.starts_with(variable), "{line}"),
-        SettingsError::EnvFile { .. } | SettingsError::EnvFileLine { .. } | SettingsError::EnvFileRepeated { .. } => {
+        SettingsError::EnvFile { .. } | SettingsError::EnvFileLine { .. } => {
             assert!(shown.contains("the settings file 'FILE'"), "{line}");
         }
         SettingsError::File { .. } | SettingsError::Tls { .. } => unreachable!("no such file is read yet: {line}"),
@@ -124,7 +127,7 @@ fn check_refusal(error: &SettingsError, line: &str, environment: &HashMap<OsStri
 
 fn check_bounds(settings: &Settings) {
     let kafka = &settings.kafka;
-    let is_name = |name: &String| (1..=255).contains(&name.len()) && !name.contains(char::is_control);
+    let is_name = |name: &String| (1..=255).contains(&name.len()) && !name.contains(is_unprintable);
     assert!(kafka.fetch_max_bytes <= kafka.buffer_max_bytes);
     assert!(kafka.fetch_max_bytes <= kafka.receive_max_bytes && i32::try_from(kafka.receive_max_bytes.get()).is_ok());
     assert!(!kafka.bootstrap_servers.is_empty() && !kafka.topics.is_empty());

@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use kafka::text::is_unprintable;
 use log::Record;
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use serde::ser::{SerializeMap, Serializer};
 use time::UtcDateTime;
+
+use crate::json;
 
 /// What every JSON line begins with.
 const OWN_KEYS: [&str; 4] = ["timestamp", "level", "target", "message"];
@@ -22,6 +25,7 @@ pub(super) fn json(record: &Record<'_>, now: UtcDateTime) -> Vec<u8> {
         let message = serde_json::Value::from(record.args().to_string());
         line.extend(format!(r#"{{"message":{message}}}"#).into_bytes());
     }
+    let mut line = json::printable(line);
     line.push(b'\n');
     line
 }
@@ -139,7 +143,7 @@ impl fmt::Display for TextFields<'_> {
                 }
                 let text = value.to_string();
                 let is_plain =
-                    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"');
+                    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || is_unprintable(c) || c == '"');
                 let written =
                     if is_plain { write!(self.0, " {key}={text}") } else { write!(self.0, " {key}={text:?}") };
                 Ok(written?)

@@ -7,7 +7,7 @@ use log::warn;
 
 use super::source::Source;
 use super::store::Store;
-use super::{Service, ServiceError, millis};
+use super::{Service, ServiceError, is_fatal, millis};
 use crate::backoff::RetryError;
 use crate::database::DatabaseError;
 use crate::error_chain::ErrorChain;
@@ -80,6 +80,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
             // In short steps, as a stop must not wait for it.
             let problem = match self.source.flush(self.pace.handover_step) {
                 Ok(true) if !self.positions.have_changed() => return Ok(()),
+                Err(error) if is_fatal(&error) => return Err(error.into()),
                 flushed => flushed.err(),
             };
             let is_hopeless = problem.as_ref().is_some_and(|error| !error.is_retriable());
@@ -96,55 +97,49 @@ impl<S: Source, D: Store> Service<'_, S, D> {
 
     /// The last commit.
     pub(super) fn commit_and_wait(&mut self) -> Result<(), ServiceError> {
-        let committed = self.commit();
+        // What was synced before is committed even if this fails.
+        let synced = self.commit();
         // Half of the time to stop: the rest is for whoever waits for us to end.
         match self.source.flush(self.settings.shutdown_timeout / 2) {
             Ok(true) => {}
             Ok(false) => {
                 warn!("the broker did not confirm the group offsets in time; the next start commits them again");
             }
+            Err(error) if is_fatal(&error) => return synced.and(Err(error.into())),
             Err(error) => warn!("group offsets were not committed, the next start does: {}", ErrorChain(&error)),
         }
-        committed
+        synced
     }
 
     /// Begins to sync what is stored, so that its offsets can be committed; meanwhile more is stored.
     fn begin_commit(&mut self) -> Result<(), ServiceError> {
-        match self.store.begin_sync(self.source.waker()) {
-            Ok(()) => {
-                self.positions.begin_sync();
-                self.commit_at = Instant::now() + self.pace.commit_interval;
-                Ok(())
-            }
-            Err(error) => self.sync_failed(error),
+        if let Err(error) = self.store.begin_sync(self.source.waker()) {
+            return self.sync_failed(error);
         }
+        self.positions.begin_sync();
+        self.commit_at = Instant::now() + self.pace.commit_interval;
+        Ok(())
     }
 
     fn commit_synced(&mut self, synced: Result<(), DatabaseError>) -> Result<(), ServiceError> {
-        match synced {
-            Ok(()) => {
-                let positions = self.positions.take_synced();
-                self.hand_over(positions);
-                Ok(())
-            }
-            Err(error) => {
-                self.positions.sync_failed();
-                self.sync_failed(error)
-            }
+        if let Err(error) = synced {
+            self.positions.sync_failed();
+            return self.sync_failed(error);
         }
+        let positions = self.positions.take_synced();
+        self.hand_over(positions);
+        Ok(())
     }
 
     /// Syncs what is stored, then hands its offsets to the consumer.
     fn commit(&mut self) -> Result<(), ServiceError> {
-        match self.store.sync() {
-            Ok(()) => {
-                let positions = self.positions.take_changed();
-                self.hand_over(positions);
-                self.commit_at = Instant::now() + self.pace.commit_interval;
-                Ok(())
-            }
-            Err(error) => self.sync_failed(error),
+        if let Err(error) = self.store.sync() {
+            return self.sync_failed(error);
         }
+        let positions = self.positions.take_changed();
+        self.hand_over(positions);
+        self.commit_at = Instant::now() + self.pace.commit_interval;
+        Ok(())
     }
 
     fn hand_over(&mut self, synced: Vec<Start>) {
@@ -154,7 +149,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
         }
     }
 
-    /// Nothing is lost: the offsets stay marked as changed.
+    /// Nothing is lost: the offsets stay marked as changed. Waiting is for what waiting can cure.
     fn sync_failed(&mut self, error: DatabaseError) -> Result<(), ServiceError> {
         if !error.is_retriable() {
             return Err(RetryError::Fatal(error).into());

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::env_file::Problem;
+
 /// Why the settings are refused.
 #[derive(Debug)]
 pub enum SettingsError {
@@ -47,7 +49,7 @@ pub enum SettingsError {
         /// Why not.
         source: io::Error,
     },
-    /// A line of the file with the variables is not `NAME=value`.
+    /// A line of the file with the variables is refused.
     EnvFileLine {
         /// The file.
         path: PathBuf,
@@ -55,13 +57,8 @@ pub enum SettingsError {
         line: usize,
         /// The name that it gives a value to, if it has one: nothing else is sure to be no secret.
         name: Option<String>,
-    },
-    /// The file with the variables gives one of them twice.
-    EnvFileRepeated {
-        /// The file.
-        path: PathBuf,
-        /// The variable's name.
-        variable: String,
+        /// What is wrong with it.
+        problem: Problem,
     },
 }
 
@@ -89,16 +86,12 @@ impl fmt::Display for SettingsError {
             }
             Self::Tls { variable, .. } => write!(f, "{variable} cannot be used"),
             Self::EnvFile { path, .. } => write!(f, "cannot read the settings file '{}'", path.display()),
-            Self::EnvFileLine { path, line, name } => {
+            Self::EnvFileLine { path, line, name, problem } => {
                 write!(f, "line {line} of the settings file '{}' ", path.display())?;
-                match name {
-                    Some(name) => write!(f, "begins '{name}='")?,
-                    None => write!(f, "is malformed (not shown)")?,
+                if let Some(name) = name {
+                    write!(f, "begins '{name}=' and ")?;
                 }
-                write!(f, "; allowed: NAME=value")
-            }
-            Self::EnvFileRepeated { path, variable } => {
-                write!(f, "the settings file '{}' gives {variable} more than once", path.display())
+                problem.fmt(f)
             }
         }
     }
@@ -109,10 +102,7 @@ impl Error for SettingsError {
         match self {
             Self::File { source, .. } | Self::EnvFile { source, .. } => Some(source),
             Self::Tls { source, .. } => Some(source),
-            Self::Invalid { .. }
-            | Self::Contradiction { .. }
-            | Self::EnvFileLine { .. }
-            | Self::EnvFileRepeated { .. } => None,
+            Self::Invalid { .. } | Self::Contradiction { .. } | Self::EnvFileLine { .. } => None,
         }
     }
 }

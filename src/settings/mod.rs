@@ -5,6 +5,8 @@
 //! optional setting, a log file); anywhere else it is refused like any other wrong value.
 
 mod advice;
+mod damage;
+mod env_file;
 mod error;
 mod files;
 mod rules;
@@ -22,6 +24,7 @@ use kafka::{Address, IsolationLevel, RetryPolicy};
 use log::LevelFilter;
 
 pub use advice::advice;
+pub use env_file::Problem;
 pub use error::SettingsError;
 pub use rules::shorten;
 pub use security::{Password, SaslSettings, Security};
@@ -245,7 +248,7 @@ impl Settings {
                 rules::choice(&[("true", true), ("false", false)]),
             )?,
             shutdown_timeout: variables.or("SHUTDOWN_TIMEOUT_MS", SHUTDOWN_TIMEOUT_DEFAULT, wait_ms())?,
-            unidentified_log_file: variables.path_or("UNIDENTIFIED_LOG_FILE", UNIDENTIFIED_LOG_FILE_DEFAULT),
+            unidentified_log_file: variables.path_or("UNIDENTIFIED_LOG_FILE", UNIDENTIFIED_LOG_FILE_DEFAULT)?,
             warnings: Vec::new(),
         })
     }
@@ -407,7 +410,7 @@ fn log(variables: &mut Variables, file_mode: FileMode) -> Result<LogSettings, Se
                 ("TRACE", LevelFilter::Trace),
             ]),
         )?,
-        file: variables.path_or("LOG_FILE", LOG_FILE_DEFAULT),
+        file: variables.path_or("LOG_FILE", LOG_FILE_DEFAULT)?,
         file_mode,
     })
 }

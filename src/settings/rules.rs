@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kafka::Address;
+use kafka::text::excerpt;
+
+use super::damage;
 
 /// As much of a value as an error shows, in characters.
 const SHOWN_CHARS_MAX: usize = 64;
@@ -19,12 +22,7 @@ const HOST_BYTES_MAX: usize = 255;
 
 /// The beginning of a text, on one line, for a message.
 pub fn shorten(text: &str) -> String {
-    let mut shown: String =
-        text.chars().take(SHOWN_CHARS_MAX).map(|char| if char.is_control() { ' ' } else { char }).collect();
-    if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
-        shown.push('…');
-    }
-    shown
+    excerpt(text, SHOWN_CHARS_MAX)
 }
 
 /// One of several words; upper and lower case are the same.
@@ -87,10 +85,7 @@ impl FromNumber for NonZero<usize> {
 
 /// A name that Kafka takes as it is.
 pub(super) fn name(text: &str) -> Result<String, String> {
-    let good = !text.is_empty()
-        && text.len() <= NAME_BYTES_MAX
-        && text.trim() == text
-        && !text.contains(|char: char| char.is_control());
+    let good = (1..=NAME_BYTES_MAX).contains(&text.len()) && damage::of_value(text).is_none();
     good.then(|| text.to_owned())
         .ok_or_else(|| format!("1 to {NAME_BYTES_MAX} bytes, without blanks around and control characters"))
 }
@@ -153,5 +148,5 @@ pub(super) fn database_path(url: &str) -> Result<PathBuf, String> {
     if path.is_empty() || path.ends_with('/') || path.starts_with("file:") || path.contains('\0') {
         return Err(allowed.to_owned());
     }
-    Ok(PathBuf::from(path))
+    damage::of_path(path).map_or_else(|| Ok(PathBuf::from(path)), Err)
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use kafka::{ClientCertificate, Sasl, SaslMechanism, Secret, Tls, TlsFile, TlsFiles};
 
 use super::variables::{Variables, read_text};
-use super::{SettingsError, rules};
+use super::{SettingsError, damage, rules};
 
 const CA: &str = "KAFKA_SSL_CA_LOCATION";
 const CERTIFICATE: &str = "KAFKA_SSL_CERTIFICATE_LOCATION";
@@ -162,7 +162,7 @@ pub(super) fn read(variables: &mut Variables) -> Result<Security, SettingsError>
 }
 
 fn tls(variables: &mut Variables, wanted: bool) -> Result<Option<TlsFiles>, SettingsError> {
-    let (authorities, certificate, key) = (variables.path(CA), variables.path(CERTIFICATE), variables.path(KEY));
+    let (authorities, certificate, key) = (variables.path(CA)?, variables.path(CERTIFICATE)?, variables.path(KEY)?);
     let given = [(authorities.is_some(), CA), (certificate.is_some(), CERTIFICATE), (key.is_some(), KEY)];
     if !wanted {
         return refuse_given(given, "SSL or SASL_SSL");
@@ -193,7 +193,7 @@ fn sasl(variables: &mut Variables, wanted: bool) -> Result<Option<SaslSettings>,
     )?;
     let username = variables.optional("KAFKA_SASL_USERNAME", rules::name)?;
     let password = variables.secret(PASSWORD)?;
-    let password_file = variables.path(PASSWORD_FILE);
+    let password_file = variables.path(PASSWORD_FILE)?;
     let given = [
         (mechanism.is_some(), "KAFKA_SASL_MECHANISM"),
         (username.is_some(), "KAFKA_SASL_USERNAME"),
@@ -209,7 +209,7 @@ fn sasl(variables: &mut Variables, wanted: bool) -> Result<Option<SaslSettings>,
             let problem = "and KAFKA_SASL_PASSWORD_FILE are both set; allowed: one of them";
             return Err(SettingsError::contradiction(PASSWORD, problem));
         }
-        (Some(password), None) => Password::Given(fit(&password).ok_or_else(|| unfit(PASSWORD))?),
+        (Some(password), None) => Password::Given(Secret::new(&password)),
         (None, Some(path)) => Password::File(path),
         (None, None) => return Err(missing("KAFKA_SASL_PASSWORD or KAFKA_SASL_PASSWORD_FILE")),
     };
@@ -244,16 +244,8 @@ fn read_password(path: &Path) -> Result<Secret, SettingsError> {
             allowed: "a file that is not empty".to_owned(),
         });
     }
-    fit(password).ok_or_else(|| unfit(variable))
-}
-
-/// Neither SASL nor Kafka's tools know passwords with control characters; most likely the file is another one.
-fn fit(password: &str) -> Option<Secret> {
-    let has_control = password.contains(|char: char| char.is_control());
-    (!has_control).then(|| Secret::new(password))
-}
-
-fn unfit(variable: &'static str) -> SettingsError {
-    let allowed = "a password of one line, without control characters".to_owned();
-    SettingsError::Invalid { variable, value: None, allowed }
+    match damage::of_secret(password) {
+        Some(allowed) => Err(SettingsError::Invalid { variable, value: None, allowed }),
+        None => Ok(Secret::new(password)),
+    }
 }

@@ -5,9 +5,11 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
-use super::SettingsError;
+use super::env_file::{self, BadLine};
 use super::rules::shorten;
+use super::{SettingsError, damage};
 
 /// The file that is read if none is named.
 pub(super) const ENV_FILE_DEFAULT: &str = ".env";
@@ -21,6 +23,8 @@ pub(super) struct Variables {
     values: HashMap<String, OsString>,
     /// Every name that has been asked for: so this is the list of those that mean something.
     asked: Vec<&'static str>,
+    /// What is taken as it is, but looks like a mistake.
+    notes: Vec<String>,
 }
 
 impl Variables {
@@ -28,10 +32,12 @@ impl Variables {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         file: Option<&Path>,
     ) -> Result<Self, SettingsError> {
-        let mut values = read_file(file)?;
         // A name that is not UTF-8 is none of ours.
-        values.extend(environment.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value))));
-        Ok(Self { values, asked: Vec::new() })
+        let environment: HashMap<String, OsString> =
+            environment.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+        let mut values = read_file(file, &environment)?;
+        values.extend(environment);
+        Ok(Self { values, asked: Vec::new(), notes: Vec::new() })
     }
 
     /// A setting that has a default; an empty value is judged as any other.
@@ -54,14 +60,14 @@ impl Variables {
     }
 
     /// A file that may be missing; empty is the same.
-    pub(super) fn path(&mut self, name: &'static str) -> Option<PathBuf> {
-        self.ask(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    pub(super) fn path(&mut self, name: &'static str) -> Result<Option<PathBuf>, SettingsError> {
+        self.optional(name, path)
     }
 
     /// A file that has a default; empty: none.
-    pub(super) fn path_or(&mut self, name: &'static str, default: &str) -> Option<PathBuf> {
-        let path = self.ask(name).map_or_else(|| PathBuf::from(default), PathBuf::from);
-        Some(path).filter(|path| !path.as_os_str().is_empty())
+    pub(super) fn path_or(&mut self, name: &'static str, default: &str) -> Result<Option<PathBuf>, SettingsError> {
+        let path = self.or(name, PathBuf::from(default), path)?;
+        Ok(Some(path).filter(|path| !path.as_os_str().is_empty()))
     }
 
     /// Text that no error may show; empty is the same as missing.
@@ -69,18 +75,24 @@ impl Variables {
         let Some(value) = self.ask(name).filter(|value| !value.is_empty()) else {
             return Ok(None);
         };
-        match value.to_str() {
-            Some(secret) => Ok(Some(secret.to_owned())),
-            None => Err(SettingsError::Invalid { variable: name, value: None, allowed: "UTF-8 text".to_owned() }),
+        let judged = value.to_str().ok_or_else(not_utf8).and_then(|secret| match damage::of_secret(secret) {
+            Some(allowed) => Err(allowed),
+            None => Ok(secret.to_owned()),
+        });
+        let secret = judged.map_err(|allowed| SettingsError::Invalid { variable: name, value: None, allowed })?;
+        if damage::around_secret(&secret) {
+            self.notes.push(format!("{name} begins or ends with a blank or a quote, which is taken as a part of it"));
         }
+        Ok(Some(secret))
     }
 
     /// Names that nobody has asked for, but that look like one of those; to be called when all have been asked for.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = Vec::new();
+        let mut warnings: Vec<String> = self.notes.clone();
         for name in self.values.keys().filter(|name| !self.asked.contains(&name.as_str())) {
-            let near = self.asked.iter().map(|known| (letters_apart(name, known), known)).min();
-            if let Some((1..=MISSPELT_LETTERS_MAX, known)) = near {
+            let upper = name.to_ascii_uppercase();
+            let near = self.asked.iter().map(|known| (letters_apart(&upper, known), known)).min();
+            if let Some((0..=MISSPELT_LETTERS_MAX, known)) = near {
                 warnings.push(format!("{} is set, but means nothing here; did you mean {known}?", shorten(name)));
             }
         }
@@ -104,7 +116,13 @@ fn judge<T>(
     value: &OsStr,
     rule: impl FnOnce(&str) -> Result<T, String>,
 ) -> Result<T, SettingsError> {
-    let judged = value.to_str().ok_or_else(|| "UTF-8 text".to_owned()).and_then(rule);
+    let judged = value.to_str().ok_or_else(not_utf8).and_then(|value| match (rule(value), damage::of_value(value)) {
+        (judged, None) => judged,
+        (Ok(_), Some(allowed)) => Err(allowed),
+        // The rule has looked for damage itself.
+        (Err(allowed), Some(damage)) if allowed == damage => Err(allowed),
+        (Err(allowed), Some(more)) => Err(format!("{allowed} ({more})")),
+    });
     judged.map_err(|allowed| SettingsError::Invalid {
         variable,
         value: Some(shorten(&value.to_string_lossy())),
@@ -112,7 +130,18 @@ fn judge<T>(
     })
 }
 
-fn read_file(named: Option<&Path>) -> Result<HashMap<String, OsString>, SettingsError> {
+fn not_utf8() -> String {
+    "UTF-8 text".to_owned()
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    damage::of_path(text).map_or_else(|| Ok(PathBuf::from(text)), Err)
+}
+
+fn read_file(
+    named: Option<&Path>,
+    environment: &HashMap<String, OsString>,
+) -> Result<HashMap<String, OsString>, SettingsError> {
     let path = named.unwrap_or(Path::new(ENV_FILE_DEFAULT));
     let unreadable = |source| SettingsError::EnvFile { path: path.to_owned(), source };
     let text = match read_text(path) {
@@ -120,50 +149,33 @@ fn read_file(named: Option<&Path>) -> Result<HashMap<String, OsString>, Settings
         Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(HashMap::new()),
         Err(error) => return Err(unreadable(error)),
     };
-    parse(&text, path)
+    let given = |name: &str| environment.get(name)?.to_str().map(str::to_owned);
+    let values = env_file::parse(&text, given).map_err(|BadLine { line, name, problem }| {
+        SettingsError::EnvFileLine { path: path.to_owned(), line, name: name.map(|name| shorten(&name)), problem }
+    })?;
+    Ok(values.into_iter().map(|(name, value)| (name, OsString::from(value))).collect())
 }
 
 /// The whole of a small text file, without the byte order mark that some editors begin it with.
 pub(super) fn read_text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if !u64::try_from(text.len()).is_ok_and(|bytes| bytes <= FILE_BYTES_MAX) {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if !u64::try_from(bytes.len()).is_ok_and(|bytes| bytes <= FILE_BYTES_MAX) {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {FILE_BYTES_MAX} bytes")));
     }
+    let text =
+        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, not_text(&error)))?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-fn parse(text: &str, path: &Path) -> Result<HashMap<String, OsString>, SettingsError> {
-    let mut values = HashMap::new();
-    for pair in dotenvy::from_read_iter(text.as_bytes()) {
-        let (name, value) = pair.map_err(|_| malformed(text, path))?;
-        if values.insert(name.clone(), OsString::from(value)).is_some() {
-            return Err(SettingsError::EnvFileRepeated { path: path.to_owned(), variable: shorten(&name) });
-        }
+/// Where a file is no UTF-8.
+fn not_text(error: &FromUtf8Error) -> String {
+    let bytes = error.as_bytes();
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return "it is UTF-16: save it as UTF-8".to_owned();
     }
-    Ok(values)
-}
-
-/// The parser does not say where it failed, and quotes the value. But the fewest lines from which it takes as much as from all
-/// of them end before the bad one, and between the two are at most lines that say nothing.
-fn malformed(text: &str, path: &Path) -> SettingsError {
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let pairs_in = |count: usize| {
-        let begin: String = lines.iter().take(count).copied().collect();
-        dotenvy::from_read_iter(begin.as_bytes()).take_while(Result::is_ok).count()
-    };
-    let pairs = pairs_in(lines.len());
-    let counts: Vec<usize> = (0..lines.len()).collect();
-    let taken = counts.partition_point(|count| pairs_in(*count) < pairs);
-    let says_nothing = |line: &&&str| line.trim().is_empty() || line.trim_start().starts_with('#');
-    let good = taken + lines.iter().skip(taken).take_while(says_nothing).count();
-    let line = lines.get(good).copied().unwrap_or_default().trim_end();
-    // Only a name with its sign of equality: anything else may be a secret, or the rest of one.
-    let name_ends = |letter: char| !letter.is_ascii_alphanumeric() && !matches!(letter, '_' | '.');
-    let line = line.trim_start();
-    let (name, rest) = line.split_at(line.find(name_ends).unwrap_or(line.len()));
-    let name = (!name.is_empty() && rest.starts_with('=')).then(|| shorten(name));
-    SettingsError::EnvFileLine { path: path.to_owned(), line: good + 1, name }
+    let good = bytes.get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+    format!("line {} is not UTF-8", good.split(|byte| *byte == b'\n').count())
 }
 
 /// The [Levenshtein distance](https://en.wikipedia.org/wiki/Levenshtein_distance), in bytes.

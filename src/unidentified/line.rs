@@ -6,6 +6,7 @@ use base64::display::Base64Display;
 use base64::prelude::BASE64_STANDARD;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::json;
 use crate::repository::unidentified::StoredMessage;
 
 /// How each line begins.
@@ -13,7 +14,7 @@ pub(super) const BEGINNING: &[u8] = b"{\"timestamp\":\"";
 
 /// Writes the line of a message, and its end.
 pub(super) fn write(out: &mut impl Write, message: &StoredMessage) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &Line(message))?;
+    out.write_all(&json::printable(serde_json::to_vec(&Line(message))?))?;
     out.write_all(b"\n")
 }
 

@@ -13,6 +13,7 @@ mod groups;
 mod hostile;
 mod inspection;
 mod memory;
+mod output;
 mod payloads;
 mod poison;
 mod producers;

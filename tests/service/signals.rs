@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -209,9 +210,119 @@ fn a_second_signal_ends_it_at_once() {
             place.log().iter().any(|line| line["message"].as_str().unwrap().contains("stopping"))
         });
         assert!(service.is_running(), "ended before the second signal");
-        service.signal(second);
+        // One that comes at once is the same request; however long that is, a later one is not.
+        place.wait_for("the end", |_| {
+            if !service.is_running() {
+                return true;
+            }
+            service.signal(second);
+            false
+        });
         assert_eq!(service.wait(SOON).code(), Some(130), "SIG{first}, SIG{second}");
     }
+}
+
+#[test]
+fn a_fatal_error_at_the_stop_is_an_error_and_exit_code_1() {
+    let broker = FakeBroker::start("refuses", Log::default());
+    let (entered, is_entered) = mpsc::channel();
+    let (release, is_released) = mpsc::channel::<()>();
+    broker.misbehave(Api::OffsetCommit, move |mut good| {
+        // Nobody listens to the second time.
+        let _ = entered.send(());
+        let _ = is_released.recv();
+        *good.last_mut().unwrap() = 30; // GROUP_AUTHORIZATION_FAILED
+        Answer::Response(good)
+    });
+    let mut place = Place::new(&broker.address(), "refuses");
+    place.set("SHUTDOWN_TIMEOUT_MS", "600000");
+    let mut service = place.start(&["run"]);
+    is_entered.recv_timeout(PATIENCE).unwrap();
+    service.signal("TERM");
+    place.wait_for("the stop", |place| {
+        place.log().iter().any(|line| line["message"].as_str().unwrap().contains("stopping;"))
+    });
+    drop(release);
+    service.ends_with(1);
+    let log = place.log();
+    let errors: Vec<&str> =
+        log.iter().filter(|line| line["level"] == "ERROR").map(|line| line["message"].as_str().unwrap()).collect();
+    assert!(errors.len() == 1 && errors[0].contains("GROUP_AUTHORIZATION_FAILED"), "{errors:?}");
+}
+
+/// As the `timeout` of the GNU coreutils sends it: to the process and to its group.
+#[test]
+fn a_signal_that_comes_twice_at_once_stops_it_in_order() {
+    let place = Place::new(&dead_address(), "nowhere");
+    let mut service = place.start(&["run"]);
+    place.wait_for("the start", |place| place.log().iter().any(|line| line["message"] == "service started"));
+    // All of them are there when it goes on.
+    for signal in ["STOP", "TERM", "INT", "HUP", "CONT"] {
+        service.signal(signal);
+    }
+    assert_eq!(service.wait(SOON).code(), Some(0), "{}", place.tail());
+    let log = place.log();
+    assert_eq!(log.iter().filter(|line| line["message"].as_str().unwrap().contains("stopping;")).count(), 1);
+}
+
+/// The signals that a process ignores, or has a handler for, as Linux tells.
+fn mask(pid: u32, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap()
+}
+
+#[test]
+fn a_signal_that_it_was_started_to_ignore_stays_ignored() {
+    for (ignored, number, other) in [("HUP", 1, "TERM"), ("INT", 2, "TERM"), ("TERM", 15, "INT")] {
+        let mut place = Place::new(&dead_address(), "nowhere");
+        // As `nohup` and a shell that runs it in the background do.
+        place.wrap(&["sh", "-c", &format!("trap '' {ignored}; exec \"$@\""), "sh"]);
+        let mut service = place.start(&["run"]);
+        place.wait_for("the start", |place| place.log().iter().any(|line| line["message"] == "service started"));
+        let bit = 1 << (number - 1);
+        assert_eq!(
+            (mask(service.pid(), "SigIgn") & bit, mask(service.pid(), "SigCgt") & bit),
+            (bit, 0),
+            "SIG{ignored}"
+        );
+        service.signal(ignored);
+        assert!(service.is_running());
+        assert_stops(&place, service, other);
+    }
+}
+
+/// `ulimit -f` is a full disk: nothing is lost, and it goes on by itself once there is room.
+#[test]
+fn a_file_size_limit_is_waited_for() {
+    let cluster = testkit::shared(testkit::NEWEST).unwrap();
+    let kafka = cluster.client().unwrap();
+    let topic = unique("ulimit");
+    kafka.create_topic(&topic, 1, &[]).unwrap();
+    let load = Load::of(10_000, 1, 300);
+    kafka.produce(&topic, &ProduceOptions::default(), load.records.iter().cloned()).unwrap();
+    let mut place = Place::new(&cluster.bootstrap_servers(), &topic);
+    // 1 MiB, in the blocks of 512 bytes of POSIX. The log file has room: it holds little.
+    place.set("LOG_LEVEL", "INFO").wrap(&["sh", "-c", "ulimit -S -f 2048; exec \"$@\"", "sh"]);
+    let mut service = place.start(&["run"]);
+    place.wait_warning(0, &["storing a batch failed, trying again"]);
+    place.wait_warning(0, &["the largest size that this process may write", "ulimit -f"]);
+    assert!(service.is_running() && place.stored() < 10_000, "{}", place.tail());
+    let pid = service.pid().to_string();
+    let status = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status().unwrap();
+    assert!(status.success());
+    place.wait_for("all records", |place| place.stored() == 10_000);
+    service.signal("TERM");
+    service.ends_with(0);
+    load.assert_stored(&place.database());
+    place.assert_clean();
+
+    drop(service);
+
+    // A command, too, says what is wrong.
+    place.wrap(&["sh", "-c", "ulimit -f 0; exec \"$@\"", "sh"]);
+    let mut service = place.start(&["--help"]);
+    assert_eq!(service.wait(SOON).code(), Some(1));
 }
 
 #[test]

@@ -223,9 +223,11 @@ impl Instance<'_> {
     fn end(&mut self) {
         if let Some(mut service) = self.running.take() {
             let finished = service.finish();
-            assert!(finished.is_ok() || self.disk.borrow().is_dead(), "{finished:?}");
             if self.disk.borrow().is_dead() {
                 service.source.die();
+            } else {
+                // A stop finds nothing that only an operator could fix, unless the model gave cause for it.
+                assert!(finished.is_ok(), "{finished:?}");
             }
         }
     }
