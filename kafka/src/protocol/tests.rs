@@ -229,12 +229,12 @@ fn what_a_peer_calls_things_is_cut_to_one_line() {
         let broker = MetadataResponseBroker::default().with_host(text(host)).with_port(port);
         messages::MetadataResponse::default().with_brokers(vec![broker])
     };
-    check(&of("a\nb", 1), "a broker of the name 'a b'");
+    check(&of("a\nb", 1), r"a broker of the name 'a\nb'");
     check(&of(&long, 1), &format!("a broker of the name '{}…'", &long[..200]));
     check(&of(&long[..201], -1), &format!("port -1 of broker '{}…'", &long[..200]));
     let topic = MetadataResponseTopic::default().with_name(Some(topic_name("a\nb")));
     let topics = messages::MetadataResponse::default().with_topics(vec![topic]);
-    check(&topics, "an answer about topic 'a b', which was not asked");
+    check(&topics, r"an answer about topic 'a\nb', which was not asked");
 }
 
 #[test]
