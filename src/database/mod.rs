@@ -178,8 +178,8 @@ impl Database {
     /// [`DatabaseError::FileChanged`] if what was synced is no longer found under the database's name.
     pub fn sync_wal(&mut self) -> Result<(), DatabaseError> {
         self.refuse_lost()?;
-        self.sync_without_verifying()?;
-        self.verify_files()
+        let synced = self.sync_without_verifying();
+        self.verified(synced)
     }
 
     fn sync_without_verifying(&mut self) -> Result<(), DatabaseError> {
@@ -191,6 +191,15 @@ impl Database {
         let Some(connection) = &self.connection else { return Ok(()) };
         let result = self.wal.recover(connection);
         self.learn_from(result)
+    }
+
+    /// What came of a sync, and whether the files are still those that were opened. A file that was removed or replaced is the
+    /// cause of a failure, where there is one.
+    fn verified(&mut self, synced: Result<(), DatabaseError>) -> Result<(), DatabaseError> {
+        match self.verify_files() {
+            Err(changed @ DatabaseError::FileChanged(_)) => Err(changed),
+            verified => synced.and(verified),
+        }
     }
 
     /// Begins the same without waiting for the disk. `notify` is called when [`sync_ended`](Self::sync_ended) says what came of it,
@@ -206,7 +215,7 @@ impl Database {
     /// What came of the sync that was begun last, once; `None` as long as it is under way. See [`sync_wal`](Self::sync_wal).
     pub fn sync_ended(&mut self) -> Option<Result<(), DatabaseError>> {
         let result = self.wal.sync_ended()?;
-        Some(result.and_then(|()| self.verify_files()))
+        Some(self.verified(result))
     }
 
     /// The unidentified messages after the one of that id; see [`unidentified::after`] for the bounds.

@@ -137,5 +137,5 @@ fn a_log_in_doubt_is_left_as_it_is_at_the_end() {
     let mut database = place.open();
     database.sync_wal().unwrap();
     drop(database);
-    assert!(!place.path("-wal").exists(), "checkpointed at the end, as ever");
+    assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "checkpointed at the end, as ever");
 }
