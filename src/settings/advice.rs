@@ -32,9 +32,7 @@ pub fn advice(error: &Error) -> Option<&'static str> {
         Error::Sasl { fault, .. } => match fault {
             SaslFault::Mechanism { .. } => Some("set KAFKA_SASL_MECHANISM to one of those"),
             SaslFault::NotHere => Some("KAFKA_SECURITY_PROTOCOL is SSL or PLAINTEXT here, or it is another port"),
-            SaslFault::Refused { .. } => Some(
-                "check KAFKA_SASL_USERNAME, the password (blanks and quotes around it count) and KAFKA_SASL_MECHANISM",
-            ),
+            SaslFault::Refused { .. } => Some("check KAFKA_SASL_USERNAME, the password and KAFKA_SASL_MECHANISM"),
             SaslFault::Unproved { .. } => Some("it may be no broker of yours: look at KAFKA_BOOTSTRAP_SERVERS"),
         },
         Error::UnsupportedVersion { request: "ConsumerGroupHeartbeat", .. }

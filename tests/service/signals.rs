@@ -265,13 +265,6 @@ fn a_signal_that_comes_twice_at_once_stops_it_in_order() {
     assert_eq!(log.iter().filter(|line| line["message"].as_str().unwrap().contains("stopping;")).count(), 1);
 }
 
-/// The signals that a process ignores, or has a handler for, as Linux tells.
-fn mask(pid: u32, field: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let mask = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
-    u64::from_str_radix(mask.trim(), 16).unwrap()
-}
-
 #[test]
 fn a_signal_that_it_was_started_to_ignore_stays_ignored() {
     for (ignored, number, other) in [("HUP", 1, "TERM"), ("INT", 2, "TERM"), ("TERM", 15, "INT")] {
@@ -281,11 +274,8 @@ fn a_signal_that_it_was_started_to_ignore_stays_ignored() {
         let mut service = place.start(&["run"]);
         place.wait_for("the start", |place| place.log().iter().any(|line| line["message"] == "service started"));
         let bit = 1 << (number - 1);
-        assert_eq!(
-            (mask(service.pid(), "SigIgn") & bit, mask(service.pid(), "SigCgt") & bit),
-            (bit, 0),
-            "SIG{ignored}"
-        );
+        let mask = |field| child::signal_mask(&service.pid().to_string(), field) & bit;
+        assert_eq!((mask("SigIgn"), mask("SigCgt")), (bit, 0), "SIG{ignored}");
         service.signal(ignored);
         assert!(service.is_running());
         assert_stops(&place, service, other);

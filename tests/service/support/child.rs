@@ -96,7 +96,8 @@ impl Place {
 
     fn start_into(&self, arguments: &[&str], stdout: &str, stderr: &str) -> Service<'_> {
         let program = env!("CARGO_BIN_EXE_enterprise-consumer").to_owned();
-        let mut words = self.wrapper.clone();
+        let mut words = unignoring();
+        words.extend(self.wrapper.iter().cloned());
         words.push(program);
         words.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         let output = |name| File::options().append(true).create(true).open(self.path().join(name)).unwrap();
@@ -199,6 +200,20 @@ impl Place {
         let tail = lines.get(lines.len().saturating_sub(30)..).unwrap_or_default().join("\n");
         format!("the log ends:\n{tail}\nstandard error ends:\n{}", self.stderr().lines().last().unwrap_or_default())
     }
+}
+
+/// What undoes that these tests were started to ignore a stop signal, as behind `nohup`: the service would ignore it too.
+fn unignoring() -> Vec<String> {
+    let ignored = signal_mask("self", "SigIgn");
+    let is_ignored = [1, 2, 15].iter().any(|signal| ignored & (1 << (signal - 1)) != 0);
+    if is_ignored { vec!["env".to_owned(), "--default-signal=HUP,INT,TERM".to_owned()] } else { Vec::new() }
+}
+
+/// A set of signals of a process, such as `SigIgn`, as Linux tells it: bit 0 is signal 1.
+pub fn signal_mask(pid: &str, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap()
 }
 
 /// Waits for a condition that has nothing to do with a place.
