@@ -40,7 +40,7 @@ impl fmt::Display for Line {
             Finding::Warning(text) => ("warn", text),
             Finding::Failure(text) => ("FAIL", text),
         };
-        writeln!(f, "{:<12} {mark:<5} {text}", self.subject)
+        writeln!(f, "{:<9} {mark:<5} {text}", self.subject)
     }
 }
 

@@ -129,7 +129,7 @@ impl fmt::Display for Report {
             let rows = self.last_modified_ahead;
             writeln!(
                 f,
-                "clocks        {rows} rows with a last_modified too far after the record's time, which counts instead"
+                "clocks        {rows} rows with a last_modified too far ahead of the record's timestamp, which is used instead"
             )?;
         }
         let reasons: Vec<String> =

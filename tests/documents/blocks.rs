@@ -31,7 +31,7 @@ impl Block {
 }
 
 /// What a test cannot run: how a command begins, why, and which file of the repository covers it instead.
-pub const NOT_RUN: [(&str, &str, &str); 12] = [
+pub const NOT_RUN: [(&str, &str, &str); 15] = [
     ("./quickstart", "builds the project and starts Kafka on the fixed port 9092", "quickstart"),
     ("cargo ", "builds and tests the project, which runs this test", ".ci/run"),
     ("SEED=", "the same", ".ci/run"),
@@ -43,6 +43,9 @@ pub const NOT_RUN: [(&str, &str, &str); 12] = [
     ("kafka-acls.sh ", "needs a broker with an authorizer", "kafka/tests/client/security.rs"),
     ("docker ", "needs a Docker daemon", ".ci/delivery/image"),
     ("-v ", "arguments of docker run", ".ci/delivery/image"),
+    ("usermod ", "changes the users of the machine", "tests/service/files.rs"),
+    ("install -d -o enterprise-consumer ", "needs a user of the machine", "tests/service/files.rs"),
+    ("FILE_MODE=0640 ", "the same", "tests/service/files.rs"),
     ("DATABASE_URL=sqlite:////var/lib/", "needs the service installed under systemd", ".ci/delivery/unit"),
 ];
 

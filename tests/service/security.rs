@@ -20,7 +20,7 @@ fn events_are_read_and_committed_by_every_way_in() {
             assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(20), "{described}");
             let committed = stage.kafka.committed_offsets(&place.group()).unwrap();
             assert_eq!(committed[&(stage.topic.clone(), 0)].offset, 20, "{described}");
-            let check = place.ask(&["check"]);
+            let check = place.ask(&["check", "--verbose"]);
             assert_eq!(check.code, Some(0), "{check:?}");
             let line = check.stdout.lines().find(|line| line.starts_with("security")).unwrap();
             assert_eq!(line, format!("security  ok    {described}"));
@@ -72,7 +72,7 @@ fn a_password_comes_from_a_file() {
     let line =
         "KAFKA_SASL_PASSWORD_FILE names a file that cannot be read: 'password': No such file or directory (os error 2)";
     let status = place.ask(&["status"]);
-    assert!(status.code == Some(0) && status.stdout.contains("5 opportunities"), "{status:?}");
+    assert!(status.code == Some(1) && status.stdout.contains("5 opportunities"), "{status:?}");
     assert!(status.stdout.contains(&format!("end offsets are missing: {line}\n")), "{status:?}");
     let check = place.ask(&["check"]);
     assert!(check.code == Some(1) && check.stdout.contains(&format!("security  FAIL  {line}\n")), "{check:?}");
@@ -87,7 +87,7 @@ fn a_password_that_others_can_read_on_the_wire_is_a_warning() {
     let warned = |mechanism| {
         let place = stage.place(Listener::SaslPlaintext, &sasl("SASL_PLAINTEXT", mechanism, USER, PASSWORD));
         place.run_to_end();
-        let check = place.ask(&["check"]).stdout;
+        let check = place.ask(&["check", "--verbose"]).stdout;
         let parts = ["KAFKA_SASL_MECHANISM=PLAIN", "readable over the network"];
         let in_log = place.log().iter().any(|line| is_warning(line, &parts));
         let in_check = check.lines().any(|line| line.contains("warn") && line.contains(parts[0]));

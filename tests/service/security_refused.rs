@@ -133,7 +133,7 @@ fn as_user<'a>(user: &'a str, group: &'a str) -> Variables<'a> {
 /// The broker learns of a new user, and of a permission, a moment later: waits until `check` says so.
 fn wait_for(stage: &Stage, variables: &[(&'static str, &str)], what: &str) {
     let place = stage.place(Listener::SaslPlaintext, variables);
-    place.wait_for(what, |place| place.ask(&["check"]).stdout.contains(what));
+    place.wait_for(what, |place| place.ask(&["check", "--verbose"]).stdout.contains(what));
 }
 
 #[test]

@@ -167,6 +167,12 @@ const RULES: &[Rule] = &[
         good: &["true", "false", "False"],
     },
     Rule {
+        variable: "KAFKA_VALIDATE_LEADER_EPOCHS",
+        bad: &["", "yes", "1"],
+        allowed: &["true", "false"],
+        good: &["true", "false", "False"],
+    },
+    Rule {
         variable: "RETRY_INITIAL_MS",
         bad: &["", "0", "3600001"],
         allowed: &["whole number from 1 to 3600000 milliseconds"],

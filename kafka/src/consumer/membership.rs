@@ -23,6 +23,10 @@ const HELD_MAX: Duration = Duration::from_secs(5);
 /// How long the group's thread may take to leave, before the control thread does it in its place.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 
+/// A new member often has no partitions in its first assignment, and some in the next one, with a heartbeat: by default every 5 s
+/// (`group.consumer.heartbeat.interval.ms`). For so long, having none is not settled.
+const EMPTY_ASSIGNMENT_SETTLED: Duration = Duration::from_secs(5);
+
 /// Who else reads, and what is ours.
 pub(super) struct Sharing {
     /// Whether there are others at all; if not, everything is ours.
@@ -30,6 +34,8 @@ pub(super) struct Sharing {
     /// `None` before the cluster has been reached, and after the membership has ended.
     membership: Option<Membership>,
     division: Option<Division>,
+    /// Since when the division is as empty, or not, as it is.
+    divided_at: Instant,
     /// What is answered with the next poll after its event has been given to the user.
     asked: Option<Asked>,
     holds: Holds,
@@ -59,6 +65,7 @@ impl Sharing {
             is_shared: *protocol != GroupProtocol::None,
             membership: None,
             division: None,
+            divided_at: Instant::now(),
             asked: None,
             holds: Holds::default(),
             // Each has its cause in the group, whose thread counts what fails there.
@@ -154,8 +161,11 @@ impl Consumer {
 
     /// Whether what is ours is known, and nothing of it is about to change.
     pub(super) fn is_division_settled(&self) -> bool {
-        let Sharing { is_shared, division, holds, giving_up, .. } = &self.sharing;
-        let all_known = |division: &Division| division.partitions.iter().all(|at| self.partitions.contains_key(at));
+        let Sharing { is_shared, division, divided_at, holds, giving_up, .. } = &self.sharing;
+        let all_known = |division: &Division| {
+            division.partitions.iter().all(|at| self.partitions.contains_key(at))
+                && (!division.partitions.is_empty() || divided_at.elapsed() >= EMPTY_ASSIGNMENT_SETTLED)
+        };
         !is_shared || (!holds.are_any() && giving_up.is_none() && division.as_ref().is_some_and(all_known))
     }
 
@@ -242,6 +252,10 @@ impl Consumer {
         self.commit_pause.cut_short();
         self.sharing.wait.take_if(|_| !division.partitions.is_empty());
         let handover = division.handover;
+        let was_empty = self.sharing.division.as_ref().is_some_and(|division| division.partitions.is_empty());
+        if !(was_empty && division.partitions.is_empty()) {
+            self.sharing.divided_at = now;
+        }
         self.sharing.division = Some(division);
         match handover {
             Handover::Gone => self.lose(gone),
