@@ -82,7 +82,10 @@ impl Case {
         // Another process has become this member, which ends the service: `groups.rs` has that.
         let is_taken_over = code == ErrorCode::FENCED_INSTANCE_ID
             && matches!(place, Place::JoinGroup | Place::SyncGroup | Place::Heartbeat | Place::ConsumerGroupHeartbeat);
-        is_foreign || is_taken_over
+        // That the group does not exist is no refusal: it has committed nothing.
+        let is_answer =
+            code == ErrorCode::GROUP_ID_NOT_FOUND && matches!(place, Place::OffsetFetch | Place::OffsetFetchPartition);
+        is_foreign || is_taken_over || is_answer
     }
 
     /// Whether reading has to go on after such a refusal.
