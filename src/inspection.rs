@@ -1,5 +1,5 @@
 //! What `check` and `status` ask Kafka, and what a start would decide on it: every partition's offsets, who reads it, and where `run`
-//! would go on, by the rules of [`start`](crate::start). A few requests a broker, however many partitions there are. Changes
+//! would go on, by the rules of [`start`]. A few requests a broker, however many partitions there are. Changes
 //! nothing; must not print.
 
 use std::collections::{BTreeMap, BTreeSet};
