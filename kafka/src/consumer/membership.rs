@@ -25,7 +25,7 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A new member often has no partitions in its first assignment, and some in the next one, with a heartbeat: by default every 5 s
 /// (`group.consumer.heartbeat.interval.ms`). For so long, having none is not settled.
-const EMPTY_ASSIGNMENT_SETTLED: Duration = Duration::from_secs(5);
+pub(super) const EMPTY_ASSIGNMENT_SETTLED: Duration = Duration::from_secs(5);
 
 /// Who else reads, and what is ours.
 pub(super) struct Sharing {
@@ -60,6 +60,12 @@ struct Asked {
 }
 
 impl Sharing {
+    /// As if the assignment had come earlier.
+    #[cfg(test)]
+    pub(super) fn no_assignment_for(&mut self, time: Duration) {
+        self.divided_at = Instant::now().checked_sub(time).unwrap_or_else(Instant::now);
+    }
+
     pub(super) fn new(protocol: &GroupProtocol, retry: RetryPolicy) -> Self {
         Self {
             is_shared: *protocol != GroupProtocol::None,

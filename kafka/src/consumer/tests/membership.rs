@@ -6,6 +6,7 @@ use std::sync::mpsc::Receiver;
 use super::super::group::{Division, Handover, Membership, Order};
 use super::super::holds::HeldBy;
 use super::*;
+use crate::consumer::membership::EMPTY_ASSIGNMENT_SETTLED;
 use crate::types::Member;
 
 /// A member that has been given nothing yet, and what its group's thread is told.
@@ -82,6 +83,8 @@ fn only_what_is_ours_is_read() {
     let (mut idle, _orders) = member();
     idle.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER); 4])))).unwrap();
     idle.divided(1, &[], Handover::InTurn(1));
+    assert!(!idle.is_settled(), "the next assignment may give it some");
+    idle.sharing.no_assignment_for(EMPTY_ASSIGNMENT_SETTLED);
     assert!(idle.is_settled());
 }
 
