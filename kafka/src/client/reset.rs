@@ -14,21 +14,17 @@ impl Client {
         timestamp_ms: i64,
     ) -> Result<Vec<(TopicPartition, Result<Option<i64>>)>> {
         self.at_leaders(partitions, |client, leader, partitions| {
-            let epoch = |at| client.partitions.get(at).and_then(|place| place.leader_epoch);
-            let request = ListOffsetsRequest {
-                isolation: IsolationLevel::ReadUncommitted,
-                which: OffsetSpec::Timestamp(timestamp_ms),
-                partitions: partitions.iter().map(|at| (at.clone(), epoch(at))).collect(),
-            };
-            let listed = client.call(leader, &request)?;
+            let isolation = IsolationLevel::ReadUncommitted;
+            let which = OffsetSpec::Timestamp(timestamp_ms);
+            let listed = client.list_offsets_at(leader, partitions, isolation, which)?;
             let mut found = Vec::with_capacity(listed.len());
-            for offset in listed {
-                let result = match offset.result {
+            for (at, offset) in listed {
+                let result = match offset {
                     Ok(-1) => Ok(None),
                     Ok(offset) => Ok(Some(offset)),
-                    Err(code) => Err(client.refused(leader, ListOffsetsRequest::NAME, code, &offset.partition)),
+                    Err(code) => Err(client.refused(leader, ListOffsetsRequest::NAME, code, &at)),
                 };
-                found.push((offset.partition, result));
+                found.push((at, result));
             }
             Ok(found)
         })
