@@ -10,12 +10,12 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use enterprise_consumer::database::Database;
 use enterprise_consumer::entity::{self, Event, LastModified, MetaData, Opportunity, UtcTime};
-use enterprise_consumer::permissions::FileMode;
-use enterprise_consumer::repository::position_change::{MoveReason, PositionMove};
-use enterprise_consumer::repository::{Entry, Header, PartitionBatch};
+use enterprise_consumer::runtime::permissions::FileMode;
 use enterprise_consumer::settings::{DatabaseSettings, Synchronous};
+use enterprise_consumer::storage::sqlite::Database;
+use enterprise_consumer::storage::sqlite::tables::position_change::{MoveReason, PositionMove};
+use enterprise_consumer::storage::sqlite::tables::{Entry, Header, PartitionBatch};
 use tempfile::TempDir;
 
 fn main() {

@@ -13,12 +13,12 @@ use std::time::Duration;
 use kafka::text::EscapedLines;
 use lexopt::prelude::{Long, Short, Value};
 
-use crate::error_chain::ErrorChain;
-use crate::json;
-use crate::repository::views::DATABASES_MAX;
-use crate::reset::{ResetOptions, Target, TopicScope};
+use crate::commands::reset::{ResetOptions, Target, TopicScope};
+use crate::commands::status::StatusOptions;
+use crate::runtime::error_chain::ErrorChain;
+use crate::runtime::json;
 use crate::settings::shorten;
-use crate::status::StatusOptions;
+use crate::storage::sqlite::tables::views::DATABASES_MAX;
 
 /// Printed by `--help`.
 pub const HELP: &str = "\

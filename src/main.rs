@@ -7,10 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use enterprise_consumer::cli::{self, Asked, Command, Invocation, UsageError};
-use enterprise_consumer::error_chain::ErrorChain;
+use enterprise_consumer::commands::{check, replay, reset, status, verify, views};
+use enterprise_consumer::runtime::error_chain::ErrorChain;
+use enterprise_consumer::runtime::shutdown::Stop;
+use enterprise_consumer::runtime::{logger, signals};
+use enterprise_consumer::service;
 use enterprise_consumer::settings::{Settings, SettingsError};
-use enterprise_consumer::shutdown::Stop;
-use enterprise_consumer::{check, logger, replay, reset, service, signals, status, verify, views};
 
 /// musl's own gives large pieces back to the kernel at once and takes a lock for small ones: with it the whole job takes 1.5 times the
 /// CPU time. SQLite's C code is given memory by this one too.

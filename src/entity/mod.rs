@@ -24,6 +24,8 @@
 mod clock;
 mod decimal;
 mod fields;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod metadata;
 mod moment;
 mod opportunity;

@@ -8,11 +8,11 @@ use log::warn;
 use super::source::Source;
 use super::store::Store;
 use super::{Service, ServiceError, is_fatal, millis};
-use crate::backoff::RetryError;
-use crate::database::DatabaseError;
-use crate::error_chain::ErrorChain;
+use crate::runtime::backoff::RetryError;
+use crate::runtime::error_chain::ErrorChain;
+use crate::runtime::shutdown::Slept;
 use crate::settings::GroupProtocol;
-use crate::shutdown::Slept;
+use crate::storage::sqlite::DatabaseError;
 
 /// How often, and how long.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use kafka::{PartitionRecords, Record};
 use self_cell::self_cell;
 
 use crate::entity::{Decoder, UtcTime};
-use crate::repository::{Entry, Header, Headers, PartitionBatch};
+use crate::storage::sqlite::tables::{Entry, Header, Headers, PartitionBatch};
 
 self_cell!(
     /// Records of one partition, and what they say, which borrows from them: both go from thread to thread together.

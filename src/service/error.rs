@@ -3,10 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::backoff::{Retriable, RetryError};
-use crate::database::DatabaseError;
+use crate::runtime::backoff::{Retriable, RetryError};
+use crate::service::start::StartError;
 use crate::settings::advice;
-use crate::start::StartError;
+use crate::storage::sqlite::DatabaseError;
 
 /// Why the service ended.
 #[derive(Debug)]

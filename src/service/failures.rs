@@ -6,7 +6,7 @@ use kafka::{Error, ErrorCode, Retrying};
 use log::Level;
 
 use super::millis;
-use crate::error_chain::ErrorChain;
+use crate::runtime::error_chain::ErrorChain;
 use crate::settings::advice;
 
 /// How long a cluster may take to create its topic `__consumer_offsets`, which it does for its first consumer group. Until then it has no

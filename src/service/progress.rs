@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use log::info;
 
-use crate::repository::Applied;
+use crate::storage::sqlite::tables::Applied;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 

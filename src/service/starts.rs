@@ -1,12 +1,12 @@
-//! Where partitions start, as told by the rules of [`start`](crate::start): chosen, stored, synced, claimed, in that order.
+//! Where partitions start, as told by the rules of [`start`](crate::service::start): chosen, stored, synced, claimed, in that order.
 
 use kafka::{Assignment, OutOfRange, Start, TopicId, TopicPartition, Truncation};
 
 use super::source::Source;
 use super::store::Store;
 use super::{Service, ServiceError};
-use crate::repository::position_change::PositionMove;
-use crate::start::{self, Choice, Claim, Policy, Stored};
+use crate::service::start::{self, Choice, Claim, Policy, Stored};
+use crate::storage::sqlite::tables::position_change::PositionMove;
 
 /// As many partitions are named in a line about skipped records.
 const SKIPPED_SHOWN_MAX: usize = 20;

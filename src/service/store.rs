@@ -1,9 +1,9 @@
 //! What the loop changes on the disk. Must not know why.
 
 use super::source::Waker;
-use crate::database::{Database, DatabaseError};
-use crate::repository::position_change::PositionMove;
-use crate::repository::{Applied, PartitionBatch};
+use crate::storage::sqlite::tables::position_change::PositionMove;
+use crate::storage::sqlite::tables::{Applied, PartitionBatch};
+use crate::storage::sqlite::{Database, DatabaseError};
 
 /// The database, as it is: tests look on, and stand in for what a power cut takes.
 pub(super) trait Store {

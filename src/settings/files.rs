@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Settings, SettingsError};
-use crate::directory::resolve;
+use crate::runtime::durable_fs::resolve;
 
 /// The database, the files that SQLite creates beside it
 /// ([temporary files](https://www.sqlite.org/tempfiles.html)), and our lock.

@@ -9,6 +9,8 @@ mod damage;
 mod env_file;
 mod error;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod rules;
 mod security;
 #[cfg(test)]
@@ -31,7 +33,7 @@ pub use security::{Password, SaslSettings, Security};
 use variables::Variables;
 
 use crate::entity::Decoder;
-use crate::permissions::FileMode;
+use crate::runtime::permissions::FileMode;
 
 /// `KAFKA_BOOTSTRAP_SERVERS`: a broker on this machine, at the port of Kafka's own quick start.
 const BOOTSTRAP_PORT_DEFAULT: u16 = 9092;

@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use kafka::{ClientCertificate, SaslMechanism, Secret, TlsFiles};
 
 use super::*;
-use crate::error_chain::ErrorChain;
-use crate::permissions::FileMode;
+use crate::runtime::error_chain::ErrorChain;
+use crate::runtime::permissions::FileMode;
 
 /// A settings file that says nothing, so that no `.env` of this machine counts.
 fn no_file() -> tempfile::NamedTempFile {

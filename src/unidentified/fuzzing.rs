@@ -8,8 +8,8 @@ use fuzzkit::{Target, within};
 use serde_json::Value;
 
 use super::{line, tail};
-use crate::database::Database;
-use crate::database::fixtures::{Place, TOPIC, batch, rejected};
+use crate::storage::sqlite::Database;
+use crate::storage::sqlite::fixtures::{Place, TOPIC, batch, rejected};
 
 /// When the messages were kept.
 const RECEIVED_AT: &str = "2024-01-31T12:00:00.000Z";

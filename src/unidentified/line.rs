@@ -6,8 +6,8 @@ use base64::display::Base64Display;
 use base64::prelude::BASE64_STANDARD;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::json;
-use crate::repository::unidentified::StoredMessage;
+use crate::runtime::json;
+use crate::storage::sqlite::tables::unidentified::StoredMessage;
 
 /// How each line begins.
 pub(super) const BEGINNING: &[u8] = b"{\"timestamp\":\"";

@@ -12,9 +12,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::database::{Database, DatabaseError};
-use crate::directory;
-use crate::permissions::{self, FileMode};
+use crate::runtime::durable_fs;
+use crate::runtime::permissions::{self, FileMode};
+use crate::storage::sqlite::{Database, DatabaseError};
 
 /// Messages are written out this often at most: each step ends in a sync of the file and a write transaction.
 const STEP_EVERY: Duration = Duration::from_secs(1);
@@ -166,12 +166,12 @@ fn write_out((path, mode): (&Path, FileMode), in_step: bool, database: &mut Data
 /// The lines, and the name of the file, which may be new.
 fn sync(file: &File, path: &Path) -> io::Result<()> {
     file.sync_data()?;
-    directory::sync_name(path)
+    durable_fs::sync_name(path)
 }
 
 /// Opened for each step, so that a file that was moved away is created again; to append, so that one that was truncated begins at 0.
 fn open(path: &Path, mode: FileMode) -> io::Result<File> {
-    directory::create_all(directory::parent(path), mode)?;
+    durable_fs::create_all(durable_fs::parent(path), mode)?;
     match permissions::open(path, OpenOptions::new().read(true).append(true), mode.file()) {
         // What can only be written to, as the standard output may be, is no regular file either.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && path.exists() => {

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use serde::Deserialize;
 
 use super::{Failure, line};
-use crate::database::Database;
+use crate::storage::sqlite::Database;
 
 /// Bytes looked through at a time, backwards.
 const CHUNK_BYTES: u64 = 64 << 10;

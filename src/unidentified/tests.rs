@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{STEP_MESSAGES_MAX, UnidentifiedLog};
-use crate::database::Database;
-use crate::database::fixtures::{Place, TOPIC, a_move, batch, rejected};
-use crate::permissions::FileMode;
-use crate::repository::Entry;
+use crate::runtime::permissions::FileMode;
+use crate::storage::sqlite::Database;
+use crate::storage::sqlite::fixtures::{Place, TOPIC, a_move, batch, rejected};
+use crate::storage::sqlite::tables::Entry;
 
 struct Fixture {
     place: Place,

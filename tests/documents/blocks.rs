@@ -39,7 +39,7 @@ pub const NOT_RUN: [(&str, &str, &str); 15] = [
     ("bash .ci/run", "the same", ".ci/run"),
     ("fuzz/run ", "needs a nightly compiler", "fuzz/run"),
     ("./bench", "measures for minutes", "bench"),
-    ("./soak", "loads the machine for minutes", "soak"),
+    ("scripts/soak", "loads the machine for minutes", "soak"),
     ("kafka-acls.sh ", "needs a broker with an authorizer", "kafka/tests/client/security.rs"),
     ("docker ", "needs a Docker daemon", ".ci/delivery/image"),
     ("-v ", "arguments of docker run", ".ci/delivery/image"),

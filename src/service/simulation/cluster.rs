@@ -8,7 +8,7 @@ use kafka::{CommittedOffset, TopicId, TopicPartition};
 
 use super::log::{Log, Place, Produced, produce};
 use super::random::Random;
-use crate::repository::position_change::{MoveReason, PositionMove};
+use crate::storage::sqlite::tables::position_change::{MoveReason, PositionMove};
 
 pub(super) const TOPIC: &str = "sales_events";
 pub(super) const CLUSTER_ID: &str = "model";

@@ -13,12 +13,12 @@ use rusqlite::Connection;
 
 use super::cluster::Cluster;
 use super::random::Random;
-use crate::database::{Database, DatabaseError};
-use crate::repository::position_change::PositionMove;
-use crate::repository::{Applied, PartitionBatch};
 use crate::service::source::Waker;
 use crate::service::store::Store;
 use crate::settings::{DatabaseSettings, Settings};
+use crate::storage::sqlite::tables::position_change::PositionMove;
+use crate::storage::sqlite::tables::{Applied, PartitionBatch};
+use crate::storage::sqlite::{Database, DatabaseError};
 
 /// Name of an event that SQLite refuses: a trigger ends the statement.
 pub(super) const POISON: &str = "poison";
@@ -270,7 +270,7 @@ impl Disk {
 fn empty_database() -> &'static Vec<u8> {
     static EMPTY: OnceLock<Vec<u8>> = OnceLock::new();
     EMPTY.get_or_init(|| {
-        let place = crate::database::fixtures::Place::new();
+        let place = crate::storage::sqlite::fixtures::Place::new();
         drop(place.open());
         for table in ["opportunities", "projects"] {
             for (name, how) in [(POISON, "ABORT, 'no'"), (VENOM, "ROLLBACK, 'no'"), (GHOST, "IGNORE")] {

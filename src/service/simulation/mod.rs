@@ -23,11 +23,11 @@ use kafka::RetryPolicy;
 
 use super::commits::Pace;
 use super::{Service, ServiceError};
-use crate::backoff::RetryError;
-use crate::database::{Database, DatabaseError};
+use crate::runtime::backoff::RetryError;
+use crate::runtime::shutdown::Stop;
+use crate::service::start::StartError;
 use crate::settings::{GroupProtocol, Settings};
-use crate::shutdown::Stop;
-use crate::start::StartError;
+use crate::storage::sqlite::{Database, DatabaseError};
 
 use cluster::Cluster;
 use disk::{Disk, Observed};

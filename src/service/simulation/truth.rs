@@ -9,8 +9,8 @@ use super::Instance;
 use super::cluster::Cluster;
 use super::disk::Seen;
 use super::log::{Meaning, Produced};
-use crate::database::{Database, DatabaseReader};
-use crate::repository::offset::StoredPosition;
+use crate::storage::sqlite::tables::offset::StoredPosition;
+use crate::storage::sqlite::{Database, DatabaseReader};
 
 /// Positions are where the last transaction that survived has put them.
 pub(super) fn check_positions(database: &mut Database, seen: &Seen) {

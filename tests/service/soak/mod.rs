@@ -1,5 +1,5 @@
 //! The service under a steady load, while it is killed and stopped, its broker is killed, restarted and paused, and a reader holds on to a
-//! snapshot: memory and the write-ahead log stay bounded, and in the end everything is there, once. `./soak` runs it for minutes.
+//! snapshot: memory and the write-ahead log stay bounded, and in the end everything is there, once. `scripts/soak` runs it for minutes.
 
 mod faults;
 mod load;

@@ -1,0 +1,249 @@
+//! The report of `status`, as JSON and as text. Must not ask anybody anything.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::service::record::ServiceState;
+use crate::storage::sqlite::tables::position_change::PositionChange;
+
+/// All that `status` tells.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) database: DatabasePart,
+    pub(super) service: ServiceState,
+    pub(super) kafka: KafkaPart,
+    pub(super) rows: Rows,
+    /// Rows whose `last_modified` was too far ahead of the record's timestamp, which is used instead.
+    pub(super) last_modified_ahead: u64,
+    /// Unidentified messages by reason; those that have been replayed are not among them.
+    pub(super) unidentified: BTreeMap<String, u64>,
+    pub(super) partitions: Vec<PartitionRow>,
+    /// The latest offset jumps, newest first.
+    pub(super) position_changes: Vec<PositionChange>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct DatabasePart {
+    pub(super) path: PathBuf,
+    pub(super) id: String,
+    pub(super) schema_version: i64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Rows {
+    pub(super) opportunities: u64,
+    pub(super) projects: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct KafkaPart {
+    pub(super) group: String,
+    /// As Kafka's tools show it; absent where the group has no members by design, or the coordinator does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) state: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) members: Option<usize>,
+    /// Why something is missing; absent if nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
+}
+
+/// One partition. Of what is `None`, either the database or Kafka knows nothing.
+#[derive(Debug, Serialize)]
+pub(super) struct PartitionRow {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    /// The position stored in this database.
+    pub(super) next_offset: Option<i64>,
+    /// The group's.
+    pub(super) committed_offset: Option<i64>,
+    pub(super) last_stable_offset: Option<i64>,
+    pub(super) end_offset: Option<i64>,
+    /// From the position of whoever reads the partition, or else of the next start, to the end.
+    pub(super) lag_records: Option<i64>,
+    /// Age of the oldest record that has not been read.
+    pub(super) lag_seconds: Option<f64>,
+    /// Records behind the last stable offset: with `read_committed` they wait until a transaction ends.
+    pub(super) blocked_records: Option<i64>,
+    /// For how long: the age of the first of them.
+    pub(super) blocked_seconds: Option<f64>,
+    pub(super) read_by: Option<ReadBy>,
+    /// What the next start does with the partition, unless it resumes at `next_offset`.
+    pub(super) next_start: Option<NextStart>,
+    /// Why something is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
+    pub(super) applied: u64,
+    pub(super) stale: u64,
+    pub(super) unidentified: u64,
+    pub(super) absent: u64,
+    pub(super) updated_at: Option<String>,
+}
+
+/// A member of the group.
+#[derive(Debug, Serialize)]
+pub(super) struct ReadBy {
+    pub(super) is_this_instance: bool,
+    pub(super) member_id: String,
+    pub(super) instance_id: Option<String>,
+    pub(super) client_id: String,
+    pub(super) host: String,
+}
+
+/// What a start does other than resuming at the stored position.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "action")]
+pub(super) enum NextStart {
+    MovesPosition { from_offset: Option<i64>, to_offset: i64, reason: &'static str, detail: String },
+    Fails { error: String },
+}
+
+impl Report {
+    /// Whether nothing is missing.
+    pub(super) fn is_complete(&self) -> bool {
+        self.kafka.error.is_none()
+    }
+
+    /// Whether the lag of each partition is known, and not above a limit.
+    pub(super) fn keeps_up(&self, lag_max: Duration) -> bool {
+        let keeps_up = |row: &PartitionRow| row.lag_seconds.is_some_and(|seconds| seconds <= lag_max.as_secs_f64());
+        !self.partitions.is_empty() && self.partitions.iter().all(keeps_up)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "database      {} (id {})", self.database.path.display(), self.database.id)?;
+        self.write_service(f)?;
+        write!(f, "group         {}", self.kafka.group)?;
+        match (&self.kafka.state, self.kafka.members) {
+            (Some(state), Some(members)) => writeln!(f, " ({state}, members: {members})")?,
+            _ => writeln!(f)?,
+        }
+        writeln!(f, "rows          {} opportunities, {} projects", self.rows.opportunities, self.rows.projects)?;
+        if self.last_modified_ahead > 0 {
+            let rows = self.last_modified_ahead;
+            writeln!(
+                f,
+                "clocks        {rows} rows with a last_modified too far ahead of the record's timestamp, which is used instead"
+            )?;
+        }
+        let reasons: Vec<String> =
+            self.unidentified.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        writeln!(f, "unidentified  {}", if reasons.is_empty() { "none".to_owned() } else { reasons.join(", ") })?;
+        if let Some(error) = &self.kafka.error {
+            writeln!(f, "kafka         incomplete, end offsets are missing: {error}")?;
+        }
+        self.write_partitions(f)?;
+        for row in &self.partitions {
+            row.write_remarks(f)?;
+        }
+        self.write_changes(f)
+    }
+}
+
+impl Report {
+    fn write_service(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ServiceState { running, pid, started_at, stopped_at, last_error } = &self.service;
+        write!(f, "service       ")?;
+        match (running, pid, started_at, stopped_at) {
+            (true, Some(pid), Some(started), _) => writeln!(f, "running, process {pid} since {started}")?,
+            (true, ..) => writeln!(f, "running")?,
+            (false, _, Some(started), Some(stopped)) => {
+                writeln!(f, "not running; the last one ran from {started} to {stopped}")?;
+            }
+            (false, _, Some(started), None) => {
+                writeln!(f, "not running; the last one started at {started} and did not stop in order")?;
+            }
+            (false, ..) => writeln!(f, "not running")?,
+        }
+        if let Some(problem) = last_error {
+            writeln!(f, "last error    {} {}: {}", problem.at, problem.level, problem.message)?;
+        }
+        Ok(())
+    }
+
+    fn write_partitions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.partitions.iter().map(|partition| partition.topic.len()).max().unwrap_or(0).max("topic".len());
+        writeln!(f, "\n{:width$}  partition  next offset   end offset  lag (records)  lag (seconds)", "topic")?;
+        for partition in &self.partitions {
+            writeln!(
+                f,
+                "{:width$}  {:>9}  {:>11}  {:>11}  {:>13}  {:>13}",
+                partition.topic,
+                partition.partition,
+                or_unknown(partition.next_offset),
+                or_unknown(partition.end_offset),
+                or_unknown(partition.lag_records),
+                or_unknown(partition.lag_seconds),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn write_changes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.position_changes.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "\nlatest offset jumps:")?;
+        for change in &self.position_changes {
+            writeln!(
+                f,
+                "{}  {}-{}  {} -> {}  {}: {}",
+                change.at,
+                change.topic,
+                change.partition,
+                or_unknown(change.from_offset),
+                change.to_offset,
+                change.reason,
+                change.detail
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl PartitionRow {
+    /// What the table does not show.
+    fn write_remarks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = format!("{}-{}", self.topic, self.partition);
+        if let Some(member) = self.read_by.as_ref().filter(|member| !member.is_this_instance) {
+            writeln!(
+                f,
+                "{at}: read by member '{}' (client '{}' at {}); the lag is that of the group's offset {}",
+                member.member_id,
+                member.client_id,
+                member.host,
+                or_unknown(self.committed_offset)
+            )?;
+        }
+        if let Some(records) = self.blocked_records.filter(|records| *records > 0) {
+            writeln!(
+                f,
+                "{at}: {records} records from offset {} on wait for an open transaction, the first of them for {} s",
+                or_unknown(self.last_stable_offset),
+                or_unknown(self.blocked_seconds)
+            )?;
+        }
+        match &self.next_start {
+            None => {}
+            Some(NextStart::MovesPosition { from_offset, to_offset, reason, detail }) => {
+                writeln!(
+                    f,
+                    "{at}: the next start moves {} -> {to_offset}  {reason}: {detail}",
+                    or_unknown(*from_offset)
+                )?;
+            }
+            Some(NextStart::Fails { error }) => writeln!(f, "{at}: the next start fails: {error}")?,
+        }
+        self.error.iter().try_for_each(|error| writeln!(f, "{at}: {error}"))
+    }
+}
+
+fn or_unknown(value: Option<impl fmt::Display>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}

@@ -1,0 +1,39 @@
+//! Every place where the service reads what others have written, to be called with any bytes. Only in tests and for libFuzzer.
+
+use fuzzkit::Target;
+
+use crate::service::start;
+use crate::{entity, settings, unidentified};
+
+const TARGETS: [Target; 4] =
+    [entity::fuzzing::TARGET, settings::fuzzing::TARGET, start::fuzzing::TARGET, unidentified::fuzzing::TARGET];
+
+/// All of them.
+pub fn targets() -> impl Iterator<Item = &'static Target> {
+    TARGETS.iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events() {
+        entity::fuzzing::TARGET.check();
+    }
+
+    #[test]
+    fn settings() {
+        settings::fuzzing::TARGET.check();
+    }
+
+    #[test]
+    fn claims() {
+        start::fuzzing::TARGET.check();
+    }
+
+    #[test]
+    fn log_of_unidentified_messages() {
+        unidentified::fuzzing::TARGET.check();
+    }
+}

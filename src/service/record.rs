@@ -1,0 +1,175 @@
+//! What a running service leaves for `status`: since when it runs and its last problem, as JSON in the lock file of its database.
+//! That it runs is told by the lock itself, not by this text: a service that was killed leaves its record behind.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::runtime::logger::{self, Problem};
+
+/// A record is no longer, in bytes; the lock file of another program may be anything.
+const RECORD_BYTES_MAX: u64 = 64 * 1024;
+
+/// What is known of the service of a database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ServiceState {
+    /// Whether a service holds the lock of the database.
+    pub running: bool,
+    /// Its process id.
+    pub pid: Option<u32>,
+    /// When it started, RFC 3339; of the last one if none is running.
+    pub started_at: Option<String>,
+    /// When the last one stopped in order; `None` while one is running, and after one was killed.
+    pub stopped_at: Option<String>,
+    /// Its last warning or error.
+    pub last_error: Option<Problem>,
+}
+
+/// The record as it stands in the file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Content {
+    pid: u32,
+    started_at: String,
+    stopped_at: Option<String>,
+    last_error: Option<Problem>,
+}
+
+/// The record of this process. Ends in order when it is dropped.
+#[derive(Debug)]
+pub struct ServiceRecord(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    content: Mutex<Content>,
+}
+
+impl ServiceRecord {
+    /// Begins the record in a lock file that this process holds. From now on it has the log's last warning or error.
+    pub fn begin(lock_file: &Path) -> Self {
+        let content =
+            Content { pid: std::process::id(), started_at: logger::now(), stopped_at: None, last_error: None };
+        let shared = Arc::new(Shared { path: lock_file.to_owned(), content: Mutex::new(content) });
+        shared.change(|_| {});
+        let observer = Arc::clone(&shared);
+        logger::on_problem(move |problem| observer.change(|content| content.last_error = Some(problem)));
+        Self(shared)
+    }
+}
+
+impl Drop for ServiceRecord {
+    fn drop(&mut self) {
+        self.0.change(|content| content.stopped_at = Some(logger::now()));
+    }
+}
+
+impl Shared {
+    fn change(&self, change: impl FnOnce(&mut Content)) {
+        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut content);
+        // The record is for people who look: that it cannot be written, as on a full disk, must not stop the service.
+        let _ = write(&self.path, &content);
+    }
+}
+
+fn write(path: &Path, content: &Content) -> io::Result<()> {
+    let text = serde_json::to_string(content)? + "\n";
+    // Only a file that is there: without it the lock is gone.
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    file.set_len(0)?;
+    file.write_all(text.as_bytes())
+}
+
+impl ServiceState {
+    /// Looks at the lock file of a database. Takes no lock, which would keep a service from starting.
+    pub fn read(lock_file: &Path) -> Self {
+        // To look at the file takes no permission to read it, which only its owner has.
+        let holder = std::fs::metadata(lock_file).ok().and_then(|found| {
+            let locks = std::fs::read_to_string("/proc/locks").ok()?;
+            holder_of(&locks, found.dev(), found.ino())
+        });
+        let content = File::open(lock_file).ok().and_then(|file| {
+            let mut text = String::new();
+            file.take(RECORD_BYTES_MAX).read_to_string(&mut text).ok()?;
+            serde_json::from_str::<Content>(&text).ok()
+        });
+        // A record of an earlier service says nothing of the one that is running.
+        let content = content.filter(|content| holder.is_none_or(|pid| pid == content.pid));
+        Self {
+            running: holder.is_some(),
+            pid: holder,
+            started_at: content.as_ref().map(|content| content.started_at.clone()),
+            stopped_at: content.as_ref().and_then(|content| content.stopped_at.clone()).filter(|_| holder.is_none()),
+            last_error: content.and_then(|content| content.last_error),
+        }
+    }
+}
+
+/// The process that holds an exclusive lock of a file by `flock`, as `/proc/locks` shows it
+/// (<https://man7.org/linux/man-pages/man5/proc_locks.5.html>).
+fn holder_of(locks: &str, device: u64, inode: u64) -> Option<u32> {
+    let (major, minor) = (major(device), minor(device));
+    let is_file = |place: &str| {
+        let mut parts = place.split(':');
+        let mut hexadecimal = || parts.next().and_then(|part| u64::from_str_radix(part, 16).ok());
+        (hexadecimal(), hexadecimal()) == (Some(major), Some(minor))
+            && parts.next().and_then(|part| part.parse().ok()) == Some(inode)
+    };
+    locks.lines().find_map(|line| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
+        [_, "FLOCK", _, "WRITE", pid, place, ..] if is_file(place) => pid.parse().ok(),
+        _ => None,
+    })
+}
+
+/// As `makedev(3)` of glibc puts them together.
+fn major(device: u64) -> u64 {
+    ((device >> 32) & 0xffff_f000) | ((device >> 8) & 0xfff)
+}
+
+fn minor(device: u64) -> u64 {
+    ((device >> 12) & 0xffff_ff00) | (device & 0xff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_is_found_by_device_and_inode() {
+        let locks = "\
+1: POSIX  ADVISORY  WRITE 10 fe:00:77 0 EOF
+2: FLOCK  ADVISORY  READ 11 fe:00:77 0 EOF
+3: FLOCK  ADVISORY  WRITE 12 fe:01:77 0 EOF
+4: FLOCK  ADVISORY  WRITE 13 fe:00:77 0 EOF
+4: -> FLOCK  ADVISORY  WRITE 14 fe:00:78 0 EOF
+";
+        let device = 0xfe << 8;
+        assert_eq!(holder_of(locks, device, 77), Some(13));
+        assert_eq!(holder_of(locks, device, 78), None, "it only waits");
+        assert_eq!(holder_of(locks, device | 1, 77), Some(12));
+        assert_eq!(holder_of("nonsense", device, 77), None);
+    }
+
+    #[test]
+    fn a_lock_is_seen_while_it_is_held_and_the_record_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("e.db.lock");
+        assert_eq!(ServiceState::read(&path), ServiceState::default());
+        let file = File::create_new(&path).unwrap();
+        assert_eq!(ServiceState::read(&path), ServiceState::default());
+        file.lock().unwrap();
+        let record = ServiceRecord::begin(&path);
+        let state = ServiceState::read(&path);
+        assert_eq!((state.running, state.pid, state.stopped_at), (true, Some(std::process::id()), None));
+        assert!(state.started_at.is_some() && state.last_error.is_none());
+        drop(record);
+        drop(file);
+        let state = ServiceState::read(&path);
+        assert_eq!((state.running, state.pid), (false, None));
+        assert!(state.started_at.is_some() && state.stopped_at.is_some());
+    }
+}

@@ -1,0 +1,275 @@
+//! Opens SQLite: whose file it is, its pragmas. Must not know what the tables hold.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags};
+
+use super::error::{DatabaseError, Doing};
+use super::files::Opened;
+use super::schema::{SCHEMA, stored_version};
+use crate::runtime::durable_fs;
+use crate::runtime::permissions::{self, FileMode};
+use crate::settings::Synchronous;
+use crate::storage::sqlite::tables::tally;
+
+/// `PRAGMA application_id` of our files, as `schema.sql` sets it
+/// ([SQLite's file format](https://www.sqlite.org/fileformat2.html#application_id)).
+const APPLICATION_ID: u32 = 0x454e_434e;
+
+/// How every [SQLite file](https://www.sqlite.org/fileformat2.html#the_database_header) begins.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+const HEADER_BYTES: u64 = 100;
+/// The bytes 68 to 71 of the file.
+const APPLICATION_ID_BEHIND_MAGIC: Range<usize> = 52..56;
+
+/// How long SQLite itself waits for a lock. Short, because the caller tries again with backoff and can be stopped in between.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// What SQLite leaves of the `-wal` file when it starts it anew, in bytes: as much as it needs for the next time.
+const JOURNAL_SIZE_LIMIT_BYTES: u32 = 64 << 20;
+
+/// Prepared statements that a connection keeps: all of ours.
+const STATEMENTS_KEPT: usize = 64;
+
+/// SQLite's page cache, in KiB.
+const CACHE_KIB: u32 = 16 << 10;
+
+/// Opens for writing. Creates the file if there is none; brings an older one up to date.
+pub(super) fn open_writer(path: &Path, synchronous: Synchronous, mode: FileMode) -> Result<Connection, DatabaseError> {
+    refuse_foreign(path)?;
+    if !path.exists() {
+        // By SQLite it would get the umask's mode; its other files get the mode of this one
+        // (`findCreateFileMode` in <https://sqlite.org/src/file/src/os_unix.c>).
+        create_file(path, mode)?;
+    }
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // Before WAL mode: so the database file itself says from its first byte on whose it is.
+    SCHEMA.bring_up_to_date(&mut connection, path)?;
+    set_up_writer(&connection, path, synchronous)?;
+    Ok(connection)
+}
+
+/// Opens for writing what exists and is up to date; never makes a file.
+pub(super) fn open_existing_writer(path: &Path, synchronous: Synchronous) -> Result<Connection, DatabaseError> {
+    refuse_foreign(path)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    refuse_read_only(&connection, path)?;
+    SCHEMA.refuse_other(stored_version(&connection)?, path)?;
+    set_up_writer(&connection, path, synchronous)?;
+    Ok(connection)
+}
+
+/// Opens a second connection to what this process has open, for checkpoints. Another database under that path must not get
+/// the content of our `-wal` file.
+pub(super) fn open_beside(opened: &Opened) -> Result<Connection, DatabaseError> {
+    opened.verify()?;
+    let connection = connect(opened.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    opened.verify()?;
+    keep_wal(&connection)?;
+    // SQLite looks for the log with the first read.
+    stored_version(&connection)?;
+    Ok(connection)
+}
+
+/// Creates an empty database file if there is none, with its mode; opens it.
+pub(super) fn create_file(path: &Path, mode: FileMode) -> Result<File, DatabaseError> {
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(DatabaseError::Foreign { path: path.to_owned(), found: "no regular file" });
+    }
+    let opened = permissions::open(path, OpenOptions::new().read(true).write(true), mode.file());
+    opened.map_err(|source| match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem if path.exists() => {
+            DatabaseError::ReadOnly { path: path.to_owned() }
+        }
+        _ => DatabaseError::Io { action: "open the database file", path: path.to_owned(), source },
+    })
+}
+
+/// Closes a connection and leaves the log as it is: SQLite would carry it over without telling whether that has failed.
+pub(super) fn close_as_it_is(connection: Connection) {
+    // If that cannot be set either, SQLite does what it can.
+    let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    drop(connection);
+}
+
+/// Opens for reading, beside the service, after it, and without permission to write.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, DatabaseError> {
+    refuse_missing(path)?;
+    refuse_foreign(path)?;
+    let opened = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
+        let version = stored_version(&connection)?;
+        Ok((connection, version))
+    });
+    let (connection, version) = match opened {
+        // A database in WAL mode needs its `-shm` file, and whoever may not make one has to do without the `-wal` file too.
+        // See https://www.sqlite.org/wal.html#read_only_databases.
+        Err(DatabaseError::Sqlite { source, .. })
+            if matches!(source.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) =>
+        {
+            let wal = beside(path, "-wal");
+            if wal_bytes(&wal)? > 0 {
+                return Err(DatabaseError::WalNotReadable { path: wal, source });
+            }
+            let connection = connect_immutable(path)?;
+            let version = stored_version(&connection)?;
+            (connection, version)
+        }
+        opened => opened?,
+    };
+    SCHEMA.refuse_other(version, path)?;
+    Ok(connection)
+}
+
+/// Fails if nothing is there.
+pub(super) fn refuse_missing(path: &Path) -> Result<(), DatabaseError> {
+    if path.exists() { Ok(()) } else { Err(DatabaseError::Missing { path: path.to_owned() }) }
+}
+
+/// The absolute path without links, under which SQLite puts its files beside the database. Creates the directory if it is given a
+/// mode for that.
+pub(super) fn resolve(path: &Path, create_directory: Option<FileMode>) -> Result<PathBuf, DatabaseError> {
+    let failed = |action, at: &Path| {
+        let path = at.to_owned();
+        move |source| DatabaseError::Io { action, path, source }
+    };
+    let resolved = match path.canonicalize() {
+        Ok(resolved) => resolved,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => durable_fs::resolve(path),
+        Err(error) => return Err(failed("find", path)(error)),
+    };
+    if let Some(mode) = create_directory {
+        let directory = durable_fs::parent(&resolved);
+        durable_fs::create_all(directory, mode).map_err(failed("make the directory", directory))?;
+    }
+    Ok(resolved)
+}
+
+/// The path of a file that belongs to the database: `<database><suffix>`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Size of a `-wal` file; 0 if there is none.
+pub(super) fn wal_bytes(wal: &Path) -> Result<u64, DatabaseError> {
+    match fs::metadata(wal) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(source) => Err(DatabaseError::Io { action: "look at", path: wal.to_owned(), source }),
+    }
+}
+
+/// Fails unless the file is ours, empty or absent, as its header says, which the transaction that makes the tables writes once and
+/// for all. Nothing else in the file makes sense without its log: who dies while he carries that over leaves pages of two times,
+/// and a header that tells of more of them than there are.
+///
+/// Not for a process that has the database open: with a file that is closed go its locks, whoever of the process holds them
+/// (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
+fn refuse_foreign(path: &Path) -> Result<(), DatabaseError> {
+    let foreign = |found| Err(DatabaseError::Foreign { path: path.to_owned(), found });
+    let failed = |source| DatabaseError::Io { action: "look at", path: path.to_owned(), source };
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(failed(source)),
+        Ok(metadata) if !metadata.is_file() => return foreign("no regular file"),
+        Ok(_) => {}
+    }
+    let mut header = Vec::new();
+    File::open(path).and_then(|file| file.take(HEADER_BYTES).read_to_end(&mut header)).map_err(failed)?;
+    let application_id = header.strip_prefix(MAGIC).and_then(|rest| rest.get(APPLICATION_ID_BEHIND_MAGIC));
+    match application_id {
+        Some(id) if id == APPLICATION_ID.to_be_bytes() => Ok(()),
+        Some(_) => foreign("a database of another program"),
+        None if header.is_empty() => Ok(()),
+        // Somebody died while he made it: SQLite rolls that back to an empty file.
+        None if header.iter().all(|&byte| byte == 0) && beside(path, "-journal").exists() => Ok(()),
+        None => foreign("no SQLite database"),
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseError> {
+    let connection =
+        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).doing("open the database")?;
+    connection.busy_timeout(BUSY_TIMEOUT).doing("set the busy timeout")?;
+    Ok(connection)
+}
+
+/// See <https://www.sqlite.org/uri.html#uriimmutable>.
+fn connect_immutable(path: &Path) -> Result<Connection, DatabaseError> {
+    let mut uri = b"file:".to_vec();
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'%' => uri.extend(b"%25"),
+            b'?' => uri.extend(b"%3f"),
+            b'#' => uri.extend(b"%23"),
+            _ => uri.push(byte),
+        }
+    }
+    uri.extend(b"?immutable=1");
+    let uri = PathBuf::from(OsString::from_vec(uri));
+    connect(&uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+}
+
+/// SQLite falls back to reading where it may not write, and would stay there when it may again.
+fn refuse_read_only(connection: &Connection, path: &Path) -> Result<(), DatabaseError> {
+    if connection.is_readonly("main").doing("open the database")? {
+        return Err(DatabaseError::ReadOnly { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous) -> Result<(), DatabaseError> {
+    refuse_read_only(connection, path)?;
+    if switch_to_wal(connection).doing("switch to write-ahead logging")? != ["wal"] {
+        return Err(DatabaseError::NoWal { path: path.to_owned() });
+    }
+    keep_wal(connection)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    tally::register(connection).doing("set up the connection")?;
+    // No temporary files: a container may have no place for them. No memory map: an I/O error would be a signal.
+    connection
+        .execute_batch(&format!(
+            "PRAGMA synchronous = {};
+             PRAGMA temp_store = MEMORY;
+             PRAGMA mmap_size = 0;
+             PRAGMA cache_size = -{CACHE_KIB};
+             PRAGMA wal_autocheckpoint = 0;
+             PRAGMA journal_size_limit = {JOURNAL_SIZE_LIMIT_BYTES};",
+            match synchronous {
+                Synchronous::Normal => "NORMAL",
+                Synchronous::Full => "FULL",
+            }
+        ))
+        .doing("set up the connection")
+}
+
+/// Closing the last connection empties the `-wal` file and leaves it, with the `-shm` file, instead of removing both: a reader
+/// without permission to create them needs them (<https://www.sqlite.org/wal.html#read_only_databases>,
+/// [`SQLITE_FCNTL_PERSIST_WAL`](https://www.sqlite.org/c3ref/c_fcntl_begin_atomic_write.html)).
+fn keep_wal(connection: &Connection) -> Result<(), DatabaseError> {
+    let mut on = 1;
+    connection.file_control(Some("main"), FileControl::PersistWal(&mut on)).doing("keep the write-ahead log")
+}
+
+/// What SQLite says of the mode. Read to the end, as the switch is committed only behind the row that tells of it.
+fn switch_to_wal(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection.prepare("PRAGMA journal_mode = WAL")?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Makes the name of a new `-wal` file durable. SQLite does that with its own first sync of the file, which may come long after
+/// [`sync_wal`](super::Database::sync_wal).
+pub(super) fn sync_directory(path: &Path) -> Result<(), DatabaseError> {
+    durable_fs::sync_name(path).map_err(|source| DatabaseError::Io {
+        action: "sync the directory of",
+        path: path.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,335 @@
+//! What a batch leaves in the tables.
+
+use rusqlite::types::Value;
+
+use crate::entity::{Event, MetaData, Number, Opportunity, Project, Reason, Rejection};
+use crate::storage::sqlite::fixtures::{
+    GROUP, Place, TOPIC, TOPIC_ID, a_move, batch, entry, modified, opportunity, project, rejected,
+};
+use crate::storage::sqlite::tables::{Applied, Entry, Header, PartitionBatch};
+use crate::storage::sqlite::{Database, DatabaseError, DatabaseReader};
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn counted(applied: u64, stale: u64, unidentified: u64, absent: u64) -> Applied {
+    Applied { applied, stale, unidentified, absent }
+}
+
+const META: &str = r#"{"source": "crm", "notes": "\u00e9"}"#;
+const MODIFIED: &str = "2024-05-06T07:08:09.000000001Z";
+
+/// The rows of a table of events less the times of writing, which must be equal.
+fn events(place: &Place, table: &str) -> Vec<Vec<Value>> {
+    let mut rows = place.query(&format!("SELECT * FROM {table} ORDER BY event_id"));
+    for row in &mut rows {
+        let times: Vec<Value> = row.drain(15..17).collect();
+        assert!(matches!(&times[..], [Value::Text(made), Value::Text(changed)] if made.len() == 24 && made == changed));
+    }
+    rows
+}
+
+/// `kafka_topic`, `kafka_partition`, `kafka_offset`, `kafka_timestamp`.
+fn coordinates(offset: i64, timestamp: Value) -> Vec<Value> {
+    vec![text(TOPIC), Value::Integer(0), Value::Integer(offset), timestamp]
+}
+
+#[test]
+fn every_column_of_an_opportunity_is_stored() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let full = Opportunity {
+        amount: Some(125_000.5.into()),
+        probability: Some(75),
+        expected_close_date: Some("2024-09-30".into()),
+        account_id: Some("acc_1".into()),
+        owner_id: Some("user_1".into()),
+        meta_data: Some(MetaData { json: META, ..modified(MODIFIED) }),
+        extra: Some(r#"{"region":"EU"}"#.to_owned()),
+        ..opportunity("opp_1")
+    };
+    let entries = vec![
+        entry(0, Ok(Event::Opportunity(full))),
+        Entry { timestamp_ms: None, ..entry(1, Ok(Event::Opportunity(opportunity("opp_2")))) },
+    ];
+    assert_eq!(database.apply(&[batch(0, 0, 2, entries)]).unwrap(), counted(2, 0, 0, 0));
+
+    let full =
+        ["opp_1", "Renewal", "won", "", "", "2024-09-30", "acc_1", "user_1", META, MODIFIED, r#"{"region":"EU"}"#];
+    let mut full = full.map(text).to_vec();
+    (full[3], full[4]) = (Value::Real(125_000.5), Value::Integer(75));
+    let nothing = vec![Value::Null; 2];
+    let mut bare = vec![Value::Null; 11];
+    (bare[0], bare[1], bare[2]) = (text("opp_2"), text("Renewal"), text("won"));
+    let expected = [
+        [full, coordinates(0, Value::Integer(1_700_000_000_000)), nothing.clone()].concat(),
+        [bare, coordinates(1, Value::Null), nothing].concat(),
+    ];
+    assert_eq!(events(&place, "opportunities"), expected);
+}
+
+#[test]
+fn every_column_of_a_project_is_stored() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let full = Project {
+        start_date: Some("2024-01-01".into()),
+        end_date: Some("2024-12-31".into()),
+        budget: Some(Number { value: 7.0, text: Some("7.00000000000000000001".into()) }),
+        account_id: Some("acc_2".into()),
+        owner_id: Some("user_2".into()),
+        meta_data: Some(MetaData { json: META, ..modified(MODIFIED) }),
+        extra: Some("{\"a\":1}".to_owned()),
+        ..project("proj_1")
+    };
+    let entries = vec![
+        entry(0, Ok(Event::Project(full))),
+        Entry { timestamp_ms: None, ..entry(1, Ok(Event::Project(project("proj_2")))) },
+    ];
+    assert_eq!(database.apply(&[batch(0, 0, 2, entries)]).unwrap(), counted(2, 0, 0, 0));
+
+    let full = [
+        "proj_1",
+        "Roll-out",
+        "running",
+        "2024-01-01",
+        "2024-12-31",
+        "",
+        "acc_2",
+        "user_2",
+        META,
+        MODIFIED,
+        "{\"a\":1}",
+    ];
+    let mut full = full.map(text).to_vec();
+    full[5] = Value::Real(7.0);
+    let mut bare = vec![Value::Null; 11];
+    (bare[0], bare[1], bare[2]) = (text("proj_2"), text("Roll-out"), text("running"));
+    let expected = [
+        [full, coordinates(0, Value::Integer(1_700_000_000_000)), vec![text("7.00000000000000000001"), Value::Null]]
+            .concat(),
+        [bare, coordinates(1, Value::Null), vec![Value::Null; 2]].concat(),
+    ];
+    assert_eq!(events(&place, "projects"), expected);
+}
+
+#[test]
+fn the_position_and_its_counters_move_with_the_rows() {
+    let place = Place::new();
+    let mut database = place.open_at_0(2);
+    let newer = || {
+        Event::Opportunity(Opportunity {
+            meta_data: Some(modified("2024-02-01T00:00:00.000000000Z")),
+            ..opportunity("a")
+        })
+    };
+    let older = || {
+        Event::Opportunity(Opportunity {
+            meta_data: Some(modified("2024-01-01T00:00:00.000000000Z")),
+            ..opportunity("a")
+        })
+    };
+    let first =
+        [batch(0, 0, 10, vec![entry(0, Ok(newer())), entry(1, Ok(older())), rejected(4)]), batch(1, 0, 3, vec![])];
+    assert_eq!(database.apply(&first).unwrap(), counted(1, 1, 1, 10));
+    let second =
+        [PartitionBatch { leader_epoch: None, ..batch(0, 10, 12, vec![entry(10, Ok(older())), rejected(11)]) }];
+    assert_eq!(database.apply(&second).unwrap(), counted(0, 1, 1, 0));
+
+    let stored = database.position(TOPIC, 0).unwrap().expect("a position");
+    assert_eq!((stored.next_offset, stored.first_offset, stored.high_offset), (12, 0, 12));
+    assert_eq!(
+        (stored.counters, stored.leader_epoch),
+        (counted(1, 2, 2, 7), None),
+        "it says nothing of an earlier batch"
+    );
+    let stored = database.position(TOPIC, 1).unwrap().expect("a position");
+    assert_eq!((stored.next_offset, stored.counters, stored.leader_epoch), (3, counted(0, 0, 0, 3), Some(7)));
+    place.assert_counted();
+
+    let summary = DatabaseReader::open(&place.settings.path).unwrap().summary(GROUP).unwrap();
+    assert_eq!((summary.opportunities, summary.projects), (1, 0));
+    let by_reason: Vec<_> = summary.unidentified.iter().map(|count| (count.reason.as_str(), count.messages)).collect();
+    assert_eq!(by_reason, [("not_json", 2)]);
+}
+
+#[test]
+fn an_unidentified_message_is_kept_byte_for_byte() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let all_bytes: Vec<u8> = (0..=255).collect();
+    let headers: Vec<Header<'_>> =
+        vec![(b"trace", Some(b"\x00\xff")), (b"trace", None), (b"", Some(b"")), (b"\xff", Some(b"a"))];
+    let entries = vec![
+        Entry { key: Some(&all_bytes), value: Some(&all_bytes), headers: &headers, ..rejected(0) },
+        Entry { key: Some(b""), value: Some(b""), timestamp_ms: Some(-1), ..rejected(1) },
+        Entry { key: None, value: None, timestamp_ms: None, ..rejected(2) },
+    ];
+    database.apply(&[batch(0, 0, 3, entries)]).unwrap();
+
+    let rows = place.query(
+        "SELECT kafka_offset, kafka_timestamp, key, value, headers, kafka_topic, topic_id, kafka_partition, reason, error,
+                replayed_at
+         FROM unidentified_messages WHERE received_at GLOB '????-??-??T??:??:??.???Z' ORDER BY id",
+    );
+    let tail = [
+        text(TOPIC),
+        text(TOPIC_ID),
+        Value::Integer(0),
+        text("not_json"),
+        text("expected value at line 1 column 1"),
+        Value::Null,
+    ];
+    let row = |values: [Value; 5]| [&values[..], &tail[..]].concat();
+    let bytes = Value::Blob(all_bytes);
+    let empty = Value::Blob(vec![]);
+    let header_list = r#"[["trace","AP8="],["trace",null],["",""],[{"base64":"/w=="},"YQ=="]]"#;
+    let expected = [
+        row([Value::Integer(0), Value::Integer(1_700_000_000_000), bytes.clone(), bytes, text(header_list)]),
+        row([Value::Integer(1), Value::Integer(-1), empty.clone(), empty, text("[]")]),
+        row([Value::Integer(2), Value::Null, Value::Null, Value::Null, text("[]")]),
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn an_unidentified_message_that_is_read_again_is_counted_and_kept_once() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    database.apply(&[batch(0, 0, 1, vec![rejected(0)])]).unwrap();
+    database.move_positions(&[a_move(0, Some(1), 0)]).unwrap();
+    assert_eq!(database.apply(&[batch(0, 0, 1, vec![rejected(0)])]).unwrap(), counted(0, 0, 1, 0));
+    assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 1);
+
+    // The same offset of another topic of that name is another message.
+    let moved = crate::storage::sqlite::tables::position_change::PositionMove {
+        topic_id: "other".to_owned(),
+        ..a_move(0, Some(1), 0)
+    };
+    database.move_positions(&[moved]).unwrap();
+    database.apply(&[PartitionBatch { topic_id: "other", ..batch(0, 0, 1, vec![rejected(0)]) }]).unwrap();
+    assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 2);
+    place.assert_counted();
+}
+
+#[test]
+fn what_sqlite_refuses_becomes_an_unidentified_message() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    place.execute(
+        "CREATE TRIGGER no_fraud BEFORE INSERT ON opportunities WHEN new.name = 'fraud'
+         BEGIN SELECT RAISE(ABORT, 'we do not want these'); END",
+    );
+    let event = |opportunity| Ok(Event::Opportunity(opportunity));
+    let entries = vec![
+        entry(0, event(opportunity("good_1"))),
+        entry(1, event(Opportunity { name: "fraud".into(), ..opportunity("bad_1") })),
+        entry(2, event(Opportunity { probability: Some(101), ..opportunity("bad_2") })),
+        entry(3, Ok(Event::Project(project("")))),
+        entry(4, event(opportunity("good_2"))),
+    ];
+    assert_eq!(database.apply(&[batch(0, 0, 5, entries)]).unwrap(), counted(2, 0, 3, 0));
+    assert_eq!(place.number("SELECT count(*) FROM opportunities WHERE event_id IN ('good_1', 'good_2')"), 2);
+    assert_eq!(
+        place.query("SELECT kafka_offset, reason, error FROM unidentified_messages ORDER BY id"),
+        [
+            [Value::Integer(1), text("rejected"), text("we do not want these")],
+            [Value::Integer(2), text("rejected"), text("CHECK constraint failed: probability BETWEEN 0 AND 100")],
+            [Value::Integer(3), text("rejected"), text("CHECK constraint failed: event_id <> ''")],
+        ]
+    );
+    place.assert_counted();
+}
+
+fn assert_nothing_applied(place: &Place, database: &mut Database) {
+    assert_eq!(place.number("SELECT count(*) FROM opportunities"), 0);
+    assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 0);
+    let positions = database.positions().unwrap();
+    assert!(positions.iter().all(|stored| stored.next_offset == 0), "{positions:?}");
+}
+
+#[test]
+fn a_batch_from_somewhere_else_takes_no_effect() {
+    let place = Place::new();
+    let mut database = place.open_at_0(2);
+    let good = || batch(0, 0, 2, vec![entry(0, Ok(Event::Opportunity(opportunity("a")))), rejected(1)]);
+    let mut check = |wrong: PartitionBatch<'_>, stored: Option<(i64, &str)>| {
+        let error = database.apply(&[good(), wrong]).expect_err("refused");
+        assert!(!error.is_retriable());
+        let DatabaseError::PositionConflict { stored: found, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(found.as_ref().map(|(offset, topic_id)| (*offset, topic_id.as_str())), stored, "{error}");
+        assert_nothing_applied(&place, &mut database);
+    };
+    check(batch(1, 1, 2, vec![]), Some((0, TOPIC_ID)));
+    check(batch(9, 0, 2, vec![]), None);
+    check(batch(0, 0, 2, vec![]), Some((2, TOPIC_ID))); // the same partition twice
+    check(PartitionBatch { topic_id: "other", ..batch(1, 0, 2, vec![]) }, Some((0, TOPIC_ID)));
+    check(PartitionBatch { topic: "other", ..batch(1, 0, 2, vec![]) }, None);
+    assert_eq!(database.apply(&[good(), batch(0, 2, 3, vec![])]).unwrap(), counted(1, 0, 1, 1));
+}
+
+#[test]
+fn an_unknown_topic_id_is_taken_for_the_same_topic() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let stored_id = |database: &mut Database| database.position(TOPIC, 0).unwrap().map(|stored| stored.topic_id);
+    database.apply(&[PartitionBatch { topic_id: "", ..batch(0, 0, 1, vec![]) }]).unwrap();
+    assert_eq!(stored_id(&mut database).as_deref(), Some(TOPIC_ID), "kept");
+    place.execute("UPDATE consumer_offsets SET topic_id = ''");
+    database.apply(&[batch(0, 1, 2, vec![])]).unwrap();
+    assert_eq!(stored_id(&mut database).as_deref(), Some(TOPIC_ID), "learned");
+}
+
+#[test]
+fn a_batch_that_contradicts_itself_takes_no_effect() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let mut check = |from: i64, next: i64, offsets: &[i64], wrong: Option<i64>| {
+        let entries = offsets.iter().map(|&offset| rejected(offset)).collect();
+        let error = database.apply(&[batch(0, from, next, entries)]).expect_err("refused");
+        assert!(!error.is_retriable());
+        assert!(matches!(error, DatabaseError::BadBatch { offset, .. } if offset == wrong), "{error:?}");
+        assert_nothing_applied(&place, &mut database);
+    };
+    check(0, 3, &[0, 3], Some(3));
+    check(0, 3, &[1, 1], Some(1));
+    check(0, 3, &[2, 1], Some(1));
+    check(0, 3, &[-1], Some(-1));
+    check(0, -1, &[], None);
+    check(0, i64::MIN, &[], None);
+    check(0, i64::MAX, &[i64::MAX], Some(i64::MAX));
+}
+
+#[test]
+fn nothing_at_all_is_a_batch_too() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    assert_eq!(database.apply(&[]).unwrap(), Applied::default());
+    assert_eq!(database.apply(&[batch(0, 0, 0, vec![])]).unwrap(), Applied::default());
+}
+
+#[test]
+fn an_id_of_an_unidentified_message_is_never_used_twice() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    database.apply(&[batch(0, 0, 3, vec![rejected(0), rejected(1), rejected(2)])]).unwrap();
+    let last = place.number("SELECT max(id) FROM unidentified_messages");
+    place.execute("DELETE FROM unidentified_messages");
+    database.apply(&[batch(0, 3, 4, vec![rejected(3)])]).unwrap();
+    assert!(place.number("SELECT id FROM unidentified_messages") > last);
+}
+
+#[test]
+fn a_rejection_says_why() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let entries = Reason::ALL
+        .into_iter()
+        .zip(0..)
+        .map(|(reason, offset)| entry(offset, Err(Rejection { reason, error: format!("because of {reason}") })));
+    database.apply(&[batch(0, 0, 5, entries.collect())]).unwrap();
+    let stored = place.query("SELECT reason, error FROM unidentified_messages ORDER BY id");
+    let expected = ["empty", "not_json", "unknown_type", "invalid_field", "rejected"];
+    assert_eq!(stored, expected.map(|reason| vec![text(reason), text(&format!("because of {reason}"))]));
+}

@@ -1,0 +1,206 @@
+//! Which event wins: the same one in whatever order they come, and the one that the rule says.
+
+use rusqlite::Connection;
+
+use crate::entity::{Event, Opportunity, Project, UtcTime};
+use crate::storage::sqlite::Database;
+use crate::storage::sqlite::fixtures::{Place, a_move, batch, entry, modified, opportunity, project};
+use crate::storage::sqlite::tables::order::time_of;
+use crate::storage::sqlite::tables::position_change::PositionMove;
+use crate::storage::sqlite::tables::{Applied, Entry, PartitionBatch};
+
+/// One event of the only id, where it lies, and its times.
+#[derive(Clone, Copy, Debug)]
+struct At {
+    topic: &'static str,
+    partition: i32,
+    offset: i64,
+    last_modified: Option<&'static str>,
+    timestamp_ms: Option<i64>,
+}
+
+const fn at(
+    last_modified: Option<&'static str>,
+    timestamp_ms: Option<i64>,
+    partition: i32,
+    offset: i64,
+    topic: &'static str,
+) -> At {
+    At { topic, partition, offset, last_modified, timestamp_ms }
+}
+
+/// Each list in ascending order, by the rule.
+const ASCENDING: [&[At]; 3] = [
+    &[
+        // Without any time: by place.
+        at(None, None, 0, 900, "t"),
+        at(None, None, 1, 1, "t"),
+        // 1 ms before the next one.
+        at(None, Some(1_714_979_289_122), 0, 901, "t"),
+        at(Some("2024-05-06T07:08:09.123000000Z"), Some(9_000_000_000_000), 0, 902, "t"),
+        // Equal times, one from each source: by place.
+        at(None, Some(1_714_979_289_123), 0, 903, "t"),
+        at(Some("2024-05-06T07:08:09.123000001Z"), Some(1), 0, 1, "t"),
+    ],
+    &[
+        at(Some("2024-05-06T07:08:09.000000000Z"), None, 1, 5, "a"),
+        at(Some("2024-05-06T07:08:09.000000000Z"), None, 1, 5, "b"),
+        at(Some("2024-05-06T07:08:09.000000000Z"), None, 1, 6, "a"),
+        at(Some("2024-05-06T07:08:09.000000000Z"), None, 2, 0, "a"),
+        // Numbers, not text: 10 is more than 9.
+        at(Some("2024-05-06T07:08:09.000000000Z"), None, 10, 0, "a"),
+    ],
+    &[
+        // Times far out: nearest in range, then by place; negative ones before 1970.
+        at(None, Some(i64::MIN), 0, 1, "t"),
+        at(None, Some(-62_167_219_200_001), 0, 2, "t"),
+        at(Some("0000-01-01T00:00:00.000000000Z"), None, 0, 3, "t"),
+        at(None, Some(-1), 0, 0, "t"),
+        at(Some("1970-01-01T00:00:00.000000000Z"), None, 0, 4, "t"),
+        at(None, Some(i64::MAX), 0, 5, "t"),
+    ],
+];
+
+#[test]
+fn the_order_of_arrival_does_not_matter() {
+    let mut tables = Tables::new();
+    for ascending in ASCENDING {
+        let expected = tables.after(&[*ascending.last().unwrap()]);
+        for permutation in permutations(ascending.len()) {
+            let arriving: Vec<At> = permutation.iter().map(|&index| ascending[index]).collect();
+            assert_eq!(tables.after(&arriving), expected, "{arriving:?}");
+        }
+    }
+    tables.place.assert_counted();
+}
+
+#[test]
+fn each_event_is_greater_than_the_one_before() {
+    let mut tables = Tables::new();
+    for pair in ASCENDING.iter().flat_map(|ascending| ascending.windows(2)) {
+        let greater = tables.after(&pair[1..]);
+        assert_eq!(tables.after(pair), greater, "{pair:?}");
+        assert_eq!(tables.after(&[pair[1], pair[0]]), greater, "{pair:?}");
+    }
+}
+
+#[test]
+fn a_smaller_event_of_either_type_is_counted_as_stale() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let at = |time| Some(modified(time));
+    let opportunity = |time| Event::Opportunity(Opportunity { meta_data: at(time), ..opportunity("the one") });
+    let project = |time| Event::Project(Project { meta_data: at(time), ..project("the one") });
+    let (earlier, later) = ("2024-01-01T00:00:00.000000000Z", "2024-01-02T00:00:00.000000000Z");
+    let events = [opportunity(later), opportunity(earlier), project(later), project(earlier), project(later)];
+    let entries = (0..).zip(events).map(|(offset, event)| entry(offset, Ok(event))).collect();
+    let applied = database.apply(&[batch(0, 0, 5, entries)]).unwrap();
+    assert_eq!(applied, Applied { applied: 3, stale: 2, ..Applied::default() });
+    place.assert_counted();
+}
+
+struct Tables {
+    place: Place,
+    database: Database,
+    looking: Connection,
+}
+
+impl Tables {
+    fn new() -> Self {
+        let place = Place::new();
+        Self { database: place.open(), looking: place.connect(), place }
+    }
+
+    /// The rows of both tables, after the events have come one by one, less the times of writing.
+    fn after(&mut self, events: &[At]) -> Vec<String> {
+        self.looking.execute_batch("DELETE FROM opportunities; DELETE FROM projects").unwrap();
+        for event in events {
+            self.arrive(event);
+        }
+        let rows = "name || coalesce(last_modified, 'none') || coalesce(kafka_timestamp, 'none') || kafka_topic ||
+             kafka_partition || kafka_offset";
+        let sql = format!("SELECT {rows} FROM opportunities UNION ALL SELECT {rows} FROM projects");
+        let mut statement = self.looking.prepare(&sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    fn arrive(&mut self, event: &At) {
+        let from = self.database.position(event.topic, event.partition).unwrap().map(|stored| stored.next_offset);
+        let moved = PositionMove { topic: event.topic.to_owned(), ..a_move(event.partition, from, event.offset) };
+        self.database.move_positions(&[moved]).unwrap();
+        let name = format!("{event:?}");
+        let name = || name.as_str().into();
+        let meta_data = || event.last_modified.map(modified);
+        let events = [
+            Event::Opportunity(Opportunity { name: name(), meta_data: meta_data(), ..opportunity("the one") }),
+            Event::Project(Project { name: name(), meta_data: meta_data(), ..project("the one") }),
+        ];
+        let entries = events
+            .into_iter()
+            .zip(event.offset..)
+            .map(|(decoded, offset)| Entry { timestamp_ms: event.timestamp_ms, ..entry(offset, Ok(decoded)) })
+            .collect();
+        let batch = batch(event.partition, event.offset, event.offset + 2, entries);
+        self.database.apply(&[PartitionBatch { topic: event.topic, ..batch }]).unwrap();
+    }
+}
+
+/// All orders of `0..length`.
+fn permutations(length: usize) -> Vec<Vec<usize>> {
+    if length == 0 {
+        return vec![vec![]];
+    }
+    let shorter = permutations(length - 1);
+    let insert = |order: &Vec<usize>, at: usize| {
+        let mut order = order.clone();
+        order.insert(at, length - 1);
+        order
+    };
+    shorter.iter().flat_map(|order| (0..length).map(move |at| insert(order, at))).collect()
+}
+
+#[test]
+fn the_same_event_again_is_applied_and_keeps_its_first_time() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let event = || {
+        Event::Opportunity(Opportunity {
+            meta_data: Some(modified("2024-05-06T07:08:09.000000000Z")),
+            ..opportunity("a")
+        })
+    };
+    let again = || batch(0, 0, 1, vec![entry(0, Ok(event()))]);
+    database.apply(&[again()]).unwrap();
+    place.execute("UPDATE opportunities SET created_at = 'first', updated_at = 'first', name = 'changed by hand'");
+    database.move_positions(&[a_move(0, Some(1), 0)]).unwrap();
+    assert_eq!(database.apply(&[again()]).unwrap().applied, 1);
+    assert_eq!(
+        place.number("SELECT count(*) FROM opportunities WHERE created_at = 'first' AND updated_at <> 'first' AND name = 'Renewal'"),
+        1
+    );
+}
+
+/// Against what Python's `datetime` says.
+#[test]
+fn a_time_of_kafka_is_written_as_last_modified_is() {
+    let connection = rusqlite::Connection::open_in_memory().unwrap();
+    let check = |ms: Option<i64>, expected: Option<&str>| {
+        let sql = format!("SELECT {}", time_of("?1"));
+        let time: Option<String> = connection.query_row(&sql, [ms], |row| row.get(0)).unwrap();
+        assert_eq!(time.as_deref(), expected, "{ms:?}");
+        assert_eq!(ms.map(UtcTime::from_unix_ms).as_ref().map(UtcTime::as_str), expected, "{ms:?}");
+    };
+    check(None, None);
+    check(Some(0), Some("1970-01-01T00:00:00.000000000Z"));
+    check(Some(-1), Some("1969-12-31T23:59:59.999000000Z"));
+    check(Some(1_714_979_289_123), Some("2024-05-06T07:08:09.123000000Z"));
+    check(Some(253_402_300_799_999), Some("9999-12-31T23:59:59.999000000Z"));
+    check(Some(253_402_300_800_000), Some("9999-12-31T23:59:59.999000000Z"));
+    check(Some(-62_167_219_200_000), Some("0000-01-01T00:00:00.000000000Z"));
+    check(Some(i64::MIN), Some("0000-01-01T00:00:00.000000000Z"));
+    // Every millisecond of a second, far from 1970 where fractions are coarsest.
+    for ms in 0..1000 {
+        check(Some(253_402_300_799_000 + ms), Some(&format!("9999-12-31T23:59:59.{ms:03}000000Z")));
+        check(Some(-62_135_596_800_000 + ms), Some(&format!("0001-01-01T00:00:00.{ms:03}000000Z")));
+    }
+}

@@ -1,0 +1,195 @@
+//! Offsets that hold other records when they are read again, as after an unclean election of a leader: both are kept, and none is
+//! missed unnoticed.
+
+use rusqlite::types::Value;
+
+use crate::entity::{Event, Opportunity};
+use crate::storage::sqlite::fixtures::{GROUP, Place, TOPIC, a_move, batch, entry, modified, opportunity, rejected};
+use crate::storage::sqlite::tables::invariants::{Invariant, Violation};
+use crate::storage::sqlite::tables::{Applied, Entry, Header};
+use crate::storage::sqlite::{Database, DatabaseReader};
+
+const OTHER: &[u8] = b"another record";
+
+fn unidentified(count: u64) -> Applied {
+    Applied { unidentified: count, ..Applied::default() }
+}
+
+fn rewritten(offset: i64) -> Entry<'static> {
+    Entry { value: Some(OTHER), ..rejected(offset) }
+}
+
+/// Ten bad records were read, then the log was truncated to five, and five others were written and read.
+fn truncated() -> (Place, Database) {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    database.apply(&[batch(0, 0, 10, (0..10).map(rejected).collect())]).unwrap();
+    database.move_positions(&[a_move(0, Some(10), 5)]).unwrap();
+    let entries = (5..10).map(rewritten).collect();
+    assert_eq!(database.apply(&[batch(0, 5, 10, entries)]).unwrap(), unidentified(5));
+    (place, database)
+}
+
+fn missing(place: &Place) -> Vec<(i64, u64)> {
+    let mut found = Vec::new();
+    let mut reader = DatabaseReader::open(&place.settings.path).unwrap();
+    reader
+        .verify(|invariant, violations| {
+            for violation in violations {
+                let Violation::Missing { position, kept } = violation else { panic!("{invariant:?}: {violation:?}") };
+                assert_eq!(invariant, Invariant::Unidentified);
+                found.push((position.unidentified, *kept));
+            }
+        })
+        .unwrap();
+    found
+}
+
+#[test]
+fn both_records_of_an_offset_are_kept() {
+    let (place, _database) = truncated();
+    assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 15);
+    let rows =
+        place.query("SELECT kafka_offset FROM unidentified_messages WHERE value = CAST('another record' AS BLOB)");
+    assert_eq!(rows, [5, 6, 7, 8, 9].map(|offset| [Value::Integer(offset)]));
+    assert_eq!(missing(&place), []);
+    place.assert_counted();
+}
+
+#[test]
+fn a_record_differs_by_any_of_key_value_headers_and_time() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let headers: [Vec<Header<'_>>; 3] = [vec![(b"a", None)], vec![(b"a", Some(b""))], vec![(b"b", None)]];
+    let mut records = vec![
+        rejected(0),
+        Entry { key: None, ..rejected(0) },
+        Entry { key: Some(b""), ..rejected(0) },
+        Entry { value: None, ..rejected(0) },
+        Entry { value: Some(b""), ..rejected(0) },
+        Entry { timestamp_ms: None, ..rejected(0) },
+        Entry { timestamp_ms: Some(1), ..rejected(0) },
+    ];
+    records.extend(headers.iter().map(|headers| Entry { headers, ..rejected(0) }));
+    let count = records.len();
+    let mut from = 0;
+    // Each of them twice: the second time none is new.
+    let again: Vec<Entry<'_>> =
+        records.iter().map(|record| Entry { decoded: rejected(0).decoded, ..*record }).collect();
+    for record in records.into_iter().chain(again) {
+        database.move_positions(&[a_move(0, Some(from), 0)]).unwrap();
+        from = 1;
+        assert_eq!(database.apply(&[batch(0, 0, 1, vec![record])]).unwrap(), unidentified(1));
+        assert_eq!(missing(&place), []);
+    }
+    assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), i64::try_from(count).unwrap());
+}
+
+#[test]
+fn reading_the_same_records_again_adds_none_and_a_missing_one_is_found() {
+    let (place, mut database) = truncated();
+    let before = place.query("SELECT id, value, received_at FROM unidentified_messages ORDER BY id");
+    for _ in 0..2 {
+        database.move_positions(&[a_move(0, Some(10), 0)]).unwrap();
+        assert_eq!(missing(&place), [], "nothing is counted yet");
+        let entries = (0..5).map(rejected).chain((5..10).map(rewritten)).collect();
+        assert_eq!(database.apply(&[batch(0, 0, 10, entries)]).unwrap(), unidentified(10));
+        assert_eq!(place.query("SELECT id, value, received_at FROM unidentified_messages ORDER BY id"), before);
+        assert_eq!(missing(&place), []);
+    }
+    place.execute(
+        "DELETE FROM unidentified_messages WHERE value <> CAST('another record' AS BLOB) AND kafka_offset > 4",
+    );
+    assert_eq!(missing(&place), [], "of a log that is gone");
+    place.execute("DELETE FROM unidentified_messages WHERE kafka_offset = 3");
+    assert_eq!(missing(&place), [(10, 9)]);
+}
+
+#[test]
+fn a_record_of_the_log_before_does_not_stand_in_for_a_missing_one() {
+    let (place, _database) = truncated();
+    place
+        .execute("DELETE FROM unidentified_messages WHERE value = CAST('another record' AS BLOB) AND kafka_offset = 7");
+    assert_eq!(missing(&place), [(5, 4)]);
+    place.execute("DELETE FROM unidentified_messages WHERE value = CAST('another record' AS BLOB)");
+    assert_eq!(missing(&place), [(5, 0)]);
+}
+
+#[test]
+fn what_another_group_reads_later_stands_for_the_same_record() {
+    let (place, mut database) = truncated();
+    let mut other = Database::open(&place.settings, "group-2").unwrap();
+    other.move_positions(&[a_move(0, None, 0)]).unwrap();
+    let records = || (0..5).map(rejected).chain((5..10).map(rewritten)).collect();
+    other.apply(&[batch(0, 0, 10, records())]).unwrap();
+    assert_eq!(missing(&place), []);
+    // The first group goes on in its older reading, and its messages are those of the newer one too.
+    database.apply(&[batch(0, 10, 11, vec![rejected(10)])]).unwrap();
+    other.apply(&[batch(0, 10, 11, vec![rejected(10)])]).unwrap();
+    assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 16);
+    assert_eq!(missing(&place), []);
+    place.execute("DELETE FROM unidentified_messages WHERE kafka_offset = 10");
+    assert_eq!(missing(&place), [(6, 5), (11, 10)]);
+}
+
+#[test]
+fn each_of_several_messages_at_an_offset_is_found_for_the_log_file() {
+    let (place, mut database) = truncated();
+    place.execute("UPDATE unidentified_messages SET received_at = 'then'");
+    let found = |database: &mut Database, id| database.find_unidentified_after(id, (TOPIC, 0, 5), "then").unwrap();
+    assert_eq!(found(&mut database, 0), [6, 11]);
+    assert_eq!(found(&mut database, 6), [11]);
+    assert!(found(&mut database, 11).is_empty());
+}
+
+#[test]
+fn the_summary_counts_every_row() {
+    let (place, _database) = truncated();
+    let summary = DatabaseReader::open(&place.settings.path).unwrap().summary(GROUP).unwrap();
+    assert_eq!(summary.unidentified[0].messages, 15);
+}
+
+fn event(name: &'static str) -> Event<'static> {
+    let meta_data = Some(modified("2024-05-06T07:08:09.000000000Z"));
+    Event::Opportunity(Opportunity { name: name.into(), meta_data, ..opportunity("a") })
+}
+
+#[test]
+fn an_event_that_is_read_again_changes_nothing() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let records = || {
+        let older = Event::Opportunity(opportunity("a"));
+        vec![entry(0, Ok(older)), entry(1, Ok(event("new"))), entry(2, Ok(Event::Opportunity(opportunity("b"))))]
+    };
+    let first = database.apply(&[batch(0, 0, 3, records())]).unwrap();
+    assert_eq!(first, Applied { applied: 3, ..Applied::default() });
+    place.execute("UPDATE opportunities SET updated_at = 'then'");
+    let rows = || place.query("SELECT * FROM opportunities ORDER BY event_id");
+    let before = rows();
+    for _ in 0..2 {
+        database.move_positions(&[a_move(0, Some(3), 0)]).unwrap();
+        let again = database.apply(&[batch(0, 0, 3, records())]).unwrap();
+        assert_eq!(again, Applied { applied: 2, stale: 1, ..Applied::default() });
+        assert_eq!(rows(), before);
+    }
+}
+
+#[test]
+fn another_record_at_the_offset_of_the_stored_event_replaces_it() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    let stored = || place.query("SELECT name, updated_at = 'then' FROM opportunities");
+    let mut from = 0;
+    for (name, timestamp_ms, is_new) in
+        [("one", 1, true), ("one", 1, false), ("two", 1, true), ("two", 2, true), ("two", 2, false), ("one", 1, true)]
+    {
+        place.execute("UPDATE opportunities SET updated_at = 'then'");
+        database.move_positions(&[a_move(0, Some(from), 0)]).unwrap();
+        from = 1;
+        let record = Entry { timestamp_ms: Some(timestamp_ms), ..entry(0, Ok(event(name))) };
+        let applied = database.apply(&[batch(0, 0, 1, vec![record])]).unwrap();
+        assert_eq!(applied, Applied { applied: 1, ..Applied::default() });
+        assert_eq!(stored(), [[Value::Text(name.to_owned()), Value::Integer(i64::from(!is_new))]]);
+    }
+}

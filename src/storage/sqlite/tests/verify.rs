@@ -1,0 +1,187 @@
+//! Each rule of `verify` is broken by one deed of somebody else, and found broken, and no other rule is.
+
+use crate::entity::Event;
+use crate::storage::sqlite::fixtures::{
+    GROUP, Place, TOPIC, TOPIC_ID, a_move, batch, entry, opportunity, project, rejected,
+};
+use crate::storage::sqlite::tables::PartitionBatch;
+use crate::storage::sqlite::tables::invariants::{CountedPosition, Invariant, Violation};
+use crate::storage::sqlite::tables::position_change::PositionMove;
+use crate::storage::sqlite::{Database, DatabaseReader};
+
+/// One of each in partition 0 (10 offsets, two of them unidentified), nothing in partition 1.
+fn a_sound_database() -> (Place, Database) {
+    let place = Place::new();
+    let mut database = place.open_at_0(2);
+    let entries = vec![
+        entry(0, Ok(Event::Opportunity(opportunity("opp_1")))),
+        entry(3, Ok(Event::Project(project("proj_1")))),
+        rejected(5),
+        rejected(6),
+    ];
+    database.apply(&[batch(0, 0, 10, entries)]).unwrap();
+    (place, database)
+}
+
+fn violations(place: &Place) -> Vec<(Invariant, Violation)> {
+    let mut found = Vec::new();
+    let mut reader = DatabaseReader::open(&place.settings.path).unwrap();
+    let tell = |invariant, of_it: &[Violation]| found.extend(of_it.iter().map(|one| (invariant, one.clone())));
+    reader.verify(tell).unwrap();
+    found
+}
+
+fn position(change: impl FnOnce(&mut CountedPosition)) -> CountedPosition {
+    let mut position = CountedPosition {
+        group_id: GROUP.to_owned(),
+        topic: TOPIC.to_owned(),
+        partition: 0,
+        first_offset: 0,
+        next_offset: 10,
+        high_offset: 10,
+        applied: 2,
+        stale: 0,
+        unidentified: 2,
+        absent: 6,
+    };
+    change(&mut position);
+    position
+}
+
+fn beyond(table: &'static str, partition: i64, high_offset: Option<i64>, rows: u64, offsets: (i64, i64)) -> Violation {
+    Violation::Beyond { table, topic: TOPIC.to_owned(), partition, high_offset, rows, offsets }
+}
+
+#[test]
+fn a_sound_database_breaks_no_rule() {
+    let (place, mut database) = a_sound_database();
+    assert_eq!(violations(&place), []);
+    // Read again from the middle: rows lie beyond the position, and not beyond the highest one.
+    database.move_positions(&[a_move(0, Some(10), 4)]).unwrap();
+    assert_eq!(violations(&place), []);
+    database.apply(&[batch(0, 4, 7, vec![rejected(5), rejected(6)])]).unwrap();
+    assert_eq!(violations(&place), []);
+    // Understood this time, as after an upgrade: the message is still there.
+    database.move_positions(&[a_move(0, Some(7), 5)]).unwrap();
+    database.apply(&[batch(0, 5, 6, vec![entry(5, Ok(Event::Project(project("proj_2"))))])]).unwrap();
+    place.execute("UPDATE unidentified_messages SET replayed_at = received_at");
+    assert_eq!(violations(&place), []);
+}
+
+#[test]
+fn each_rule_is_found_broken_alone() {
+    let check = |deed: &str, expected: &[(Invariant, Violation)]| {
+        let (place, _database) = a_sound_database();
+        place.execute(&format!("PRAGMA ignore_check_constraints = ON; {deed}"));
+        let mut found = violations(&place);
+        // SQLite knows the equation too, as a CHECK.
+        found.retain(|(_, violation)| !matches!(violation, Violation::Damage(text) if text.starts_with("CHECK")));
+        assert_eq!(found, expected, "{deed}");
+    };
+    let miscounted = |change: fn(&mut CountedPosition)| (Invariant::Counters, Violation::Miscounted(position(change)));
+    check("UPDATE consumer_offsets SET applied = 3 WHERE partition = 0", &[miscounted(|at| at.applied = 3)]);
+    check("UPDATE consumer_offsets SET stale = 1 WHERE partition = 0", &[miscounted(|at| at.stale = 1)]);
+    check("UPDATE consumer_offsets SET absent = 5 WHERE partition = 0", &[miscounted(|at| at.absent = 5)]);
+    check("UPDATE consumer_offsets SET unidentified = 1 WHERE partition = 0", &[miscounted(|at| at.unidentified = 1)]);
+    check(
+        "UPDATE consumer_offsets SET applied = 9, stale = -7 WHERE partition = 0",
+        &[miscounted(|at| (at.applied, at.stale) = (9, -7))],
+    );
+    check("UPDATE consumer_offsets SET high_offset = 9 WHERE partition = 0", &[miscounted(|at| at.high_offset = 9)]);
+    check(
+        "UPDATE opportunities SET kafka_offset = 10",
+        &[(Invariant::Rows, beyond("opportunities", 0, Some(10), 1, (10, 10)))],
+    );
+    check("UPDATE projects SET kafka_partition = 1", &[(Invariant::Rows, beyond("projects", 1, Some(0), 1, (3, 3)))]);
+    check("UPDATE projects SET kafka_partition = 7", &[(Invariant::Rows, beyond("projects", 7, None, 1, (3, 3)))]);
+    check(
+        "INSERT INTO unidentified_messages
+             (kafka_topic, topic_id, kafka_partition, kafka_offset, headers, reason, error, received_at)
+         VALUES ('sales_events', '', 0, 11, '[]', 'empty', '', ''), ('sales_events', '', 0, 20, '[]', 'empty', '', '')",
+        &[(Invariant::Rows, beyond("unidentified_messages", 0, Some(10), 2, (11, 20)))],
+    );
+    let missing = |kept| (Invariant::Unidentified, Violation::Missing { position: position(|_| {}), kept });
+    check("DELETE FROM unidentified_messages WHERE kafka_offset = 5", &[missing(1)]);
+    check("DELETE FROM unidentified_messages", &[missing(0)]);
+    check(
+        "UPDATE unidentified_messages SET kafka_partition = 1, kafka_offset = -1 WHERE kafka_offset = 5",
+        &[missing(1)],
+    );
+    check("UPDATE unidentified_messages SET topic_id = 'of another topic' WHERE kafka_offset = 5", &[missing(1)]);
+}
+
+#[test]
+fn every_group_counts() {
+    let (place, _database) = a_sound_database();
+    // Another group has come further: what it stored is not beyond its own position.
+    let mut other = Database::open(&place.settings, "group-2").unwrap();
+    other.move_positions(&[a_move(0, None, 10)]).unwrap();
+    other.apply(&[batch(0, 10, 12, vec![rejected(10), entry(11, Ok(Event::Project(project("proj_9"))))])]).unwrap();
+    assert_eq!(violations(&place), []);
+    place.execute("DELETE FROM consumer_offsets WHERE group_id = 'group-2'");
+    let expected = [
+        (Invariant::Rows, beyond("projects", 0, Some(10), 1, (11, 11))),
+        (Invariant::Rows, beyond("unidentified_messages", 0, Some(10), 1, (10, 10))),
+    ];
+    assert_eq!(violations(&place), expected);
+}
+
+#[test]
+fn messages_of_an_earlier_topic_of_the_name_do_not_stand_in_for_others() {
+    let (place, mut database) = a_sound_database();
+    let made_again = PositionMove { topic_id: "made again".to_owned(), ..a_move(0, Some(10), 0) };
+    database.move_positions(&[made_again]).unwrap();
+    assert_eq!(violations(&place), [], "rows of the earlier topic are below its highest position");
+    let again = PartitionBatch { topic_id: "made again", ..batch(0, 0, 10, vec![rejected(5)]) };
+    database.apply(&[again]).unwrap();
+    assert_eq!(violations(&place), []);
+    place.execute("DELETE FROM unidentified_messages WHERE topic_id = 'made again'");
+    let counted = position(|at| (at.applied, at.unidentified, at.absent) = (0, 1, 9));
+    assert_eq!(violations(&place), [(Invariant::Unidentified, Violation::Missing { position: counted, kept: 0 })]);
+}
+
+#[test]
+fn a_message_from_before_the_topic_id_was_known_counts_once() {
+    let place = Place::new();
+    let mut database = place.open();
+    database.move_positions(&[PositionMove { topic_id: String::new(), ..a_move(0, None, 0) }]).unwrap();
+    database.apply(&[PartitionBatch { topic_id: "", ..batch(0, 0, 1, vec![rejected(0)]) }]).unwrap();
+    database.apply(&[batch(0, 1, 2, vec![rejected(1)])]).unwrap();
+    assert_eq!(violations(&place), []);
+    // Read again: the first message is kept a second time, under the id, and cannot stand in for the other.
+    place.execute(&format!(
+        "DELETE FROM unidentified_messages WHERE kafka_offset = 1;
+         INSERT INTO unidentified_messages
+             (kafka_topic, topic_id, kafka_partition, kafka_offset, headers, reason, error, received_at)
+         VALUES ('sales_events', '{TOPIC_ID}', 0, 0, '[]', 'empty', '', '')"
+    ));
+    assert!(matches!(&violations(&place)[..], [(Invariant::Unidentified, Violation::Missing { kept: 1, .. })]));
+}
+
+#[test]
+fn damage_is_found_and_told() {
+    let (place, database) = a_sound_database();
+    drop(database);
+    // An index that lacks a row.
+    place.execute(
+        "PRAGMA writable_schema = ON;
+         UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_projects_1')
+         WHERE name = 'sqlite_autoindex_opportunities_1'",
+    );
+    let found = violations(&place);
+    assert!(found.iter().any(|one| matches!(one, (Invariant::Integrity, Violation::Damage(_)))), "{found:?}");
+
+    let (place, database) = a_sound_database();
+    drop(database);
+    let mut bytes = std::fs::read(&place.settings.path).unwrap();
+    bytes[8192..].fill(0xff);
+    std::fs::write(&place.settings.path, bytes).unwrap();
+    let found = violations(&place);
+    assert!(found.iter().any(|(invariant, _)| *invariant == Invariant::Integrity), "{found:?}");
+
+    let (place, _database) = a_sound_database();
+    place.execute(
+        "UPDATE consumer_offsets SET topic = x'00' WHERE partition = 0; UPDATE opportunities SET kafka_offset = 'x'",
+    );
+    assert!(!violations(&place).is_empty());
+}
