@@ -74,7 +74,9 @@ fn ask_broker(servers: &str, topic: &str) -> Result<Duration> {
     client.metadata(vec![Arc::from(topic)])?;
     client.committed(&group, std::slice::from_ref(&at))?;
     client.log_offsets(std::slice::from_ref(&at), isolation)?;
-    client.timestamp_at(&at, 0, isolation)?;
+    for (_, timestamp) in client.timestamps_at(&[(at, 0)].into())? {
+        timestamp?;
+    }
     Ok(begun.elapsed())
 }
 
