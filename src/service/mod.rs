@@ -15,7 +15,7 @@ pub mod record;
 #[cfg(test)]
 mod simulation;
 mod source;
-pub mod start;
+pub mod start_rules;
 mod starts;
 mod store;
 
