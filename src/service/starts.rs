@@ -1,6 +1,6 @@
 //! Where partitions start, as told by the rules of [`start`](crate::service::start): chosen, stored, synced, claimed, in that order.
 
-use kafka::{Assignment, OutOfRange, Start, TopicId, TopicPartition, Truncation};
+use kafka::{Assignment, OffsetPosition, OutOfRange, StartToken, TopicId, TopicPartition, Truncation};
 
 use super::source::Source;
 use super::store::Store;
@@ -39,7 +39,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
             self.claim = claim.to_string();
             let topic_id = assignment.topic_id.map(|id| id.to_string()).unwrap_or_default();
             let from = stored.as_ref().map(|row| row.next_offset);
-            let (start, change) = choice.act(at, &topic_id, from);
+            let (start, change) = choice.act(at, assignment.token, &topic_id, from);
             moves.extend(change);
             self.positions.insert(&start, topic_id, assignment.end_offset);
             starts.push(start);
@@ -52,27 +52,27 @@ impl<S: Source, D: Store> Service<'_, S, D> {
     /// A position that the leader does not have: an end, or the nearest surviving offset.
     pub(super) fn jump_into_range(&mut self, range: &OutOfRange) -> Result<(), ServiceError> {
         let choice = start::choose_out_of_range(range, self.policy())?;
-        self.jump(choice, &range.partition, range.topic_id, range.position, range.end_offset)
+        self.jump(choice, (&range.partition, range.token), range.topic_id, range.position, range.end_offset)
     }
 
     /// A log that was truncated and written anew: an end, or the point from which on it has other records.
     pub(super) fn jump_to_divergence(&mut self, truncation: &Truncation) -> Result<(), ServiceError> {
         let choice = start::choose_truncated(truncation, self.policy())?;
-        let Truncation { partition, topic_id, position, .. } = truncation;
-        self.jump(choice, partition, *topic_id, *position, *position)
+        let Truncation { token, partition, topic_id, position, .. } = truncation;
+        self.jump(choice, (partition, *token), *topic_id, *position, *position)
     }
 
     /// Leaves the position where a partition was read.
     fn jump(
         &mut self,
         choice: Choice,
-        at: &TopicPartition,
+        (at, token): (&TopicPartition, StartToken),
         topic_id: Option<TopicId>,
         from: i64,
         end_offset: i64,
     ) -> Result<(), ServiceError> {
         let topic_id = topic_id.map(|id| id.to_string()).unwrap_or_default();
-        let (start, change) = choice.act(at, &topic_id, Some(from));
+        let (start, change) = choice.act(at, token, &topic_id, Some(from));
         self.move_positions(change.as_slice())?;
         self.positions.insert(&start, topic_id, end_offset);
         self.sync_and_claim(vec![start])
@@ -94,7 +94,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
     }
 
     /// What is claimed must survive a power cut, as what is committed.
-    fn sync_and_claim(&mut self, starts: Vec<Start>) -> Result<(), ServiceError> {
+    fn sync_and_claim(&mut self, starts: Vec<OffsetPosition>) -> Result<(), ServiceError> {
         self.patiently("syncing the database", Store::sync)?;
         self.source.start(starts, &self.claim);
         Ok(())

@@ -13,7 +13,7 @@
 pub(crate) mod fuzzing;
 use std::fmt;
 
-use kafka::{Assignment, CommittedOffset, OutOfRange, Start, TopicPartition, Truncation};
+use kafka::{Assignment, CommittedOffset, OffsetPosition, OutOfRange, StartToken, TopicPartition, Truncation};
 
 use crate::settings::{GroupProtocol, OffsetReset, Settings};
 use crate::storage::sqlite::tables::offset::StoredPosition;
@@ -129,8 +129,14 @@ impl Choice {
     }
 
     /// What it means: where to start, and the change for the database if the position jumps there from where it was.
-    pub fn act(self, at: &TopicPartition, topic_id: &str, from: Option<i64>) -> (Start, Option<PositionMove>) {
-        let start = |offset, leader_epoch| Start { partition: at.clone(), offset, leader_epoch };
+    pub fn act(
+        self,
+        at: &TopicPartition,
+        token: StartToken,
+        topic_id: &str,
+        from: Option<i64>,
+    ) -> (OffsetPosition, Option<PositionMove>) {
+        let start = |offset, leader_epoch| OffsetPosition { partition: at.clone(), token, offset, leader_epoch };
         match self {
             Self::Resume { offset, leader_epoch } => (start(offset, leader_epoch), None),
             Self::Jump { to_offset, leader_epoch, reason, detail } => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kafka::{Assignment, CommittedOffset, OutOfRange, TopicId, TopicPartition, Truncation};
+use kafka::{Assignment, CommittedOffset, OutOfRange, StartToken, TopicId, TopicPartition, Truncation};
 
 use super::{Choice, Claim, Policy, StartError, Stored, choose, choose_out_of_range, choose_truncated};
 use crate::settings::OffsetReset;
@@ -64,9 +64,9 @@ fn run(case: Case) -> Result<Choice, StartError> {
         Committed::Tool(offset) => Some((offset, None, String::new())),
     };
     let assignment = Assignment {
+        token: StartToken::new(1),
         partition: TopicPartition::new("t", 0),
         topic_id: Some(TOPIC_ID),
-        leader_epoch: None,
         committed: committed.map(|(offset, leader_epoch, metadata)| CommittedOffset { offset, leader_epoch, metadata }),
         log_start_offset: LOG_START,
         end_offset: LOG_END,
@@ -190,9 +190,9 @@ fn a_claim_is_read_as_it_is_written() {
 #[test]
 fn a_position_outside_of_the_log() {
     let range = |position| OutOfRange {
+        token: StartToken::new(1),
         partition: TopicPartition::new("t", 0),
         topic_id: Some(TOPIC_ID),
-        leader_epoch: None,
         position,
         log_start_offset: LOG_START,
         end_offset: LOG_END,
@@ -216,6 +216,7 @@ fn a_log_that_was_truncated_and_written_anew() {
     let policy = Policy { reset: OffsetReset::Latest, fail_on_data_loss: false, exclusive: true };
     let check = |divergence_offset, words: &[&str]| {
         let truncation = Truncation {
+            token: StartToken::new(1),
             partition: TopicPartition::new("t", 0),
             topic_id: Some(TOPIC_ID),
             position: 50,
