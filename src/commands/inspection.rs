@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use kafka::{
     Assignment, Client, CommittedOffset, ConnectionSettings, Error, ErrorCode, GroupDescription, IsolationLevel,
-    MemberDescription, Metadata, OutOfRange, TopicMetadata, TopicPartition, Truncated, Truncation, Watermarks,
+    MemberDescription, Metadata, OutOfRange, StartToken, TopicMetadata, TopicPartition, Truncated, Truncation,
+    Watermarks,
 };
 
 use crate::runtime::error_chain::ErrorChain;
@@ -392,17 +393,24 @@ fn confirm(
     let (partition, topic_id) = (assignment.partition.clone(), assignment.topic_id);
     if let (Some(truncated), Some(position_epoch)) = (truncated, choice.leader_epoch()) {
         let Truncated { divergence_offset, divergence_epoch } = truncated;
-        let truncation =
-            Truncation { partition, topic_id, position, position_epoch, divergence_offset, divergence_epoch };
+        let truncation = Truncation {
+            token: assignment.token,
+            partition,
+            topic_id,
+            position,
+            position_epoch,
+            divergence_offset,
+            divergence_epoch,
+        };
         return Some(start_rules::choose_truncated(&truncation, policy));
     }
     if (watermarks.start_offset..=watermarks.end_offset).contains(&position) {
         return None;
     }
     let range = OutOfRange {
+        token: assignment.token,
         partition,
         topic_id,
-        leader_epoch: assignment.leader_epoch,
         position,
         log_start_offset: watermarks.start_offset,
         end_offset: assignment.end_offset,
@@ -419,11 +427,11 @@ fn assignment(
     isolation: IsolationLevel,
 ) -> Assignment {
     let topic = metadata.topics.iter().find(|topic| topic.name == at.topic);
-    let found = topic.and_then(|topic| topic.partitions.iter().find(|found| found.partition == at.partition));
     Assignment {
+        // No consumer waits for a start position here.
+        token: StartToken::new(0),
         partition: at.clone(),
         topic_id: topic.and_then(|topic| topic.id),
-        leader_epoch: found.and_then(|found| found.leader_epoch),
         committed: partition.committed.clone(),
         log_start_offset: watermarks.start_offset,
         end_offset: match isolation {

@@ -1,6 +1,6 @@
 //! Where partitions start, as told by the rules of [`start_rules`](crate::service::start_rules): chosen, stored, synced, claimed, in that order.
 
-use kafka::{Assignment, OutOfRange, Start, TopicId, TopicPartition, Truncation};
+use kafka::{Assignment, OffsetPosition, OutOfRange, StartToken, TopicId, TopicPartition, Truncation};
 
 use super::source::Source;
 use super::store::Store;
@@ -42,7 +42,12 @@ impl<S: Source, D: Store> Service<'_, S, D> {
             self.claim = claim.to_string();
             let topic_id = assignment.topic_id.map(|id| id.to_string()).unwrap_or_default();
             let from = stored.as_ref().map(|row| row.next_offset);
-            let start = Start { partition: at.clone(), offset: choice.offset(), leader_epoch: choice.leader_epoch() };
+            let start = OffsetPosition {
+                partition: at.clone(),
+                token: assignment.token,
+                offset: choice.offset(),
+                leader_epoch: choice.leader_epoch(),
+            };
             moves.extend(choice.into_position_move(at, &topic_id, from));
             self.positions.insert(&start, topic_id, assignment.end_offset);
             starts.push(start);
@@ -55,27 +60,32 @@ impl<S: Source, D: Store> Service<'_, S, D> {
     /// A position that the leader does not have: an end, or the nearest surviving offset.
     pub(super) fn jump_into_range(&mut self, range: &OutOfRange) -> Result<(), ServiceError> {
         let choice = start_rules::choose_out_of_range(range, self.policy())?;
-        self.jump(choice, &range.partition, range.topic_id, range.position, range.end_offset)
+        self.jump(choice, (&range.partition, range.token), range.topic_id, range.position, range.end_offset)
     }
 
     /// A log that was truncated and written anew: an end, or the point from which on it has other records.
     pub(super) fn jump_to_divergence(&mut self, truncation: &Truncation) -> Result<(), ServiceError> {
         let choice = start_rules::choose_truncated(truncation, self.policy())?;
-        let Truncation { partition, topic_id, position, .. } = truncation;
-        self.jump(choice, partition, *topic_id, *position, *position)
+        let Truncation { token, partition, topic_id, position, .. } = truncation;
+        self.jump(choice, (partition, *token), *topic_id, *position, *position)
     }
 
     /// Leaves the position where a partition was read.
     fn jump(
         &mut self,
         choice: StartDecision,
-        at: &TopicPartition,
+        (at, token): (&TopicPartition, StartToken),
         topic_id: Option<TopicId>,
         from: i64,
         end_offset: i64,
     ) -> Result<(), ServiceError> {
         let topic_id = topic_id.map(|id| id.to_string()).unwrap_or_default();
-        let start = Start { partition: at.clone(), offset: choice.offset(), leader_epoch: choice.leader_epoch() };
+        let start = OffsetPosition {
+            partition: at.clone(),
+            token,
+            offset: choice.offset(),
+            leader_epoch: choice.leader_epoch(),
+        };
         let change = choice.into_position_move(at, &topic_id, Some(from));
         self.move_positions(change.as_slice())?;
         self.positions.insert(&start, topic_id, end_offset);
@@ -98,7 +108,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
     }
 
     /// What is claimed must survive a power cut, as what is committed.
-    fn sync_and_claim(&mut self, starts: Vec<Start>) -> Result<(), ServiceError> {
+    fn sync_and_claim(&mut self, starts: Vec<OffsetPosition>) -> Result<(), ServiceError> {
         self.patiently("syncing the database", Store::sync)?;
         self.source.start(starts, &self.claim);
         Ok(())

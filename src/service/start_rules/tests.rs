@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kafka::{Assignment, CommittedOffset, OutOfRange, TopicId, TopicPartition, Truncation};
+use kafka::{Assignment, CommittedOffset, OutOfRange, StartToken, TopicId, TopicPartition, Truncation};
 
 use super::{
     CommitMetadata, Policy, StartDecision, StartError, StoredOffset, choose, choose_out_of_range, choose_truncated,
@@ -67,9 +67,9 @@ fn run(case: Case) -> Result<StartDecision, StartError> {
         Committed::Tool(offset) => Some((offset, None, String::new())),
     };
     let assignment = Assignment {
+        token: StartToken::new(1),
         partition: TopicPartition::new("t", 0),
         topic_id: Some(TOPIC_ID),
-        leader_epoch: None,
         committed: committed.map(|(offset, leader_epoch, metadata)| CommittedOffset { offset, leader_epoch, metadata }),
         log_start_offset: LOG_START,
         end_offset: LOG_END,
@@ -196,9 +196,9 @@ fn commit_metadata_is_parsed_as_it_is_written() {
 #[test]
 fn a_position_outside_the_log() {
     let range = |position| OutOfRange {
+        token: StartToken::new(1),
         partition: TopicPartition::new("t", 0),
         topic_id: Some(TOPIC_ID),
-        leader_epoch: None,
         position,
         log_start_offset: LOG_START,
         end_offset: LOG_END,
@@ -222,6 +222,7 @@ fn a_log_that_was_truncated_and_rewritten() {
     let policy = Policy { reset: OffsetReset::Latest, fail_on_data_loss: false, exclusive: true };
     let check = |divergence_offset, words: &[&str]| {
         let truncation = Truncation {
+            token: StartToken::new(1),
             partition: TopicPartition::new("t", 0),
             topic_id: Some(TOPIC_ID),
             position: 50,
