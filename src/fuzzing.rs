@@ -2,11 +2,11 @@
 
 use fuzzkit::Target;
 
-use crate::service::start;
+use crate::service::start_rules;
 use crate::{entity, settings, unidentified};
 
 const TARGETS: [Target; 4] =
-    [entity::fuzzing::TARGET, settings::fuzzing::TARGET, start::fuzzing::TARGET, unidentified::fuzzing::TARGET];
+    [entity::fuzzing::TARGET, settings::fuzzing::TARGET, start_rules::fuzzing::TARGET, unidentified::fuzzing::TARGET];
 
 /// All of them.
 pub fn targets() -> impl Iterator<Item = &'static Target> {
@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn claims() {
-        start::fuzzing::TARGET.check();
+        start_rules::fuzzing::TARGET.check();
     }
 
     #[test]

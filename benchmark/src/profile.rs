@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kafka::{Consumer, Event, GroupProtocol, Record, Start};
+use kafka::{Consumer, Event, GroupProtocol, OffsetPosition, Record};
 use nix::time::ClockId;
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -97,8 +97,9 @@ fn consume(servers: &str, topic: &str, events: u64) -> Result<()> {
     while count < events {
         match consumer.poll(PATIENCE, BATCH_ROWS)? {
             Event::Assigned(assignments) => {
-                let starts = assignments.into_iter().map(|assignment| Start {
+                let starts = assignments.into_iter().map(|assignment| OffsetPosition {
                     partition: assignment.partition,
+                    token: assignment.token,
                     offset: 0,
                     leader_epoch: None,
                 });

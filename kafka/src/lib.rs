@@ -26,8 +26,9 @@ pub use backoff::{Backoff, RetryPolicy};
 pub use client::{Client, LogOffsets, Truncated, Watermarks};
 pub use connection::ConnectionSettings;
 pub use consumer::{
-    Assignment, BUFFER_BYTES_MAX_DEFAULT, Builder, Consumer, Event, FETCH_BYTES_MAX_DEFAULT, GroupProtocol, Holder,
-    OutOfRange, PartitionRecords, Retrying, Start, Truncation, WaitReason, Waiting, Waker,
+    Acknowledgement, Assignment, BUFFER_BYTES_MAX_DEFAULT, Builder, Consumer, Event, FETCH_BYTES_MAX_DEFAULT,
+    GroupProtocol, Holder, OffsetPosition, OutOfRange, PartitionRecords, Retrying, Revocation, StartToken, Truncation,
+    WaitReason, Waiting, Waker,
 };
 pub use error::{Error, ErrorCode, Result};
 pub use protocol::{BrokerInfo, Metadata, PartitionMetadata, TopicMetadata};

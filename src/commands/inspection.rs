@@ -1,5 +1,5 @@
 //! What `check` and `status` ask Kafka, and what a start would decide on it: every partition's offsets, who reads it, and where `run`
-//! would go on, by the rules of [`start`]. A few requests a broker, however many partitions there are. Changes
+//! would go on, by the rules of [`start_rules`]. A few requests a broker, however many partitions there are. Changes
 //! nothing; must not print.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use kafka::{
     Assignment, Client, CommittedOffset, ConnectionSettings, Error, ErrorCode, GroupDescription, IsolationLevel,
-    MemberDescription, Metadata, OutOfRange, TopicMetadata, TopicPartition, Truncated, Truncation, Watermarks,
+    MemberDescription, Metadata, OutOfRange, StartToken, TopicMetadata, TopicPartition, Truncated, Truncation,
+    Watermarks,
 };
 
 use crate::runtime::error_chain::ErrorChain;
-use crate::service::start::{self, Choice, Claim, Policy, StartError, Stored};
+use crate::service::start_rules::{self, CommitMetadata, Policy, StartDecision, StartError, StoredOffset};
 use crate::settings::{GroupProtocol, KafkaSettings, Settings, advice};
 use crate::storage::sqlite::tables::offset::StoredPosition;
 
@@ -78,8 +79,8 @@ pub struct PartitionInspection {
     /// Who reads it.
     pub reader: Reader,
     /// Where `run` would go on, unless another member reads it.
-    pub start: Option<Result<Choice, StartError>>,
-    /// How many records this database does not get, since another one has read them; see [`start::skipped`].
+    pub start: Option<Result<StartDecision, StartError>>,
+    /// How many records this database does not get, since another one has read them; see [`start_rules::count_skipped_records`].
     pub skipped: i64,
     /// The timestamp of the oldest record that has not been read, in milliseconds since 1970.
     pub oldest_unread_ms: Option<i64>,
@@ -282,7 +283,7 @@ impl Inspector<'_> {
     /// Applies the rules of a start to each partition that no other member reads.
     fn plan_starts(&mut self) {
         let policy = Policy::of(self.settings);
-        let us = Claim {
+        let us = CommitMetadata {
             database_id: self.local.database_id.clone().unwrap_or_default(),
             cluster_id: self.into.cluster_id.clone(),
         };
@@ -294,10 +295,10 @@ impl Inspector<'_> {
                 continue;
             }
             let assignment = assignment(&self.metadata, at, watermarks, partition, self.settings.kafka.isolation_level);
-            let stored = stored_position(&self.local.positions, at).map(Stored::of);
+            let stored = stored_position(&self.local.positions, at).map(StoredOffset::of);
             let topic_known = known_topics.contains(&*at.topic);
-            partition.skipped = start::skipped(&assignment, self.local.positions.is_empty(), &us);
-            partition.start = Some(start::choose(&assignment, stored, topic_known, &us, policy));
+            partition.skipped = start_rules::count_skipped_records(&assignment, self.local.positions.is_empty(), &us);
+            partition.start = Some(start_rules::choose(&assignment, stored, topic_known, &us, policy));
             assignments.push(assignment);
         }
         let truncations = self.find_truncations();
@@ -382,32 +383,39 @@ impl Inspector<'_> {
 
 /// Whether the leader has what the choice starts at: `None` if so, else what the rules say of the loss.
 fn confirm(
-    choice: &Choice,
+    choice: &StartDecision,
     assignment: &Assignment,
     watermarks: Watermarks,
     truncated: Option<Truncated>,
     policy: Policy,
-) -> Option<Result<Choice, StartError>> {
+) -> Option<Result<StartDecision, StartError>> {
     let position = choice.offset();
     let (partition, topic_id) = (assignment.partition.clone(), assignment.topic_id);
     if let (Some(truncated), Some(position_epoch)) = (truncated, choice.leader_epoch()) {
         let Truncated { divergence_offset, divergence_epoch } = truncated;
-        let truncation =
-            Truncation { partition, topic_id, position, position_epoch, divergence_offset, divergence_epoch };
-        return Some(start::choose_truncated(&truncation, policy));
+        let truncation = Truncation {
+            token: assignment.token,
+            partition,
+            topic_id,
+            position,
+            position_epoch,
+            divergence_offset,
+            divergence_epoch,
+        };
+        return Some(start_rules::choose_truncated(&truncation, policy));
     }
     if (watermarks.start_offset..=watermarks.end_offset).contains(&position) {
         return None;
     }
     let range = OutOfRange {
+        token: assignment.token,
         partition,
         topic_id,
-        leader_epoch: assignment.leader_epoch,
         position,
         log_start_offset: watermarks.start_offset,
         end_offset: assignment.end_offset,
     };
-    Some(start::choose_out_of_range(&range, policy))
+    Some(start_rules::choose_out_of_range(&range, policy))
 }
 
 /// A partition as the consumer would assign it.
@@ -419,11 +427,11 @@ fn assignment(
     isolation: IsolationLevel,
 ) -> Assignment {
     let topic = metadata.topics.iter().find(|topic| topic.name == at.topic);
-    let found = topic.and_then(|topic| topic.partitions.iter().find(|found| found.partition == at.partition));
     Assignment {
+        // No consumer waits for a start position here.
+        token: StartToken::new(0),
         partition: at.clone(),
         topic_id: topic.and_then(|topic| topic.id),
-        leader_epoch: found.and_then(|found| found.leader_epoch),
         committed: partition.committed.clone(),
         log_start_offset: watermarks.start_offset,
         end_offset: match isolation {

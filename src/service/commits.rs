@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kafka::Start;
+use kafka::OffsetPosition;
 use log::warn;
 
 use super::source::Source;
@@ -142,7 +142,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
         Ok(())
     }
 
-    fn hand_over(&mut self, synced: Vec<Start>) {
+    fn hand_over(&mut self, synced: Vec<OffsetPosition>) {
         self.sync_backoff.reset();
         if !synced.is_empty() {
             self.source.commit(synced, &self.claim);

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use crate::runtime::backoff::{Retriable, RetryError};
-use crate::service::start::StartError;
+use crate::service::start_rules::StartError;
 use crate::settings::advice;
 use crate::storage::sqlite::DatabaseError;
 

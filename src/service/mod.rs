@@ -15,13 +15,13 @@ pub mod record;
 #[cfg(test)]
 mod simulation;
 mod source;
-pub mod start;
+pub mod start_rules;
 mod starts;
 mod store;
 
 use std::time::{Duration, Instant};
 
-use kafka::{Backoff, Event, TopicPartition};
+use kafka::{Backoff, Event, Revocation, TopicPartition};
 use log::{debug, info, warn};
 
 use clocks::Clocks;
@@ -176,12 +176,13 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
                 }
             }
             Event::OutOfRange(range) => self.jump_into_range(&range)?,
-            Event::Rebalancing => {
+            Event::Rebalancing(acknowledgement) => {
                 info!("the group divides its partitions anew");
                 self.commit_for_others()?;
+                self.source.acknowledge(acknowledgement);
             }
             Event::Truncated(truncation) => self.jump_to_divergence(&truncation)?,
-            Event::Revoked(partitions) => self.give_back(&partitions)?,
+            Event::Revoked(revocation) => self.give_back(revocation)?,
             Event::Lost(partitions) => self.forget(&partitions),
             Event::Waiting(waiting) => info!("waiting for partitions: {waiting}"),
             Event::Retrying(retrying) => self.failures.log(&retrying),
@@ -215,11 +216,11 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
     }
 
     /// Partitions that another member gets next: it shall begin where we ended. A stop finishes with them in its own way.
-    fn give_back(&mut self, partitions: &[TopicPartition]) -> Result<(), ServiceError> {
+    fn give_back(&mut self, revocation: Revocation) -> Result<(), ServiceError> {
         self.commit_for_others()?;
         if !self.stop.is_requested() {
-            self.source.release(partitions);
-            self.forget(partitions);
+            self.source.acknowledge(revocation.acknowledgement);
+            self.forget(&revocation.partitions);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use kafka::{PartitionRecords, Start, TopicPartition};
+use kafka::{OffsetPosition, PartitionRecords, StartToken, TopicPartition};
 
 /// The partitions that are being read.
 #[derive(Debug, Default)]
@@ -11,6 +11,7 @@ pub(super) struct Positions(BTreeMap<TopicPartition, Position>);
 
 #[derive(Debug)]
 struct Position {
+    token: StartToken,
     topic_id: String,
     next_offset: i64,
     leader_epoch: Option<i32>,
@@ -25,11 +26,12 @@ struct Position {
 
 impl Positions {
     /// `end_offset` is the end of the log as seen now.
-    pub(super) fn insert(&mut self, start: &Start, topic_id: String, end_offset: i64) {
+    pub(super) fn insert(&mut self, start: &OffsetPosition, topic_id: String, end_offset: i64) {
         // A log that was truncated since may never come to the end that was seen first.
         let first_end_offset =
             self.0.get(&start.partition).map_or(end_offset, |position| position.first_end_offset.min(end_offset));
         let position = Position {
+            token: start.token,
             topic_id,
             next_offset: start.offset,
             leader_epoch: start.leader_epoch,
@@ -96,12 +98,12 @@ impl Positions {
     }
 
     /// The sync has ended: what the group has to be told of now, which counts as done with this.
-    pub(super) fn take_synced(&mut self) -> Vec<Start> {
+    pub(super) fn take_synced(&mut self) -> Vec<OffsetPosition> {
         self.take(|position| position.syncing.take())
     }
 
     /// What the group has to be told of if everything is synced, which counts as done with this.
-    pub(super) fn take_changed(&mut self) -> Vec<Start> {
+    pub(super) fn take_changed(&mut self) -> Vec<OffsetPosition> {
         self.take(|position| {
             let is_unsaid = position.is_unsaid();
             (position.changed, position.syncing) = (false, None);
@@ -110,19 +112,19 @@ impl Positions {
     }
 
     /// What the group was told of longer ago than `age`.
-    pub(super) fn take_idle(&mut self, age: Duration) -> Vec<Start> {
+    pub(super) fn take_idle(&mut self, age: Duration) -> Vec<OffsetPosition> {
         self.take(|position| {
             let is_idle = !position.is_unsaid() && position.committed_at.elapsed() >= age;
             is_idle.then_some((position.next_offset, position.leader_epoch))
         })
     }
 
-    fn take(&mut self, what: impl Fn(&mut Position) -> Option<(i64, Option<i32>)>) -> Vec<Start> {
+    fn take(&mut self, what: impl Fn(&mut Position) -> Option<(i64, Option<i32>)>) -> Vec<OffsetPosition> {
         let mut taken = Vec::new();
         for (at, position) in &mut self.0 {
             if let Some((offset, leader_epoch)) = what(position) {
                 position.committed_at = Instant::now();
-                taken.push(Start { partition: at.clone(), offset, leader_epoch });
+                taken.push(OffsetPosition { partition: at.clone(), token: position.token, offset, leader_epoch });
             }
         }
         taken

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvError, Sender, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use kafka::{Consumer, Error, Event, Result, Start, TopicPartition};
+use kafka::{Acknowledgement, Consumer, Error, Event, OffsetPosition, Result};
 
 use super::decode::decode;
 use super::source::{News, Source, Waker};
@@ -119,17 +119,16 @@ impl Source for Reader {
         })
     }
 
-    fn start(&mut self, starts: Vec<Start>, metadata: &str) {
+    fn start(&mut self, starts: Vec<OffsetPosition>, metadata: &str) {
         let metadata = metadata.to_owned();
         self.act(move |consumer| consumer.start(starts, &metadata));
     }
 
-    fn release(&mut self, partitions: &[TopicPartition]) {
-        let partitions = partitions.to_owned();
-        self.act(move |consumer| consumer.release(&partitions));
+    fn acknowledge(&mut self, acknowledgement: Acknowledgement) {
+        self.act(move |consumer| consumer.acknowledge(acknowledgement));
     }
 
-    fn commit(&mut self, positions: Vec<Start>, metadata: &str) {
+    fn commit(&mut self, positions: Vec<OffsetPosition>, metadata: &str) {
         let metadata = metadata.to_owned();
         self.act(move |consumer| consumer.commit(positions, &metadata));
     }

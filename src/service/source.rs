@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kafka::{Consumer, Event, Start, TopicPartition};
+use kafka::{Acknowledgement, Consumer, Event, OffsetPosition};
 
 use super::decode::Decoded;
 use crate::settings::{GroupProtocol, KafkaSettings, Settings};
@@ -21,11 +21,11 @@ pub(super) trait Source {
     /// See [`Consumer::waker`].
     fn waker(&self) -> Waker;
     /// See [`Consumer::start`].
-    fn start(&mut self, starts: Vec<Start>, metadata: &str);
-    /// See [`Consumer::release`].
-    fn release(&mut self, partitions: &[TopicPartition]);
+    fn start(&mut self, starts: Vec<OffsetPosition>, metadata: &str);
+    /// See [`Consumer::acknowledge`].
+    fn acknowledge(&mut self, acknowledgement: Acknowledgement);
     /// See [`Consumer::commit`].
-    fn commit(&mut self, positions: Vec<Start>, metadata: &str);
+    fn commit(&mut self, positions: Vec<OffsetPosition>, metadata: &str);
     /// See [`Consumer::flush`].
     fn flush(&mut self, timeout: Duration) -> kafka::Result<bool>;
     /// See [`Consumer::leave`].

@@ -1,11 +1,11 @@
-//! Where partitions start, as told by the rules of [`start`](crate::service::start): chosen, stored, synced, claimed, in that order.
+//! Where partitions start, as told by the rules of [`start_rules`](crate::service::start_rules): chosen, stored, synced, claimed, in that order.
 
-use kafka::{Assignment, OutOfRange, Start, TopicId, TopicPartition, Truncation};
+use kafka::{Assignment, OffsetPosition, OutOfRange, StartToken, TopicId, TopicPartition, Truncation};
 
 use super::source::Source;
 use super::store::Store;
 use super::{Service, ServiceError};
-use crate::service::start::{self, Choice, Claim, Policy, Stored};
+use crate::service::start_rules::{self, CommitMetadata, Policy, StartDecision, StoredOffset};
 use crate::storage::sqlite::tables::position_change::PositionMove;
 
 /// As many partitions are named in a line about skipped records.
@@ -25,7 +25,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
         self.new_database = Some(new_database);
         for assignment in assignments {
             let at = &assignment.partition;
-            let claim = Claim {
+            let claim = CommitMetadata {
                 database_id: self.store.database().id().to_owned(),
                 cluster_id: assignment.cluster_id.as_ref().to_owned(),
             };
@@ -33,14 +33,22 @@ impl<S: Source, D: Store> Service<'_, S, D> {
                 let database = store.database();
                 Ok((database.position(&at.topic, at.partition)?, database.knows_topic(&at.topic)?))
             })?;
-            let known = stored.as_ref().map(Stored::of);
-            skipped.push((at.clone(), start::skipped(&assignment, new_database && known.is_none(), &claim)));
-            let choice = start::choose(&assignment, known, topic_known, &claim, self.policy())?;
+            let known = stored.as_ref().map(StoredOffset::of);
+            skipped.push((
+                at.clone(),
+                start_rules::count_skipped_records(&assignment, new_database && known.is_none(), &claim),
+            ));
+            let choice = start_rules::choose(&assignment, known, topic_known, &claim, self.policy())?;
             self.claim = claim.to_string();
             let topic_id = assignment.topic_id.map(|id| id.to_string()).unwrap_or_default();
             let from = stored.as_ref().map(|row| row.next_offset);
-            let (start, change) = choice.act(at, &topic_id, from);
-            moves.extend(change);
+            let start = OffsetPosition {
+                partition: at.clone(),
+                token: assignment.token,
+                offset: choice.offset(),
+                leader_epoch: choice.leader_epoch(),
+            };
+            moves.extend(choice.into_position_move(at, &topic_id, from));
             self.positions.insert(&start, topic_id, assignment.end_offset);
             starts.push(start);
         }
@@ -51,28 +59,34 @@ impl<S: Source, D: Store> Service<'_, S, D> {
 
     /// A position that the leader does not have: an end, or the nearest surviving offset.
     pub(super) fn jump_into_range(&mut self, range: &OutOfRange) -> Result<(), ServiceError> {
-        let choice = start::choose_out_of_range(range, self.policy())?;
-        self.jump(choice, &range.partition, range.topic_id, range.position, range.end_offset)
+        let choice = start_rules::choose_out_of_range(range, self.policy())?;
+        self.jump(choice, (&range.partition, range.token), range.topic_id, range.position, range.end_offset)
     }
 
     /// A log that was truncated and written anew: an end, or the point from which on it has other records.
     pub(super) fn jump_to_divergence(&mut self, truncation: &Truncation) -> Result<(), ServiceError> {
-        let choice = start::choose_truncated(truncation, self.policy())?;
-        let Truncation { partition, topic_id, position, .. } = truncation;
-        self.jump(choice, partition, *topic_id, *position, *position)
+        let choice = start_rules::choose_truncated(truncation, self.policy())?;
+        let Truncation { token, partition, topic_id, position, .. } = truncation;
+        self.jump(choice, (partition, *token), *topic_id, *position, *position)
     }
 
     /// Leaves the position where a partition was read.
     fn jump(
         &mut self,
-        choice: Choice,
-        at: &TopicPartition,
+        choice: StartDecision,
+        (at, token): (&TopicPartition, StartToken),
         topic_id: Option<TopicId>,
         from: i64,
         end_offset: i64,
     ) -> Result<(), ServiceError> {
         let topic_id = topic_id.map(|id| id.to_string()).unwrap_or_default();
-        let (start, change) = choice.act(at, &topic_id, Some(from));
+        let start = OffsetPosition {
+            partition: at.clone(),
+            token,
+            offset: choice.offset(),
+            leader_epoch: choice.leader_epoch(),
+        };
+        let change = choice.into_position_move(at, &topic_id, Some(from));
         self.move_positions(change.as_slice())?;
         self.positions.insert(&start, topic_id, end_offset);
         self.sync_and_claim(vec![start])
@@ -84,7 +98,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
         }
         self.patiently("storing a position", |store| store.move_positions(moves))?;
         for change in moves {
-            let level = if start::is_warning(change.reason) { log::Level::Warn } else { log::Level::Info };
+            let level = if start_rules::is_warning(change.reason) { log::Level::Warn } else { log::Level::Info };
             log::log!(
                 level, topic = change.topic, partition = change.partition, from_offset = change.from, to_offset = change.to,
                 reason = change.reason.as_str(); "position set: {}", change.detail
@@ -94,7 +108,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
     }
 
     /// What is claimed must survive a power cut, as what is committed.
-    fn sync_and_claim(&mut self, starts: Vec<Start>) -> Result<(), ServiceError> {
+    fn sync_and_claim(&mut self, starts: Vec<OffsetPosition>) -> Result<(), ServiceError> {
         self.patiently("syncing the database", Store::sync)?;
         self.source.start(starts, &self.claim);
         Ok(())
@@ -120,6 +134,6 @@ fn warn_skipped(skipped: &[(TopicPartition, i64)]) {
         records = skipped.iter().map(|(_, records)| records).sum::<i64>(), partitions = skipped.len();
         "this database is new, and the group's offsets were committed by another one: records before them are not read \
          ({}); {}",
-        shown.join(", "), start::READ_SKIPPED
+        shown.join(", "), start_rules::READ_SKIPPED
     );
 }

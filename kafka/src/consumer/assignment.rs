@@ -8,7 +8,7 @@ use super::control::Facts;
 use super::group::refuses_member;
 use super::partition::{Partition, Phase};
 use super::pause::Pause;
-use super::{Answer, Assignment, Consumer, Event, OutOfRange, Start};
+use super::{Answer, Assignment, Consumer, Event, OffsetPosition, OutOfRange};
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{BrokerInfo, Metadata, TopicMetadata};
 use crate::types::{Address, CommittedOffset, TopicId, TopicPartition};
@@ -134,7 +134,7 @@ impl Consumer {
             .map(|(at, _)| at.clone())
             .collect();
         if !lost.is_empty() {
-            self.release(&lost);
+            self.forget(&lost);
             self.events.push_back(Ok(Event::Lost(lost)));
         }
     }
@@ -182,8 +182,8 @@ impl Consumer {
             partition.committed_seen.clone_from(&committed);
             partition.end_offset = end_offset;
             assignments.push(Assignment {
+                token: *partition.asked.insert(self.tokens.next()),
                 topic_id: partition.topic_id,
-                leader_epoch: partition.leader_epoch,
                 partition: at,
                 committed,
                 log_start_offset,
@@ -224,8 +224,8 @@ impl Consumer {
             partition.phase = Phase::Assigned;
             partition.end_offset = end_offset;
             self.events.push_back(Ok(Event::OutOfRange(OutOfRange {
+                token: *partition.asked.insert(self.tokens.next()),
                 topic_id: partition.topic_id,
-                leader_epoch: partition.leader_epoch,
                 position: partition.position,
                 partition: at,
                 log_start_offset,
@@ -237,28 +237,26 @@ impl Consumer {
 
     /// Says where assigned partitions are read from. Each is claimed first, by a commit of that offset with `metadata`, and read
     /// once that has been accepted, and once its leader has confirmed the epoch that is named. If somebody else commits in
-    /// between, the partition is lost and assigned again.
-    pub fn start(&mut self, starts: Vec<Start>, metadata: &str) {
+    /// between, the partition is lost and assigned again. A start position under another token than the last that the consumer
+    /// has asked with has no effect.
+    pub fn start(&mut self, starts: Vec<OffsetPosition>, metadata: &str) {
         for start in starts {
             let Some(partition) = self.partitions.get_mut(&start.partition) else { continue };
-            if partition.phase != Phase::Assigned {
+            if partition.phase != Phase::Assigned || partition.asked != Some(start.token) {
                 continue;
             }
-            self.claims += 1;
-            partition.claim = self.claims;
+            partition.claim = partition.asked.take();
             partition.phase = Phase::Claiming;
             partition.seek(start.offset, start.leader_epoch);
             self.commit_later(start, metadata);
         }
     }
 
-    /// Forgets partitions that the user has finished with.
-    pub fn release(&mut self, partitions: &[TopicPartition]) {
+    pub(super) fn forget(&mut self, partitions: &[TopicPartition]) {
         for at in partitions {
             self.partitions.remove(at);
             self.commits_pending.remove(at);
         }
-        self.tell_given_up();
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::control::CommitOutcome;
 use super::partition::{Partition, Phase};
 use super::pause::after;
-use super::{Answer, Consumer, Event, Start};
+use super::{Answer, Consumer, Event, OffsetPosition, StartToken};
 use crate::error::{Error, Result};
 use crate::types::{CommittedOffset, Member, TopicPartition};
 
@@ -17,18 +17,21 @@ pub(super) struct Commit {
     /// What the group may have instead of an earlier commit of ours (told by its metadata) without anybody having meddled.
     pub(super) committed_seen: Option<CommittedOffset>,
     /// The partition's claim that it was made under.
-    pub(super) claim: u64,
+    pub(super) claim: Option<StartToken>,
 }
 
 impl Consumer {
     /// Commits positions, each the next offset to read, with a text that marks them as ours. Does not wait: the newest position of
-    /// a partition replaces one that is not under way yet.
+    /// a partition replaces one that is not under way yet. A position under another token than the partition was last started with has
+    /// no effect.
     ///
     /// Before each commit the group's offset is read: one that carries another text was set by somebody else on purpose.
     /// It is not overwritten; the partition is [lost](Event::Lost) and [assigned](Event::Assigned) again.
-    pub fn commit(&mut self, positions: Vec<Start>, metadata: &str) {
+    pub fn commit(&mut self, positions: Vec<OffsetPosition>, metadata: &str) {
         for position in positions {
-            if self.partitions.get(&position.partition).is_some_and(Partition::may_be_committed) {
+            let may_be_committed =
+                |partition: &Partition| partition.claim == Some(position.token) && partition.may_be_committed();
+            if self.partitions.get(&position.partition).is_some_and(may_be_committed) {
                 self.commit_later(position, metadata);
             }
         }
@@ -65,7 +68,7 @@ impl Consumer {
         Ok(true)
     }
 
-    pub(super) fn commit_later(&mut self, position: Start, metadata: &str) {
+    pub(super) fn commit_later(&mut self, position: OffsetPosition, metadata: &str) {
         let Some(partition) = self.partitions.get(&position.partition) else { return };
         let (committed_seen, claim) = (partition.committed_seen.clone(), partition.claim);
         let metadata = metadata.to_owned();
@@ -127,7 +130,7 @@ impl Consumer {
                     commits.remove(&at);
                     self.commits_pending.remove(&at);
                     partition.phase = Phase::New;
-                    partition.claim = 0;
+                    partition.claim = None;
                     partition.drop_fetched();
                     foreign.push(at);
                 }

@@ -5,26 +5,26 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::token::{Acknowledgement, StartToken};
 use crate::error::Error;
 use crate::types::{CommittedOffset, Record, TopicId, TopicPartition};
 
-/// One thing that happened. The user handles it before asking for the next one, unless it is records. `R` is what records are, or what the user has made
-/// of them.
+/// One thing that happened. An event that the consumer needs an answer to has a token, which the answer carries; the consumer may be polled
+/// any number of times before that. `R` is the type of records, or of what the user has made of them.
 #[derive(Debug)]
 pub enum Event<R = Vec<PartitionRecords>> {
     /// Records, at most as many as were asked for, from one partition or several.
     Records(R),
-    /// Partitions to read. Each is read from nowhere until [`Consumer::start`](super::Consumer::start) says from where.
-    /// A partition that we have already can be assigned again: what is known of its position is no longer true.
+    /// Partitions to read. No records of them come until [`Consumer::start`](super::Consumer::start) says from which offset.
     Assigned(Vec<Assignment>),
     /// Partitions that were claimed where they were told to [start](super::Consumer::start): their records come from now on.
     Started(Vec<TopicPartition>),
-    /// The members of the group are about to divide the partitions anew, and each of ours may be gone then: commit what is done, with
-    /// [`flush`](super::Consumer::flush). The next [`poll`](super::Consumer::poll) goes on; what stays ours is read on from where it is.
-    Rebalancing,
-    /// Partitions that another member will get: finish with them, commit, then
-    /// [`release`](super::Consumer::release) them. No more of their records come.
-    Revoked(Vec<TopicPartition>),
+    /// The group is rebalancing, and may assign each partition of this member to another one: commit, [`flush`](super::Consumer::flush),
+    /// then [`acknowledge`](super::Consumer::acknowledge). The member rejoins after that. Partitions that it keeps are read on.
+    Rebalancing(Acknowledgement),
+    /// Partitions that the group assigns to another member: commit, [`flush`](super::Consumer::flush), then
+    /// [`acknowledge`](super::Consumer::acknowledge), which releases them. No more of their records come.
+    Revoked(Revocation),
     /// Partitions that are no longer ours, whatever we do: nothing of theirs is committed any more.
     Lost(Vec<TopicPartition>),
     /// The position lies outside what the partition's leader has, as the leader itself confirms. Answer with
@@ -49,8 +49,8 @@ impl<R> Event<R> {
             Self::Records(records) => Event::Records(map(records)),
             Self::Assigned(assignments) => Event::Assigned(assignments),
             Self::Started(partitions) => Event::Started(partitions),
-            Self::Rebalancing => Event::Rebalancing,
-            Self::Revoked(partitions) => Event::Revoked(partitions),
+            Self::Rebalancing(acknowledgement) => Event::Rebalancing(acknowledgement),
+            Self::Revoked(revocation) => Event::Revoked(revocation),
             Self::Lost(partitions) => Event::Lost(partitions),
             Self::OutOfRange(range) => Event::OutOfRange(range),
             Self::Truncated(truncation) => Event::Truncated(truncation),
@@ -105,12 +105,12 @@ impl PartitionRecords {
 /// A partition to read, and all there is to know to choose where to start.
 #[derive(Clone, Debug)]
 pub struct Assignment {
+    /// Names the start position that the consumer asks for.
+    pub token: StartToken,
     /// Which one.
     pub partition: TopicPartition,
     /// The topic's id; `None` from brokers that have none.
     pub topic_id: Option<TopicId>,
-    /// Epoch of its leader.
-    pub leader_epoch: Option<i32>,
     /// What the group has committed for it.
     pub committed: Option<CommittedOffset>,
     /// First offset that the leader still has.
@@ -124,12 +124,12 @@ pub struct Assignment {
 /// A position that the leader does not have.
 #[derive(Clone, Debug)]
 pub struct OutOfRange {
+    /// Names the start position that the consumer asks for.
+    pub token: StartToken,
     /// Which partition.
     pub partition: TopicPartition,
     /// The topic's id; `None` from brokers that have none.
     pub topic_id: Option<TopicId>,
-    /// Epoch of the leader that says so.
-    pub leader_epoch: Option<i32>,
     /// The next offset that we wanted to read.
     pub position: i64,
     /// First offset that the leader has.
@@ -142,6 +142,8 @@ pub struct OutOfRange {
 /// ([KIP-320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation)).
 #[derive(Clone, Debug)]
 pub struct Truncation {
+    /// Names the start position that the consumer asks for.
+    pub token: StartToken,
     /// Which partition.
     pub partition: TopicPartition,
     /// The topic's id; `None` from brokers that have none.
@@ -223,11 +225,22 @@ impl fmt::Display for Waiting {
     }
 }
 
-/// Where to read a partition from.
+/// Partitions that the group takes from this member.
+#[derive(Debug)]
+pub struct Revocation {
+    /// Which ones.
+    pub partitions: Vec<TopicPartition>,
+    /// Releases them.
+    pub acknowledgement: Acknowledgement,
+}
+
+/// An offset to start at or to commit.
 #[derive(Clone, Debug)]
-pub struct Start {
+pub struct OffsetPosition {
     /// Which partition.
     pub partition: TopicPartition,
+    /// The token of the event that asked for the partition's start position.
+    pub token: StartToken,
     /// The next offset to read.
     pub offset: i64,
     /// Epoch of the leader that the record before it came from, if known.

@@ -8,10 +8,11 @@ use super::builder::Builder;
 use super::event::Waiting;
 use super::group::{Division, GroupProtocol, Handover, Membership, News};
 use super::holds::{HeldBy, Holds, RebalanceHold, Refusal};
-use super::partition::Phase;
+use super::partition::{Partition, Phase};
 use super::pause::{Pause, after};
+use super::token::Acknowledgement;
 use super::waiting::Wait;
-use super::{Answer, Consumer, Event};
+use super::{Answer, Consumer, Event, Revocation};
 use crate::backoff::RetryPolicy;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::LeaveGroupRequest;
@@ -36,27 +37,26 @@ pub(super) struct Sharing {
     division: Option<Division>,
     /// Since when the division is as empty, or not, as it is.
     divided_at: Instant,
-    /// What is answered with the next poll after its event has been given to the user.
-    asked: Option<Asked>,
+    /// What the group's thread waits for before the member rejoins.
+    rejoin: Option<Rejoin>,
     holds: Holds,
     /// Commits that were refused for the membership that they were made under, since the last one that was accepted.
     refusals: Pause,
     /// While we have no partitions.
     wait: Option<Wait>,
-    /// The question that is answered once no partition is in [`Phase::Revoked`] any more.
-    giving_up: Option<u64>,
+    /// The question that is answered once the user has acknowledged the revocation.
+    revocation: Option<u64>,
     /// There is nothing to leave any more.
     has_left: bool,
 }
 
-/// A question of the group's thread.
-#[derive(Clone, Copy, Debug)]
-struct Asked {
-    question: u64,
-    /// Whether its event is [`Event::Lost`], else [`Event::Rebalancing`].
-    is_loss: bool,
-    /// Whether the user has been given the event, and so is done with the next poll.
-    is_given: bool,
+/// A question of the group's thread, whose answer lets the member rejoin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rejoin {
+    /// Once the user has acknowledged [`Event::Rebalancing`].
+    OnAcknowledgement(u64),
+    /// With the first poll after [`Event::Lost`] has been returned.
+    OnPoll(u64),
 }
 
 impl Sharing {
@@ -72,12 +72,12 @@ impl Sharing {
             membership: None,
             division: None,
             divided_at: Instant::now(),
-            asked: None,
+            rejoin: None,
             holds: Holds::default(),
             // Each has its cause in the group, whose thread counts what fails there.
             refusals: Pause::new(RetryPolicy { attempts_max: None, ..retry }),
             wait: None,
-            giving_up: None,
+            revocation: None,
             has_left: false,
         }
     }
@@ -94,24 +94,6 @@ impl Sharing {
     pub(super) fn watch(&mut self, membership: Membership) {
         self.is_shared = true;
         self.membership = Some(membership);
-    }
-
-    /// The user has polled again: it has handled what it was given.
-    pub(super) fn answer(&mut self) {
-        if let Some(asked) = self.asked.take_if(|asked| asked.is_given) {
-            self.done(asked.question);
-        }
-    }
-
-    /// An event goes to the user.
-    pub(super) fn note_given(&mut self, event: &Result<Event>) {
-        if let Some(asked) = &mut self.asked {
-            asked.is_given |= match event {
-                Ok(Event::Rebalancing) => !asked.is_loss,
-                Ok(Event::Lost(_)) => asked.is_loss,
-                _ => false,
-            };
-        }
     }
 
     /// Whether records are held back, and who ends that.
@@ -167,12 +149,12 @@ impl Consumer {
 
     /// Whether what is ours is known, and nothing of it is about to change.
     pub(super) fn is_division_settled(&self) -> bool {
-        let Sharing { is_shared, division, divided_at, holds, giving_up, .. } = &self.sharing;
+        let Sharing { is_shared, division, divided_at, holds, revocation, .. } = &self.sharing;
         let all_known = |division: &Division| {
             division.partitions.iter().all(|at| self.partitions.contains_key(at))
                 && (!division.partitions.is_empty() || divided_at.elapsed() >= EMPTY_ASSIGNMENT_SETTLED)
         };
-        !is_shared || (!holds.are_any() && giving_up.is_none() && division.as_ref().is_some_and(all_known))
+        !is_shared || (!holds.are_any() && revocation.is_none() && division.as_ref().is_some_and(all_known))
     }
 
     /// Whether a commit was refused for the membership that it was made under.
@@ -243,8 +225,8 @@ impl Consumer {
         let in_turn = self.sharing.division.as_ref().is_some_and(in_turn);
         let hold = if in_turn { RebalanceHold::Until(now + HELD_MAX) } else { RebalanceHold::UntilAssigned };
         self.sharing.holds.rebalance = Some(hold);
-        self.sharing.asked = Some(Asked { question, is_loss: false, is_given: false });
-        self.events.push_back(Ok(Event::Rebalancing));
+        self.sharing.rejoin = Some(Rejoin::OnAcknowledgement(question));
+        self.events.push_back(Ok(Event::Rebalancing(Acknowledgement::new(question))));
     }
 
     fn take_division(&mut self, division: Division, now: Instant) {
@@ -272,22 +254,21 @@ impl Consumer {
     fn lose_all(&mut self, question: u64) {
         self.sharing.division = None;
         self.sharing.end_holds();
-        self.sharing.giving_up = None;
-        self.sharing.asked = Some(Asked { question, is_loss: true, is_given: self.partitions.is_empty() });
+        self.sharing.revocation = None;
+        self.sharing.rejoin = Some(Rejoin::OnPoll(question));
         self.lose(self.partitions.keys().cloned().collect());
     }
 
     /// Partitions that somebody else has: nothing of them is committed any more.
     fn lose(&mut self, gone: Vec<TopicPartition>) {
         if !gone.is_empty() {
-            self.release(&gone);
+            self.forget(&gone);
             self.events.push_back(Ok(Event::Lost(gone)));
         }
     }
 
     /// Partitions that somebody else will have.
     fn revoke(&mut self, gone: Vec<TopicPartition>, question: u64) {
-        self.sharing.giving_up = Some(question);
         for at in &gone {
             if let Some(partition) = self.partitions.get_mut(at) {
                 partition.phase = Phase::Revoked;
@@ -295,18 +276,41 @@ impl Consumer {
             }
         }
         if gone.is_empty() {
-            self.tell_given_up();
-        } else {
-            self.events.push_back(Ok(Event::Revoked(gone)));
+            self.sharing.done(question);
+            return;
+        }
+        self.sharing.revocation = Some(question);
+        let acknowledgement = Acknowledgement::new(question);
+        self.events.push_back(Ok(Event::Revoked(Revocation { partitions: gone, acknowledgement })));
+    }
+
+    /// Says that the user has finished with an event. After [`Event::Rebalancing`] the member rejoins; after [`Event::Revoked`] the
+    /// partitions are released to their next owner, and what is not committed of them by then is not committed any more. An
+    /// acknowledgement that the group no longer waits for, as after the membership was lost, has no effect.
+    ///
+    /// Heartbeats go on until the acknowledgement comes, for as long as a rebalance may take (one minute, the member's rebalance timeout).
+    /// After that the member stops them, as Kafka's own consumer does after `max.poll.interval.ms`: all its partitions are
+    /// [lost](Event::Lost), and it rejoins with the next [`poll`](Self::poll) after that event. So a user that hangs does not keep
+    /// partitions from members that go on.
+    pub fn acknowledge(&mut self, acknowledgement: Acknowledgement) {
+        let question = acknowledgement.into_number();
+        if self.sharing.rejoin.take_if(|rejoin| *rejoin == Rejoin::OnAcknowledgement(question)).is_some() {
+            self.sharing.done(question);
+        }
+        if self.sharing.revocation.take_if(|revocation| *revocation == question).is_some() {
+            let is_revoked = |(_, partition): &(_, &Partition)| partition.phase == Phase::Revoked;
+            let revoked: Vec<_> = self.partitions.iter().filter(is_revoked).map(|(at, _)| at.clone()).collect();
+            self.forget(&revoked);
+            self.sharing.done(question);
         }
     }
 
-    /// Answers that all that was revoked has been given up, if that is so.
-    pub(super) fn tell_given_up(&mut self) {
-        if let Some(question) = self.sharing.giving_up
-            && self.partitions.values().all(|partition| partition.phase != Phase::Revoked)
+    /// A user that polls after it was told of the loss goes on, so that its member may have partitions again.
+    pub(super) fn rejoin_after_loss(&mut self) {
+        if self.events.is_empty()
+            && let Some(Rejoin::OnPoll(question)) = self.sharing.rejoin
         {
-            self.sharing.giving_up = None;
+            self.sharing.rejoin = None;
             self.sharing.done(question);
         }
     }

@@ -18,6 +18,7 @@ mod partition;
 mod pause;
 #[cfg(test)]
 mod tests;
+mod token;
 mod validation;
 mod waiting;
 
@@ -28,9 +29,11 @@ use std::time::{Duration, Instant};
 
 pub use builder::{BUFFER_BYTES_MAX_DEFAULT, Builder, FETCH_BYTES_MAX_DEFAULT};
 pub use event::{
-    Assignment, Event, Holder, OutOfRange, PartitionRecords, Retrying, Start, Truncation, WaitReason, Waiting,
+    Assignment, Event, Holder, OffsetPosition, OutOfRange, PartitionRecords, Retrying, Revocation, Truncation,
+    WaitReason, Waiting,
 };
 pub use group::GroupProtocol;
+pub use token::{Acknowledgement, StartToken};
 
 use broker::Broker;
 use commits::Commit;
@@ -41,6 +44,7 @@ pub(crate) use group::fuzzing;
 use membership::Sharing;
 use partition::{Partition, Phase};
 use pause::{Pause, after};
+use token::StartTokens;
 
 use crate::budget::Budget;
 use crate::client::EpochEnds;
@@ -110,8 +114,7 @@ pub struct Consumer {
     budget: Budget,
     /// The partition whose next batch there was no memory for: it is the first to get some.
     without_memory: Option<TopicPartition>,
-    /// How often a partition has been claimed.
-    claims: u64,
+    tokens: StartTokens,
     /// The partition that the last records were first taken from.
     read_first: Option<TopicPartition>,
 
@@ -155,7 +158,7 @@ impl Consumer {
             partitions: BTreeMap::new(),
             brokers: BTreeMap::new(),
             broker_serial: 0,
-            claims: 0,
+            tokens: StartTokens::default(),
             read_first: None,
             commits_pending: BTreeMap::new(),
             commits_under_way: false,
@@ -171,14 +174,13 @@ impl Consumer {
     }
 
     /// Waits until something happens, at most for `timeout`. Gives at most `records_max` records at once, fewer if they are
-    /// large; while the user is busy with them, the next fetch is on the wire. To poll again is to say that what the last one gave has been
-    /// handled; only records, and [`Event::Idle`], may be in the user's hands still.
+    /// large; while the user is busy with them, the next fetch is on the wire. The consumer may be polled before the user has handled the
+    /// events of earlier polls: no records come of a partition that waits for its start position or that has been revoked.
     ///
     /// An error is final: what waiting may cure is an [`Event::Retrying`].
     pub fn poll(&mut self, timeout: Duration, records_max: usize) -> Result<Event> {
         let deadline = after(Instant::now(), timeout);
-        // The user has handled what the last one gave, unless that was records.
-        self.sharing.answer();
+        self.rejoin_after_loss();
         loop {
             while let Ok(answer) = self.answers.try_recv() {
                 self.handle(answer)?;
@@ -187,7 +189,6 @@ impl Consumer {
             let reminder = self.sharing.take_reminder(now);
             self.events.extend(reminder.map(|waiting| Ok(Event::Waiting(waiting))));
             if let Some(event) = self.events.pop_front() {
-                self.sharing.note_given(&event);
                 return event;
             }
             let records = self.take_records(records_max, now);

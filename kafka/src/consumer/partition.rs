@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::pause::Pause;
+use super::token::StartToken;
 use super::validation::Suspicion;
 use crate::backoff::RetryPolicy;
 use crate::record_batch::PartitionReader;
@@ -66,9 +67,11 @@ pub(super) struct Partition {
     pub(super) leader_epoch: Option<i32>,
     source: Source,
     pub(super) phase: Phase,
-    /// Number of the claim that it is read under; 0 before the first, and after somebody else has set its offset. Tells commits under this one from those under earlier
-    /// ones, which say nothing of it any more.
-    pub(super) claim: u64,
+    /// The token that a start position is asked for with.
+    pub(super) asked: Option<StartToken>,
+    /// The token that it was started with and is read under; none before the first, and after somebody else has set its offset. Tells
+    /// commits under this one from those under earlier ones, which no longer count.
+    pub(super) claim: Option<StartToken>,
     /// What the group had committed when the partition was assigned.
     pub(super) committed_seen: Option<CommittedOffset>,
     /// End of the log when the user was asked where to start.
@@ -100,7 +103,8 @@ impl Partition {
             leader_epoch: None,
             source: Source::Leader,
             phase: Phase::New,
-            claim: 0,
+            asked: None,
+            claim: None,
             committed_seen: None,
             end_offset: 0,
             is_beyond_end: false,
@@ -131,7 +135,7 @@ impl Partition {
 
     /// Whether what was read of it may be committed: it has been claimed, and nobody else has set its offset since.
     pub(super) fn may_be_committed(&self) -> bool {
-        self.claim > 0 && !matches!(self.phase, Phase::New | Phase::Claiming)
+        self.claim.is_some() && !matches!(self.phase, Phase::New | Phase::Claiming)
     }
 
     /// Whether it is ours to read.

@@ -91,6 +91,7 @@ impl Consumer {
         if last.as_ref().is_some_and(|last| last.divergence == divergence) {
             partition.phase = Phase::Assigned;
             self.events.push_back(Ok(Event::Truncated(Truncation {
+                token: *partition.asked.insert(self.tokens.next()),
                 topic_id: partition.topic_id,
                 position: partition.position,
                 position_epoch,

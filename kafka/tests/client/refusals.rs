@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kafka::{Address, Consumer, Error, ErrorCode, Event, GroupProtocol, RetryPolicy, Start};
+use kafka::{Address, Consumer, Error, ErrorCode, Event, GroupProtocol, OffsetPosition, RetryPolicy, StartToken};
 
 use crate::fake::{FakeBroker, PARTITIONS, Place, TOPIC};
 
@@ -119,6 +119,7 @@ struct User {
     consumer: Consumer,
     /// The next offset of each partition.
     stored: BTreeMap<i32, i64>,
+    tokens: BTreeMap<i32, StartToken>,
     failures: Vec<String>,
 }
 
@@ -142,7 +143,7 @@ impl User {
             .with_retry_policy(retry)
             .create()
             .unwrap();
-        Self { broker, consumer, stored: BTreeMap::new(), failures: Vec::new() }
+        Self { broker, consumer, stored: BTreeMap::new(), tokens: BTreeMap::new(), failures: Vec::new() }
     }
 
     fn step(&mut self) -> Result<(), String> {
@@ -157,22 +158,32 @@ impl User {
                         }
                         *next += 1;
                     }
-                    let start = Start { partition: batch.partition, offset: *next, leader_epoch: batch.leader_epoch };
-                    self.consumer.commit(vec![start], CLAIM);
+                    let position = OffsetPosition {
+                        token: self.tokens[&batch.partition.partition],
+                        partition: batch.partition,
+                        offset: *next,
+                        leader_epoch: batch.leader_epoch,
+                    };
+                    self.consumer.commit(vec![position], CLAIM);
                 }
             }
             Event::Assigned(assignments) => {
-                let start = |of: kafka::Assignment| Start {
+                self.tokens.extend(assignments.iter().map(|of| (of.partition.partition, of.token)));
+                let start = |of: kafka::Assignment| OffsetPosition {
+                    token: of.token,
                     offset: self.stored.get(&of.partition.partition).copied().unwrap_or(0),
                     leader_epoch: None,
                     partition: of.partition,
                 };
                 self.consumer.start(assignments.into_iter().map(start).collect(), CLAIM);
             }
-            Event::Rebalancing => drop(self.consumer.flush(Duration::from_millis(200))),
-            Event::Revoked(partitions) => {
+            Event::Rebalancing(acknowledgement) => {
                 drop(self.consumer.flush(Duration::from_millis(200)));
-                self.consumer.release(&partitions);
+                self.consumer.acknowledge(acknowledgement);
+            }
+            Event::Revoked(revocation) => {
+                drop(self.consumer.flush(Duration::from_millis(200)));
+                self.consumer.acknowledge(revocation.acknowledgement);
             }
             Event::OutOfRange(range) => return Err(format!("{range:?}")),
             Event::Truncated(truncation) => return Err(format!("{truncation:?}")),

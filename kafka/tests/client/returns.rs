@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use kafka::{Builder, Consumer, Event, GroupProtocol, Start, WaitReason, Waiting};
+use kafka::{Builder, Consumer, Event, GroupProtocol, OffsetPosition, WaitReason, Waiting};
 use kafka_protocol::messages::ApiKey;
 
 use crate::fake::{FakeBroker, Joined, TOPIC};
@@ -27,13 +27,19 @@ fn until_reading(consumer: &mut Consumer, expected: &[i32]) -> Vec<Waiting> {
         assert!(Instant::now() < deadline, "reads {reading:?} instead of {expected:?}");
         match consumer.poll(Duration::from_millis(20), 100).unwrap() {
             Event::Assigned(assignments) => {
-                let start = |of: kafka::Assignment| Start { partition: of.partition, offset: 0, leader_epoch: None };
+                let start = |of: kafka::Assignment| OffsetPosition {
+                    partition: of.partition,
+                    token: of.token,
+                    offset: 0,
+                    leader_epoch: None,
+                };
                 consumer.start(assignments.into_iter().map(start).collect(), "ours");
             }
             Event::Started(partitions) => reading.extend(partitions.iter().map(|at| at.partition)),
-            Event::Revoked(partitions) => {
-                reading.retain(|number| partitions.iter().all(|at| at.partition != *number));
-                consumer.release(&partitions);
+            Event::Rebalancing(acknowledgement) => consumer.acknowledge(acknowledgement),
+            Event::Revoked(revocation) => {
+                reading.retain(|number| revocation.partitions.iter().all(|at| at.partition != *number));
+                consumer.acknowledge(revocation.acknowledgement);
             }
             Event::Waiting(waiting) => waited.push(waiting),
             _ => {}
@@ -76,7 +82,7 @@ fn a_group_that_is_complete_is_left_in_peace() {
         let deadline = Instant::now() + DEADLINE;
         while broker.asked(ApiKey::Heartbeat) < beats + 10 {
             assert!(Instant::now() < deadline);
-            assert!(!matches!(consumer.poll(Duration::from_millis(20), 100).unwrap(), Event::Rebalancing));
+            assert!(!matches!(consumer.poll(Duration::from_millis(20), 100).unwrap(), Event::Rebalancing(_)));
         }
         assert_eq!(broker.asked(ApiKey::JoinGroup), 1, "{joined:?}");
         if !matches!(joined, Joined::Follows { .. }) {
@@ -100,7 +106,11 @@ fn the_leader_finds_what_nobody_has_whenever_that_comes() {
     let deadline = Instant::now() + DEADLINE;
     while broker.asked(ApiKey::JoinGroup) < 3 {
         assert!(Instant::now() < deadline, "4 and 5 are nobody's");
-        consumer.poll(Duration::from_millis(20), 100).unwrap();
+        match consumer.poll(Duration::from_millis(20), 100).unwrap() {
+            Event::Rebalancing(acknowledgement) => consumer.acknowledge(acknowledgement),
+            Event::Revoked(revocation) => consumer.acknowledge(revocation.acknowledgement),
+            _ => {}
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::cli;
 use crate::commands::inspection::{self, Inspection, Local, PartitionInspection, Reader};
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::permissions;
-use crate::service::start::{self, Choice, Claim, READ_SKIPPED, StartError};
+use crate::service::start_rules::{self, CommitMetadata, READ_SKIPPED, StartDecision, StartError};
 use crate::settings::{KafkaSettings, Settings};
 
 /// What a look at one thing found.
@@ -150,7 +150,7 @@ fn check_cluster(kafka: &KafkaSettings, inspection: &Inspection, findings: &mut 
 fn other_databases(inspection: &Inspection) -> BTreeSet<String> {
     let committed =
         inspection.partitions.values().filter(|partition| !matches!(partition.reader, Reader::ThisInstance(_)));
-    let claims = committed.filter_map(|partition| Claim::parse(&partition.committed.as_ref()?.metadata));
+    let claims = committed.filter_map(|partition| CommitMetadata::parse(&partition.committed.as_ref()?.metadata));
     claims.filter(|claim| claim.cluster_id == inspection.cluster_id).map(|claim| claim.database_id).collect()
 }
 
@@ -185,14 +185,14 @@ fn check_starts(inspection: &Inspection, findings: &mut Findings) {
 
 fn check_choice(
     at: &TopicPartition,
-    choice: &Choice,
+    choice: &StartDecision,
     partition: &PartitionInspection,
     inspection: &Inspection,
     findings: &mut Findings,
 ) {
     match choice {
-        Choice::Resume { offset, .. } => findings.ok("start", format!("{at}: resumes at offset {offset}")),
-        Choice::Jump { to_offset, reason, detail, .. } => {
+        StartDecision::Resume { offset, .. } => findings.ok("start", format!("{at}: resumes at offset {offset}")),
+        StartDecision::Jump { to_offset, reason, detail, .. } => {
             let text = format!("{at}: starts at offset {to_offset}: {reason}: {detail}");
             if partition.skipped > 0 && !is_read_by_a_member(partition, inspection) {
                 findings.warn(
@@ -202,7 +202,7 @@ fn check_choice(
                         partition.skipped
                     ),
                 );
-            } else if start::is_warning(*reason) {
+            } else if start_rules::is_warning(*reason) {
                 findings.warn("start", text);
             } else {
                 findings.ok("start", text);
@@ -213,7 +213,7 @@ fn check_choice(
 
 /// Whether the database that the offset was committed for is that of a member of the group.
 fn is_read_by_a_member(partition: &PartitionInspection, inspection: &Inspection) -> bool {
-    let claim = partition.committed.as_ref().and_then(|committed| Claim::parse(&committed.metadata));
+    let claim = partition.committed.as_ref().and_then(|committed| CommitMetadata::parse(&committed.metadata));
     let (Some(claim), Some(group)) = (claim, &inspection.group) else { return false };
     group.members.iter().any(|member| {
         member.instance_id.as_deref() == Some(&claim.database_id) || member.id.starts_with(&claim.database_id)

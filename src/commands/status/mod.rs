@@ -12,7 +12,7 @@ use crate::cli;
 use crate::commands::inspection::{self, Inspection, Local, PartitionInspection, Reader};
 use crate::runtime::error_chain::ErrorChain;
 use crate::service::record::ServiceState;
-use crate::service::start::Choice;
+use crate::service::start_rules::StartDecision;
 use crate::settings::{GroupProtocol, Settings};
 use crate::storage::sqlite::tables::offset::StoredPosition;
 use crate::storage::sqlite::{DatabaseError, DatabaseLock, DatabaseReader, Summary};
@@ -132,8 +132,8 @@ fn member(reader: &Reader) -> Option<ReadBy> {
 /// What a start does other than going on where it was.
 fn next_start(found: &PartitionInspection, stored: Option<i64>) -> Option<NextStart> {
     match found.start.as_ref()? {
-        Ok(Choice::Resume { .. }) => None,
-        Ok(Choice::Jump { to_offset, reason, detail, .. }) => Some(NextStart::MovesPosition {
+        Ok(StartDecision::Resume { .. }) => None,
+        Ok(StartDecision::Jump { to_offset, reason, detail, .. }) => Some(NextStart::MovesPosition {
             from_offset: stored,
             to_offset: *to_offset,
             reason: reason.as_str(),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka::{
-    Assignment, CommittedOffset, Error, Event, OutOfRange, PartitionRecords, Result, Retrying, Start, TopicId,
-    TopicPartition, Truncation,
+    Acknowledgement, Assignment, CommittedOffset, Error, Event, OffsetPosition, OutOfRange, PartitionRecords, Result,
+    Retrying, Revocation, StartToken, TopicId, Truncation,
 };
 
 use super::cluster::{CLUSTER_ID, Cluster, partition};
@@ -22,6 +22,8 @@ use crate::settings::{GroupProtocol, Settings};
 #[derive(Debug)]
 struct Held {
     topic_id: TopicId,
+    /// Of the last event that asked where it starts.
+    token: StartToken,
     phase: Phase,
     /// Leader epoch of the record before the position, where known.
     epoch: Option<i32>,
@@ -35,7 +37,7 @@ enum Phase {
     Claimed(i64),
     /// The claim was accepted.
     Reading(i64),
-    /// The user has to release it.
+    /// The user has to acknowledge that.
     Revoked,
 }
 
@@ -50,6 +52,10 @@ pub(super) struct Member {
     records_max: i64,
     joined: bool,
     held: BTreeMap<i32, Held>,
+    /// The number of the last start token.
+    tokens: u64,
+    /// The number of the last acknowledgement that was asked for.
+    acknowledgements: u64,
     /// Commits on their way.
     pending: BTreeMap<i32, CommittedOffset>,
     metadata: String,
@@ -72,6 +78,8 @@ impl Member {
             records_max: settings.batch_records_max.get().try_into().unwrap(),
             joined: false,
             held: BTreeMap::new(),
+            tokens: 0,
+            acknowledgements: 0,
             pending: BTreeMap::new(),
             metadata: String::new(),
             has_lied: false,
@@ -131,7 +139,7 @@ impl Member {
             return (!self.held.is_empty()).then(|| self.lose(&self.numbers(|_, _| true)));
         }
         if self.cluster.borrow_mut().asked.remove(&self.me) && !self.exclusive {
-            return Some(Event::Rebalancing);
+            return Some(Event::Rebalancing(self.next_acknowledgement()));
         }
         let lost = {
             let cluster = self.cluster.borrow();
@@ -148,9 +156,15 @@ impl Member {
             for number in &revoked {
                 self.held.get_mut(number).unwrap().phase = Phase::Revoked;
             }
-            return Some(Event::Revoked(revoked.into_iter().map(partition).collect()));
+            let partitions = revoked.into_iter().map(partition).collect();
+            return Some(Event::Revoked(Revocation { partitions, acknowledgement: self.next_acknowledgement() }));
         }
         self.assigned()
+    }
+
+    fn next_acknowledgement(&mut self) -> Acknowledgement {
+        self.acknowledgements += 1;
+        Acknowledgement::new(self.acknowledgements)
     }
 
     fn assigned(&mut self) -> Option<Event> {
@@ -164,11 +178,12 @@ impl Member {
             }
             cluster.owners.insert(number, self.me);
             cluster.foreign.remove(&number);
-            self.held.insert(number, Held { topic_id: cluster.topic_id, phase: Phase::Asked, epoch: None });
+            let token = next_token(&mut self.tokens);
+            self.held.insert(number, Held { topic_id: cluster.topic_id, token, phase: Phase::Asked, epoch: None });
             assignments.push(Assignment {
+                token,
                 partition: partition(number),
                 topic_id: Some(cluster.topic_id),
-                leader_epoch: None,
                 committed: cluster.committed.get(&number).cloned(),
                 log_start_offset: cluster.log(number).start,
                 end_offset: cluster.log(number).end(),
@@ -210,7 +225,9 @@ impl Member {
         let held = self.held.get_mut(&number).unwrap();
         let (Phase::Reading(position), Some(position_epoch)) = (held.phase, held.epoch) else { return None };
         held.phase = Phase::Asked;
+        held.token = next_token(&mut self.tokens);
         Some(Event::Truncated(Truncation {
+            token: held.token,
             partition: partition(number),
             topic_id: Some(held.topic_id),
             position,
@@ -228,10 +245,11 @@ impl Member {
                 && !(log_start_offset..=end_offset).contains(&position)
             {
                 held.phase = Phase::Asked;
+                held.token = next_token(&mut self.tokens);
                 return Some(Event::OutOfRange(OutOfRange {
+                    token: held.token,
                     partition: partition(*number),
                     topic_id: Some(held.topic_id),
-                    leader_epoch: None,
                     position,
                     log_start_offset,
                     end_offset,
@@ -269,6 +287,11 @@ impl Member {
     }
 }
 
+fn next_token(tokens: &mut u64) -> StartToken {
+    *tokens += 1;
+    StartToken::new(*tokens)
+}
+
 /// What the consumer rides out.
 fn passing() -> Error {
     Error::Leaderless { partition: partition(0), others: 0 }
@@ -299,14 +322,14 @@ impl Source for Member {
         Box::new(|| ())
     }
 
-    fn start(&mut self, starts: Vec<Start>, metadata: &str) {
+    fn start(&mut self, starts: Vec<OffsetPosition>, metadata: &str) {
         if !self.disk.borrow_mut().alive() {
             return;
         }
         metadata.clone_into(&mut self.metadata);
         for start in starts {
             let held = self.held.get_mut(&start.partition.partition).unwrap();
-            assert_eq!(held.phase, Phase::Asked, "started twice");
+            assert_eq!((held.phase, held.token), (Phase::Asked, start.token), "started twice");
             let is_durable = self.disk.borrow().is_durable(&start.partition, &held.topic_id.to_string(), start.offset);
             assert!(is_durable, "{} is claimed at {} before that is durable", start.partition, start.offset);
             held.phase = Phase::Claimed(start.offset);
@@ -316,20 +339,20 @@ impl Source for Member {
         }
     }
 
-    fn release(&mut self, partitions: &[TopicPartition]) {
-        if !self.disk.borrow_mut().alive() {
+    fn acknowledge(&mut self, acknowledgement: Acknowledgement) {
+        if !self.disk.borrow_mut().alive() || acknowledgement != Acknowledgement::new(self.acknowledgements) {
             return;
         }
-        for at in partitions {
-            self.give_up(at.partition);
+        for number in self.numbers(|_, held| held.phase == Phase::Revoked) {
+            self.give_up(number);
         }
     }
 
-    fn commit(&mut self, positions: Vec<Start>, metadata: &str) {
+    fn commit(&mut self, positions: Vec<OffsetPosition>, metadata: &str) {
         if !self.disk.borrow_mut().alive() {
             return;
         }
-        for Start { partition, offset, leader_epoch } in positions {
+        for OffsetPosition { partition, token, offset, leader_epoch } in positions {
             let Some(held) = self.held.get(&partition.partition) else { continue };
             let topic_id = held.topic_id.to_string();
             assert!(
@@ -337,7 +360,7 @@ impl Source for Member {
                 "{partition} is committed at {offset} before that is durable: {:?}",
                 self.disk.borrow().durable.positions
             );
-            if matches!(held.phase, Phase::Reading(_) | Phase::Revoked) {
+            if held.token == token && matches!(held.phase, Phase::Reading(_) | Phase::Revoked) {
                 let committed = CommittedOffset { offset, leader_epoch, metadata: metadata.to_owned() };
                 self.pending.insert(partition.partition, committed);
             }

@@ -25,7 +25,7 @@ use super::commits::Pace;
 use super::{Service, ServiceError};
 use crate::runtime::backoff::RetryError;
 use crate::runtime::shutdown::Stop;
-use crate::service::start::StartError;
+use crate::service::start_rules::StartError;
 use crate::settings::{GroupProtocol, Settings};
 use crate::storage::sqlite::{Database, DatabaseError};
 

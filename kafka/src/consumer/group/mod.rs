@@ -187,7 +187,7 @@ impl Membership {
         let (orders, ordered) = channel();
         let client = Client::new(config.hosts.clone(), connection);
         let retry = RetryPolicy { max: config.retry.max.min(patience), ..config.retry };
-        let task = Task::new(client, protocol, retry, ordered, news.clone());
+        let task = Task::new(client, protocol, (retry, REBALANCE_TIMEOUT), ordered, news.clone());
         thread::Builder::new().name("kafka-group".to_owned()).spawn(move || task.run()).map_err(Error::Thread)?;
         Ok(Some(Self { orders }))
     }

@@ -51,6 +51,8 @@ pub(super) struct Task {
     pause: Pause,
     /// What we have and have not given up.
     owned: BTreeSet<TopicPartition>,
+    /// How long the user may take to acknowledge a question.
+    rebalance_timeout: Duration,
     /// How many questions the consumer has been asked: the number of the last one.
     questions: u64,
     /// The question that has to be answered before we join again.
@@ -66,7 +68,7 @@ impl Task {
     pub(super) fn new(
         client: Client,
         protocol: Box<dyn Protocol>,
-        retry: RetryPolicy,
+        (retry, rebalance_timeout): (RetryPolicy, Duration),
         orders: Receiver<Order>,
         news: Sender<Answer>,
     ) -> Self {
@@ -77,6 +79,7 @@ impl Task {
             news,
             pause: Pause::new(retry),
             owned: BTreeSet::new(),
+            rebalance_timeout,
             questions: 0,
             unanswered: None,
             verification: None,
@@ -202,11 +205,20 @@ impl Task {
     }
 
     /// Gives signs of life until the question is answered, or, without one, until something changes. A change amid a question
-    /// waits for the answer; that we are no longer a member ends it.
+    /// waits for the answer; that we are no longer a member ends it, and so does the rebalance timeout, as `max.poll.interval.ms` ends the
+    /// membership of Kafka's own consumer: a user that hangs must not keep partitions from members that go on.
     fn beat_until(&mut self, question: Option<u64>) -> Result<Heard, End> {
         let mut changed = None;
+        let deadline = question.map(|_| after(Instant::now(), self.rebalance_timeout));
         loop {
-            match self.wait(self.beat_at)? {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                log::warn!(
+                    "the rebalance was not acknowledged within the rebalance timeout; the member leaves the group until the next poll"
+                );
+                self.lose();
+                return Ok(Heard::Rebalance);
+            }
+            match self.wait(deadline.map_or(self.beat_at, |deadline| deadline.min(self.beat_at)))? {
                 Some(Order::Done(done)) if question == Some(done) => {
                     return Ok(changed.map_or(Heard::Answer, Heard::Divided));
                 }
@@ -246,18 +258,23 @@ impl Task {
         self.tell(News::Waiting(Waiting { reason, holders }));
     }
 
+    /// Ends the membership: nothing is owned any more.
+    fn lose(&mut self) {
+        self.protocol.forget();
+        self.verification = None;
+        if !self.owned.is_empty() {
+            self.owned.clear();
+            let question = self.next_question();
+            self.unanswered = Some(question);
+            self.tell(News::Lost(question));
+        }
+    }
+
     /// Says what failed, and makes the next attempt wait. True: we are no longer a member.
     fn failed(&mut self, error: Error) -> Result<bool, End> {
         let is_lost = says_no_member(&error);
         if is_lost {
-            self.protocol.forget();
-            self.verification = None;
-            if !self.owned.is_empty() {
-                self.owned.clear();
-                let question = self.next_question();
-                self.unanswered = Some(question);
-                self.tell(News::Lost(question));
-            }
+            self.lose();
         }
         let now = Instant::now();
         let failed =

@@ -60,10 +60,6 @@ impl Consumer {
     fn next_event(&mut self) -> Event {
         self.events.pop_front().unwrap().unwrap()
     }
-
-    fn commit_one(&mut self, partition: i32, offset: i64) {
-        self.commit(vec![Start { partition: at(partition), offset, leader_epoch: None }], "ours");
-    }
 }
 
 #[test]
@@ -96,7 +92,8 @@ fn what_is_revoked_is_finished_with_committed_and_only_then_given_up() {
     consumer.read_ours(&[0, 1, 2]);
     consumer.fetched(LEADER, 1, |fetched| fetched.records = BATCH.into()).unwrap();
     consumer.divided(2, &[0], Handover::InTurn(2));
-    assert!(matches!(consumer.next_event(), Event::Revoked(revoked) if revoked == [at(1), at(2)]));
+    let Event::Revoked(Revocation { partitions, acknowledgement }) = consumer.next_event() else { panic!() };
+    assert_eq!(partitions, [at(1), at(2)]);
     assert!(consumer.take_records(1000, Instant::now()).is_empty(), "no more of its records come");
     assert_eq!(consumer.wanted(LEADER), [0]);
     assert!(!consumer.is_settled());
@@ -105,9 +102,9 @@ fn what_is_revoked_is_finished_with_committed_and_only_then_given_up() {
     let commits = consumer.take_pending();
     assert_eq!(commits[&at(1)].offset.offset, 7);
     consumer.handle(committed(commits)).unwrap();
-    consumer.release(&[at(1)]);
-    assert!(orders.try_recv().is_err(), "not all is given up");
-    consumer.release(&[at(2)]);
+    consumer.acknowledge(Acknowledgement::new(1));
+    assert!(orders.try_recv().is_err(), "that is another one's acknowledgement");
+    consumer.acknowledge(acknowledgement);
     assert_eq!(orders.try_recv(), Ok(Order::Done(2)));
     assert_eq!(consumer.known(), [0]);
     assert!(consumer.is_settled());
@@ -124,11 +121,13 @@ fn before_a_division_the_user_commits_and_nothing_new_begins() {
         consumer.calls_nobody();
         consumer.news(News::Rebalancing(5));
         assert!(orders.try_recv().is_err());
-        assert!(matches!(consumer.poll(Duration::ZERO, 1000), Ok(Event::Rebalancing)));
-        assert!(orders.try_recv().is_err(), "the user is at it");
-        assert!(consumer.flush(Duration::MAX).unwrap());
+        let Ok(Event::Rebalancing(acknowledgement)) = consumer.poll(Duration::ZERO, 1000) else { panic!() };
         assert!(matches!(consumer.poll(Duration::ZERO, 1000), Ok(Event::Idle)), "records are held back");
+        assert!(orders.try_recv().is_err(), "a poll is no acknowledgement");
+        assert!(consumer.flush(Duration::MAX).unwrap());
+        consumer.acknowledge(acknowledgement);
         assert_eq!(orders.try_recv(), Ok(Order::Done(5)));
+        consumer.acknowledge(Acknowledgement::new(5));
         assert!(matches!(consumer.poll(Duration::ZERO, 1000), Ok(Event::Idle)));
         assert!(orders.try_recv().is_err(), "it is said once");
         let much_later = Instant::now() + Duration::from_hours(1);
@@ -136,7 +135,9 @@ fn before_a_division_the_user_commits_and_nothing_new_begins() {
 
         consumer.divided(2, &[0, 2], handover);
         assert_eq!(consumer.take_records(1000, Instant::now()).len(), 1, "what stays ours is read on");
-        let (Event::Lost(gone) | Event::Revoked(gone)) = consumer.next_event() else { panic!() };
+        let (Event::Lost(gone) | Event::Revoked(Revocation { partitions: gone, .. })) = consumer.next_event() else {
+            panic!()
+        };
         assert_eq!(gone, [at(1)]);
     }
 }

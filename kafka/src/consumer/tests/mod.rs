@@ -4,6 +4,7 @@
 mod late;
 mod membership;
 mod memory;
+mod tokens;
 mod validation;
 
 use std::io::{Read, Write};
@@ -92,7 +93,24 @@ impl Consumer {
     }
 
     fn claim(&mut self, partition: i32, offset: i64) {
-        self.start(vec![Start { partition: at(partition), offset, leader_epoch: None }], "ours");
+        self.claim_after(partition, offset, None);
+    }
+
+    /// Starts where a leader of that epoch wrote the record before.
+    fn claim_after(&mut self, partition: i32, offset: i64, leader_epoch: Option<i32>) {
+        let token = self.partitions[&at(partition)].asked.unwrap_or(StartToken::new(0));
+        self.start(vec![OffsetPosition { partition: at(partition), token, offset, leader_epoch }], "ours");
+    }
+
+    fn commit_one(&mut self, partition: i32, offset: i64) {
+        self.commit_after(partition, offset, None);
+    }
+
+    /// Commits under the token that the partition is read under.
+    fn commit_after(&mut self, partition: i32, offset: i64, leader_epoch: Option<i32>) {
+        let claim = self.partitions.get(&at(partition)).and_then(|partition| partition.claim);
+        let token = claim.unwrap_or(StartToken::new(0));
+        self.commit(vec![OffsetPosition { partition: at(partition), token, offset, leader_epoch }], "ours");
     }
 
     /// As if they were under way.
@@ -157,7 +175,7 @@ impl Consumer {
 fn what_came_of_an_earlier_claim_does_not_count_for_a_later_one() {
     let mut consumer = consumer();
     consumer.read_all_from(&nowhere(), 1);
-    consumer.commit(vec![Start { partition: at(0), offset: 7, leader_epoch: None }], "ours");
+    consumer.commit_one(0, 7);
     let under_way = consumer.take_pending();
     // The leader refuses the position meanwhile, and confirms that.
     consumer.fetched(LEADER, 0, |fetched| fetched.error = Some(ErrorCode::OFFSET_OUT_OF_RANGE)).unwrap();
@@ -179,7 +197,7 @@ fn what_came_of_an_earlier_claim_does_not_count_for_a_later_one() {
 fn a_commit_of_a_deleted_topic_does_not_come_back_for_its_successor() {
     let mut consumer = consumer();
     consumer.read_all_from(&nowhere(), 1);
-    consumer.commit(vec![Start { partition: at(0), offset: 7, leader_epoch: None }], "ours");
+    consumer.commit_one(0, 7);
     let commits = consumer.take_pending();
     consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 2, &[Some(LEADER)])))).unwrap();
     assert!(matches!(consumer.events.pop_front(), Some(Ok(Event::Lost(lost))) if lost == [at(0)]));
@@ -365,7 +383,7 @@ fn flush_keeps_what_else_happens_and_returns_the_failure() {
     consumer.read_all_from(&nowhere(), 1);
     assert!(consumer.flush(Duration::MAX).unwrap(), "nothing to do");
     consumer.events.push_back(Ok(Event::Lost(vec![at(5)])));
-    consumer.commit(vec![Start { partition: at(0), offset: 7, leader_epoch: None }], "ours");
+    consumer.commit_one(0, 7);
     let error = consumer.flush(Duration::from_mins(1)).unwrap_err();
     assert!(matches!(error, Error::Connect { .. }), "{error}");
     assert!(matches!(consumer.events.pop_front(), Some(Ok(Event::Lost(_)))));
@@ -378,8 +396,8 @@ fn a_topic_that_is_gone_holds_up_no_commit_of_others() {
     let mut consumer = consumer();
     consumer.read_all_from(&nowhere(), 2);
     consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[None, Some(LEADER)])))).unwrap();
-    let commit = |partition| Start { partition: at(partition), offset: 7, leader_epoch: None };
-    consumer.commit(vec![commit(0), commit(1)], "ours");
+    consumer.commit_one(0, 7);
+    consumer.commit_one(1, 7);
     consumer.give_control_work(Instant::now()).unwrap();
     assert_eq!(consumer.commits_pending.keys().collect::<Vec<_>>(), [&at(0)]);
     assert!(consumer.commits_under_way);

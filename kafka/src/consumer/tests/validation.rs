@@ -18,7 +18,7 @@ fn claimed_after(epoch: Option<i32>) -> Consumer {
     let mut consumer = consumer();
     consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
     consumer.handle(facts(0)).unwrap();
-    consumer.start(vec![Start { partition: at(0), offset: POSITION, leader_epoch: epoch }], "ours");
+    consumer.claim_after(0, POSITION, epoch);
     let claim = consumer.take_pending();
     consumer.handle(committed(claim)).unwrap();
     consumer.events.clear();
@@ -67,7 +67,7 @@ fn what_was_read_is_compared_with_the_leaders_log() {
         assert_eq!((told.divergence_offset, told.divergence_epoch), divergence, "{end:?}");
         assert_eq!((told.partition, told.topic_id), (at(0), Some(TopicId([1; 16]))));
         assert!(consumer.wanted(LEADER).is_empty(), "the user chooses");
-        consumer.start(vec![Start { partition: at(0), offset: 7, leader_epoch: Some(divergence.1) }], "ours");
+        consumer.claim_after(0, 7, Some(divergence.1));
         assert_eq!((consumer.phase(0), consumer.take_pending()[&at(0)].offset.offset), (Phase::Claiming, 7));
     };
     check(Some((EPOCH, POSITION)), None);
@@ -119,7 +119,7 @@ fn validation_can_be_switched_off() {
     consumer.config.validates_leader_epochs = false;
     consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
     consumer.handle(facts(0)).unwrap();
-    consumer.start(vec![Start { partition: at(0), offset: POSITION, leader_epoch: Some(EPOCH) }], "ours");
+    consumer.claim_after(0, POSITION, Some(EPOCH));
     let claim = consumer.take_pending();
     consumer.handle(committed(claim)).unwrap();
     assert_eq!(consumer.phase(0), Phase::Reading);
@@ -193,7 +193,7 @@ fn a_leader_that_does_not_answer_is_asked_again_and_commits_do_not_wait_for_it()
     assert_eq!(consumer.retrying().attempt, 1);
     assert!(consumer.metadata_due <= Instant::now(), "its metadata may be old");
     assert_eq!(consumer.phase(0), Phase::Validating);
-    consumer.commit(vec![Start { partition: at(0), offset: POSITION, leader_epoch: Some(EPOCH) }], "ours");
+    consumer.commit_after(0, POSITION, Some(EPOCH));
     let commits = consumer.take_pending();
     assert_eq!(commits[&at(0)].offset.leader_epoch, Some(EPOCH));
     consumer.handle(committed(commits)).unwrap();

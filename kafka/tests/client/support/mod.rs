@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use kafka::{
-    Address, Assignment, Builder, Consumer, Error, Event, OutOfRange, Record, Retrying, Start, TopicPartition,
-    Truncation,
+    Address, Assignment, Builder, Consumer, Error, Event, OffsetPosition, OutOfRange, Record, Retrying, Revocation,
+    StartToken, TopicPartition, Truncation,
 };
 
 /// Far beyond what anything here takes.
@@ -46,6 +46,8 @@ pub struct Reader {
     pub positions: BTreeMap<TopicPartition, i64>,
     /// As the last records of each partition told.
     pub leader_epochs: BTreeMap<TopicPartition, Option<i32>>,
+    /// The tokens of the last events that asked where to start.
+    tokens: BTreeMap<TopicPartition, StartToken>,
     pub ends: BTreeMap<TopicPartition, i64>,
     /// How many records each poll gave, by partition.
     pub polls: Vec<Vec<(TopicPartition, usize)>>,
@@ -68,6 +70,7 @@ impl Reader {
             records: BTreeMap::new(),
             positions: BTreeMap::new(),
             leader_epochs: BTreeMap::new(),
+            tokens: BTreeMap::new(),
             ends: BTreeMap::new(),
             polls: Vec::new(),
             assigned: Vec::new(),
@@ -109,6 +112,7 @@ impl Reader {
             }
             Event::Assigned(assignments) => {
                 for assignment in assignments {
+                    self.tokens.insert(assignment.partition.clone(), assignment.token);
                     if let Some(offset) = (self.choose)(&assignment) {
                         self.start(&assignment.partition, offset);
                     }
@@ -121,19 +125,28 @@ impl Reader {
                 }
                 self.lost.extend(partitions);
             }
-            Event::OutOfRange(range) => self.out_of_range.push(range),
-            Event::Truncated(truncation) => self.truncated.push(truncation),
+            Event::OutOfRange(range) => {
+                self.tokens.insert(range.partition.clone(), range.token);
+                self.out_of_range.push(range);
+            }
+            Event::Truncated(truncation) => {
+                self.tokens.insert(truncation.partition.clone(), truncation.token);
+                self.truncated.push(truncation);
+            }
             Event::Started(partitions) => self.started.extend(partitions),
             Event::Retrying(retrying) => self.retried.push(retrying),
-            Event::Revoked(partitions) => {
+            Event::Revoked(Revocation { partitions, acknowledgement }) => {
                 self.commit();
-                self.consumer.release(&partitions);
+                self.consumer.acknowledge(acknowledgement);
                 for at in &partitions {
                     self.positions.remove(at);
                 }
                 self.revoked.extend(partitions);
             }
-            Event::Rebalancing => self.commit(),
+            Event::Rebalancing(acknowledgement) => {
+                self.commit();
+                self.consumer.acknowledge(acknowledgement);
+            }
             Event::Waiting(_) | Event::Idle => {}
         }
         Ok(())
@@ -146,7 +159,8 @@ impl Reader {
     /// Starts where a leader of that epoch wrote the record before.
     pub fn start_after(&mut self, at: &TopicPartition, offset: i64, leader_epoch: Option<i32>) {
         self.positions.insert(at.clone(), offset);
-        self.consumer.start(vec![Start { partition: at.clone(), offset, leader_epoch }], CLAIM);
+        let token = self.tokens[at];
+        self.consumer.start(vec![OffsetPosition { partition: at.clone(), token, offset, leader_epoch }], CLAIM);
     }
 
     /// Goes on until it is so.
@@ -188,13 +202,14 @@ impl Reader {
     }
 
     pub fn commit_later(&mut self) {
-        let starts = self.positions.iter().map(|(at, offset)| Start {
+        let positions = self.positions.iter().map(|(at, offset)| OffsetPosition {
             partition: at.clone(),
+            token: self.tokens[at],
             offset: *offset,
             leader_epoch: self.leader_epochs.get(at).copied().flatten(),
         });
-        let starts = starts.collect();
-        self.consumer.commit(starts, CLAIM);
+        let positions = positions.collect();
+        self.consumer.commit(positions, CLAIM);
     }
 
     pub fn values(&self, at: &TopicPartition) -> Vec<String> {

@@ -44,7 +44,7 @@ fn member(classic: bool) -> (Consumer, Script) {
     let protocol = Box::new(Made { script: script.clone(), classic });
     let client = Client::new(Vec::new(), ConnectionSettings::default());
     let retry = RetryPolicy { initial: Duration::from_millis(1), max: Duration::from_millis(1), attempts_max: None };
-    let task = Task::new(client, protocol, retry, ordered, consumer.answers_to.clone());
+    let task = Task::new(client, protocol, (retry, REBALANCE_TIMEOUT), ordered, consumer.answers_to.clone());
     thread::spawn(move || task.run());
     consumer.sharing.watch(Membership { orders });
     (consumer, script)
@@ -54,8 +54,10 @@ fn member(classic: bool) -> (Consumer, Script) {
 fn poll(consumer: &mut Consumer) {
     let event = consumer.poll(Duration::from_millis(1), 1).unwrap();
     consumer.metadata_due = Instant::now() + Duration::from_hours(1);
-    if let Event::Revoked(partitions) = event {
-        consumer.release(&partitions);
+    match event {
+        Event::Rebalancing(acknowledgement) => consumer.acknowledge(acknowledgement),
+        Event::Revoked(revocation) => consumer.acknowledge(revocation.acknowledgement),
+        _ => {}
     }
 }
 

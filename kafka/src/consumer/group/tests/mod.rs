@@ -100,6 +100,10 @@ struct Life {
 
 impl Life {
     fn start(classic: bool, joins: Vec<Result<Divided>>) -> Self {
+        Self::start_within(REBALANCE_TIMEOUT, classic, joins)
+    }
+
+    fn start_within(rebalance_timeout: Duration, classic: bool, joins: Vec<Result<Divided>>) -> Self {
         let script = Script::default();
         script.joins.lock().unwrap().extend(joins);
         let (orders, ordered) = channel();
@@ -108,7 +112,7 @@ impl Life {
         let client = Client::new(Vec::new(), ConnectionSettings::default());
         let retry =
             RetryPolicy { initial: Duration::from_millis(1), max: Duration::from_millis(1), attempts_max: None };
-        let task = Task::new(client, protocol, retry, ordered, answers);
+        let task = Task::new(client, protocol, (retry, rebalance_timeout), ordered, answers);
         thread::spawn(move || task.run());
         Self { script, orders: Some(orders), news }
     }
@@ -249,6 +253,38 @@ fn it_is_lost_amid_a_question_too() {
     let News::Rebalancing(rebalancing) = life.next() else { panic!() };
     life.order(Order::Done(rebalancing));
     assert_eq!(life.next_division().0, "7 8");
+}
+
+#[test]
+fn without_an_acknowledgement_within_the_rebalance_timeout_the_partitions_are_lost() {
+    const TIMEOUT: Duration = Duration::from_millis(50);
+    for is_revocation in [false, true] {
+        let kept: &[i32] = if is_revocation { &[0] } else { &[0, 1] };
+        let joins = vec![Ok(divided(&[0, 1], true)), Ok(divided(kept, true)), Ok(divided(&[5], true))];
+        let life = Life::start_within(TIMEOUT, true, joins);
+        assert_eq!(life.next_division().0, "0 1");
+        life.beat(Ok(Beat::Rebalance));
+        let News::Rebalancing(mut question) = life.next() else { panic!() };
+        if is_revocation {
+            life.order(Order::Done(question));
+            let (_, Handover::InTurn(revocation)) = life.next_division() else { panic!() };
+            question = revocation;
+        }
+        let begun = Instant::now();
+        let News::Lost(lost) = life.next() else { panic!() };
+        assert!(begun.elapsed() < TIMEOUT * 100);
+        assert!(life.asked().contains(&"beat with 0 1".to_owned()), "heartbeats go on until then");
+        // An acknowledgement that comes late does not let it rejoin; a user that has polled does.
+        let joined = life.joins_left();
+        life.order(Order::Done(question));
+        life.wait_asked("forget");
+        assert_eq!(life.joins_left(), joined);
+        life.order(Order::Done(lost));
+        while life.joins_left() == joined {
+            thread::yield_now();
+        }
+        assert!(life.asked().contains(&"join with ".to_owned()), "it owns nothing");
+    }
 }
 
 #[test]
