@@ -1,172 +1,69 @@
-//! The command line: what was asked for, and the only place that prints to standard output. Knows the commands, not how they work.
+//! Parses the command line. Must not run commands or print.
 
-use std::error::Error;
+mod error;
+mod help;
+
 use std::ffi::{OsStr, OsString};
-use std::fmt;
-use std::fs::File;
-use std::io::{self, ErrorKind, Write};
-use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use kafka::text::EscapedLines;
 use lexopt::prelude::{Long, Short, Value};
 
 use crate::commands::reset::{ResetOptions, Target, TopicScope};
 use crate::commands::status::StatusOptions;
-use crate::runtime::error_chain::ErrorChain;
-use crate::runtime::json;
 use crate::settings::shorten;
 use crate::storage::sqlite::tables::views::DATABASES_MAX;
+pub use error::UsageError;
+pub use help::{HELP, VERSION};
 
-/// Printed by `--help`.
-pub const HELP: &str = "\
-Reads enterprise events from Apache Kafka and keeps them in SQLite, each exactly once.
-
-Usage: enterprise-consumer [--env-file PATH] [COMMAND]
-
-Commands:
-  run [--exit-at-end]   read until stopped (the default); with --exit-at-end until the end of
-                        every partition, as first seen, has been stored
-  check [--verbose]     look at settings, database, log files, brokers, topics and group; say what
-                        run would fail or stumble on; with --verbose also what is fine
-  status [--json] [--max-lag-seconds N]
-                        rows, unidentified messages, how far each partition has been read, and what
-                        the next start would do; fails if anything cannot be had, or if a lag is
-                        greater than N seconds or not known
-  replay [--dry-run]    decode the unidentified messages again, as after an upgrade; with --dry-run
-                        only say what would come of it
-  reset TO [--topic T[:P[,P]]]... [--dry-run]
-                        set the group's offsets, while it has no members, so that the next start
-                        reads from there; TO is one of --to-earliest, --to-latest, --to-offset N and
-                        --to-datetime T (such as 2026-01-15T09:30:00Z); without --topic all
-                        partitions; with --dry-run only say what would be set
-  verify                look whether the database holds together; say what is off
-  views DATABASE...     print SQL that attaches the database files of several instances and creates
-                        views over all of them: all_opportunities, all_projects
-
-Options:
-  --env-file PATH       read settings from this file instead of ./.env; variables already set win
-  -h, --help            print this
-  -V, --version         print the version
-
-Settings come from the environment; README.md and .env.example list them all.
-check and status give up after 60 s, replay when the database has refused for 30 s.
-Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 second signal.
-";
-
-/// Printed by `--version`.
-pub const VERSION: &str = concat!("enterprise-consumer ", env!("CARGO_PKG_VERSION"), "\n");
-
-/// What was asked for.
+/// A parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// A text to print, for which nothing else is needed.
+pub enum CommandLine {
+    /// `--help` or `--version`: print this text.
     Text(&'static str),
-    /// SQL for these database files, for which no settings are needed.
+    /// `views` of these database files, which needs no settings.
     Views(Vec<PathBuf>),
-    /// Work, for which settings are needed.
-    Work(Invocation),
+    /// A command that needs settings.
+    Command(Invocation),
 }
 
-/// What is to be done, and with which settings.
+/// A command, and the file with its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation {
     /// `--env-file`.
     pub env_file: Option<PathBuf>,
-    /// What to do.
+    /// The command with its options.
     pub command: Command,
 }
 
-/// What to do.
+/// A command with its options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Read and store.
+    /// Read and store events.
     Run {
-        /// Stop at the end of every partition, as first seen.
+        /// Stop once each partition has been stored up to the end that it had at the start.
         exit_at_end: bool,
     },
-    /// Look whether all is in order.
+    /// Check everything that `run` needs.
     Check {
-        /// Say what is fine, too.
+        /// Also print what is fine.
         verbose: bool,
     },
-    /// Say how far everything is.
+    /// Print positions and lag.
     Status(StatusOptions),
     /// Decode the unidentified messages again.
     Replay {
-        /// Write nothing.
+        /// Store nothing.
         dry_run: bool,
     },
     /// Set the group's offsets.
     Reset(ResetOptions),
-    /// Look whether the database holds together.
+    /// Check the invariants of the database.
     Verify,
 }
 
-/// A command line that means nothing.
-#[derive(Debug)]
-pub enum UsageError {
-    /// An option that is unknown, lacks its value or has one too many.
-    Option(lexopt::Error),
-    /// No command of this name.
-    Command(String),
-    /// `views` with no database, or more than can be attached.
-    Databases(usize),
-    /// An option of another command.
-    Misplaced {
-        /// The option.
-        option: &'static str,
-        /// Where it belongs.
-        command: &'static str,
-    },
-    /// `reset` without exactly one target.
-    Target,
-    /// A value of an option that means nothing.
-    Value {
-        /// The option.
-        option: &'static str,
-        /// The value.
-        value: String,
-        /// What it may be.
-        allowed: &'static str,
-    },
-}
-
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Option(error) => write!(f, "{error}; see --help"),
-            Self::Command(name) => {
-                write!(f, "unknown command '{name}': run, check, status, replay, reset, verify or views; see --help")
-            }
-            Self::Databases(count) => {
-                write!(f, "views takes 1 to {DATABASES_MAX} database files, not {count}; see --help")
-            }
-            Self::Misplaced { option, command } => {
-                write!(f, "'{option}' belongs to the command '{command}'; see --help")
-            }
-            Self::Target => f.write_str(
-                "reset takes exactly one of --to-earliest, --to-latest, --to-offset N and --to-datetime T; see --help",
-            ),
-            Self::Value { option, value, allowed } => {
-                write!(f, "{option} is '{value}'; allowed: {allowed}; see --help")
-            }
-        }
-    }
-}
-
-impl Error for UsageError {}
-
-impl From<lexopt::Error> for UsageError {
-    fn from(error: lexopt::Error) -> Self {
-        Self::Option(error)
-    }
-}
-
-/// Reads the arguments, the program's own name not among them.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, UsageError> {
+/// Parses the arguments, without the program's name.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<CommandLine, UsageError> {
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut env_file, mut command) = (None, None);
     let (mut exit_at_end, mut json, mut dry_run, mut verbose, mut lag_max) = (false, false, false, false, None);
@@ -174,22 +71,26 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Usa
     let mut reset = ResetArguments::default();
     while let Some(argument) = parser.next()? {
         match argument {
-            Short('h') | Long("help") => return Ok(Asked::Text(HELP)),
-            Short('V') | Long("version") => return Ok(Asked::Text(VERSION)),
+            Short('h') | Long("help") => return Ok(CommandLine::Text(HELP)),
+            Short('V') | Long("version") => return Ok(CommandLine::Text(VERSION)),
             Long("env-file") => env_file = Some(PathBuf::from(parser.value()?)),
             Long("exit-at-end") => exit_at_end = true,
             Long("json") => json = true,
             Long("dry-run") => dry_run = true,
             Long("verbose") => verbose = true,
-            Long("max-lag-seconds") => lag_max = Some(read("--max-lag-seconds", &parser.value()?, SECONDS, seconds)?),
+            Long("max-lag-seconds") => {
+                lag_max = Some(parse_value("--max-lag-seconds", &parser.value()?, SECONDS, seconds)?)
+            }
             Value(path) if command.as_deref() == Some("views") => databases.push(PathBuf::from(path)),
             Long("to-earliest") => reset.targets.push(Target::Earliest),
             Long("to-latest") => reset.targets.push(Target::Latest),
-            Long("to-offset") => reset.targets.push(read("--to-offset", &parser.value()?, OFFSET, Target::offset)?),
-            Long("to-datetime") => {
-                reset.targets.push(read("--to-datetime", &parser.value()?, DATETIME, Target::datetime)?);
+            Long("to-offset") => {
+                reset.targets.push(parse_value("--to-offset", &parser.value()?, OFFSET, Target::offset)?)
             }
-            Long("topic") => reset.scope.push(read("--topic", &parser.value()?, TOPIC, TopicScope::parse)?),
+            Long("to-datetime") => {
+                reset.targets.push(parse_value("--to-datetime", &parser.value()?, DATETIME, Target::datetime)?);
+            }
+            Long("topic") => reset.scope.push(parse_value("--topic", &parser.value()?, TOPIC, TopicScope::parse)?),
             Value(name) if command.is_none() => command = Some(name.to_string_lossy().into_owned()),
             other => return Err(other.unexpected().into()),
         }
@@ -218,13 +119,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Usa
         return Err(UsageError::Misplaced { option, command });
     }
     match (command, databases.len()) {
-        (Some(command), _) => Ok(Asked::Work(Invocation { env_file, command })),
-        (None, 1..=DATABASES_MAX) => Ok(Asked::Views(databases)),
+        (Some(command), _) => Ok(CommandLine::Command(Invocation { env_file, command })),
+        (None, 1..=DATABASES_MAX) => Ok(CommandLine::Views(databases)),
         (None, count) => Err(UsageError::Databases(count)),
     }
 }
 
-/// A number of seconds, with or without a fraction.
+/// Parses a number of seconds, which may have a fraction.
 fn seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }
@@ -234,7 +135,7 @@ const OFFSET: &str = "a whole number from 0";
 const DATETIME: &str = "a date or time since 1970 such as 2026-01-15T09:30:00Z, without a zone in UTC";
 const TOPIC: &str = "TOPIC or TOPIC:PARTITION,PARTITION";
 
-/// What `reset` is given.
+/// The arguments of `reset`.
 #[derive(Default)]
 struct ResetArguments {
     targets: Vec<Target>,
@@ -249,7 +150,7 @@ impl ResetArguments {
         }
     }
 
-    /// The option that stands for the first target.
+    /// The option of the first target.
     fn target_option(&self) -> &'static str {
         match self.targets.first() {
             None | Some(Target::Earliest) => "--to-earliest",
@@ -260,8 +161,8 @@ impl ResetArguments {
     }
 }
 
-/// The value of an option.
-fn read<T>(
+/// Parses the value of an option.
+fn parse_value<T>(
     option: &'static str,
     value: &OsStr,
     allowed: &'static str,
@@ -271,66 +172,6 @@ fn read<T>(
     value.to_str().and_then(parse).ok_or_else(value_error)
 }
 
-/// The first write to standard output that failed. Like the error flag of a C stream, which programs ask for once, at their end
-/// ([close_stdout](https://www.gnu.org/software/gnulib/manual/html_node/Closed-standard-fds.html)): so no command can forget it.
-static OUTPUT_FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);
-
-/// Prints text of one or several lines to standard output; what is unprintable in it is [escaped](EscapedLines).
-pub fn print(text: impl fmt::Display) {
-    write_out(EscapedLines(text).to_string().as_bytes());
-}
-
-/// Prints a value as indented JSON, and a line feed, to standard output.
-pub fn print_json(value: &impl serde::Serialize) {
-    let json = serde_json::to_vec_pretty(value).map(json::printable);
-    match json {
-        Ok(json) => write_out(&[json.as_slice(), b"\n"].concat()),
-        Err(error) => note_failure(error.into()),
-    }
-}
-
-fn write_out(bytes: &[u8]) {
-    // Past `Stdout`, which takes a descriptor that is not open for writing for an open one, and holds back the end of a line.
-    let out = io::stdout().as_fd().try_clone_to_owned().map(File::from);
-    match out.and_then(|mut out| out.write_all(bytes)) {
-        // A reader that has gone (`| head`) has what it wants.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-        Err(error) => note_failure(error),
-        Ok(()) => {}
-    }
-}
-
-fn note_failure(error: io::Error) {
-    OUTPUT_FAILURE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-}
-
-/// What could not be printed; to be asked for once, when all has been printed.
-pub fn take_output_error() -> Option<OutputError> {
-    OUTPUT_FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take().map(OutputError)
-}
-
-/// Not all of what was to be printed could be written.
-#[derive(Debug)]
-pub struct OutputError(io::Error);
-
-impl fmt::Display for OutputError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("cannot write to standard output")
-    }
-}
-
-impl Error for OutputError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
-    }
-}
-
-/// Prints one error, with all that caused it, to standard error. If that fails, the exit code still tells.
-pub fn print_error(error: &dyn Error) {
-    let line = format!("enterprise-consumer: {}\n", ErrorChain(error));
-    let _ = io::stderr().write_all(line.as_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,9 +179,9 @@ mod tests {
     fn check(line: &str, expected: Result<(Command, Option<&str>), &str>) {
         let parsed = parse(line.split_whitespace().map(OsString::from));
         match (parsed, expected) {
-            (Ok(asked), Ok((command, env_file))) => {
+            (Ok(parsed), Ok((command, env_file))) => {
                 let invocation = Invocation { env_file: env_file.map(PathBuf::from), command };
-                assert_eq!(asked, Asked::Work(invocation), "{line}");
+                assert_eq!(parsed, CommandLine::Command(invocation), "{line}");
             }
             (Err(error), Err(message)) => assert_eq!(error.to_string(), message, "{line}"),
             (parsed, expected) => panic!("'{line}': {parsed:?} instead of {expected:?}"),
@@ -366,7 +207,7 @@ mod tests {
         check("check --max-lag-seconds 1", Err("'--max-lag-seconds' belongs to the command 'status'; see --help"));
         check("status --verbose", Err("'--verbose' belongs to the command 'check'; see --help"));
         for (line, text) in [("--help", HELP), ("status -V", VERSION)] {
-            assert_eq!(parse(line.split(' ').map(OsString::from)).unwrap(), Asked::Text(text));
+            assert_eq!(parse(line.split(' ').map(OsString::from)).unwrap(), CommandLine::Text(text));
         }
         check("start", Err("unknown command 'start': run, check, status, replay, reset, verify or views; see --help"));
         check("run now", Err("unexpected argument \"now\"; see --help"));
@@ -397,7 +238,7 @@ mod tests {
         check("status --topic a", Err("'--topic' belongs to the command 'reset'; see --help"));
         check("verify", Ok((Command::Verify, None)));
         let views = parse(["views", "a.db", "b/c.db"].map(OsString::from)).unwrap();
-        assert_eq!(views, Asked::Views(vec!["a.db".into(), "b/c.db".into()]));
+        assert_eq!(views, CommandLine::Views(vec!["a.db".into(), "b/c.db".into()]));
         check("views", Err("views takes 1 to 10 database files, not 0; see --help"));
         check(&format!("views{}", " x".repeat(11)), Err("views takes 1 to 10 database files, not 11; see --help"));
         check("views --json a.db", Err("'--json' belongs to the command 'status'; see --help"));
