@@ -66,62 +66,135 @@ pub enum Command {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<CommandLine, UsageError> {
     let mut parser = lexopt::Parser::from_args(arguments);
     let (mut env_file, mut command) = (None, None);
-    let (mut exit_at_end, mut json, mut dry_run, mut verbose, mut lag_max) = (false, false, false, false, None);
-    let mut databases = Vec::new();
-    let mut reset = ResetArguments::default();
+    let mut options = Options::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(CommandLine::Text(HELP)),
             Short('V') | Long("version") => return Ok(CommandLine::Text(VERSION)),
             Long("env-file") => env_file = Some(PathBuf::from(parser.value()?)),
-            Long("exit-at-end") => exit_at_end = true,
-            Long("json") => json = true,
-            Long("dry-run") => dry_run = true,
-            Long("verbose") => verbose = true,
+            Long("exit-at-end") => options.given.push(EXIT_AT_END),
+            Long("json") => options.given.push(JSON),
+            Long("dry-run") => options.given.push(DRY_RUN),
+            Long("verbose") => options.given.push(VERBOSE),
             Long("max-lag-seconds") => {
-                lag_max = Some(parse_value("--max-lag-seconds", &parser.value()?, SECONDS, seconds)?)
+                options.lag_max =
+                    Some(options.value(MAX_LAG_SECONDS, &parser.value()?, "a number of seconds", seconds)?);
             }
-            Value(path) if command.as_deref() == Some("views") => databases.push(PathBuf::from(path)),
-            Long("to-earliest") => reset.targets.push(Target::Earliest),
-            Long("to-latest") => reset.targets.push(Target::Latest),
+            Long("to-earliest") => options.add_target(TO_EARLIEST, Target::Earliest),
+            Long("to-latest") => options.add_target(TO_LATEST, Target::Latest),
             Long("to-offset") => {
-                reset.targets.push(parse_value("--to-offset", &parser.value()?, OFFSET, Target::offset)?)
+                let target = options.value(TO_OFFSET, &parser.value()?, "a whole number from 0", Target::offset)?;
+                options.targets.push(target);
             }
             Long("to-datetime") => {
-                reset.targets.push(parse_value("--to-datetime", &parser.value()?, DATETIME, Target::datetime)?);
+                let allowed = "a date or time since 1970 such as 2026-01-15T09:30:00Z, without a zone in UTC";
+                let target = options.value(TO_DATETIME, &parser.value()?, allowed, Target::datetime)?;
+                options.targets.push(target);
             }
-            Long("topic") => reset.scope.push(parse_value("--topic", &parser.value()?, TOPIC, TopicScope::parse)?),
+            Long("topic") => {
+                let allowed = "TOPIC or TOPIC:PARTITION,PARTITION";
+                let topic = options.value(TOPIC, &parser.value()?, allowed, TopicScope::parse)?;
+                options.scope.push(topic);
+            }
+            Value(path) if command.as_deref() == Some("views") => options.databases.push(PathBuf::from(path)),
             Value(name) if command.is_none() => command = Some(name.to_string_lossy().into_owned()),
             other => return Err(other.unexpected().into()),
         }
     }
-    let command = match command.as_deref() {
-        None | Some("run") => Some(Command::Run { exit_at_end }),
-        Some("check") => Some(Command::Check { verbose }),
-        Some("status") => Some(Command::Status(StatusOptions { json, lag_max })),
-        Some("replay") => Some(Command::Replay { dry_run }),
-        Some("reset") => Some(Command::Reset(reset.options(dry_run)?)),
-        Some("verify") => Some(Command::Verify),
-        Some("views") => None,
-        Some(name) => return Err(UsageError::Command(shorten(name))),
-    };
-    let is_reset = matches!(command, Some(Command::Reset(_)));
-    let options = [
-        ("--exit-at-end", "run", exit_at_end && !matches!(command, Some(Command::Run { .. }))),
-        ("--json", "status", json && !matches!(command, Some(Command::Status(_)))),
-        ("--max-lag-seconds", "status", lag_max.is_some() && !matches!(command, Some(Command::Status(_)))),
-        ("--verbose", "check", verbose && !matches!(command, Some(Command::Check { .. }))),
-        ("--dry-run", "replay", dry_run && !is_reset && !matches!(command, Some(Command::Replay { .. }))),
-        (reset.target_option(), "reset", !reset.targets.is_empty() && !is_reset),
-        ("--topic", "reset", !reset.scope.is_empty() && !is_reset),
-    ];
-    if let Some((option, command, _)) = options.into_iter().find(|(_, _, misplaced)| *misplaced) {
-        return Err(UsageError::Misplaced { option, command });
+    options.into_command_line(command.as_deref().unwrap_or("run"), env_file)
+}
+
+const EXIT_AT_END: &str = "--exit-at-end";
+const VERBOSE: &str = "--verbose";
+const JSON: &str = "--json";
+const MAX_LAG_SECONDS: &str = "--max-lag-seconds";
+const DRY_RUN: &str = "--dry-run";
+const TO_EARLIEST: &str = "--to-earliest";
+const TO_LATEST: &str = "--to-latest";
+const TO_OFFSET: &str = "--to-offset";
+const TO_DATETIME: &str = "--to-datetime";
+const TOPIC: &str = "--topic";
+
+/// The options, each with the commands that take it. A refusal names the first one.
+const COMMANDS_OF_OPTIONS: [(&str, &[&str]); 10] = [
+    (EXIT_AT_END, &["run"]),
+    (VERBOSE, &["check"]),
+    (JSON, &["status"]),
+    (MAX_LAG_SECONDS, &["status"]),
+    (DRY_RUN, &["replay", "reset"]),
+    (TO_EARLIEST, &["reset"]),
+    (TO_LATEST, &["reset"]),
+    (TO_OFFSET, &["reset"]),
+    (TO_DATETIME, &["reset"]),
+    (TOPIC, &["reset"]),
+];
+
+/// The given options of all commands.
+#[derive(Default)]
+struct Options {
+    /// Their names.
+    given: Vec<&'static str>,
+    lag_max: Option<Duration>,
+    targets: Vec<Target>,
+    scope: Vec<TopicScope>,
+    databases: Vec<PathBuf>,
+}
+
+impl Options {
+    /// Parses the value of an option.
+    fn value<T>(
+        &mut self,
+        option: &'static str,
+        value: &OsStr,
+        allowed: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, UsageError> {
+        self.given.push(option);
+        let value_error = || UsageError::Value { option, value: shorten(&value.to_string_lossy()), allowed };
+        value.to_str().and_then(parse).ok_or_else(value_error)
     }
-    match (command, databases.len()) {
-        (Some(command), _) => Ok(CommandLine::Command(Invocation { env_file, command })),
-        (None, 1..=DATABASES_MAX) => Ok(CommandLine::Views(databases)),
-        (None, count) => Err(UsageError::Databases(count)),
+
+    fn add_target(&mut self, option: &'static str, target: Target) {
+        self.given.push(option);
+        self.targets.push(target);
+    }
+
+    fn has(&self, option: &str) -> bool {
+        self.given.contains(&option)
+    }
+
+    fn into_command_line(self, name: &str, env_file: Option<PathBuf>) -> Result<CommandLine, UsageError> {
+        let command = match name {
+            "run" => Command::Run { exit_at_end: self.has(EXIT_AT_END) },
+            "check" => Command::Check { verbose: self.has(VERBOSE) },
+            "status" => Command::Status(StatusOptions { json: self.has(JSON), lag_max: self.lag_max }),
+            "replay" => Command::Replay { dry_run: self.has(DRY_RUN) },
+            "reset" => match self.targets[..] {
+                [target] => {
+                    Command::Reset(ResetOptions { target, scope: self.scope.clone(), dry_run: self.has(DRY_RUN) })
+                }
+                _ => return Err(UsageError::Target),
+            },
+            "verify" => Command::Verify,
+            "views" => {
+                self.refuse_misplaced(name)?;
+                return match self.databases.len() {
+                    1..=DATABASES_MAX => Ok(CommandLine::Views(self.databases)),
+                    count => Err(UsageError::Databases(count)),
+                };
+            }
+            name => return Err(UsageError::Command(shorten(name))),
+        };
+        self.refuse_misplaced(name)?;
+        Ok(CommandLine::Command(Invocation { env_file, command }))
+    }
+
+    fn refuse_misplaced(&self, command: &str) -> Result<(), UsageError> {
+        let is_misplaced = |(option, commands): &&(&str, &[&str])| self.has(option) && !commands.contains(&command);
+        match COMMANDS_OF_OPTIONS.iter().find(is_misplaced) {
+            Some((option, [command, ..])) => Err(UsageError::Misplaced { option, command }),
+            Some((_, [])) | None => Ok(()),
+        }
     }
 }
 
@@ -130,118 +203,5 @@ fn seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }
 
-const SECONDS: &str = "a number of seconds";
-const OFFSET: &str = "a whole number from 0";
-const DATETIME: &str = "a date or time since 1970 such as 2026-01-15T09:30:00Z, without a zone in UTC";
-const TOPIC: &str = "TOPIC or TOPIC:PARTITION,PARTITION";
-
-/// The arguments of `reset`.
-#[derive(Default)]
-struct ResetArguments {
-    targets: Vec<Target>,
-    scope: Vec<TopicScope>,
-}
-
-impl ResetArguments {
-    fn options(&self, dry_run: bool) -> Result<ResetOptions, UsageError> {
-        match self.targets[..] {
-            [target] => Ok(ResetOptions { target, scope: self.scope.clone(), dry_run }),
-            _ => Err(UsageError::Target),
-        }
-    }
-
-    /// The option of the first target.
-    fn target_option(&self) -> &'static str {
-        match self.targets.first() {
-            None | Some(Target::Earliest) => "--to-earliest",
-            Some(Target::Latest) => "--to-latest",
-            Some(Target::Offset(_)) => "--to-offset",
-            Some(Target::Timestamp(_)) => "--to-datetime",
-        }
-    }
-}
-
-/// Parses the value of an option.
-fn parse_value<T>(
-    option: &'static str,
-    value: &OsStr,
-    allowed: &'static str,
-    parse: impl FnOnce(&str) -> Option<T>,
-) -> Result<T, UsageError> {
-    let value_error = || UsageError::Value { option, value: shorten(&value.to_string_lossy()), allowed };
-    value.to_str().and_then(parse).ok_or_else(value_error)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(line: &str, expected: Result<(Command, Option<&str>), &str>) {
-        let parsed = parse(line.split_whitespace().map(OsString::from));
-        match (parsed, expected) {
-            (Ok(parsed), Ok((command, env_file))) => {
-                let invocation = Invocation { env_file: env_file.map(PathBuf::from), command };
-                assert_eq!(parsed, CommandLine::Command(invocation), "{line}");
-            }
-            (Err(error), Err(message)) => assert_eq!(error.to_string(), message, "{line}"),
-            (parsed, expected) => panic!("'{line}': {parsed:?} instead of {expected:?}"),
-        }
-    }
-
-    #[test]
-    fn command_lines() {
-        check("", Ok((Command::Run { exit_at_end: false }, None)));
-        check("run", Ok((Command::Run { exit_at_end: false }, None)));
-        check("--exit-at-end", Ok((Command::Run { exit_at_end: true }, None)));
-        check("run --exit-at-end --env-file a/b", Ok((Command::Run { exit_at_end: true }, Some("a/b"))));
-        check("--env-file=x check", Ok((Command::Check { verbose: false }, Some("x"))));
-        check("check --verbose", Ok((Command::Check { verbose: true }, None)));
-        let status = |json, lag_max| Ok((Command::Status(StatusOptions { json, lag_max }), None));
-        check("status", status(false, None));
-        check("status --json", status(true, None));
-        check("status --max-lag-seconds 1.5 --json", status(true, Some(Duration::from_millis(1_500))));
-        for bad in ["x", "-1", "", "nan", "1e400"] {
-            let message = format!("--max-lag-seconds is '{bad}'; allowed: a number of seconds; see --help");
-            check(&format!("status --max-lag-seconds={bad}"), Err(&message));
-        }
-        check("check --max-lag-seconds 1", Err("'--max-lag-seconds' belongs to the command 'status'; see --help"));
-        check("status --verbose", Err("'--verbose' belongs to the command 'check'; see --help"));
-        for (line, text) in [("--help", HELP), ("status -V", VERSION)] {
-            assert_eq!(parse(line.split(' ').map(OsString::from)).unwrap(), CommandLine::Text(text));
-        }
-        check("start", Err("unknown command 'start': run, check, status, replay, reset, verify or views; see --help"));
-        check("run now", Err("unexpected argument \"now\"; see --help"));
-        check("check --json", Err("'--json' belongs to the command 'status'; see --help"));
-        check("status --exit-at-end", Err("'--exit-at-end' belongs to the command 'run'; see --help"));
-        check("--env-file", Err("missing argument for option '--env-file'; see --help"));
-        check("--fast", Err("invalid option '--fast'; see --help"));
-        check("replay", Ok((Command::Replay { dry_run: false }, None)));
-        check("replay --dry-run", Ok((Command::Replay { dry_run: true }, None)));
-        check("verify --dry-run", Err("'--dry-run' belongs to the command 'replay'; see --help"));
-        let reset = |target, scope: &[&str], dry_run| {
-            let scope = scope.iter().map(|text| TopicScope::parse(text).unwrap()).collect();
-            Ok((Command::Reset(ResetOptions { target, scope, dry_run }), None))
-        };
-        check("reset --to-earliest", reset(Target::Earliest, &[], false));
-        check("--to-offset=7 reset --topic a:1,2 --topic b --dry-run", reset(Target::Offset(7), &["a:1,2", "b"], true));
-        check("reset --to-datetime 1970-01-02", reset(Target::Timestamp(86_400_000), &[], false));
-        let one =
-            "reset takes exactly one of --to-earliest, --to-latest, --to-offset N and --to-datetime T; see --help";
-        check("reset", Err(one));
-        check("reset --to-earliest --to-offset 1", Err(one));
-        check("reset --to-offset -1", Err("--to-offset is '-1'; allowed: a whole number from 0; see --help"));
-        check(
-            "reset --to-latest --topic a:",
-            Err("--topic is 'a:'; allowed: TOPIC or TOPIC:PARTITION,PARTITION; see --help"),
-        );
-        check("run --to-earliest", Err("'--to-earliest' belongs to the command 'reset'; see --help"));
-        check("status --topic a", Err("'--topic' belongs to the command 'reset'; see --help"));
-        check("verify", Ok((Command::Verify, None)));
-        let views = parse(["views", "a.db", "b/c.db"].map(OsString::from)).unwrap();
-        assert_eq!(views, CommandLine::Views(vec!["a.db".into(), "b/c.db".into()]));
-        check("views", Err("views takes 1 to 10 database files, not 0; see --help"));
-        check(&format!("views{}", " x".repeat(11)), Err("views takes 1 to 10 database files, not 11; see --help"));
-        check("views --json a.db", Err("'--json' belongs to the command 'status'; see --help"));
-        check("verify --json", Err("'--json' belongs to the command 'status'; see --help"));
-    }
-}
+mod tests;

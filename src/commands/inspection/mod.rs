@@ -3,6 +3,8 @@
 
 mod judge;
 pub mod requests;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
 use std::collections::BTreeMap;

@@ -96,7 +96,7 @@ fn append_line(file: &mut impl Write, line: &[u8], is_torn: &mut bool) -> io::Re
 }
 
 impl Opened {
-    /// Opens the file with O_APPEND, so that another process may truncate it (logrotate's `copytruncate`).
+    /// Opens the file with `O_APPEND`, so that another process may truncate it (logrotate's `copytruncate`).
     fn open(path: &Path, mode: FileMode) -> io::Result<Self> {
         durable_fs::create_all(durable_fs::parent(path), mode)?;
         let file = permissions::open(path, File::options().append(true), mode.file())?;
