@@ -1,21 +1,20 @@
-//! The `verify` command: whether the database holds together, for people and for scripts. Reads only, all as of one moment; must
-//! not ask Kafka anything.
+//! The `verify` command: checks the invariants of the database, in one read transaction. Must not send requests to Kafka.
 
 use std::fmt;
 
-use crate::cli;
+use crate::runtime::output;
 use crate::settings::Settings;
 use crate::storage::sqlite::tables::invariants::{CountedPosition, Invariant, Violation};
 use crate::storage::sqlite::{DatabaseError, DatabaseReader};
 
-/// Prints a line for each rule that holds, and one for each thing that breaks one; true if nothing does.
+/// Prints a line for each invariant that holds and for each violation. Returns whether there is no violation.
 pub fn verify(settings: &Settings) -> Result<bool, DatabaseError> {
-    let mut sound = true;
+    let mut is_sound = true;
     DatabaseReader::open(&settings.database.path)?.verify(|invariant, violations| {
-        sound &= violations.is_empty();
-        cli::print(Report { invariant, violations });
+        is_sound &= violations.is_empty();
+        output::print(Report { invariant, violations });
     })?;
-    Ok(sound)
+    Ok(is_sound)
 }
 
 struct Report<'a> {
@@ -69,7 +68,7 @@ fn describe(f: &mut fmt::Formatter<'_>, violation: &Violation) -> fmt::Result {
                 f,
                 "{}: next_offset {next_offset}, first_offset {first_offset}, high_offset {high_offset}, but applied \
                  {applied}, stale {stale}, unidentified {unidentified}, absent {absent}",
-                place(position)
+                partition(position)
             )
         }
         Violation::Beyond { table, topic, partition, high_offset, rows, offsets: (first, last) } => {
@@ -82,7 +81,7 @@ fn describe(f: &mut fmt::Formatter<'_>, violation: &Violation) -> fmt::Result {
         Violation::Missing { position, kept } => write!(
             f,
             "{}: {} counted from offset {} to before {}, but only {kept} kept",
-            place(position),
+            partition(position),
             position.unidentified,
             position.first_offset,
             position.next_offset
@@ -90,6 +89,6 @@ fn describe(f: &mut fmt::Formatter<'_>, violation: &Violation) -> fmt::Result {
     }
 }
 
-fn place(position: &CountedPosition) -> String {
+fn partition(position: &CountedPosition) -> String {
     format!("{}-{} of group '{}'", position.topic, position.partition, position.group_id)
 }

@@ -259,8 +259,7 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
     /// Others take over at once, and an operator can reset the offsets of a group that is empty then. A static member that was named as one
     /// stays a member until its session times out.
     fn leave_group(&mut self) -> Result<(), ServiceError> {
-        let kafka = &self.settings.kafka;
-        if kafka.group_protocol == GroupProtocol::Classic && kafka.group_instance_id.is_some() {
+        if matches!(self.settings.kafka.group_protocol, GroupProtocol::Classic { instance_id: Some(_), .. }) {
             return Ok(());
         }
         match self.source.leave(self.settings.shutdown_timeout / 8) {

@@ -61,13 +61,14 @@ pub(super) fn consumer(
 
 /// As whom we join the group: by a name that the database keeps, so that a crashed service has its partitions back at once.
 fn membership(kafka: &KafkaSettings, database_id: &str) -> kafka::GroupProtocol {
-    let instance_id = kafka.group_instance_id.clone();
-    match kafka.group_protocol {
+    match &kafka.group_protocol {
         GroupProtocol::None => kafka::GroupProtocol::None,
-        GroupProtocol::Classic => kafka::GroupProtocol::Classic {
-            instance_id: instance_id.unwrap_or_else(|| database_id.to_owned()),
-            session_timeout: kafka.session_timeout,
+        GroupProtocol::Classic { instance_id, session_timeout } => kafka::GroupProtocol::Classic {
+            instance_id: instance_id.clone().unwrap_or_else(|| database_id.to_owned()),
+            session_timeout: *session_timeout,
         },
-        GroupProtocol::Consumer => kafka::GroupProtocol::Consumer { member_id: database_id.to_owned(), instance_id },
+        GroupProtocol::Consumer { instance_id } => {
+            kafka::GroupProtocol::Consumer { member_id: database_id.to_owned(), instance_id: instance_id.clone() }
+        }
     }
 }

@@ -197,7 +197,7 @@ fn a_signal_stops_it_between_two_transactions() {
     let replayed = place.number(REPLAYED).unwrap();
     let said = fs::read_to_string(place.path().join("stdout")).unwrap();
     assert!(said.contains(&format!("replayed      {replayed} projects\n")), "{said}");
-    assert!(said.contains("stopped       before all messages were looked at"), "{said}");
+    assert!(said.contains("stopped       before all messages were read"), "{said}");
     assert_marked_where_stored(place);
     let answer = place.ask(&["replay"]);
     assert!(answer.stdout.contains(&format!("{} projects", MANY * 99 / 100 - replayed)), "{answer:?}");

@@ -88,7 +88,7 @@ fn a_password_that_others_can_read_on_the_wire_is_a_warning() {
         let place = stage.place(Listener::SaslPlaintext, &sasl("SASL_PLAINTEXT", mechanism, USER, PASSWORD));
         place.run_to_end();
         let check = place.ask(&["check", "--verbose"]).stdout;
-        let parts = ["KAFKA_SASL_MECHANISM=PLAIN", "readable over the network"];
+        let parts = ["KAFKA_SASL_MECHANISM=PLAIN", "in clear text"];
         let in_log = place.log().iter().any(|line| is_warning(line, &parts));
         let in_check = check.lines().any(|line| line.contains("warn") && line.contains(parts[0]));
         assert_eq!(in_log, in_check);

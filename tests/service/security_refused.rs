@@ -69,8 +69,8 @@ fn a_broker_that_does_not_trust_us_ends_the_service() {
         stage.is_refused(
             Listener::MutualSsl,
             &[ssl, trusting],
-            "no TLS with broker BROKER: it demands a client certificate, and none is set; KAFKA_SSL_CERTIFICATE_LOCATION and \
-             KAFKA_SSL_KEY_LOCATION name one and its key",
+            "no TLS with broker BROKER: it demands a client certificate, and none is set; set KAFKA_SSL_CERTIFICATE_LOCATION and \
+             KAFKA_SSL_KEY_LOCATION to a client certificate and its key",
         );
         let (certificate, key) = stage.certificates.stranger();
         let (certificate, key) = (text(&certificate), text(&key));
@@ -79,7 +79,7 @@ fn a_broker_that_does_not_trust_us_ends_the_service() {
             Listener::MutualSsl,
             &[&[ssl, trusting], &stranger[..]].concat(),
             "no TLS with broker BROKER: it does not accept our client certificate (CertificateUnknown); \
-             KAFKA_SSL_CERTIFICATE_LOCATION must name one that the broker's truststore covers, and that is valid now",
+             KAFKA_SSL_CERTIFICATE_LOCATION must name a valid certificate of an authority in the broker's truststore",
         );
         for (mechanism, reason) in [
             ("PLAIN", "Authentication failed: Invalid username or password"),

@@ -1,0 +1,119 @@
+//! Why a command failed. Displayed as the underlying error.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::commands::reset::error::ResetError;
+use crate::runtime::backoff::RetryError;
+use crate::runtime::logger::LoggerError;
+use crate::runtime::shutdown::StopError;
+use crate::service::ServiceError;
+use crate::settings::SettingsError;
+use crate::storage::sqlite::DatabaseError;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub enum CommandError {
+    /// The settings are refused.
+    Settings(SettingsError),
+    /// The process cannot handle signals.
+    Signals(StopError),
+    /// The thread that limits the time of the command cannot be started.
+    TimeLimit(io::Error),
+    /// The logger cannot be installed.
+    Log(LoggerError),
+    /// The database cannot be used.
+    Database(DatabaseError),
+    /// The database cannot be used, and retries did not help.
+    Retry(RetryError<DatabaseError>),
+    /// `run` failed.
+    Service(ServiceError),
+    /// `reset` failed.
+    Reset(ResetError),
+    /// `views` cannot write the path of a database in SQL.
+    PathNotUtf8(PathNotUtf8),
+}
+
+impl CommandError {
+    fn inner(&self) -> &(dyn Error + 'static) {
+        match self {
+            Self::Settings(error) => error,
+            Self::Signals(error) => error,
+            Self::TimeLimit(error) => error,
+            Self::Log(error) => error,
+            Self::Database(error) => error,
+            Self::Retry(error) => error,
+            Self::Service(error) => error,
+            Self::Reset(error) => error,
+            Self::PathNotUtf8(error) => error,
+        }
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.inner(), f)
+    }
+}
+
+impl Error for CommandError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.inner().source()
+    }
+}
+
+/// A path that is not UTF-8.
+#[derive(Debug)]
+pub struct PathNotUtf8(pub PathBuf);
+
+impl fmt::Display for PathNotUtf8 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the path '{}' is not UTF-8, and cannot be written in SQL", self.0.display())
+    }
+}
+
+impl Error for PathNotUtf8 {}
+
+impl From<SettingsError> for CommandError {
+    fn from(error: SettingsError) -> Self {
+        Self::Settings(error)
+    }
+}
+
+impl From<StopError> for CommandError {
+    fn from(error: StopError) -> Self {
+        Self::Signals(error)
+    }
+}
+
+impl From<LoggerError> for CommandError {
+    fn from(error: LoggerError) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl From<DatabaseError> for CommandError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<RetryError<DatabaseError>> for CommandError {
+    fn from(error: RetryError<DatabaseError>) -> Self {
+        Self::Retry(error)
+    }
+}
+
+impl From<ServiceError> for CommandError {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(error)
+    }
+}
+
+impl From<ResetError> for CommandError {
+    fn from(error: ResetError) -> Self {
+        Self::Reset(error)
+    }
+}
