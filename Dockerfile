@@ -3,7 +3,7 @@
 #     docker build -t enterprise-consumer .
 #     docker run -e KAFKA_BOOTSTRAP_SERVERS=broker:9092 -v data:/data -v logs:/logs enterprise-consumer
 #
-# There are no certificates of authorities in it: for TLS, mount a PEM file with them and name it in KAFKA_SSL_CA_LOCATION.
+# The image has no certificate authorities: for TLS, mount a PEM file with them and name it in KAFKA_SSL_CA_LOCATION.
 #
 # On x86-64 and on arm64, for the machine that builds. Neither cache mounts nor TARGETARCH, so that the classic builder
 # builds it as well as BuildKit.
@@ -30,7 +30,7 @@ RUN mkdir src benches fuzzkit/src kafka/src testkit/src \
     && echo 'fn main() {}' | tee src/main.rs > testkit/src/main.rs \
     && cargo build --release --locked --package enterprise-consumer --target "$(uname -m)-unknown-linux-musl"
 
-# Now ours. COPY keeps the times of the files, which may be older than the build above: touch says that they are new.
+# Then our own crates. COPY keeps the modification times of the files, which may be older than the build above, so touch them.
 COPY schema.sql ./
 COPY kafka/src kafka/src
 COPY src src
@@ -41,7 +41,7 @@ RUN touch src/lib.rs src/main.rs kafka/src/lib.rs \
 
 FROM scratch
 LABEL org.opencontainers.image.title="enterprise-consumer" \
-      org.opencontainers.image.description="Reads enterprise events from Apache Kafka and keeps them in SQLite, each exactly once" \
+      org.opencontainers.image.description="Reads enterprise events from Apache Kafka and stores them in SQLite, exactly once per database" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=builder /image/bin/enterprise-consumer /enterprise-consumer
 # A new named volume takes its owner from the directory in the image.
@@ -54,7 +54,7 @@ ENV APP_ENV=production \
     UNIDENTIFIED_LOG_FILE=/logs/unidentified_messages.log
 VOLUME ["/data", "/logs"]
 STOPSIGNAL SIGTERM
-# No HEALTHCHECK: the service ends by itself when it cannot go on, and rides out everything else (no broker, a locked
-# database, a full disk) better than a restart would. What `status` shows is for monitoring.
+# No HEALTHCHECK: the service ends by itself when it cannot continue, and retries everything else (no broker, a locked
+# database, a full disk), which a restart would not cure. Use `status` for monitoring.
 ENTRYPOINT ["/enterprise-consumer"]
 CMD ["run"]

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 BATCH_RECORDS = 5_000
-PATIENCE_SECONDS = 30
+TIMEOUT_SECONDS = 30
 OPPORTUNITY = ("name", "stage", "amount", "probability", "expected_close_date")
 PROJECT = ("name", "status", "start_date", "end_date", "budget")
 
@@ -29,10 +29,10 @@ def open_database(path, schema):
 
 def assign(consumer, topic):
     """Reads every partition from its beginning; gives the end of each that is not empty."""
-    partitions = consumer.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic].partitions
+    partitions = consumer.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic].partitions
     ends = {}
     for partition in partitions:
-        _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=PATIENCE_SECONDS)
+        _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_SECONDS)
         if end > 0:
             ends[partition] = end
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])

@@ -1,4 +1,4 @@
-//! The broker that everything is read from, and the topics in it.
+//! The broker that everything reads from, and the topics in it.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::events::Shape;
 use crate::options::Options;
 use crate::sets::DataSet;
 
-/// Kafka's client keeps what it has sent until it is told of all; so many at once.
+/// Records of one call: Kafka's client keeps them in memory until the broker has acknowledged all of them.
 const RECORDS_PER_CALL: u64 = 100_000;
 /// As producers of much data are set: larger batches than by default, and time to fill them
 /// ([batch.size, linger.ms](https://kafka.apache.org/documentation/#producerconfigs)).
@@ -34,12 +34,12 @@ impl Broker {
         self.cluster.bootstrap_servers()
     }
 
-    /// The client of Kafka's own that makes topics.
+    /// Kafka's own client, which creates topics.
     pub fn client(&self) -> Result<&testkit::Client> {
         Ok(self.cluster.client()?)
     }
 
-    /// Makes a topic with the events of a data set.
+    /// Creates a topic with the events of a data set.
     pub fn fill(&self, set: &DataSet) -> Result<String> {
         println!("producing {} events: {}", set.events, set.title);
         let topic = testkit::unique(set.name);

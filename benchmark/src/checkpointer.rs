@@ -1,5 +1,4 @@
-//! A thread that carries the write-ahead log over into the database on a connection of its own, so that the writer does not
-//! have to.
+//! A thread that checkpoints the WAL on a connection of its own, so that the writer does not wait for it.
 
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -13,7 +12,7 @@ use crate::Result;
 /// Between two checkpoints.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// The thread; ends when told to.
+/// The thread; `end` ends it.
 pub struct Checkpointer {
     end: Sender<()>,
     thread: JoinHandle<rusqlite::Result<()>>,
@@ -40,7 +39,7 @@ impl Checkpointer {
     }
 }
 
-/// Carries over what nobody prevents ([PASSIVE](https://www.sqlite.org/pragma.html#pragma_wal_checkpoint)).
+/// Checkpoints without waiting for readers ([PASSIVE](https://www.sqlite.org/pragma.html#pragma_wal_checkpoint)).
 pub fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }

@@ -10,11 +10,11 @@ use crate::Result;
 /// The service's tables.
 pub const SCHEMA: &str = include_str!("../../schema.sql");
 
-/// What the service sets for its writer (`src/database/open.rs`), but for the checkpoints.
+/// What the service sets for its writer (`src/storage/sqlite`), but for the checkpoints.
 pub const AS_THE_SERVICE: &str =
     "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192; PRAGMA journal_size_limit = 67108864;";
 
-/// What must be the same whoever stored it: the rows, and which event of each id it is.
+/// What must be equal for every peer: the rows, and which event of each id won.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
     pub opportunities: u64,
@@ -23,7 +23,7 @@ pub struct Stored {
     pub offsets: u64,
 }
 
-/// Makes a new database, in WAL mode with `synchronous=NORMAL`.
+/// Creates a database, in WAL mode with `synchronous=NORMAL`.
 pub fn create(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path)?;
     connection.execute_batch(SCHEMA)?;
@@ -32,7 +32,7 @@ pub fn create(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Opens one only to look.
+/// Opens one read-only.
 pub fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
@@ -49,7 +49,7 @@ pub fn stored(path: &Path) -> Result<Stored> {
     Ok(Stored { opportunities, projects, offsets: first + second })
 }
 
-/// `None` where somebody else was at it, as happens while the last connection of the service closes.
+/// `None` if the database was locked, as while the last connection of the service closes.
 pub fn unless_busy<T>(result: rusqlite::Result<T>) -> rusqlite::Result<Option<T>> {
     match result {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(None),

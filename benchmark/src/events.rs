@@ -1,4 +1,4 @@
-//! The events: each is a function of its number alone, so that whoever needs one can make it again.
+//! The events: each is a function of its number alone, so that it can be computed wherever it is needed.
 
 use testkit::Record;
 use time::format_description::well_known::Rfc3339;

@@ -1,4 +1,4 @@
-//! What the service costs while nothing comes: CPU and wake-ups, by the kernel's own count of each of its threads.
+//! What the service costs while no records arrive: CPU and wake-ups, as the kernel counts them for each of its threads.
 
 use std::fs;
 use std::thread;
@@ -18,7 +18,7 @@ const WATCHED_QUICK: Duration = Duration::from_secs(5);
 /// After the last record: commits, and what else follows a start.
 const SETTLING: Duration = Duration::from_secs(3);
 
-/// As a member of a group, which gives signs of life, and without.
+/// As a member of a group, with heartbeats, and without one.
 const PROTOCOLS: [&str; 2] = ["classic", "none"];
 
 /// Watches the service with each protocol.

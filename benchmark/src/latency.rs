@@ -22,8 +22,8 @@ const LOOK: Duration = Duration::from_micros(200);
 const LOAD: Duration = Duration::from_secs(30);
 const LOAD_QUICK: Duration = Duration::from_secs(5);
 const WARM_UP: Duration = Duration::from_secs(2);
-/// Longer than anything takes that is not stuck.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than anything takes unless it hangs.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Measures at each rate.
 pub fn measure(options: &Options, broker: &Broker) -> Result<Vec<Latency>> {
@@ -99,7 +99,7 @@ fn send(
         sent.push(Instant::now());
         producer.send(BaseRecord::to(topic).key(&id).payload(&json)).map_err(|(error, _)| error)?;
     }
-    producer.flush(PATIENCE)?;
+    producer.flush(TIMEOUT)?;
     Ok(sent)
 }
 
@@ -112,7 +112,7 @@ fn opportunity(number: u64) -> u64 {
 fn watch(connection: &Connection, events: std::ops::Range<u64>, rate: u64) -> Result<Vec<(Instant, u64)>> {
     let mut rows = connection.prepare("SELECT coalesce(max(rowid), 0) FROM opportunities")?;
     let (mut seen, mut count) = (Vec::new(), events.start);
-    let deadline = Instant::now() + Duration::from_secs((events.end - events.start) / rate) + PATIENCE;
+    let deadline = Instant::now() + Duration::from_secs((events.end - events.start) / rate) + TIMEOUT;
     while count < events.end {
         // Rows are never removed, and every id is new: the last rowid is their number.
         let now_there: u64 = rows.query_row([], |row| row.get(0))?;

@@ -1,4 +1,4 @@
-//! Measures the service beside other ways to bring events from Kafka into SQLite. `./bench` builds and calls it; whatever it
+//! Compares the service with other ways to bring events from Kafka into SQLite. `./bench` builds and calls it; whatever it
 //! measures runs in a process of its own, some of them this program again.
 
 mod broker;

@@ -15,7 +15,7 @@ const EVENTS_QUICK: u64 = 100_000;
 /// Rounds of the data sets that goals are set for; the others get one less.
 const ROUNDS: u32 = 3;
 
-/// The parts beside the data sets.
+/// The parts other than the data sets.
 const PARTS: [&str; 5] = ["latency", "start", "idle", "profile", "long"];
 
 /// One call of the program.

@@ -15,7 +15,7 @@ use crate::options::Options;
 use crate::results::{Profile, Stage};
 use crate::{Result, database, service, sets, start};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Transactions between two checkpoints: about 64 MiB of log.
 const TRANSACTIONS_PER_CHECKPOINT: u32 = 20;
 
@@ -72,7 +72,7 @@ impl Time {
         Ok(time)
     }
 
-    /// What is left without a part of the work.
+    /// The rest, without a part of the work.
     fn without(self, part: Self) -> Self {
         Self { cpu: self.cpu.saturating_sub(part.cpu), wall: self.wall.saturating_sub(part.wall) }
     }
@@ -95,7 +95,7 @@ fn consume(servers: &str, topic: &str, events: u64) -> Result<()> {
         .create()?;
     let mut count = 0;
     while count < events {
-        match consumer.poll(PATIENCE, BATCH_ROWS)? {
+        match consumer.poll(TIMEOUT, BATCH_ROWS)? {
             Event::Assigned(assignments) => {
                 let starts = assignments.into_iter().map(|assignment| OffsetPosition {
                     partition: assignment.partition,

@@ -1,4 +1,4 @@
-//! What was measured, as it is kept between runs; and the figures that are made of it.
+//! What was measured, in the form that is kept between runs; and the figures that are computed from it.
 
 use std::fs;
 use std::path::PathBuf;

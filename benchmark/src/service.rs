@@ -11,8 +11,8 @@ use rusqlite::Connection;
 use crate::measure::{Measured, Usage};
 use crate::{Result, database};
 
-/// Longer than anything takes that is not stuck.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// Longer than anything takes unless it hangs.
+const TIMEOUT: Duration = Duration::from_mins(2);
 const LOOK: Duration = Duration::from_micros(200);
 
 /// A directory in which the service keeps everything, and what it reads.
@@ -128,8 +128,8 @@ impl Drop for Running {
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
     let begun = Instant::now();
     while !condition()? {
-        if begun.elapsed() > PATIENCE {
-            return Err(format!("not within {} s: {what}", PATIENCE.as_secs()).into());
+        if begun.elapsed() > TIMEOUT {
+            return Err(format!("not within {} s: {what}", TIMEOUT.as_secs()).into());
         }
         thread::sleep(LOOK);
     }

@@ -1,5 +1,5 @@
 //! The upsert of each table of events, for any number of rows: the service's statement and its rule which event wins
-//! (`src/repository`), so that all peers and SQLite's limit do the same work.
+//! (`src/storage/sqlite`), so that all peers and SQLite's limit do the same work.
 
 /// What a row has to be given: `created_at` and `updated_at` are the same parameter.
 pub const PARAMETERS: usize = 16;

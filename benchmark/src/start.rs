@@ -1,4 +1,4 @@
-//! From the start of the process to its first stored row, beside the time that the broker alone takes for the same questions.
+//! From the start of the process to its first stored row, compared with the time that the broker alone takes for the same requests.
 
 use std::sync::Arc;
 use std::thread;

@@ -1,4 +1,4 @@
-//! The fenced blocks of the documents, and what of them is not run. Must not run anything.
+//! The fenced blocks of the documents, and the commands in them that a test cannot run. Must not run anything.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,13 +24,23 @@ impl Block {
         ["sql", "sqlite"].contains(&self.language.as_str())
     }
 
-    /// Where it stands, for a message.
+    /// What a program has printed.
+    pub fn is_output(&self) -> bool {
+        ["text", "json"].contains(&self.language.as_str()) && !self.is_figure()
+    }
+
+    /// Drawn with lines.
+    fn is_figure(&self) -> bool {
+        self.text.contains(['─', '►'])
+    }
+
+    /// Document and line, for a message.
     pub fn place(&self) -> String {
         format!("{}:{}", self.document.display(), self.line)
     }
 }
 
-/// What a test cannot run: how a command begins, why, and which file of the repository covers it instead.
+/// Commands that a test cannot run: how a command begins, why, and which file of the repository covers it instead.
 pub const NOT_RUN: [(&str, &str, &str); 15] = [
     ("./quickstart", "builds the project and starts Kafka on the fixed port 9092", "quickstart"),
     ("cargo ", "builds and tests the project, which runs this test", ".ci/run"),
@@ -39,7 +49,7 @@ pub const NOT_RUN: [(&str, &str, &str); 15] = [
     ("bash .ci/run", "the same", ".ci/run"),
     ("fuzz/run ", "needs a nightly compiler", "fuzz/run"),
     ("./bench", "measures for minutes", "bench"),
-    ("scripts/soak", "loads the machine for minutes", "soak"),
+    ("scripts/soak", "loads the machine for minutes", "scripts/soak"),
     ("kafka-acls.sh ", "needs a broker with an authorizer", "kafka/tests/client/security.rs"),
     ("docker ", "needs a Docker daemon", ".ci/delivery/image"),
     ("-v ", "arguments of docker run", ".ci/delivery/image"),
@@ -58,7 +68,7 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All blocks of the documents that readers are sent to, in their order.
+/// All blocks of all documents, by the path of the document.
 pub fn all() -> Vec<Block> {
     let mut documents: Vec<PathBuf> = Vec::new();
     let mut folders = vec![repository().to_owned()];

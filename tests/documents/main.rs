@@ -1,5 +1,5 @@
-//! The documents, run: each block of shell and SQL in a directory as a reader has it, against a real broker. A block that is neither
-//! run nor listed as one that cannot be fails the test; so does an output that the program no longer gives.
+//! Runs the documents: each block of shell and SQL in a directory as a reader has it, with a real broker. A command that is neither run
+//! nor listed as one that cannot be fails the test; so does an output that differs from the program's.
 
 // Helpers of tests may panic as tests may; clippy.toml's exception knows only functions marked `#[test]`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
@@ -22,9 +22,9 @@ fn every_block_says_its_language() {
     }
 }
 
-/// Each entry of the table is needed, and what it names is there.
+/// Each entry of the table is needed, and the file that covers it exists.
 #[test]
-fn what_is_not_run_is_listed_with_what_covers_it() {
+fn every_command_that_is_not_run_is_covered() {
     let shell: Vec<Block> = blocks::all().into_iter().filter(Block::is_shell).collect();
     let used: BTreeSet<usize> =
         shell.iter().flat_map(|block| commands(&block.text)).filter_map(|it| not_run(&it)).collect();
@@ -35,7 +35,7 @@ fn what_is_not_run_is_listed_with_what_covers_it() {
 }
 
 #[test]
-fn blocks_run_in_their_order_and_give_what_is_shown() {
+fn blocks_run_and_print_what_is_shown() {
     let all = blocks::all();
     let stage = Stage::after_quickstart(repository());
     outputs::compare(&stage, &all);
@@ -43,14 +43,14 @@ fn blocks_run_in_their_order_and_give_what_is_shown() {
         if block.is_sql() {
             run_sql(&stage, block);
         } else if block.is_shell() && is_settings_file(&block.text) {
-            take_settings(&stage, block);
+            accept_settings(&stage, block);
         } else if block.is_shell() {
             run_shell(&stage, block);
         }
     }
 }
 
-/// Line by line but for what is listed; Kafka's own tool for groups is run in its jars.
+/// Line by line, without the commands of the table; Kafka's own tool for groups runs from its jars.
 fn run_shell(stage: &Stage, block: &Block) {
     let mut script = String::new();
     let run = |script: &mut String| {
@@ -75,8 +75,8 @@ fn run_shell(stage: &Stage, block: &Block) {
     run(&mut script);
 }
 
-/// In the database that its first line names, as in `-- sqlite3 -readonly data/first.db`; else in that of the quick start. It must give
-/// rows, and make no database.
+/// In the database that its first line names, as in `-- sqlite3 -readonly data/first.db`; else in that of the quick start. It must print
+/// rows, and create no database.
 fn run_sql(stage: &Stage, block: &Block) {
     let named = block.text.lines().next().and_then(|line| line.strip_prefix("-- sqlite3 "));
     let arguments = named.unwrap_or("-readonly data/enterprise.db");
@@ -103,8 +103,8 @@ fn is_settings_file(text: &str) -> bool {
     })
 }
 
-/// Settings that the program takes; the files that they name need not be there.
-fn take_settings(stage: &Stage, block: &Block) {
+/// Settings that the program accepts; the files that they name need not exist.
+fn accept_settings(stage: &Stage, block: &Block) {
     fs::write(stage.path().join("block.env"), &block.text).unwrap();
     let output = stage.shell("unset KAFKA_BOOTSTRAP_SERVERS; \"$PROGRAM\" --env-file block.env status", &[]);
     let said = String::from_utf8_lossy(&output.stderr);

@@ -1,5 +1,5 @@
-//! Where the blocks are run: a directory as a reader has it after the quick start, with a broker of its own and the program on the
-//! path. Knows nothing of documents.
+//! Where the blocks run: a directory as a reader has it after the quick start, with its own broker and the program on the path. Knows
+//! nothing of documents.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -13,7 +13,7 @@ use crate::sql::Table;
 #[serde(transparent)]
 pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Both kinds of events, told apart by what is set.
+/// Both types of events; `stage` or `status` distinguishes them.
 #[derive(Deserialize)]
 pub struct Event<'a> {
     #[serde(borrow, rename = "event_id")]

@@ -31,7 +31,7 @@ impl Peer {
         [Self::Service, Self::ServiceGlibc, Self::Tuned, Self::Plain, Self::Python, Self::Limit, Self::LimitSingle];
     /// Those whose medians tell how a data set is taken.
     pub const COMPARED: [Self; 3] = [Self::Service, Self::Tuned, Self::Plain];
-    /// The same, beside SQLite alone.
+    /// The same, and SQLite alone.
     pub const WITH_LIMIT: [Self; 4] = [Self::Service, Self::Tuned, Self::Plain, Self::Limit];
 
     /// For people.

@@ -19,7 +19,7 @@ use crate::sql::Table;
 use crate::{Result, database};
 
 /// Longer than a broker of this machine is silent.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How much thought has gone into it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,12 +102,12 @@ fn consumer(peer: &PeerRun) -> Result<BaseConsumer> {
 
 /// Reads every partition from its beginning; gives the end of each that is not empty.
 fn assign(consumer: &BaseConsumer, topic: &str) -> Result<HashMap<i32, i64>> {
-    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
+    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
     let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
     let mut ends = HashMap::new();
     let mut beginnings = TopicPartitionList::new();
     for partition in partitions {
-        let (_, end) = consumer.fetch_watermarks(topic, partition.id(), PATIENCE)?;
+        let (_, end) = consumer.fetch_watermarks(topic, partition.id(), TIMEOUT)?;
         beginnings.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
         if end > 0 {
             ends.insert(partition.id(), end);
@@ -130,7 +130,7 @@ fn store_batch(
     let mut opportunities = transaction.prepare_cached(&Table::Opportunities.upsert(1))?;
     let mut projects = transaction.prepare_cached(&Table::Projects.upsert(1))?;
     for _ in 0..records_max {
-        let message = consumer.poll(PATIENCE).ok_or("the broker says nothing")??;
+        let message = consumer.poll(TIMEOUT).ok_or("the broker says nothing")??;
         let event: Event<'_> = serde_json::from_slice(message.payload().unwrap_or_default())?;
         let statement = match event.table() {
             Table::Opportunities => &mut opportunities,

@@ -11,7 +11,7 @@ use std::path::Path;
 use crate::Result;
 use crate::results::Results;
 
-/// The report as it is printed.
+/// The report for the console.
 pub fn console(results: &Results) -> String {
     text::report(results, text::For::Console)
 }
