@@ -14,7 +14,7 @@ use kafka::{
 use crate::runtime::error_chain::ErrorChain;
 use crate::service::start::{self, Choice, Claim, Policy, StartError, Stored};
 use crate::settings::{GroupProtocol, KafkaSettings, Settings, advice};
-use crate::storage::sqlite::tables::offset::StoredPosition;
+use crate::storage::StoredPosition;
 
 /// How long a broker may take to answer: somebody is waiting at a terminal.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
