@@ -3,16 +3,16 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::runtime::backoff::{Retriable, RetryError};
+use crate::runtime::backoff::RetryError;
 use crate::service::start::StartError;
 use crate::settings::advice;
-use crate::storage::sqlite::DatabaseError;
+use crate::storage::StorageError;
 
 /// Why the service ended.
 #[derive(Debug)]
 pub enum ServiceError {
     /// The database cannot be used.
-    Database(RetryError<DatabaseError>),
+    Database(RetryError<StorageError>),
     /// Kafka cannot be read.
     Kafka(kafka::Error),
     /// A partition must not be read until somebody has decided something.
@@ -43,8 +43,8 @@ impl Error for ServiceError {
     }
 }
 
-impl From<RetryError<DatabaseError>> for ServiceError {
-    fn from(error: RetryError<DatabaseError>) -> Self {
+impl From<RetryError<StorageError>> for ServiceError {
+    fn from(error: RetryError<StorageError>) -> Self {
         Self::Database(error)
     }
 }
@@ -58,11 +58,5 @@ impl From<kafka::Error> for ServiceError {
 impl From<StartError> for ServiceError {
     fn from(error: StartError) -> Self {
         Self::Start(error)
-    }
-}
-
-impl Retriable for DatabaseError {
-    fn is_retriable(&self) -> bool {
-        DatabaseError::is_retriable(self)
     }
 }

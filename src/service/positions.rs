@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use kafka::{PartitionRecords, Start, TopicPartition};
 
+use crate::storage::TopicId;
+
 /// The partitions that are being read.
 #[derive(Debug, Default)]
 pub(super) struct Positions(BTreeMap<TopicPartition, Position>);
 
 #[derive(Debug)]
 struct Position {
-    topic_id: String,
+    topic_id: Option<TopicId>,
     next_offset: i64,
     leader_epoch: Option<i32>,
     /// End of the log when the partition was first seen.
@@ -25,7 +27,7 @@ struct Position {
 
 impl Positions {
     /// `end_offset` is the end of the log as seen now.
-    pub(super) fn insert(&mut self, start: &Start, topic_id: String, end_offset: i64) {
+    pub(super) fn insert(&mut self, start: &Start, topic_id: Option<TopicId>, end_offset: i64) {
         // A log that was truncated since may never come to the end that was seen first.
         let first_end_offset =
             self.0.get(&start.partition).map_or(end_offset, |position| position.first_end_offset.min(end_offset));
@@ -45,9 +47,9 @@ impl Positions {
         self.0.remove(at);
     }
 
-    /// Id of the partition's topic; empty where the broker has none.
-    pub(super) fn topic_id(&self, at: &TopicPartition) -> &str {
-        self.0.get(at).map_or("", |position| &position.topic_id)
+    /// Id of the partition's topic; `None` where the broker has none.
+    pub(super) fn topic_id(&self, at: &TopicPartition) -> Option<&TopicId> {
+        self.0.get(at).and_then(|position| position.topic_id.as_ref())
     }
 
     /// The first offset that has not been stored.

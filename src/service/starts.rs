@@ -3,15 +3,14 @@
 use kafka::{Assignment, OutOfRange, Start, TopicId, TopicPartition, Truncation};
 
 use super::source::Source;
-use super::store::Store;
 use super::{Service, ServiceError};
 use crate::service::start::{self, Choice, Claim, Policy, Stored};
-use crate::storage::sqlite::tables::position_change::PositionMove;
+use crate::storage::{self, Attempt, OffsetJump};
 
 /// As many partitions are named in a line about skipped records.
 const SKIPPED_SHOWN_MAX: usize = 20;
 
-impl<S: Source, D: Store> Service<'_, S, D> {
+impl<S: Source> Service<'_, S> {
     /// Newly assigned partitions.
     pub(super) fn start(&mut self, assignments: Vec<Assignment>) -> Result<(), ServiceError> {
         let mut starts = Vec::with_capacity(assignments.len());
@@ -19,27 +18,26 @@ impl<S: Source, D: Store> Service<'_, S, D> {
         let mut skipped = Vec::new();
         let new_database = match self.new_database {
             Some(known) => known,
-            None => self.patiently("reading positions", |store| Ok(store.database().positions()?.is_empty()))?,
+            None => self.patiently("reading positions", |store| Ok(store.positions()?.is_empty()))?,
         };
         // Partitions of a new instance may come in several steps.
         self.new_database = Some(new_database);
         for assignment in assignments {
             let at = &assignment.partition;
             let claim = Claim {
-                database_id: self.store.database().id().to_owned(),
+                database_id: self.store.id().to_owned(),
                 cluster_id: assignment.cluster_id.as_ref().to_owned(),
             };
             let (stored, topic_known) = self.patiently("reading positions", |store| {
-                let database = store.database();
-                Ok((database.position(&at.topic, at.partition)?, database.knows_topic(&at.topic)?))
+                Ok((store.position(&at.topic, at.partition)?, store.knows_topic(&at.topic)?))
             })?;
             let known = stored.as_ref().map(Stored::of);
             skipped.push((at.clone(), start::skipped(&assignment, new_database && known.is_none(), &claim)));
             let choice = start::choose(&assignment, known, topic_known, &claim, self.policy())?;
             self.claim = claim.to_string();
-            let topic_id = assignment.topic_id.map(|id| id.to_string()).unwrap_or_default();
+            let topic_id = stored_topic_id(assignment.topic_id);
             let from = stored.as_ref().map(|row| row.next_offset);
-            let (start, change) = choice.act(at, &topic_id, from);
+            let (start, change) = choice.act(at, topic_id.as_ref(), from);
             moves.extend(change);
             self.positions.insert(&start, topic_id, assignment.end_offset);
             starts.push(start);
@@ -71,18 +69,19 @@ impl<S: Source, D: Store> Service<'_, S, D> {
         from: i64,
         end_offset: i64,
     ) -> Result<(), ServiceError> {
-        let topic_id = topic_id.map(|id| id.to_string()).unwrap_or_default();
-        let (start, change) = choice.act(at, &topic_id, Some(from));
+        let topic_id = stored_topic_id(topic_id);
+        let (start, change) = choice.act(at, topic_id.as_ref(), Some(from));
         self.move_positions(change.as_slice())?;
         self.positions.insert(&start, topic_id, end_offset);
         self.sync_and_claim(vec![start])
     }
 
-    fn move_positions(&mut self, moves: &[PositionMove]) -> Result<(), ServiceError> {
+    fn move_positions(&mut self, moves: &[OffsetJump]) -> Result<(), ServiceError> {
         if moves.is_empty() {
             return Ok(());
         }
-        self.patiently("storing a position", |store| store.move_positions(moves))?;
+        let mut attempt = Attempt::default();
+        self.patiently("storing a position", |store| store.store_jumps(moves, &mut attempt))?;
         for change in moves {
             let level = if start::is_warning(change.reason) { log::Level::Warn } else { log::Level::Info };
             log::log!(
@@ -95,7 +94,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
 
     /// What is claimed must survive a power cut, as what is committed.
     fn sync_and_claim(&mut self, starts: Vec<Start>) -> Result<(), ServiceError> {
-        self.patiently("syncing the database", Store::sync)?;
+        self.patiently("syncing the database", |store| store.sync())?;
         self.source.start(starts, &self.claim);
         Ok(())
     }
@@ -103,6 +102,11 @@ impl<S: Source, D: Store> Service<'_, S, D> {
     fn policy(&self) -> Policy {
         Policy::of(self.settings)
     }
+}
+
+/// The id as the database has it.
+fn stored_topic_id(id: Option<TopicId>) -> Option<storage::TopicId> {
+    id.and_then(|id| storage::TopicId::new(id.to_string()))
 }
 
 /// One line for all partitions.

@@ -16,8 +16,7 @@ use std::fmt;
 use kafka::{Assignment, CommittedOffset, OutOfRange, Start, TopicPartition, Truncation};
 
 use crate::settings::{GroupProtocol, OffsetReset, Settings};
-use crate::storage::sqlite::tables::offset::StoredPosition;
-use crate::storage::sqlite::tables::position_change::{MoveReason, PositionMove};
+use crate::storage::{JumpReason, OffsetJump, StoredPosition, TopicId};
 
 /// Who committed a group offset, as its commit metadata tells.
 ///
@@ -73,8 +72,8 @@ impl Policy {
 pub struct Stored<'a> {
     /// The next offset to read.
     pub next_offset: i64,
-    /// Id of the topic that it belongs to; empty from brokers that have none.
-    pub topic_id: &'a str,
+    /// Id of the topic that it belongs to; `None` from brokers that have none.
+    pub topic_id: Option<&'a TopicId>,
     /// Epoch of the leader that wrote the record before, where known.
     pub leader_epoch: Option<i32>,
 }
@@ -82,7 +81,7 @@ pub struct Stored<'a> {
 impl<'a> Stored<'a> {
     /// Of a stored position.
     pub fn of(row: &'a StoredPosition) -> Self {
-        Self { next_offset: row.next_offset, topic_id: &row.topic_id, leader_epoch: row.leader_epoch }
+        Self { next_offset: row.next_offset, topic_id: row.topic_id.as_ref(), leader_epoch: row.leader_epoch }
     }
 
     fn resume(&self) -> Choice {
@@ -107,7 +106,7 @@ pub enum Choice {
         /// Epoch of the leader that wrote the record before, where somebody has read that.
         leader_epoch: Option<i32>,
         /// Why.
-        reason: MoveReason,
+        reason: JumpReason,
         /// What a person wants to know about it.
         detail: String,
     },
@@ -129,17 +128,22 @@ impl Choice {
     }
 
     /// What it means: where to start, and the change for the database if the position jumps there from where it was.
-    pub fn act(self, at: &TopicPartition, topic_id: &str, from: Option<i64>) -> (Start, Option<PositionMove>) {
+    pub fn act(
+        self,
+        at: &TopicPartition,
+        topic_id: Option<&TopicId>,
+        from: Option<i64>,
+    ) -> (Start, Option<OffsetJump>) {
         let start = |offset, leader_epoch| Start { partition: at.clone(), offset, leader_epoch };
         match self {
             Self::Resume { offset, leader_epoch } => (start(offset, leader_epoch), None),
             Self::Jump { to_offset, leader_epoch, reason, detail } => {
-                let change = PositionMove {
+                let change = OffsetJump {
                     topic: at.topic.to_string(),
                     partition: at.partition,
                     from,
                     to: to_offset,
-                    topic_id: topic_id.to_owned(),
+                    topic_id: topic_id.cloned(),
                     leader_epoch,
                     reason,
                     detail,
@@ -158,7 +162,7 @@ pub enum StartError {
         /// Where.
         partition: TopicPartition,
         /// What happened.
-        reason: MoveReason,
+        reason: JumpReason,
         /// What exactly is gone.
         detail: String,
     },
@@ -219,13 +223,13 @@ pub fn skipped(assignment: &Assignment, new_database: bool, us: &Claim) -> i64 {
 pub const READ_SKIPPED: &str = "if that database is gone, stop all instances of the group, run 'enterprise-consumer reset --to-earliest', and start again";
 
 /// Whether an operator should look at a change of position.
-pub fn is_warning(reason: MoveReason) -> bool {
+pub fn is_warning(reason: JumpReason) -> bool {
     match reason {
-        MoveReason::FirstStart | MoveReason::NewPartition | MoveReason::OtherDatabase | MoveReason::GroupReset => false,
-        MoveReason::OlderBackup
-        | MoveReason::TopicRecreated
-        | MoveReason::OffsetsExpired
-        | MoveReason::LogTruncated => true,
+        JumpReason::FirstStart | JumpReason::NewPartition | JumpReason::OtherDatabase | JumpReason::GroupReset => false,
+        JumpReason::OlderBackup
+        | JumpReason::TopicRecreated
+        | JumpReason::OffsetsExpired
+        | JumpReason::LogTruncated => true,
     }
 }
 
@@ -258,7 +262,7 @@ pub fn choose(
         None if assignment.committed.is_some() => Ok(Choice::Jump {
             to_offset: assignment.log_start_offset,
             leader_epoch: None,
-            reason: MoveReason::OlderBackup,
+            reason: JumpReason::OlderBackup,
             detail: "the group's offset was committed for this database, but it holds no position: read from the first offset".into(),
         }),
         None => first_start(assignment, topic_known, policy),
@@ -270,11 +274,11 @@ pub fn choose_out_of_range(range: &OutOfRange, policy: Policy) -> Result<Choice,
     let OutOfRange { partition, position, log_start_offset, end_offset, .. } = range;
     let (to_offset, reason, detail) = if position < log_start_offset {
         let gone = format!("records from offset {position} to {} are gone by retention", log_start_offset - 1);
-        (*log_start_offset, MoveReason::OffsetsExpired, gone)
+        (*log_start_offset, JumpReason::OffsetsExpired, gone)
     } else {
         let gone =
             format!("the log ends at offset {end_offset}, before the position {position}: its end was truncated");
-        (*end_offset, MoveReason::LogTruncated, gone)
+        (*end_offset, JumpReason::LogTruncated, gone)
     };
     loss(partition, to_offset, None, reason, detail, policy)
 }
@@ -290,7 +294,7 @@ pub fn choose_truncated(truncation: &Truncation, policy: Policy) -> Result<Choic
         "the log was truncated and written anew from offset {divergence_offset} on: {read} read before that (of leader epoch \
          {position_epoch}), and what became of it stays in the database; what stands there now was not read"
     );
-    loss(partition, *divergence_offset, Some(*divergence_epoch), MoveReason::LogTruncated, detail, policy)
+    loss(partition, *divergence_offset, Some(*divergence_epoch), JumpReason::LogTruncated, detail, policy)
 }
 
 /// Rule 3. What was read before somebody set the offset, even to where it was, need not be in the log any more.
@@ -310,21 +314,22 @@ fn obey(committed: &CommittedOffset, stored: Option<Stored<'_>>, assignment: &As
             format!("the group's offset was set by somebody else, who left '{}'", crate::settings::shorten(metadata))
         }
     };
-    Choice::Jump { to_offset, leader_epoch, reason: MoveReason::GroupReset, detail }
+    Choice::Jump { to_offset, leader_epoch, reason: JumpReason::GroupReset, detail }
 }
 
 /// Rule 0. Brokers without topic ids cannot tell.
 fn is_other_topic(stored: Stored<'_>, assignment: &Assignment) -> bool {
-    !stored.topic_id.is_empty() && assignment.topic_id.is_some_and(|id| id.to_string() != stored.topic_id)
+    matches!((stored.topic_id, assignment.topic_id), (Some(stored), Some(id)) if id.to_string() != stored.as_str())
 }
 
 fn recreated(assignment: &Assignment, stored: Stored<'_>, policy: Policy) -> Result<Choice, StartError> {
     let now = assignment.topic_id.map(|id| id.to_string()).unwrap_or_default();
     let detail = format!(
         "the topic was deleted and made again (id '{}' before, '{now}' now); what it held from offset {} on is gone",
-        stored.topic_id, stored.next_offset
+        stored.topic_id.map_or("", TopicId::as_str),
+        stored.next_offset
     );
-    loss(&assignment.partition, assignment.log_start_offset, None, MoveReason::TopicRecreated, detail, policy)
+    loss(&assignment.partition, assignment.log_start_offset, None, JumpReason::TopicRecreated, detail, policy)
 }
 
 /// Rule 2.
@@ -347,7 +352,7 @@ fn take_over(
         _ => Ok(Choice::Jump {
             to_offset: committed.offset,
             leader_epoch: committed.leader_epoch,
-            reason: MoveReason::OtherDatabase,
+            reason: JumpReason::OtherDatabase,
             detail: format!("database '{theirs}' has read this partition up to here"),
         }),
     }
@@ -364,13 +369,13 @@ fn first_start(assignment: &Assignment, topic_known: bool, policy: Policy) -> Re
             let detail = format!(
                 "the partition appeared after its topic was first seen; records before offset {start} were gone by then"
             );
-            jump(start, MoveReason::NewPartition, &detail)
+            jump(start, JumpReason::NewPartition, &detail)
         }
         _ if topic_known => {
-            jump(start, MoveReason::NewPartition, "the partition appeared after its topic was first seen")
+            jump(start, JumpReason::NewPartition, "the partition appeared after its topic was first seen")
         }
-        OffsetReset::Earliest => jump(start, MoveReason::FirstStart, "KAFKA_AUTO_OFFSET_RESET is 'earliest'"),
-        OffsetReset::Latest => jump(end, MoveReason::FirstStart, "KAFKA_AUTO_OFFSET_RESET is 'latest'"),
+        OffsetReset::Earliest => jump(start, JumpReason::FirstStart, "KAFKA_AUTO_OFFSET_RESET is 'earliest'"),
+        OffsetReset::Latest => jump(end, JumpReason::FirstStart, "KAFKA_AUTO_OFFSET_RESET is 'latest'"),
         OffsetReset::Error => Err(StartError::NoPosition(assignment.partition.clone())),
     }
 }
@@ -379,7 +384,7 @@ fn loss(
     partition: &TopicPartition,
     to_offset: i64,
     leader_epoch: Option<i32>,
-    reason: MoveReason,
+    reason: JumpReason,
     detail: String,
     policy: Policy,
 ) -> Result<Choice, StartError> {
