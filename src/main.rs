@@ -53,7 +53,7 @@ fn execute(command_line: CommandLine) -> Result<bool, CommandError> {
             output::print(text);
             Ok(true)
         }
-        CommandLine::Views(databases) => views::print(&databases).map(|()| true),
+        CommandLine::Views(databases) => Ok(views::print(&databases).map(|()| true)?),
         CommandLine::Command(Invocation { env_file, command }) => {
             let settings = Settings::load(std::env::vars_os(), env_file.as_deref())?;
             dispatch(command, &settings)

@@ -9,7 +9,6 @@
 mod corpus;
 mod memory;
 mod mutation;
-mod random;
 
 use std::env;
 use std::io::{self, Write as _};
@@ -18,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use corpus::{Corpus, Running};
 use mutation::Mutator;
-use random::Random;
 
 pub use memory::within;
+pub use testkit::Random;
 
 /// Where the changes begin, if nobody says otherwise.
 const SEED_DEFAULT: u64 = 0x2545_f491_4f6c_dd1d;

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::random::Random;
+use testkit::Random;
 
 /// No input grows beyond this, in bytes: what is wrong shows in small ones, and quicker.
 const BYTES_MAX: usize = 64 * 1024;

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::storage::sqlite::tables::views::DATABASES_MAX;
+use crate::storage::VIEWS_DATABASES_MAX;
 
 /// Why the command line is refused.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl fmt::Display for UsageError {
                 write!(f, "unknown command '{name}': run, check, status, replay, reset, verify or views; see --help")
             }
             Self::Databases(count) => {
-                write!(f, "views takes 1 to {DATABASES_MAX} database files, not {count}; see --help")
+                write!(f, "views takes 1 to {VIEWS_DATABASES_MAX} database files, not {count}; see --help")
             }
             Self::Misplaced { option, command } => {
                 write!(f, "'{option}' belongs to the command '{command}'; see --help")

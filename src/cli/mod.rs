@@ -12,7 +12,7 @@ use lexopt::prelude::{Long, Short, Value};
 use crate::commands::reset::{ResetOptions, Target, TopicScope};
 use crate::commands::status::StatusOptions;
 use crate::settings::shorten;
-use crate::storage::sqlite::tables::views::DATABASES_MAX;
+use crate::storage::VIEWS_DATABASES_MAX;
 pub use error::UsageError;
 pub use help::{HELP, VERSION};
 
@@ -179,7 +179,7 @@ impl Options {
             "views" => {
                 self.refuse_misplaced(name)?;
                 return match self.databases.len() {
-                    1..=DATABASES_MAX => Ok(CommandLine::Views(self.databases)),
+                    1..=VIEWS_DATABASES_MAX => Ok(CommandLine::Views(self.databases)),
                     count => Err(UsageError::Databases(count)),
                 };
             }

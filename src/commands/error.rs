@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 
 use crate::commands::reset::error::ResetError;
 use crate::runtime::backoff::RetryError;
@@ -11,7 +10,7 @@ use crate::runtime::logger::LoggerError;
 use crate::runtime::shutdown::StopError;
 use crate::service::ServiceError;
 use crate::settings::SettingsError;
-use crate::storage::sqlite::DatabaseError;
+use crate::storage::StorageError;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -25,15 +24,13 @@ pub enum CommandError {
     /// The logger cannot be installed.
     Log(LoggerError),
     /// The database cannot be used.
-    Database(DatabaseError),
+    Database(StorageError),
     /// The database cannot be used, and retries did not help.
-    Retry(RetryError<DatabaseError>),
+    Retry(RetryError<StorageError>),
     /// `run` failed.
     Service(ServiceError),
     /// `reset` failed.
     Reset(ResetError),
-    /// `views` cannot write the path of a database in SQL.
-    PathNotUtf8(PathNotUtf8),
 }
 
 impl CommandError {
@@ -47,7 +44,6 @@ impl CommandError {
             Self::Retry(error) => error,
             Self::Service(error) => error,
             Self::Reset(error) => error,
-            Self::PathNotUtf8(error) => error,
         }
     }
 }
@@ -63,18 +59,6 @@ impl Error for CommandError {
         self.inner().source()
     }
 }
-
-/// A path that is not UTF-8.
-#[derive(Debug)]
-pub struct PathNotUtf8(pub PathBuf);
-
-impl fmt::Display for PathNotUtf8 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the path '{}' is not UTF-8, and cannot be written in SQL", self.0.display())
-    }
-}
-
-impl Error for PathNotUtf8 {}
 
 impl From<SettingsError> for CommandError {
     fn from(error: SettingsError) -> Self {
@@ -94,14 +78,14 @@ impl From<LoggerError> for CommandError {
     }
 }
 
-impl From<DatabaseError> for CommandError {
-    fn from(error: DatabaseError) -> Self {
+impl From<StorageError> for CommandError {
+    fn from(error: StorageError) -> Self {
         Self::Database(error)
     }
 }
 
-impl From<RetryError<DatabaseError>> for CommandError {
-    fn from(error: RetryError<DatabaseError>) -> Self {
+impl From<RetryError<StorageError>> for CommandError {
+    fn from(error: RetryError<StorageError>) -> Self {
         Self::Retry(error)
     }
 }

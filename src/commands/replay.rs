@@ -12,8 +12,7 @@ use crate::runtime::logger::{self, LogSettings};
 use crate::runtime::output;
 use crate::runtime::shutdown::{Slept, Stop};
 use crate::settings::Settings;
-use crate::storage::sqlite::tables::unidentified::PendingMessage;
-use crate::storage::sqlite::{Database, DatabaseError, Rehearsal, Replay, Replayed, Understood};
+use crate::storage::{self, ErrorKind, PendingMessage, Recovered, ReplayOutcome, Replayer, StorageError};
 
 /// Greatest number of messages in one transaction: the running service waits for its end.
 const STEP_MESSAGES_MAX: u32 = 500;
@@ -30,17 +29,16 @@ pub fn replay(settings: &Settings, dry_run: bool) -> Result<(), CommandError> {
     let stop = Stop::install(settings.shutdown_timeout)?;
     // The log file belongs to the service.
     logger::init(&LogSettings { file: None, ..settings.log.clone() })?;
-    let path = &settings.database.path;
     let mut tally = Tally { dry_run, ..Tally::default() };
-    let result = if dry_run {
-        let open = || Rehearsal::open(path);
-        let opened = backoff::retry_once_command("opening the database", &settings.retry, &stop, open);
-        opened.and_then(|mut rehearsal| run(&mut rehearsal, settings, &stop, &mut tally))
-    } else {
-        let open = || Database::open_existing(&settings.database, &settings.kafka.group_id);
-        let opened = backoff::retry_once_command("opening the database", &settings.retry, &stop, open);
-        opened.and_then(|mut database| run(&mut database, settings, &stop, &mut tally))
+    let open = || {
+        if dry_run {
+            storage::open_dry_run(&settings.database)
+        } else {
+            storage::open_replayer(&settings.database, &settings.kafka.group_id)
+        }
     };
+    let opened = backoff::retry_once_command("opening the database", &settings.retry, &stop, open);
+    let result = opened.and_then(|mut database| run(&mut *database, settings, &stop, &mut tally));
     stop.finished();
     match result {
         Ok(()) => output::print(&tally),
@@ -57,11 +55,11 @@ pub fn replay(settings: &Settings, dry_run: bool) -> Result<(), CommandError> {
 
 /// Replays the messages once, in the order of their ids: each is read once, even if it stays unidentified.
 fn run(
-    database: &mut impl Replay,
+    database: &mut dyn Replayer,
     settings: &Settings,
     stop: &Stop,
     tally: &mut Tally,
-) -> Result<(), RetryError<DatabaseError>> {
+) -> Result<(), RetryError<StorageError>> {
     let mut last_id = 0;
     loop {
         let pending = backoff::retry_once_command("reading unidentified messages", &settings.retry, stop, || {
@@ -78,38 +76,38 @@ fn run(
 }
 
 /// Decodes the messages, and counts those that are still unidentified.
-fn decode<'a>(pending: &'a [PendingMessage], decoder: Decoder, tally: &mut Tally) -> Vec<Understood<'a>> {
-    let mut understood = Vec::new();
+fn decode<'a>(pending: &'a [PendingMessage], decoder: Decoder, tally: &mut Tally) -> Vec<Recovered<'a>> {
+    let mut recovered = Vec::new();
     for message in pending {
         match decoder.decode(message.value.as_deref(), message.timestamp_ms) {
-            Ok(event) => understood.push(Understood { message, event }),
+            Ok(event) => recovered.push(Recovered { message, event }),
             Err(rejection) => tally.add_unidentified(rejection.reason),
         }
     }
-    understood
+    recovered
 }
 
 /// Stores events in one transaction. If SQLite rejects the transaction, splits it in halves, down to the rejected event.
 fn store(
-    database: &mut impl Replay,
-    understood: &[Understood<'_>],
+    database: &mut dyn Replayer,
+    recovered: &[Recovered<'_>],
     settings: &Settings,
     stop: &Stop,
     tally: &mut Tally,
-) -> Result<(), RetryError<DatabaseError>> {
-    let mut pending = vec![understood];
+) -> Result<(), RetryError<StorageError>> {
+    let mut pending = vec![recovered];
     while let Some(events) = pending.pop() {
         if events.is_empty() {
             continue;
         }
         let attempt = || database.replay(events);
         match backoff::retry_once_command("replaying unidentified messages", &settings.retry, stop, attempt) {
-            Ok(replayed) => {
-                for (one, replayed) in events.iter().zip(&replayed) {
-                    tally.add(&one.event, replayed);
+            Ok(outcomes) => {
+                for (one, outcome) in events.iter().zip(outcomes) {
+                    tally.add(&one.event, outcome);
                 }
             }
-            Err(RetryError::Fatal(error)) if error.is_refusal() => {
+            Err(RetryError::Fatal(error)) if error.kind() == ErrorKind::Rejected => {
                 let (first, second) = events.split_at(events.len() / 2);
                 if first.is_empty() {
                     tally.add_unidentified(Reason::Rejected);
@@ -139,12 +137,12 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, event: &Event<'_>, replayed: &Replayed) {
-        match replayed {
-            Replayed::Applied => {}
-            Replayed::Stale => self.stale += 1,
-            Replayed::Refused => return self.add_unidentified(Reason::Rejected),
-            Replayed::Gone => {
+    fn add(&mut self, event: &Event<'_>, outcome: ReplayOutcome) {
+        match outcome {
+            ReplayOutcome::Applied => {}
+            ReplayOutcome::Stale => self.stale += 1,
+            ReplayOutcome::Rejected => return self.add_unidentified(Reason::Rejected),
+            ReplayOutcome::Gone => {
                 self.gone += 1;
                 return;
             }

@@ -6,13 +6,12 @@ use kafka::OffsetPosition;
 use log::warn;
 
 use super::source::Source;
-use super::store::Store;
 use super::{Service, ServiceError, is_fatal, millis};
-use crate::runtime::backoff::RetryError;
+use crate::runtime::backoff::{Retriable, RetryError};
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::shutdown::Slept;
 use crate::settings::GroupProtocol;
-use crate::storage::sqlite::DatabaseError;
+use crate::storage::StorageError;
 
 /// How often, and how long.
 #[derive(Clone, Copy, Debug)]
@@ -41,11 +40,11 @@ impl Pace {
 const NOT_HANDED_OVER: &str =
     "group offsets were not committed before the partitions are given up, which others may read again";
 
-impl<S: Source, D: Store> Service<'_, S, D> {
+impl<S: Source> Service<'_, S> {
     /// # Errors
     /// What no retry helps against, such as a database that was replaced. So all functions here.
     pub(super) fn commit_when_due(&mut self) -> Result<(), ServiceError> {
-        if let Some(synced) = self.store.sync_ended() {
+        if let Some(synced) = self.store.sync_result() {
             self.commit_synced(synced)?;
         }
         if self.positions.want_sync() && Instant::now() >= self.commit_at {
@@ -54,7 +53,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
         // Also while nothing is read: what is stored may be gone.
         if Instant::now() >= self.verify_at {
             self.verify_at = Instant::now() + self.pace.commit_interval;
-            match self.store.verify() {
+            match self.store.check_identity() {
                 // The next sync says more.
                 Err(error) if error.is_retriable() => return Ok(()),
                 verified => verified.map_err(RetryError::Fatal)?,
@@ -64,7 +63,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
         if self.settings.kafka.group_protocol == GroupProtocol::None {
             let idle = self.positions.take_idle(self.pace.commit_again);
             if !idle.is_empty() {
-                self.store.verify().map_err(RetryError::Fatal)?;
+                self.store.check_identity().map_err(RetryError::Fatal)?;
                 self.source.commit(idle, &self.claim);
             }
         }
@@ -113,7 +112,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
 
     /// Begins to sync what is stored, so that its offsets can be committed; meanwhile more is stored.
     fn begin_commit(&mut self) -> Result<(), ServiceError> {
-        if let Err(error) = self.store.begin_sync(self.source.waker()) {
+        if let Err(error) = self.store.begin_sync(Box::new(self.source.waker())) {
             return self.sync_failed(error);
         }
         self.positions.begin_sync();
@@ -121,7 +120,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
         Ok(())
     }
 
-    fn commit_synced(&mut self, synced: Result<(), DatabaseError>) -> Result<(), ServiceError> {
+    fn commit_synced(&mut self, synced: Result<(), StorageError>) -> Result<(), ServiceError> {
         if let Err(error) = synced {
             self.positions.sync_failed();
             return self.sync_failed(error);
@@ -150,7 +149,7 @@ impl<S: Source, D: Store> Service<'_, S, D> {
     }
 
     /// Nothing is lost: the offsets stay marked as changed. Waiting is for what waiting can cure.
-    fn sync_failed(&mut self, error: DatabaseError) -> Result<(), ServiceError> {
+    fn sync_failed(&mut self, error: StorageError) -> Result<(), ServiceError> {
         if !error.is_retriable() {
             return Err(RetryError::Fatal(error).into());
         }

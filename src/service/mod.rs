@@ -17,7 +17,6 @@ mod simulation;
 mod source;
 pub mod start_rules;
 mod starts;
-mod store;
 
 use std::time::{Duration, Instant};
 
@@ -33,15 +32,13 @@ use positions::Positions;
 use progress::Progress;
 use reader::Reader;
 use source::{News, Source, consumer};
-use store::Store;
 
 use crate::runtime::backoff::{self, RetryError};
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::shutdown::Stop;
 use crate::service::record::ServiceRecord;
 use crate::settings::{GroupProtocol, Settings};
-use crate::storage::sqlite::tables::PartitionBatch;
-use crate::storage::sqlite::{Database, DatabaseError, DatabaseLock};
+use crate::storage::{self, Attempt, Outcome, PartitionBatch, StorageError, Writer};
 use crate::unidentified::UnidentifiedLog;
 
 const NOT_LEFT: &str = "the group was not left in order; others take over when the session times out";
@@ -61,11 +58,11 @@ fn open_and_read(
     exit_at_end: bool,
     stop: &Stop,
 ) -> Result<(), ServiceError> {
-    let lock = || DatabaseLock::acquire(&settings.database.path, settings.database.file_mode);
+    let lock = || storage::acquire_lock(&settings.database);
     // Given back after the database has been closed.
     let lock = backoff::retry("taking the lock of the database", &settings.retry, stop, lock)?;
     let _record = ServiceRecord::begin(lock.path());
-    let open = || Database::open(&settings.database, &settings.kafka.group_id);
+    let open = || storage::open(&settings.database, &settings.kafka.group_id);
     let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
     let consumer = consumer(settings, security, database.id())?;
     let records_max = decode::poll_records_max(settings.batch_records_max.get(), settings.kafka.buffer_max_bytes);
@@ -81,12 +78,12 @@ fn open_and_read(
     Service::new(settings, Pace::DEFAULT, stop, reader, database).read_until_stopped(exit_at_end)
 }
 
-struct Service<'a, S, D> {
+struct Service<'a, S> {
     settings: &'a Settings,
     pace: Pace,
     stop: &'a Stop,
     source: S,
-    store: D,
+    store: Box<dyn Writer>,
     unidentified: UnidentifiedLog,
     positions: Positions,
     /// Whether the database had no position when the first partitions came.
@@ -103,8 +100,8 @@ struct Service<'a, S, D> {
     failures: Failures,
 }
 
-impl<'a, S: Source, D: Store> Service<'a, S, D> {
-    fn new(settings: &'a Settings, pace: Pace, stop: &'a Stop, source: S, store: D) -> Self {
+impl<'a, S: Source> Service<'a, S> {
+    fn new(settings: &'a Settings, pace: Pace, stop: &'a Stop, source: S, store: Box<dyn Writer>) -> Self {
         Self {
             settings,
             pace,
@@ -155,7 +152,7 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
     fn step(&mut self) -> Result<(), ServiceError> {
         let news = self.source.poll(self.patience())?;
         self.handle(news)?;
-        self.unidentified.advance(self.store.database());
+        self.unidentified.advance(self.store.unidentified());
         self.commit_when_due()?;
         self.progress.tell_when_due();
         Ok(())
@@ -198,19 +195,21 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
         let batches = decoded.iter().map(|of| of.batch(positions.topic_id(&of.records().partition)));
         let batches: Vec<PartitionBatch<'_>> = batches.collect();
         let store = &mut self.store;
-        let applied = backoff::retry("storing a batch", &self.settings.retry, self.stop, || store.apply(&batches))?;
+        let mut attempt = Attempt::default();
+        let apply = || store.apply(&batches, &mut attempt);
+        let counts = backoff::retry("storing a batch", &self.settings.retry, self.stop, apply)?;
         for of in decoded {
             self.positions.advance(of.records());
         }
-        if applied.unidentified > 0 {
+        if counts.get(Outcome::Unidentified) > 0 {
             self.unidentified.notice();
         }
         debug!(
-            records = decoded.iter().map(|of| of.records().records.len()).sum::<usize>(), applied = applied.applied,
-            stale = applied.stale, unidentified = applied.unidentified, absent = applied.absent,
-            elapsed_ms = millis(begun.elapsed()); "batch stored"
+            records = decoded.iter().map(|of| of.records().records.len()).sum::<usize>(), applied = counts.get(Outcome::Applied),
+            stale = counts.get(Outcome::Stale), unidentified = counts.get(Outcome::Unidentified),
+            absent = counts.get(Outcome::Absent), elapsed_ms = millis(begun.elapsed()); "batch stored"
         );
-        self.progress.add(applied);
+        self.progress.add(counts);
         self.clocks.look_at(decoded);
         Ok(())
     }
@@ -249,7 +248,7 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
         let committed = self.commit_and_wait();
         let left = self.leave_group();
         if committed.is_ok() {
-            self.unidentified.finish(self.store.database(), Instant::now() + self.settings.shutdown_timeout / 4);
+            self.unidentified.finish(self.store.unidentified(), Instant::now() + self.settings.shutdown_timeout / 4);
         }
         self.progress.tell();
         info!("service stopped");
@@ -275,10 +274,10 @@ impl<'a, S: Source, D: Store> Service<'a, S, D> {
     fn patiently<T>(
         &mut self,
         what: &str,
-        mut act: impl FnMut(&mut D) -> Result<T, DatabaseError>,
+        mut act: impl FnMut(&mut dyn Writer) -> Result<T, StorageError>,
     ) -> Result<T, ServiceError> {
         let store = &mut self.store;
-        Ok(backoff::retry(what, &self.settings.retry, self.stop, || act(store))?)
+        Ok(backoff::retry(what, &self.settings.retry, self.stop, || act(&mut **store))?)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use log::info;
 
-use crate::storage::sqlite::tables::Applied;
+use crate::storage::{OffsetCounts, Outcome};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -12,21 +12,21 @@ const INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Progress {
     since: Instant,
-    applied: Applied,
+    counts: OffsetCounts,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { since: Instant::now(), applied: Applied::default() }
+        Self { since: Instant::now(), counts: OffsetCounts::default() }
     }
 
-    pub(super) fn add(&mut self, more: Applied) {
-        self.applied += more;
+    pub(super) fn add(&mut self, more: OffsetCounts) {
+        self.counts += more;
     }
 
     /// How long until there is something to say; `None` while there is nothing.
     pub(super) fn due_in(&self) -> Option<Duration> {
-        (self.applied != Applied::default()).then(|| INTERVAL.saturating_sub(self.since.elapsed()))
+        (self.counts.total() > 0).then(|| INTERVAL.saturating_sub(self.since.elapsed()))
     }
 
     pub(super) fn tell_when_due(&mut self) {
@@ -37,13 +37,14 @@ impl Progress {
 
     /// Says what there is to say and begins anew.
     pub(super) fn tell(&mut self) {
-        let Applied { applied, stale, unidentified, absent } = std::mem::take(&mut self.applied);
+        let counts = std::mem::take(&mut self.counts);
         let elapsed_ms = super::millis(self.since.elapsed());
         self.since = Instant::now();
-        if applied + stale + unidentified + absent > 0 {
+        if counts.total() > 0 {
             info!(
-                records = applied + stale + unidentified, applied = applied, stale = stale, unidentified = unidentified,
-                absent = absent, elapsed_ms = elapsed_ms; "progress"
+                records = counts.records(), applied = counts.get(Outcome::Applied), stale = counts.get(Outcome::Stale),
+                unidentified = counts.get(Outcome::Unidentified), absent = counts.get(Outcome::Absent),
+                elapsed_ms = elapsed_ms; "progress"
             );
         }
     }

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use testkit::{Client, Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Record, unique};
+use testkit::{Client, Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Random, Record, unique};
 
 use crate::support::child::Place;
-use crate::support::events::{Random, Sent, Tables, events};
+use crate::support::events::{Sent, Tables, events};
 use crate::support::sized;
 
 struct Kafka {
@@ -103,10 +103,10 @@ fn killed_twenty_times() {
     let end = kafka.end(&topic);
     let mut place = kafka.place(&topic);
     place.set("BATCH_MAX_RECORDS", "50").set("LOG_LEVEL", "INFO");
-    let mut random = Random::new(11);
+    let mut random = Random::from_seed(11);
     let mut kills = 0;
     for kill in 0..20 {
-        let mark = end * kill / 21 + i64::try_from(random.below(u64::try_from(end / 21).unwrap())).unwrap();
+        let mark = end * kill / 21 + random.below(end / 21);
         let mut service = place.start(&["run"]);
         place.wait_for("progress", |place| place.stored() > mark);
         service.kill();

@@ -9,7 +9,7 @@ use crate::commands::inspection::view::LocalState;
 use crate::runtime::error_chain::ErrorChain;
 use crate::service::record::ServiceState;
 use crate::settings::Settings;
-use crate::storage::sqlite::{DatabaseError, DatabaseLock, DatabaseReader, try_to_store};
+use crate::storage::{self, ErrorKind, StorageError};
 
 /// Size of the file that is written to test for free space, in bytes: more than a batch of ordinary events appends to the WAL.
 const PROBE_BYTES: usize = 1 << 20;
@@ -39,20 +39,20 @@ pub(super) fn check(settings: &Settings, findings: &mut Findings) -> Option<Loca
         findings.warn("database", warning);
     }
     let read = || {
-        let mut reader = DatabaseReader::open(path)?;
+        let mut reader = storage::inspect(&settings.database)?;
         let positions = reader.positions(&settings.kafka.group_id)?;
-        Ok(LocalState { database_id: Some(reader.id()?), positions })
+        Ok::<_, StorageError>(LocalState { database_id: Some(reader.id()?), positions })
     };
     let local = match read() {
         Ok(local) => local,
-        Err(DatabaseError::Missing { .. }) => {
+        Err(error) if error.kind() == ErrorKind::Missing => {
             match try_to_write_in_directory_of(path) {
                 Ok(()) => findings.ok("database", format!("'{shown}' does not exist yet; the first run creates it")),
                 Err(problem) => findings.fail("database", problem),
             }
             return Some(LocalState::default());
         }
-        Err(error @ DatabaseError::OlderSchema { .. }) => {
+        Err(error) if error.kind() == ErrorKind::Outdated => {
             findings.warn("database", format!("{}: run migrates it", ErrorChain(&error)));
             return None;
         }
@@ -86,16 +86,16 @@ fn check_writing(settings: &Settings) -> Result<(), String> {
         .map_err(|error| format!("'{}' cannot be written to: {error}", path.display()))?;
     // SQLite creates the WAL in the same directory.
     try_to_write_in_directory_of(path)?;
-    match try_to_store(&settings.database, &settings.kafka.group_id) {
+    match storage::try_to_store(&settings.database, &settings.kafka.group_id) {
         Ok(()) => Ok(()),
         // The running service is storing rows.
-        Err(error) if error.is_locked() && is_running(path) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::Locked && is_running(settings) => Ok(()),
         Err(error) => Err(format!("no row can be stored: {}", ErrorChain(&error))),
     }
 }
 
-fn is_running(path: &Path) -> bool {
-    DatabaseLock::path_of(path).is_ok_and(|lock| ServiceState::read(&lock).running)
+fn is_running(settings: &Settings) -> bool {
+    storage::lock_path(&settings.database).is_ok_and(|lock| ServiceState::read(&lock).running)
 }
 
 /// Checks the log files. The service creates them and their directories if they are missing.

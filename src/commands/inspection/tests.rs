@@ -9,7 +9,7 @@ use super::judge::{Judge, blocked_offsets};
 use super::view::{LocalState, PartitionInspection, Reader};
 use crate::service::start_rules::{Policy, StartDecision};
 use crate::settings::Settings;
-use crate::storage::sqlite::tables::offset::StoredPosition;
+use crate::storage::{OffsetCounts, StoredPosition};
 
 const DATABASE_ID: &str = "d1";
 const CLUSTER_ID: &str = "c1";
@@ -38,9 +38,9 @@ fn stored_position(next_offset: i64) -> StoredPosition {
         next_offset,
         first_offset: 0,
         high_offset: next_offset,
-        topic_id: String::new(),
+        topic_id: None,
         leader_epoch: Some(2),
-        counters: crate::storage::sqlite::tables::Applied::default(),
+        counters: OffsetCounts::default(),
         updated_at: String::new(),
         reading: 0,
     }

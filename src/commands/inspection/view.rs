@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kafka::{CommittedOffset, GroupDescription, MemberDescription, TopicMetadata, TopicPartition, Watermarks};
 
 use crate::service::start_rules::{StartDecision, StartError};
-use crate::storage::sqlite::tables::offset::StoredPosition;
+use crate::storage::StoredPosition;
 
 /// The state of the database; empty if it does not exist yet.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use kafka::{CommittedOffset, TopicId, TopicPartition};
 
 use super::log::{Log, Place, Produced, produce};
 use super::random::Random;
-use crate::storage::sqlite::tables::position_change::{MoveReason, PositionMove};
+use crate::storage::{self, JumpReason, OffsetJump};
 
 pub(super) const TOPIC: &str = "sales_events";
 pub(super) const CLUSTER_ID: &str = "model";
@@ -182,40 +182,42 @@ impl Cluster {
 
     /// A position may jump only for a reason that this model gave, and only to where that leads. `before`: topic id and offset that
     /// it had.
-    pub(super) fn justify(&mut self, moved: &PositionMove, before: Option<&(String, i64)>) {
+    pub(super) fn justify(&mut self, moved: &OffsetJump, before: Option<&(String, i64)>) {
         assert_eq!(before.map(|(_, offset)| *offset), moved.from, "moved from elsewhere");
         let committed = self.committed.get(&moved.partition);
         let start = self.log(moved.partition).start;
         match moved.reason {
-            MoveReason::FirstStart | MoveReason::NewPartition => {
+            JumpReason::FirstStart | JumpReason::NewPartition => {
                 assert_eq!((moved.from, moved.to), (None, start), "{moved:?}");
             }
-            MoveReason::GroupReset => {
+            JumpReason::GroupReset => {
                 let committed = committed.unwrap();
                 assert_eq!((committed.offset, &*committed.metadata), (moved.to, ""), "{moved:?}");
-                let read = before.filter(|(topic_id, _)| *topic_id == moved.topic_id).map_or(0, |(_, offset)| *offset);
+                let read = before
+                    .filter(|(topic_id, _)| storage::TopicId::new(topic_id.as_str()) == moved.topic_id)
+                    .map_or(0, |(_, offset)| *offset);
                 // What was written since a truncation that was not noticed has not been read.
                 let read = self.log(moved.partition).cuts.first().map_or(read, |cut| read.min(*cut));
                 let skipped = self.log(moved.partition).between(read, moved.to);
                 let skipped: Vec<u64> = skipped.map(|record| record.serial).collect();
                 self.skipped.extend(skipped);
             }
-            MoveReason::OffsetsExpired => {
+            JumpReason::OffsetsExpired => {
                 assert!(moved.from.is_some_and(|from| from < moved.to) && moved.to == start, "{moved:?}");
             }
-            MoveReason::TopicRecreated => {
+            JumpReason::TopicRecreated => {
                 assert!(!self.deleted.is_empty() && moved.to == start, "{moved:?}");
             }
-            MoveReason::OtherDatabase => {
+            JumpReason::OtherDatabase => {
                 let committed = committed.unwrap();
                 assert!(!committed.metadata.is_empty() && committed.offset == moved.to, "{moved:?}");
                 assert!(moved.from.is_none_or(|from| from < moved.to), "{moved:?}");
             }
-            MoveReason::LogTruncated => {
+            JumpReason::LogTruncated => {
                 let log = self.log(moved.partition);
                 assert!(moved.from.is_some_and(|from| moved.to <= from) && log.cuts.contains(&moved.to), "{moved:?}");
             }
-            MoveReason::OlderBackup => panic!("without cause: {moved:?}"),
+            JumpReason::OlderBackup => panic!("without cause: {moved:?}"),
         }
     }
 }

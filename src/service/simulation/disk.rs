@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
 use std::rc::Rc;
 use std::sync::OnceLock;
 
@@ -13,12 +12,11 @@ use rusqlite::Connection;
 
 use super::cluster::Cluster;
 use super::random::Random;
-use crate::service::source::Waker;
-use crate::service::store::Store;
 use crate::settings::{DatabaseSettings, Settings};
-use crate::storage::sqlite::tables::position_change::PositionMove;
-use crate::storage::sqlite::tables::{Applied, PartitionBatch};
-use crate::storage::sqlite::{Database, DatabaseError};
+use crate::storage::{
+    Attempt, ErrorKind, OffsetCounts, OffsetJump, PartitionBatch, StorageError, StoredPosition, TopicId,
+    UnidentifiedMessages, Writer,
+};
 
 /// Name of an event that SQLite refuses: a trigger ends the statement.
 pub(super) const POISON: &str = "poison";
@@ -168,37 +166,48 @@ impl Disk {
 
 /// The database of a running instance.
 pub(super) struct Observed {
-    pub(super) database: Database,
+    database: Box<dyn Writer>,
     disk: Rc<RefCell<Disk>>,
     cluster: Rc<RefCell<Cluster>>,
     syncing: Option<Syncing>,
 }
 
 impl Observed {
-    pub(super) fn new(database: Database, disk: &Rc<RefCell<Disk>>, cluster: &Rc<RefCell<Cluster>>) -> Self {
+    pub(super) fn new(database: Box<dyn Writer>, disk: &Rc<RefCell<Disk>>, cluster: &Rc<RefCell<Cluster>>) -> Self {
         Self { database, disk: Rc::clone(disk), cluster: Rc::clone(cluster), syncing: None }
     }
 
     /// A call that may fail or never come to its end.
-    fn call<T>(&mut self, act: impl FnOnce(&mut Database) -> Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+    fn call<T>(&mut self, act: impl FnOnce(&mut dyn Writer) -> Result<T, StorageError>) -> Result<T, StorageError> {
         if !self.disk.borrow_mut().alive() {
-            return Err(DatabaseError::Missing { path: "killed".into() });
+            return Err(StorageError::new(ErrorKind::Missing, "killed"));
         }
         if self.disk.borrow().faults && self.cluster.borrow_mut().random.one_in(20) {
-            let source = io::Error::from(io::ErrorKind::StorageFull);
-            return Err(DatabaseError::Io { action: "simulate", path: "disk".into(), source });
+            return Err(StorageError::new(ErrorKind::Transient, "a fault of the model"));
         }
-        act(&mut self.database)
+        act(&mut *self.database)
     }
 }
 
-impl Store for Observed {
-    fn database(&mut self) -> &mut Database {
-        &mut self.database
+impl Writer for Observed {
+    fn id(&self) -> &str {
+        self.database.id()
     }
 
-    fn apply(&mut self, batches: &[PartitionBatch<'_>]) -> Result<Applied, DatabaseError> {
-        let result = self.call(|database| database.apply(batches));
+    fn position(&mut self, topic: &str, partition: i32) -> Result<Option<StoredPosition>, StorageError> {
+        self.database.position(topic, partition)
+    }
+
+    fn positions(&mut self) -> Result<Vec<StoredPosition>, StorageError> {
+        self.database.positions()
+    }
+
+    fn knows_topic(&mut self, topic: &str) -> Result<bool, StorageError> {
+        self.database.knows_topic(topic)
+    }
+
+    fn apply(&mut self, batches: &[PartitionBatch<'_>], attempt: &mut Attempt) -> Result<OffsetCounts, StorageError> {
+        let result = self.call(|database| database.apply(batches, attempt));
         let mut disk = self.disk.borrow_mut();
         let cluster = self.cluster.borrow();
         if disk.is_dead() {
@@ -208,14 +217,15 @@ impl Store for Observed {
             let before = disk.seen.positions.get(&batch.partition).unwrap().1;
             let reached = match &result {
                 Ok(_) => {
-                    assert_eq!(before, batch.from_offset, "applied elsewhere");
-                    batch.next_offset
+                    assert_eq!(before, batch.offsets.from, "applied elsewhere");
+                    batch.offsets.next
                 }
                 // Where it has to isolate what SQLite refuses, it may have taken effect in part.
                 Err(_) => self.database.position(batch.topic, batch.partition)?.unwrap().next_offset,
             };
-            disk.seen.positions.insert(batch.partition, (batch.topic_id.to_owned(), reached));
-            let records = cluster.records(batch.topic_id, batch.partition, before, reached);
+            let topic_id = spelled(batch.topic_id);
+            disk.seen.positions.insert(batch.partition, (topic_id.clone(), reached));
+            let records = cluster.records(&topic_id, batch.partition, before, reached);
             disk.seen.stored.extend(records.iter().map(|record| record.serial));
             let counted = disk.seen.counted.entry(batch.partition).or_default();
             counted.extend(records.iter().map(|record| record.serial));
@@ -224,11 +234,11 @@ impl Store for Observed {
         result
     }
 
-    fn move_positions(&mut self, moves: &[PositionMove]) -> Result<(), DatabaseError> {
-        self.call(|database| database.move_positions(moves))?;
+    fn store_jumps(&mut self, moves: &[OffsetJump], attempt: &mut Attempt) -> Result<(), StorageError> {
+        self.call(|database| database.store_jumps(moves, attempt))?;
         let mut disk = self.disk.borrow_mut();
         for moved in moves {
-            let before = disk.seen.positions.insert(moved.partition, (moved.topic_id.clone(), moved.to));
+            let before = disk.seen.positions.insert(moved.partition, (spelled(moved.topic_id.as_ref()), moved.to));
             disk.seen.counted.remove(&moved.partition);
             self.cluster.borrow_mut().justify(moved, before.as_ref());
         }
@@ -236,27 +246,40 @@ impl Store for Observed {
         Ok(())
     }
 
-    fn sync(&mut self) -> Result<(), DatabaseError> {
-        self.call(Database::sync_wal)?;
+    fn sync(&mut self) -> Result<(), StorageError> {
+        self.call(|database| database.sync())?;
         let mut disk = self.disk.borrow_mut();
         let synced = disk.syncing();
         disk.note_synced(synced);
         Ok(())
     }
 
-    fn begin_sync(&mut self, _: Waker) -> Result<(), DatabaseError> {
+    fn begin_sync(&mut self, _: Box<dyn FnOnce() + Send>) -> Result<(), StorageError> {
         self.call(|_| Ok(()))?;
         self.syncing = Some(self.disk.borrow_mut().syncing());
         Ok(())
     }
 
-    fn sync_ended(&mut self) -> Option<Result<(), DatabaseError>> {
+    fn sync_result(&mut self) -> Option<Result<(), StorageError>> {
         if self.cluster.borrow_mut().random.one_in(2) {
             return None;
         }
         let synced = self.syncing.take()?;
-        Some(self.call(Database::sync_wal).map(|()| self.disk.borrow_mut().note_synced(synced)))
+        Some(self.call(|database| database.sync()).map(|()| self.disk.borrow_mut().note_synced(synced)))
     }
+
+    fn check_identity(&mut self) -> Result<(), StorageError> {
+        self.database.check_identity()
+    }
+
+    fn unidentified(&mut self) -> &mut dyn UnidentifiedMessages {
+        self.database.unidentified()
+    }
+}
+
+/// A topic id as the model spells it.
+pub(super) fn spelled(id: Option<&TopicId>) -> String {
+    id.map_or_else(String::new, ToString::to_string)
 }
 
 impl Disk {

@@ -27,7 +27,7 @@ use crate::runtime::backoff::RetryError;
 use crate::runtime::shutdown::Stop;
 use crate::service::start_rules::StartError;
 use crate::settings::{GroupProtocol, Settings};
-use crate::storage::sqlite::{Database, DatabaseError};
+use crate::storage::{self, ErrorKind};
 
 use cluster::Cluster;
 use disk::{Disk, Observed};
@@ -69,7 +69,7 @@ struct Instance<'a> {
     stop: &'a Stop,
     disk: Rc<RefCell<Disk>>,
     cluster: Rc<RefCell<Cluster>>,
-    running: Option<Service<'a, Member, Observed>>,
+    running: Option<Service<'a, Member>>,
 }
 
 fn simulate(seed: u64, directory: &Path) {
@@ -197,12 +197,11 @@ impl Instance<'_> {
 
     fn begin(&mut self) {
         self.disk.borrow_mut().come_back(&mut self.cluster.borrow_mut().random);
-        let database = Database::open(&self.settings.database, &self.settings.kafka.group_id).unwrap();
+        let mut database = storage::open(&self.settings.database, &self.settings.kafka.group_id).unwrap();
+        truth::check_positions(&mut *database, &self.disk.borrow().seen);
         let source = Member::new(self.me, self.settings, &self.cluster, &self.disk);
         let store = Observed::new(database, &self.disk, &self.cluster);
-        let mut service = Service::new(self.settings, self.pace, self.stop, source, store);
-        truth::check_positions(&mut service.store.database, &self.disk.borrow().seen);
-        self.running = Some(service);
+        self.running = Some(Service::new(self.settings, self.pace, self.stop, source, Box::new(store)));
     }
 
     /// A fatal error must be one that the model gave cause for. The operator then does what it says.
@@ -216,7 +215,9 @@ impl Instance<'_> {
                 let start = cluster.log(partition.partition).start;
                 cluster.reset(partition.partition, start);
             }
-            ServiceError::Database(RetryError::Fatal(DatabaseError::PositionConflict { .. })) if has_lied => self.end(),
+            ServiceError::Database(RetryError::Fatal(error)) if has_lied && error.kind() == ErrorKind::Conflict => {
+                self.end();
+            }
             error => panic!("ended without cause: {error}: {error:?}"),
         }
     }

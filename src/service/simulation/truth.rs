@@ -7,16 +7,16 @@ use rusqlite::{Connection, Row};
 
 use super::Instance;
 use super::cluster::Cluster;
-use super::disk::Seen;
+use super::disk::{Seen, spelled};
 use super::log::{Meaning, Produced};
-use crate::storage::sqlite::tables::offset::StoredPosition;
-use crate::storage::sqlite::{Database, DatabaseReader};
+use crate::storage::{self, Outcome, StoredPosition, Writer};
 
 /// Positions are where the last transaction that survived has put them.
-pub(super) fn check_positions(database: &mut Database, seen: &Seen) {
+pub(super) fn check_positions(database: &mut dyn Writer, seen: &Seen) {
     let stored = database.positions().unwrap().into_iter();
-    let stored: BTreeMap<_, _> =
-        stored.map(|position| (position.partition, (position.topic_id, position.next_offset))).collect();
+    let stored: BTreeMap<_, _> = stored
+        .map(|position| (position.partition, (spelled(position.topic_id.as_ref()), position.next_offset)))
+        .collect();
     assert_eq!(stored, seen.positions, "positions after a restart");
 }
 
@@ -38,9 +38,9 @@ pub(super) fn check(cluster: &Cluster, instances: &[Instance<'_>]) {
 
 fn check_database(cluster: &Cluster, instance: &Instance<'_>, seen: &Seen) {
     let path = &instance.settings.database.path;
-    DatabaseReader::open(path)
-        .unwrap()
-        .verify(|invariant, violations| assert!(violations.is_empty(), "{invariant:?}: {violations:?}"))
+    let mut inspector = storage::inspect(&instance.settings.database).unwrap();
+    inspector
+        .verify(&mut |invariant, violations| assert!(violations.is_empty(), "{invariant:?}: {violations:?}"))
         .unwrap();
     let all = cluster.all_records();
     let records: Vec<&Produced> =
@@ -48,8 +48,8 @@ fn check_database(cluster: &Cluster, instance: &Instance<'_>, seen: &Seen) {
     let connection = Connection::open(path).unwrap();
     check_events(&connection, &records);
     check_messages(&connection, &records, instance);
-    let mut database = Database::open(&instance.settings.database, &instance.settings.kafka.group_id).unwrap();
-    check_positions(&mut database, seen);
+    let mut database = storage::open(&instance.settings.database, &instance.settings.kafka.group_id).unwrap();
+    check_positions(&mut *database, seen);
     for position in database.positions().unwrap() {
         let counted = seen.counted.get(&position.partition).map_or(&[][..], Vec::as_slice);
         check_counters(&records, counted, &position);
@@ -114,7 +114,11 @@ fn check_counters(stored: &[&Produced], counted: &[u64], position: &StoredPositi
     let offsets = u64::try_from(next - first).unwrap();
     let counters = position.counters;
     assert_eq!(
-        (counters.applied + counters.stale, counters.unidentified, counters.absent),
+        (
+            counters.get(Outcome::Applied) + counters.get(Outcome::Stale),
+            counters.get(Outcome::Unidentified),
+            counters.get(Outcome::Absent)
+        ),
         (events, all - events, offsets - all),
         "counters of {position:?}"
     );

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use testkit::Random;
+
 use super::shim::Call;
-use crate::support::events::Random;
 
 /// The least that a disk writes as a whole, in bytes.
 const SECTOR: usize = 512;
@@ -146,7 +147,7 @@ fn set(names: &mut BTreeMap<PathBuf, Node>, path: &Path, node: Option<Node>) {
 }
 
 fn below(random: &mut Random, end: usize) -> usize {
-    usize::try_from(random.below(u64::try_from(end).unwrap())).unwrap()
+    random.below(end)
 }
 
 impl Contents {

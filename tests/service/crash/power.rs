@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension};
 
+use testkit::Random;
+
 use super::commits::{Commits, commits};
 use super::disk::{Disk, Fate, Image, lay_out};
 use super::shim::{self, Call, DISK, Plan, read_trace};
 use super::stage::{PARTITIONS, Stage, assert_sound};
 use crate::support::child::Place;
-use crate::support::events::Random;
 use crate::support::sized;
 
 /// Several runs of one service, with new records before each; and what it did to its disk and told Kafka.
@@ -161,7 +162,7 @@ fn nothing_told_is_taken_back(synchronous: &str) {
     for (number, call) in past.calls.iter().enumerate() {
         let seed = u64::try_from(number).unwrap();
         if sized(Past::is_turn(call) && number % 2 == 0 || number % 61 == 0, true) {
-            let mut random = Random::new(seed);
+            let mut random = Random::from_seed(seed);
             let mut images = vec![disk.image(&mut Fate::Nothing), disk.image(&mut Fate::Everything)];
             images.extend((0..sized(1, 3)).map(|_| disk.image(&mut Fate::Chance(&mut random))));
             for (way, image) in images.iter().enumerate() {
@@ -210,7 +211,7 @@ fn goes_on_from_what_is_left(synchronous: &str) {
             turn += 1;
             if turn % step == 0 {
                 eprintln!("before call {number}");
-                let mut random = Random::new(u64::try_from(number).unwrap());
+                let mut random = Random::from_seed(u64::try_from(number).unwrap());
                 let mut fate = if turn % (2 * step) == 0 { Fate::Nothing } else { Fate::Chance(&mut random) };
                 let image = disk.image(&mut fate);
                 lay_out(&image, &past.root, &past.root);

@@ -6,11 +6,11 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
-use testkit::{Client, Cluster, ProduceOptions, unique};
+use testkit::{Client, Cluster, ProduceOptions, Random, unique};
 
 use super::shim::{self, Call, DISK, Plan};
 use crate::support::child::{PATIENCE, Place, json_lines};
-use crate::support::events::{Random, Tables, events};
+use crate::support::events::{Tables, events};
 use crate::support::sized;
 
 /// Of each topic.
@@ -120,7 +120,7 @@ pub fn assert_sound(place: &Place) {
 /// between them.
 pub fn sample(calls: &[Call], must: impl Fn(&Call) -> bool) -> Vec<usize> {
     let all = 1..=calls.len();
-    let mut random = Random::new(17);
+    let mut random = Random::from_seed(17);
     let one_in = sized(u64::try_from(calls.len()).unwrap() / 8 + 1, 1);
     let chosen =
         |call: &usize| *call <= 3 || *call == calls.len() || must(&calls[*call - 1]) || random.below(one_in) == 0;

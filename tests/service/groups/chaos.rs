@@ -4,12 +4,12 @@
 use std::thread;
 use std::time::Duration;
 
-use testkit::{Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Record};
+use testkit::{Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Random, Record};
 
 use super::coverage::{Times, assert_covered};
 use super::team::{Protocol, Team, stop};
 use crate::support::child::{Place, Service};
-use crate::support::events::{Random, Sent, Tables, events};
+use crate::support::events::{Sent, Tables, events};
 use crate::support::is_full;
 
 const PARTITIONS: u32 = 12;
@@ -46,13 +46,13 @@ fn endure(team: &Team<'_>, seed: u64, chaos: &Chaos) -> Tables {
     };
     let (first, rest) = sent.split_at(sent.len() / 2);
     produce(first);
-    let mut random = Random::new(seed);
+    let mut random = Random::from_seed(seed);
     let mut services: Vec<Option<Service<'_>>> = team.start_all().into_iter().map(Some).collect();
     let instances = u64::try_from(services.len()).unwrap();
     let mut ends = 0;
     for chunk in rest.chunks(rest.len().div_ceil(usize::try_from(chaos.steps).unwrap())) {
         produce(chunk);
-        thread::sleep(chaos.pause_max * u32::try_from(random.below(100)).unwrap() / 100);
+        thread::sleep(chaos.pause_max * random.below(100_u32) / 100);
         let instance = usize::try_from(random.below(instances)).unwrap();
         match services[instance].take() {
             None => services[instance] = Some(team.start(instance)),

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, TransactionBehavior};
-use testkit::{Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Record};
+use testkit::{Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Random, Record};
 
 use super::coverage::{Times, assert_covered};
 use super::team::{Protocol, Team, stop};
 use crate::support::child::{PATIENCE, Place, Service};
-use crate::support::events::{Random, Tables, events};
+use crate::support::events::{Tables, events};
 use crate::support::sized;
 
 const PARTITIONS: u32 = 4;
@@ -55,7 +55,7 @@ fn team(cluster: &Cluster, protocol: Protocol, instances: usize) -> Team<'_> {
 
 impl<'a> Trial<'a> {
     fn new(team: &'a Team<'a>, seed: u64) -> Self {
-        Self { team, tables: Tables::default(), random: Random::new(seed) }
+        Self { team, tables: Tables::default(), random: Random::from_seed(seed) }
     }
 
     fn produce(&mut self, records: u64) {

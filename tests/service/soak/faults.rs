@@ -5,12 +5,11 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testkit::Node;
+use testkit::{Node, Random};
 
 use super::Size;
 use super::watch::Watch;
 use crate::support::child::{Place, Service};
-use crate::support::events::Random;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
@@ -74,16 +73,14 @@ pub struct Chaos<'a> {
 impl<'a> Chaos<'a> {
     pub fn begin(place: &'a Place, node: &'a Node, watch: &'a Watch, seed: u64, size: Size) -> Self {
         let service = start(place, watch);
-        let (counts, random) = (BTreeMap::new(), Random::new(seed));
+        let (counts, random) = (BTreeMap::new(), Random::from_seed(seed));
         Self { place, node, watch, random, size, service, counts, kills_meanwhile: 0 }
     }
 
     /// Every fault, in a random order.
     pub fn round(&mut self) -> Vec<Fault> {
         let mut faults = Fault::ALL.to_vec();
-        (0..faults.len())
-            .map(|_| faults.swap_remove(usize::try_from(self.random.below(faults.len() as u64)).unwrap()))
-            .collect()
+        (0..faults.len()).map(|_| faults.swap_remove(self.random.below(faults.len()))).collect()
     }
 
     /// Nothing for a while, then a fault, which ends with a row that was not stored before. `may_kill`: the service may be killed during another

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
-use testkit::{Position, Record};
+use testkit::{Position, Random, Record};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
@@ -34,31 +34,6 @@ enum Truth {
     Unidentified(&'static str),
 }
 
-/// A small generator of pseudo-random numbers ([xorshift64*](https://www.jstatsoft.org/article/view/v008i14)): the seed decides.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// Below `end`.
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) % end
-    }
-
-    fn one_in(&mut self, count: u64) -> bool {
-        self.below(count) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
-    }
-}
-
 /// So many records for a topic with so many partitions.
 pub fn events(seed: u64, count: u64, partitions: i32) -> Vec<Sent> {
     let count_max = usize::try_from(count).unwrap();
@@ -67,7 +42,7 @@ pub fn events(seed: u64, count: u64, partitions: i32) -> Vec<Sent> {
 
 /// Records without end, of about so many ids.
 pub fn stream(seed: u64, ids: u64, partitions: i32) -> impl Iterator<Item = Sent> {
-    let mut random = Random::new(seed);
+    let mut random = Random::from_seed(seed);
     (0..).map(move |number| sent(&mut random, number, ids, partitions))
 }
 
@@ -80,10 +55,9 @@ fn sent(random: &mut Random, number: u64, ids: u64, partitions: i32) -> Sent {
         1..=25 => opportunity(random, format!("opp_{id}"), number),
         _ => project(random, format!("proj_{id}"), number),
     };
-    let mut record = Record { value, ..Record::default() }
-        .partition(i32::try_from(random.below(u64::try_from(partitions).unwrap())).unwrap());
+    let mut record = Record { value, ..Record::default() }.partition(random.below(partitions));
     // Few different times, so that partition and offset have to decide.
-    record = record.timestamp_ms((SECONDS + i64::try_from(random.below(500)).unwrap()) * 1000 + 7);
+    record = record.timestamp_ms((SECONDS + random.below(500)) * 1000 + 7);
     if !random.one_in(5) {
         record = record.key(format!("key {id}"));
     }
@@ -96,13 +70,13 @@ fn sent(random: &mut Random, number: u64, ids: u64, partitions: i32) -> Sent {
 fn opportunity(random: &mut Random, id: String, number: u64) -> (Option<Vec<u8>>, Truth) {
     let mut json = Json::new(&id);
     let name = json.text("name", &format!("Grünwald \u{1f680} \"{number}\"\n"));
-    let stage = json.text("stage", random.pick(&["Prospecting", "Proposal", "Closed Won"]));
+    let stage = json.text("stage", random.pick(&["Prospecting", "Proposal", "Closed Won"]).unwrap());
     let amount = json.maybe(random, "amount", |random| {
-        let quarters = i32::try_from(random.below(4_000_000)).unwrap() - 1000;
+        let quarters = random.below(4_000_000) - 1000;
         (format!("{}", f64::from(quarters) / 4.0), Value::Real(f64::from(quarters) / 4.0))
     });
     let probability = json.maybe(random, "probability", |random| {
-        let percent = i64::try_from(random.below(101)).unwrap();
+        let percent = random.below(101);
         (percent.to_string(), Value::Integer(percent))
     });
     let date = json.maybe(random, "expected_close_date", day);
@@ -115,12 +89,12 @@ fn opportunity(random: &mut Random, id: String, number: u64) -> (Option<Vec<u8>>
 
 fn project(random: &mut Random, id: String, number: u64) -> (Option<Vec<u8>>, Truth) {
     let mut json = Json::new(&id);
-    let status = json.text("status", random.pick(&["Planned", "In Progress", "Done"]));
+    let status = json.text("status", random.pick(&["Planned", "In Progress", "Done"]).unwrap());
     let name = json.text("name", &format!("project {number} \\ \u{7f}"));
     let start = json.maybe(random, "start_date", day);
     let end = json.maybe(random, "end_date", day);
     let budget = json.maybe(random, "budget", |random| {
-        let budget = f64::from(i32::try_from(random.below(1_000_000)).unwrap());
+        let budget = f64::from(random.below(1_000_000));
         (format!("{budget:e}"), Value::Real(budget))
     });
     let (account, owner) = json.people(random);
@@ -136,19 +110,21 @@ fn day(random: &mut Random) -> (String, Value) {
 }
 
 fn broken(random: &mut Random, id: u64) -> (Option<Vec<u8>>, Truth) {
-    let (value, reason): (Option<&[u8]>, _) = random.pick(&[
-        (None, "empty"),
-        (Some(b"".as_slice()), "empty"),
-        (Some(b"{\"event_id\":\"opp_@\",\"name\":\"cut o"), "not_json"),
-        (Some(b"\xff\xfe@"), "not_json"),
-        (Some(b"[\"opp_@\"]"), "unknown_type"),
-        (Some(b"{\"event_id\":\"x_@\",\"name\":\"neither\"}"), "unknown_type"),
-        (Some(b"{\"event_id\":\"opp_@\",\"name\":\"n\",\"stage\":\"s\",\"amount\":\"12 EUR\"}"), "invalid_field"),
-        (
-            Some(b"{\"event_id\":\"proj_@\",\"name\":\"n\",\"status\":\"s\",\"end_date\":\"2026-02-30\"}"),
-            "invalid_field",
-        ),
-    ]);
+    let (value, reason): (Option<&[u8]>, _) = *random
+        .pick(&[
+            (None, "empty"),
+            (Some(b"".as_slice()), "empty"),
+            (Some(b"{\"event_id\":\"opp_@\",\"name\":\"cut o"), "not_json"),
+            (Some(b"\xff\xfe@"), "not_json"),
+            (Some(b"[\"opp_@\"]"), "unknown_type"),
+            (Some(b"{\"event_id\":\"x_@\",\"name\":\"neither\"}"), "unknown_type"),
+            (Some(b"{\"event_id\":\"opp_@\",\"name\":\"n\",\"stage\":\"s\",\"amount\":\"12 EUR\"}"), "invalid_field"),
+            (
+                Some(b"{\"event_id\":\"proj_@\",\"name\":\"n\",\"status\":\"s\",\"end_date\":\"2026-02-30\"}"),
+                "invalid_field",
+            ),
+        ])
+        .unwrap();
     let value = value.map(|value| {
         let parts: Vec<&[u8]> = value.split(|byte| *byte == b'@').collect();
         parts.join(id.to_string().as_bytes())
@@ -209,10 +185,10 @@ impl Json {
         let mut json = "{ \"source\": \"crm\",\"tags\":[\"a\" , \"b\"]".to_owned();
         if !random.one_in(5) {
             // Few different times, so that there are ties.
-            let nanos = random.pick(&[0_i128, 500_000_000, 123_456_789, 7_000_000]);
-            let seconds = SECONDS + i64::try_from(random.below(300)).unwrap();
+            let nanos = *random.pick(&[0_i128, 500_000_000, 123_456_789, 7_000_000]).unwrap();
+            let seconds = SECONDS + random.below(300);
             let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(seconds) * 1_000_000_000 + nanos).unwrap();
-            let zone = UtcOffset::from_whole_seconds(random.pick(&[0, 7200, -19800, 20700])).unwrap();
+            let zone = UtcOffset::from_whole_seconds(*random.pick(&[0, 7200, -19800, 20700]).unwrap()).unwrap();
             let sent = time.to_offset(zone).format(&Rfc3339).unwrap();
             write!(json, ",\"last_modified\":\"{sent}\"").unwrap();
             last_modified = Some(time.format(&FIXED_WIDTH).unwrap());

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;
-use testkit::Record;
+use testkit::{Random, Record};
 
 /// What a table holds of one thing: name, stage or status, amount or budget, `last_modified`.
 type Row = (String, String, f64, String);
@@ -24,11 +24,8 @@ impl Load {
     /// no event. Each has about `bytes` bytes.
     pub fn of(count: u32, partitions: i32, bytes: usize) -> Self {
         let mut load = Self::default();
-        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = Random::from_seed(0x2545_f491_4f6c_dd1d);
         for number in 0..count {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
             let partition = i32::try_from(number).unwrap() % partitions;
             if number % 100 == 99 {
                 let value = format!("no event {number} {}", "-".repeat(bytes / 2)).into_bytes();
@@ -46,7 +43,7 @@ impl Load {
                 seconds % 60
             );
             let sortable = time.replace('Z', ".000000000Z");
-            let id = state % u64::from(count / 4 + 1);
+            let id = random.below(u64::from(count / 4 + 1));
             let (name, mark) = (format!("name {number}"), format!("step {}", number % 7));
             let amount = f64::from(number) + 0.25;
             let (id, mark_name, number_name, table) = if id.is_multiple_of(3) {
