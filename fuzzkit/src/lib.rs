@@ -17,10 +17,9 @@ use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use corpus::{Corpus, Running};
-use mutation::Mutator;
-use random::Random;
-
 pub use memory::within;
+use mutation::Mutator;
+pub use random::Random;
 
 /// Where the changes begin, if nobody says otherwise.
 const SEED_DEFAULT: u64 = 0x2545_f491_4f6c_dd1d;

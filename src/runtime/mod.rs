@@ -5,6 +5,7 @@ pub mod durable_fs;
 pub mod error_chain;
 pub mod json;
 pub mod logger;
+pub mod millis;
 pub mod permissions;
 pub mod shutdown;
 pub mod signals;

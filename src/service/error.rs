@@ -1,4 +1,4 @@
-//! Why the service ended by itself: always something that an operator has to look at.
+//! Why the service ended by itself. An operator always has to fix something. Must not log.
 
 use std::error::Error;
 use std::fmt;
@@ -11,11 +11,11 @@ use crate::storage::sqlite::DatabaseError;
 /// Why the service ended.
 #[derive(Debug)]
 pub enum ServiceError {
-    /// The database cannot be used.
+    /// The database failed.
     Database(RetryError<DatabaseError>),
-    /// Kafka cannot be read.
+    /// The Kafka client failed.
     Kafka(kafka::Error),
-    /// A partition must not be read until somebody has decided something.
+    /// A partition must not be read before an operator has decided where.
     Start(StartError),
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for ServiceError {
     }
 }
 
-/// Each variant stands for its error itself, whose cause is the cause.
+/// Each variant displays its error, so its source is the source of that error.
 impl Error for ServiceError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
@@ -59,6 +59,11 @@ impl From<StartError> for ServiceError {
     fn from(error: StartError) -> Self {
         Self::Start(error)
     }
+}
+
+/// Whether an operator has to fix something. Exhausted retries alone do not say so.
+pub(super) fn is_fatal(error: &kafka::Error) -> bool {
+    !error.is_retriable() && !matches!(error, kafka::Error::RetriesExhausted { .. })
 }
 
 impl Retriable for DatabaseError {
