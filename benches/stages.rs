@@ -13,9 +13,9 @@ use divan::counter::{BytesCount, ItemsCount};
 use enterprise_consumer::entity::{self, Event, LastModified, MetaData, Opportunity, UtcTime};
 use enterprise_consumer::runtime::permissions::FileMode;
 use enterprise_consumer::settings::{DatabaseSettings, Synchronous};
-use enterprise_consumer::storage::sqlite::Database;
-use enterprise_consumer::storage::sqlite::tables::position_change::{MoveReason, PositionMove};
-use enterprise_consumer::storage::sqlite::tables::{Entry, Header, PartitionBatch};
+use enterprise_consumer::storage::{
+    self, Attempt, Entry, Header, JumpReason, OffsetJump, OffsetRange, Outcome, PartitionBatch, Writer,
+};
 use tempfile::TempDir;
 
 fn main() {
@@ -82,38 +82,40 @@ fn transaction(bencher: Bencher<'_, '_>) {
             (from, (from..next).map(entry).collect::<Vec<_>>())
         })
         .bench_local_refs(|(from, entries)| {
-            let done = database.apply(&[batch(entries, *from)]).expect("a transaction");
-            assert_eq!(done.applied, TRANSACTION_EVENTS as u64);
+            let done = database.apply(&[batch(entries, *from)], &mut Attempt::default()).expect("a transaction");
+            assert_eq!(done.get(Outcome::Applied), TRANSACTION_EVENTS as u64);
         });
 }
 
-fn database(directory: &TempDir) -> Database {
+fn database(directory: &TempDir) -> Box<dyn Writer> {
     let path = directory.path().join("events.db");
     let settings =
         DatabaseSettings { path, synchronous: Synchronous::Normal, wal_bytes_max: 1 << 30, file_mode: FileMode::Owner };
-    let mut database = Database::open(&settings, GROUP).expect("a database");
-    let start = PositionMove {
+    let mut database = storage::open(&settings, GROUP).expect("a database");
+    let start = OffsetJump {
         topic: TOPIC.to_owned(),
         partition: 0,
         from: None,
         to: 0,
-        topic_id: String::new(),
+        topic_id: None,
         leader_epoch: None,
-        reason: MoveReason::FirstStart,
+        reason: JumpReason::FirstStart,
         detail: String::new(),
     };
-    database.move_positions(&[start]).expect("a position");
+    database.store_jumps(&[start], &mut Attempt::default()).expect("a position");
     database
 }
 
 fn batch<'a>(entries: &'a [Entry<'a>], from_offset: i64) -> PartitionBatch<'a> {
     PartitionBatch {
         topic: TOPIC,
-        topic_id: "",
+        topic_id: None,
         partition: 0,
         leader_epoch: None,
-        from_offset,
-        next_offset: from_offset + i64::try_from(entries.len()).expect("a small number"),
+        offsets: OffsetRange {
+            from: from_offset,
+            next: from_offset + i64::try_from(entries.len()).expect("a small number"),
+        },
         entries,
     }
 }

@@ -18,7 +18,7 @@ use crate::commands::status::StatusOptions;
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::json;
 use crate::settings::shorten;
-use crate::storage::sqlite::tables::views::DATABASES_MAX;
+use crate::storage::VIEWS_DATABASES_MAX;
 
 /// Printed by `--help`.
 pub const HELP: &str = "\
@@ -142,7 +142,7 @@ impl fmt::Display for UsageError {
                 write!(f, "unknown command '{name}': run, check, status, replay, reset, verify or views; see --help")
             }
             Self::Databases(count) => {
-                write!(f, "views takes 1 to {DATABASES_MAX} database files, not {count}; see --help")
+                write!(f, "views takes 1 to {VIEWS_DATABASES_MAX} database files, not {count}; see --help")
             }
             Self::Misplaced { option, command } => {
                 write!(f, "'{option}' belongs to the command '{command}'; see --help")
@@ -219,7 +219,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Asked, Usa
     }
     match (command, databases.len()) {
         (Some(command), _) => Ok(Asked::Work(Invocation { env_file, command })),
-        (None, 1..=DATABASES_MAX) => Ok(Asked::Views(databases)),
+        (None, 1..=VIEWS_DATABASES_MAX) => Ok(Asked::Views(databases)),
         (None, count) => Err(UsageError::Databases(count)),
     }
 }

@@ -15,7 +15,7 @@ use kafka::{
 use crate::runtime::error_chain::ErrorChain;
 use crate::service::start_rules::{self, CommitMetadata, Policy, StartDecision, StartError, StoredOffset};
 use crate::settings::{GroupProtocol, KafkaSettings, Settings, advice};
-use crate::storage::sqlite::tables::offset::StoredPosition;
+use crate::storage::StoredPosition;
 
 /// How long a broker may take to answer: somebody is waiting at a terminal.
 pub const TIMEOUT: Duration = Duration::from_secs(5);

@@ -12,8 +12,7 @@ use crate::runtime::backoff::{self, RetryError};
 use crate::runtime::logger::{self, LoggerError};
 use crate::runtime::shutdown::{Slept, Stop, StopError};
 use crate::settings::{LogSettings, Settings};
-use crate::storage::sqlite::tables::unidentified::PendingMessage;
-use crate::storage::sqlite::{Database, DatabaseError, Rehearsal, Replay, Replayed, Understood};
+use crate::storage::{self, ErrorKind, PendingMessage, Recovered, ReplayOutcome, Replayer, StorageError};
 
 /// Messages of one transaction, at most: the service beside waits for its end.
 const STEP_MESSAGES_MAX: u32 = 500;
@@ -30,17 +29,16 @@ pub fn replay(settings: &Settings, dry_run: bool) -> Result<(), ReplayError> {
     let stop = Stop::install(settings.shutdown_timeout).map_err(ReplayError::Stop)?;
     // The log file is the service's.
     logger::init(&LogSettings { file: None, ..settings.log.clone() }).map_err(ReplayError::Log)?;
-    let path = &settings.database.path;
     let mut tally = Tally { dry_run, ..Tally::default() };
-    let result = if dry_run {
-        let open = || Rehearsal::open(path);
-        let opened = backoff::retry_once_command("opening the database", &settings.retry, &stop, open);
-        opened.and_then(|mut rehearsal| run(&mut rehearsal, settings, &stop, &mut tally))
-    } else {
-        let open = || Database::open_existing(&settings.database, &settings.kafka.group_id);
-        let opened = backoff::retry_once_command("opening the database", &settings.retry, &stop, open);
-        opened.and_then(|mut database| run(&mut database, settings, &stop, &mut tally))
+    let open = || {
+        if dry_run {
+            storage::open_dry_run(&settings.database)
+        } else {
+            storage::open_replayer(&settings.database, &settings.kafka.group_id)
+        }
     };
+    let opened = backoff::retry_once_command("opening the database", &settings.retry, &stop, open);
+    let result = opened.and_then(|mut database| run(&mut *database, settings, &stop, &mut tally));
     stop.finished();
     match result {
         Ok(()) => cli::print(&tally),
@@ -57,11 +55,11 @@ pub fn replay(settings: &Settings, dry_run: bool) -> Result<(), ReplayError> {
 
 /// Goes through the messages once, by their ids: so what is passed over is not met again.
 fn run(
-    database: &mut impl Replay,
+    database: &mut dyn Replayer,
     settings: &Settings,
     stop: &Stop,
     tally: &mut Tally,
-) -> Result<(), RetryError<DatabaseError>> {
+) -> Result<(), RetryError<StorageError>> {
     let mut last_id = 0;
     loop {
         let pending = backoff::retry_once_command("reading unidentified messages", &settings.retry, stop, || {
@@ -78,39 +76,39 @@ fn run(
 }
 
 /// The messages that are events; the others are counted.
-fn decode<'a>(pending: &'a [PendingMessage], decoder: Decoder, tally: &mut Tally) -> Vec<Understood<'a>> {
-    let mut understood = Vec::new();
+fn decode<'a>(pending: &'a [PendingMessage], decoder: Decoder, tally: &mut Tally) -> Vec<Recovered<'a>> {
+    let mut recovered = Vec::new();
     for message in pending {
         match decoder.decode(message.value.as_deref(), message.timestamp_ms) {
-            Ok(event) => understood.push(Understood { message, event }),
+            Ok(event) => recovered.push(Recovered { message, event }),
             Err(rejection) => tally.leave(rejection.reason),
         }
     }
-    understood
+    recovered
 }
 
 /// Stores events: in one transaction, or in halves for as long as SQLite refuses the transaction as a whole, down to the one
 /// event that it does not take.
 fn store(
-    database: &mut impl Replay,
-    understood: &[Understood<'_>],
+    database: &mut dyn Replayer,
+    recovered: &[Recovered<'_>],
     settings: &Settings,
     stop: &Stop,
     tally: &mut Tally,
-) -> Result<(), RetryError<DatabaseError>> {
-    let mut waiting = vec![understood];
+) -> Result<(), RetryError<StorageError>> {
+    let mut waiting = vec![recovered];
     while let Some(events) = waiting.pop() {
         if events.is_empty() {
             continue;
         }
         let attempt = || database.replay(events);
         match backoff::retry_once_command("replaying unidentified messages", &settings.retry, stop, attempt) {
-            Ok(replayed) => {
-                for (one, replayed) in events.iter().zip(&replayed) {
-                    tally.add(&one.event, replayed);
+            Ok(outcomes) => {
+                for (one, outcome) in events.iter().zip(outcomes) {
+                    tally.add(&one.event, outcome);
                 }
             }
-            Err(RetryError::Fatal(error)) if error.is_refusal() => {
+            Err(RetryError::Fatal(error)) if error.kind() == ErrorKind::Rejected => {
                 let (first, second) = events.split_at(events.len() / 2);
                 if first.is_empty() {
                     tally.leave(Reason::Rejected);
@@ -140,12 +138,12 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, event: &Event<'_>, replayed: &Replayed) {
-        match replayed {
-            Replayed::Applied => {}
-            Replayed::Stale => self.stale += 1,
-            Replayed::Refused => return self.leave(Reason::Rejected),
-            Replayed::Gone => {
+    fn add(&mut self, event: &Event<'_>, outcome: ReplayOutcome) {
+        match outcome {
+            ReplayOutcome::Applied => {}
+            ReplayOutcome::Stale => self.stale += 1,
+            ReplayOutcome::Rejected => return self.leave(Reason::Rejected),
+            ReplayOutcome::Gone => {
                 self.gone += 1;
                 return;
             }
@@ -192,7 +190,7 @@ pub enum ReplayError {
     /// There is no log.
     Log(LoggerError),
     /// The database cannot be used.
-    Database(RetryError<DatabaseError>),
+    Database(RetryError<StorageError>),
 }
 
 impl fmt::Display for ReplayError {

@@ -5,13 +5,12 @@ use std::fmt;
 
 use crate::cli;
 use crate::settings::Settings;
-use crate::storage::sqlite::tables::invariants::{CountedPosition, Invariant, Violation};
-use crate::storage::sqlite::{DatabaseError, DatabaseReader};
+use crate::storage::{self, CountedPosition, Invariant, Outcome, StorageError, Violation};
 
 /// Prints a line for each rule that holds, and one for each thing that breaks one; true if nothing does.
-pub fn verify(settings: &Settings) -> Result<bool, DatabaseError> {
+pub fn verify(settings: &Settings) -> Result<bool, StorageError> {
     let mut sound = true;
-    DatabaseReader::open(&settings.database.path)?.verify(|invariant, violations| {
+    storage::inspect(&settings.database)?.verify(&mut |invariant, violations| {
         sound &= violations.is_empty();
         cli::print(Report { invariant, violations });
     })?;
@@ -62,17 +61,17 @@ fn describe(f: &mut fmt::Formatter<'_>, violation: &Violation) -> fmt::Result {
     match violation {
         Violation::Damage(text) => f.write_str(text),
         Violation::Miscounted(position) => {
-            let CountedPosition {
-                first_offset, next_offset, high_offset, applied, stale, unidentified, absent, ..
-            } = position;
+            let CountedPosition { first_offset, next_offset, high_offset, .. } = position;
+            let counters: Vec<String> =
+                position.counts().map(|(outcome, count)| format!("{} {count}", outcome.name())).collect();
             write!(
                 f,
-                "{}: next_offset {next_offset}, first_offset {first_offset}, high_offset {high_offset}, but applied \
-                 {applied}, stale {stale}, unidentified {unidentified}, absent {absent}",
-                place(position)
+                "{}: next_offset {next_offset}, first_offset {first_offset}, high_offset {high_offset}, but {}",
+                place(position),
+                counters.join(", ")
             )
         }
-        Violation::Beyond { table, topic, partition, high_offset, rows, offsets: (first, last) } => {
+        Violation::Beyond { table, topic, partition, high_offset, rows, first_offset: first, last_offset: last } => {
             write!(f, "{topic}-{partition}: {rows} of {table} from offset {first} to {last}, but ")?;
             match high_offset {
                 Some(high_offset) => write!(f, "its highest position is {high_offset}"),
@@ -83,7 +82,7 @@ fn describe(f: &mut fmt::Formatter<'_>, violation: &Violation) -> fmt::Result {
             f,
             "{}: {} counted from offset {} to before {}, but only {kept} kept",
             place(position),
-            position.unidentified,
+            position.count(Outcome::Unidentified),
             position.first_offset,
             position.next_offset
         ),

@@ -13,14 +13,13 @@ use super::decode::Decoded;
 use super::error::{ServiceError, is_fatal};
 use super::offsets::{Offsets, PartitionStart, SyncPoint};
 use super::reader::{Reader, ReaderRunner};
-use super::store::Writer;
-use crate::runtime::backoff::RetryError;
+use crate::runtime::backoff::{Retriable, RetryError};
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::millis::millis;
 use crate::runtime::shutdown::{Slept, Stop};
 use crate::service::start_rules::CommitMetadata;
 use crate::settings::{GroupProtocol, Settings};
-use crate::storage::sqlite::DatabaseError;
+use crate::storage::{StorageError, Writer};
 
 /// Intervals and timeouts of commits.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +51,7 @@ pub(super) struct Committer {
     timings: CommitTimings,
     /// The metadata of each commit; empty before the first partition is assigned.
     metadata: String,
-    sync: SyncState,
+    sync: CommitSync,
     /// When the next sync may begin.
     sync_at: Instant,
     sync_backoff: Backoff,
@@ -65,7 +64,7 @@ pub(super) struct Committer {
 
 /// The sync of the current commit.
 #[derive(Debug)]
-enum SyncState {
+enum CommitSync {
     Idle,
     /// It has begun, and makes everything up to the point durable.
     Running(SyncPoint),
@@ -77,7 +76,7 @@ impl Committer {
             offsets: Offsets::default(),
             timings,
             metadata: String::new(),
-            sync: SyncState::Idle,
+            sync: CommitSync::Idle,
             sync_at: Instant::now(),
             sync_backoff: Backoff::new(settings.retry),
             retry_wait_max: settings.retry.max,
@@ -203,7 +202,7 @@ impl Committer {
     }
 
     fn wants_sync(&self) -> bool {
-        matches!(self.sync, SyncState::Idle) && self.offsets.need_sync()
+        matches!(self.sync, CommitSync::Idle) && self.offsets.need_sync()
     }
 
     fn begin_sync(&mut self, writer: &mut dyn Writer, reader: &Reader<impl ReaderRunner>) -> Result<(), ServiceError> {
@@ -211,24 +210,24 @@ impl Committer {
         if let Err(error) = writer.begin_sync(Box::new(reader.waker())) {
             return self.sync_failed(error);
         }
-        self.sync = SyncState::Running(point);
+        self.sync = CommitSync::Running(point);
         self.sync_at = Instant::now() + self.timings.commit_interval;
         Ok(())
     }
 
     fn end_sync(
         &mut self,
-        result: Result<(), DatabaseError>,
+        result: Result<(), StorageError>,
         reader: &Reader<impl ReaderRunner>,
     ) -> Result<(), ServiceError> {
-        let sync = std::mem::replace(&mut self.sync, SyncState::Idle);
+        let sync = std::mem::replace(&mut self.sync, CommitSync::Idle);
         match (result, sync) {
             (Err(error), _) => self.sync_failed(error),
-            (Ok(()), SyncState::Running(point)) => {
+            (Ok(()), CommitSync::Running(point)) => {
                 self.commit_synced(point, reader);
                 Ok(())
             }
-            (Ok(()), SyncState::Idle) => Ok(()),
+            (Ok(()), CommitSync::Idle) => Ok(()),
         }
     }
 
@@ -256,7 +255,7 @@ impl Committer {
     }
 
     /// The offsets stay uncommitted and are synced again later, unless a retry cannot help.
-    fn sync_failed(&mut self, error: DatabaseError) -> Result<(), ServiceError> {
+    fn sync_failed(&mut self, error: StorageError) -> Result<(), ServiceError> {
         if !error.is_retriable() {
             return Err(RetryError::Fatal(error).into());
         }

@@ -6,7 +6,7 @@ use kafka::{PartitionRecords, Record};
 use self_cell::self_cell;
 
 use crate::entity::{Decoder, UtcTime};
-use crate::storage::sqlite::tables::{Entry, Header, Headers, PartitionBatch};
+use crate::storage::{Entry, Header, Headers, OffsetRange, PartitionBatch, TopicId};
 
 self_cell!(
     /// Records of one partition and their decoded entries, which borrow from them, as one value for another thread.
@@ -64,15 +64,14 @@ impl Decoded {
     }
 
     /// The batch for the database.
-    pub(super) fn to_store<'a>(&'a self, topic_id: &'a str) -> PartitionBatch<'a> {
+    pub(super) fn to_store<'a>(&'a self, topic_id: Option<&'a TopicId>) -> PartitionBatch<'a> {
         let records = self.records();
         PartitionBatch {
             topic: &records.partition.topic,
             topic_id,
             partition: records.partition.partition,
             leader_epoch: records.leader_epoch,
-            from_offset: records.from_offset,
-            next_offset: records.next_offset,
+            offsets: OffsetRange { from: records.from_offset, next: records.next_offset },
             entries: self.borrow_dependent(),
         }
     }

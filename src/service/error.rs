@@ -3,16 +3,16 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::runtime::backoff::{Retriable, RetryError};
+use crate::runtime::backoff::RetryError;
 use crate::service::start_rules::StartError;
 use crate::settings::advice;
-use crate::storage::sqlite::DatabaseError;
+use crate::storage::StorageError;
 
 /// Why the service ended.
 #[derive(Debug)]
 pub enum ServiceError {
     /// The database failed.
-    Database(RetryError<DatabaseError>),
+    Database(RetryError<StorageError>),
     /// The Kafka client failed.
     Kafka(kafka::Error),
     /// A partition must not be read before an operator has decided where.
@@ -43,8 +43,8 @@ impl Error for ServiceError {
     }
 }
 
-impl From<RetryError<DatabaseError>> for ServiceError {
-    fn from(error: RetryError<DatabaseError>) -> Self {
+impl From<RetryError<StorageError>> for ServiceError {
+    fn from(error: RetryError<StorageError>) -> Self {
         Self::Database(error)
     }
 }
@@ -64,10 +64,4 @@ impl From<StartError> for ServiceError {
 /// Whether an operator has to fix something. Exhausted retries alone do not say so.
 pub(super) fn is_fatal(error: &kafka::Error) -> bool {
     !error.is_retriable() && !matches!(error, kafka::Error::RetriesExhausted { .. })
-}
-
-impl Retriable for DatabaseError {
-    fn is_retriable(&self) -> bool {
-        DatabaseError::is_retriable(self)
-    }
 }

@@ -21,7 +21,6 @@ mod retrying_writer;
 mod simulation;
 mod start_positions;
 pub mod start_rules;
-mod store;
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +37,6 @@ use progress::Progress;
 use reader::{Reader, ReaderEvent, ReaderRunner};
 use retrying_writer::RetryingWriter;
 use start_positions::StartPositions;
-use store::Writer;
 
 use crate::runtime::backoff::{self, RetryError};
 use crate::runtime::error_chain::ErrorChain;
@@ -47,8 +45,7 @@ use crate::runtime::shutdown::Stop;
 use crate::service::record::ServiceRecord;
 use crate::service::start_rules::CommitMetadata;
 use crate::settings::{GroupProtocol, Settings};
-use crate::storage::sqlite::tables::PartitionBatch;
-use crate::storage::sqlite::{Database, DatabaseLock};
+use crate::storage::{self, Attempt, Outcome, PartitionBatch, Writer};
 use crate::unidentified::UnidentifiedLog;
 
 /// Runs the service until it is stopped or fails for good. With `exit_at_end` also until every partition has been stored up to its end
@@ -66,11 +63,11 @@ fn open_and_read(
     exit_at_end: bool,
     stop: &Stop,
 ) -> Result<(), ServiceError> {
-    let lock = || DatabaseLock::acquire(&settings.database.path, settings.database.file_mode);
+    let lock = || storage::acquire_lock(&settings.database);
     // Released after the database has been closed.
     let lock = backoff::retry("taking the lock of the database", &settings.retry, stop, lock)?;
     let _record = ServiceRecord::begin(lock.path());
-    let open = || Database::open(&settings.database, &settings.kafka.group_id);
+    let open = || storage::open(&settings.database, &settings.kafka.group_id);
     let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
     let database_id = database.id().to_owned();
     let consumer = reader::create_consumer(settings, security, &database_id)?;
@@ -84,7 +81,7 @@ fn open_and_read(
         database = settings.database.path.display().to_string(), database_id = &*database_id,
         group = settings.kafka.group_id; "service started"
     );
-    Service::new(settings, CommitTimings::DEFAULT, stop, reader, Box::new(database)).run_until_stopped(exit_at_end)
+    Service::new(settings, CommitTimings::DEFAULT, stop, reader, database).run_until_stopped(exit_at_end)
 }
 
 struct Service<'a, R> {
@@ -106,7 +103,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
         timings: CommitTimings,
         stop: &'a Stop,
         reader: Reader<R>,
-        writer: Box<dyn Writer + 'a>,
+        writer: Box<dyn Writer>,
     ) -> Self {
         Self {
             settings,
@@ -153,7 +150,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
     fn step(&mut self) -> Result<(), ServiceError> {
         let event = self.reader.poll(self.poll_timeout())?;
         self.handle(event)?;
-        self.unidentified.advance(self.writer.writer.database());
+        self.unidentified.advance(self.writer.writer.unidentified());
         self.committer.commit_when_due(self.writer.writer.as_mut(), &self.reader)?;
         self.progress.log_when_due();
         Ok(())
@@ -204,26 +201,23 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
     /// Stores records in one transaction, and advances the offsets.
     fn store(&mut self, decoded: &[Decoded]) -> Result<(), ServiceError> {
         let begun = Instant::now();
-        let topic_ids: Vec<_> = decoded.iter().map(|batch| self.topic_id(&batch.records().partition)).collect();
-        let batches: Vec<PartitionBatch<'_>> =
-            decoded.iter().zip(&topic_ids).map(|(batch, topic_id)| batch.to_store(topic_id)).collect();
-        let applied = self.writer.retry("storing a batch", |writer| writer.apply(&batches))?;
+        let offsets = self.committer.offsets();
+        let batches = decoded.iter().map(|batch| batch.to_store(offsets.topic_id(&batch.records().partition)));
+        let batches: Vec<PartitionBatch<'_>> = batches.collect();
+        let mut attempt = Attempt::default();
+        let counts = self.writer.retry("storing a batch", |writer| writer.apply(&batches, &mut attempt))?;
         self.committer.advance(decoded);
-        if applied.unidentified > 0 {
+        if counts.get(Outcome::Unidentified) > 0 {
             self.unidentified.notice();
         }
         debug!(
             records = decoded.iter().map(|batch| batch.records().records.len()).sum::<usize>(),
-            applied = applied.applied, stale = applied.stale, unidentified = applied.unidentified,
-            absent = applied.absent, elapsed_ms = millis(begun.elapsed()); "batch stored"
+            applied = counts.get(Outcome::Applied), stale = counts.get(Outcome::Stale),
+            unidentified = counts.get(Outcome::Unidentified), absent = counts.get(Outcome::Absent), elapsed_ms = millis(begun.elapsed()); "batch stored"
         );
-        self.progress.add(applied);
+        self.progress.add(counts);
         self.clocks.check(decoded);
         Ok(())
-    }
-
-    fn topic_id(&self, partition: &TopicPartition) -> String {
-        self.committer.offsets().topic_id(partition).map(|id| id.to_string()).unwrap_or_default()
     }
 
     fn start_assigned(&mut self, assignments: &[Assignment]) -> Result<(), ServiceError> {
@@ -275,7 +269,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
         let left = self.leave_group();
         if committed.is_ok() {
             let until = Instant::now() + self.settings.shutdown_timeout / 4;
-            self.unidentified.finish(self.writer.writer.database(), until);
+            self.unidentified.finish(self.writer.writer.unidentified(), until);
         }
         self.progress.log();
         info!("service stopped");

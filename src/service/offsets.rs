@@ -11,7 +11,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use kafka::{OffsetPosition, PartitionRecords, StartToken, TopicId, TopicPartition};
+use kafka::{OffsetPosition, PartitionRecords, StartToken, TopicPartition};
+
+use crate::storage::TopicId;
 
 /// Where a partition starts: stored, synced, and not yet known to the consumer.
 #[derive(Clone, Debug)]
@@ -66,7 +68,7 @@ impl Offsets {
         let known = self.0.get(&position.partition);
         let first_end_offset = known.map_or(*end_offset, |known| known.first_end_offset.min(*end_offset));
         let offsets = PartitionOffsets {
-            topic_id: *topic_id,
+            topic_id: topic_id.clone(),
             token: position.token,
             watermarks: Watermarks::new(Watermark { offset: position.offset, leader_epoch: position.leader_epoch }),
             first_end_offset,
@@ -81,8 +83,8 @@ impl Offsets {
     }
 
     /// The id of the partition's topic; `None` if the brokers have no topic ids, or the partition is not assigned.
-    pub(super) fn topic_id(&self, partition: &TopicPartition) -> Option<TopicId> {
-        self.0.get(partition)?.topic_id
+    pub(super) fn topic_id(&self, partition: &TopicPartition) -> Option<&TopicId> {
+        self.0.get(partition)?.topic_id.as_ref()
     }
 
     /// The first offset that is not stored; `None` if the partition is not assigned.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use log::info;
 
 use crate::runtime::millis::millis;
-use crate::storage::sqlite::tables::Applied;
+use crate::storage::{OffsetCounts, Outcome};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -13,21 +13,21 @@ const INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Progress {
     since: Instant,
-    applied: Applied,
+    counts: OffsetCounts,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { since: Instant::now(), applied: Applied::default() }
+        Self { since: Instant::now(), counts: OffsetCounts::default() }
     }
 
-    pub(super) fn add(&mut self, more: Applied) {
-        self.applied += more;
+    pub(super) fn add(&mut self, more: OffsetCounts) {
+        self.counts += more;
     }
 
     /// How long until the next line; `None` if there is nothing to log.
     pub(super) fn due_in(&self) -> Option<Duration> {
-        (self.applied != Applied::default()).then(|| INTERVAL.saturating_sub(self.since.elapsed()))
+        (self.counts.total() > 0).then(|| INTERVAL.saturating_sub(self.since.elapsed()))
     }
 
     pub(super) fn log_when_due(&mut self) {
@@ -38,13 +38,14 @@ impl Progress {
 
     /// Logs the counts, if there are any, and resets them.
     pub(super) fn log(&mut self) {
-        let Applied { applied, stale, unidentified, absent } = std::mem::take(&mut self.applied);
+        let counts = std::mem::take(&mut self.counts);
         let elapsed_ms = millis(self.since.elapsed());
         self.since = Instant::now();
-        if applied + stale + unidentified + absent > 0 {
+        if counts.total() > 0 {
             info!(
-                records = applied + stale + unidentified, applied = applied, stale = stale, unidentified = unidentified,
-                absent = absent, elapsed_ms = elapsed_ms; "progress"
+                records = counts.records(), applied = counts.get(Outcome::Applied), stale = counts.get(Outcome::Stale),
+                unidentified = counts.get(Outcome::Unidentified), absent = counts.get(Outcome::Absent),
+                elapsed_ms = elapsed_ms; "progress"
             );
         }
     }

@@ -3,20 +3,19 @@
 
 use kafka::RetryPolicy;
 
-use super::store::Writer;
 use crate::runtime::backoff::{self, RetryError};
 use crate::runtime::shutdown::Stop;
-use crate::storage::sqlite::DatabaseError;
+use crate::storage::{StorageError, Writer};
 
 /// The writer, and how its calls are retried.
 pub(super) struct RetryingWriter<'a> {
-    pub(super) writer: Box<dyn Writer + 'a>,
+    pub(super) writer: Box<dyn Writer>,
     policy: RetryPolicy,
     stop: &'a Stop,
 }
 
 impl<'a> RetryingWriter<'a> {
-    pub(super) fn new(writer: Box<dyn Writer + 'a>, policy: RetryPolicy, stop: &'a Stop) -> Self {
+    pub(super) fn new(writer: Box<dyn Writer>, policy: RetryPolicy, stop: &'a Stop) -> Self {
         Self { writer, policy, stop }
     }
 
@@ -27,8 +26,8 @@ impl<'a> RetryingWriter<'a> {
     pub(super) fn retry<T>(
         &mut self,
         action: &str,
-        mut call: impl FnMut(&mut dyn Writer) -> Result<T, DatabaseError>,
-    ) -> Result<T, RetryError<DatabaseError>> {
+        mut call: impl FnMut(&mut dyn Writer) -> Result<T, StorageError>,
+    ) -> Result<T, RetryError<StorageError>> {
         backoff::retry(action, &self.policy, self.stop, || call(self.writer.as_mut()))
     }
 }

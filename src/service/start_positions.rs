@@ -1,6 +1,6 @@
 //! Where partitions start: decided by the [`start_rules`](crate::service::start_rules), stored, then synced. Must not know the reader.
 
-use kafka::{Assignment, OffsetPosition, OutOfRange, StartToken, TopicId, TopicPartition, Truncation};
+use kafka::{Assignment, OffsetPosition, OutOfRange, StartToken, TopicPartition, Truncation};
 use log::Level;
 
 use super::error::ServiceError;
@@ -8,7 +8,7 @@ use super::offsets::PartitionStart;
 use super::retrying_writer::RetryingWriter;
 use crate::service::start_rules::{self, CommitMetadata, Policy, StartDecision, StoredOffset};
 use crate::settings::Settings;
-use crate::storage::sqlite::tables::position_change::PositionMove;
+use crate::storage::{Attempt, OffsetJump, TopicId};
 
 /// At most this many partitions are named in the log line about skipped records.
 const SKIPPED_SHOWN_MAX: usize = 20;
@@ -24,7 +24,7 @@ pub(super) struct StartPositions {
 struct Request<'a> {
     partition: &'a TopicPartition,
     token: StartToken,
-    topic_id: Option<TopicId>,
+    topic_id: Option<kafka::TopicId>,
     stored_offset: Option<i64>,
     end_offset: i64,
 }
@@ -100,7 +100,7 @@ impl<'a> Request<'a> {
     fn of_position(
         partition: &'a TopicPartition,
         token: StartToken,
-        topic_id: Option<TopicId>,
+        topic_id: Option<kafka::TopicId>,
         position: i64,
         end_offset: i64,
     ) -> Self {
@@ -119,7 +119,7 @@ fn jump(
     Ok(start)
 }
 
-fn apply(decision: StartDecision, request: &Request<'_>) -> (PartitionStart, Option<PositionMove>) {
+fn apply(decision: StartDecision, request: &Request<'_>) -> (PartitionStart, Option<OffsetJump>) {
     let Request { partition, token, topic_id, stored_offset, end_offset } = *request;
     let position = OffsetPosition {
         partition: partition.clone(),
@@ -127,16 +127,17 @@ fn apply(decision: StartDecision, request: &Request<'_>) -> (PartitionStart, Opt
         offset: decision.offset(),
         leader_epoch: decision.leader_epoch(),
     };
-    let topic_id_text = topic_id.map(|id| id.to_string()).unwrap_or_default();
-    let jump = decision.into_position_move(partition, &topic_id_text, stored_offset);
+    let topic_id = topic_id.and_then(|id| TopicId::new(id.to_string()));
+    let jump = decision.into_offset_jump(partition, topic_id.as_ref(), stored_offset);
     (PartitionStart { position, topic_id, end_offset }, jump)
 }
 
-fn store(jumps: &[PositionMove], writer: &mut RetryingWriter<'_>) -> Result<(), ServiceError> {
+fn store(jumps: &[OffsetJump], writer: &mut RetryingWriter<'_>) -> Result<(), ServiceError> {
     if jumps.is_empty() {
         return Ok(());
     }
-    writer.retry("storing a position", |writer| writer.store_jumps(jumps))?;
+    let mut attempt = Attempt::default();
+    writer.retry("storing a position", |writer| writer.store_jumps(jumps, &mut attempt))?;
     for jump in jumps {
         let level = if start_rules::is_warning(jump.reason) { Level::Warn } else { Level::Info };
         log::log!(

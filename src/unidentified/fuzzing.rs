@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{line, tail};
 use crate::storage::sqlite::Database;
 use crate::storage::sqlite::fixtures::{Place, TOPIC, batch, rejected};
+use crate::storage::{Attempt, UnidentifiedMessages, Writer};
 
 /// When the messages were kept.
 const RECEIVED_AT: &str = "2024-01-31T12:00:00.000Z";
@@ -33,7 +34,7 @@ pub(crate) const TARGET: Target = Target {
 static DATABASE: LazyLock<Mutex<(Place, Database)>> = LazyLock::new(|| {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    let kept = database.apply(&[batch(0, 0, MESSAGES, (0..MESSAGES).map(rejected).collect())]);
+    let kept = database.apply(&[batch(0, 0, MESSAGES, (0..MESSAGES).map(rejected).collect())], &mut Attempt::default());
     assert!(kept.is_ok(), "{kept:?}");
     place.execute(&format!("UPDATE unidentified_messages SET received_at = '{RECEIVED_AT}'"));
     Mutex::new((place, database))
@@ -78,7 +79,7 @@ fn id_of(line: &[u8]) -> Option<i64> {
 
 /// The lines of all messages, without their ends.
 fn database_lines(database: &mut Database) -> Vec<Vec<u8>> {
-    let messages = database.unidentified_after(0, u32::MAX, usize::MAX).unwrap_or_default();
+    let messages = database.messages_after(0, u32::MAX, usize::MAX).unwrap_or_default();
     let written = |message| {
         let mut bytes = Vec::new();
         let _ = line::write(&mut bytes, message);

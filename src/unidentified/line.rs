@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::runtime::json;
-use crate::storage::sqlite::tables::unidentified::StoredMessage;
+use crate::storage::StoredMessage;
 
 /// How each line begins.
 pub(super) const BEGINNING: &[u8] = b"{\"timestamp\":\"";

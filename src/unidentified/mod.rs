@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::runtime::durable_fs;
 use crate::runtime::permissions::{self, FileMode};
-use crate::storage::sqlite::{Database, DatabaseError};
+use crate::storage::{StorageError, UnidentifiedMessages};
 
 /// Messages are written out this often at most: each step ends in a sync of the file and a write transaction.
 const STEP_EVERY: Duration = Duration::from_secs(1);
@@ -59,7 +59,7 @@ impl UnidentifiedLog {
     }
 
     /// Writes out some of what is pending, if it is time. A failure is logged once and tried again.
-    pub fn advance(&mut self, database: &mut Database) {
+    pub fn advance(&mut self, database: &mut dyn UnidentifiedMessages) {
         if self.due_in() != Some(Duration::ZERO) {
             return;
         }
@@ -68,12 +68,12 @@ impl UnidentifiedLog {
     }
 
     /// Writes out all that is pending, but begins nothing after `until`. What is left is written out by the next run.
-    pub fn finish(&mut self, database: &mut Database, until: Instant) {
+    pub fn finish(&mut self, database: &mut dyn UnidentifiedMessages, until: Instant) {
         while Instant::now() < until && self.step(database) {}
     }
 
     /// Writes out at most one step; whether there may be more.
-    fn step(&mut self, database: &mut Database) -> bool {
+    fn step(&mut self, database: &mut dyn UnidentifiedMessages) -> bool {
         let Some(path) = self.path.clone() else { return false };
         let result = write_out((&path, self.mode), self.in_step, database);
         self.in_step = result.is_ok();
@@ -103,7 +103,7 @@ impl UnidentifiedLog {
 #[derive(Debug)]
 enum Failure {
     File(io::Error),
-    Database(DatabaseError),
+    Database(StorageError),
 }
 
 impl fmt::Display for Failure {
@@ -124,16 +124,20 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl From<DatabaseError> for Failure {
-    fn from(error: DatabaseError) -> Self {
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
         Self::Database(error)
     }
 }
 
 /// One step: the messages behind the cursor into the file, the file to the disk, then the cursor forward. Whatever interrupts
 /// it, the file is never behind the cursor, and [`tail::last_written`] finds how far it is ahead.
-fn write_out((path, mode): (&Path, FileMode), in_step: bool, database: &mut Database) -> Result<bool, Failure> {
-    let mut cursor = database.unidentified_log_cursor()?;
+fn write_out(
+    (path, mode): (&Path, FileMode),
+    in_step: bool,
+    database: &mut dyn UnidentifiedMessages,
+) -> Result<bool, Failure> {
+    let mut cursor = database.log_cursor()?;
     if !in_step {
         let file = open(path, mode)?;
         if file.metadata()?.is_file()
@@ -141,14 +145,14 @@ fn write_out((path, mode): (&Path, FileMode), in_step: bool, database: &mut Data
         {
             // Who wrote these lines may have died before he synced them.
             sync(&file, path)?;
-            database.set_unidentified_log_cursor(last_id)?;
+            database.set_log_cursor(last_id)?;
             cursor = last_id;
         }
     }
-    let messages = database.unidentified_after(cursor, STEP_MESSAGES_MAX, STEP_BYTES_MAX)?;
+    let messages = database.messages_after(cursor, STEP_MESSAGES_MAX, STEP_BYTES_MAX)?;
     let Some(last) = messages.last() else { return Ok(false) };
     // A power cut must not take back from the table what the file has: it would be read again, and written a second time.
-    database.sync_wal()?;
+    database.sync_messages()?;
     let file = open(path, mode)?;
     let mut out = BufWriter::new(&file);
     for message in &messages {
@@ -159,7 +163,7 @@ fn write_out((path, mode): (&Path, FileMode), in_step: bool, database: &mut Data
     if file.metadata()?.is_file() {
         sync(&file, path)?;
     }
-    database.set_unidentified_log_cursor(last.id)?;
+    database.set_log_cursor(last.id)?;
     Ok(true)
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use serde::Deserialize;
 
 use super::{Failure, line};
-use crate::storage::sqlite::Database;
+use crate::storage::{MessagePlace, UnidentifiedMessages};
 
 /// Bytes looked through at a time, backwards.
 const CHUNK_BYTES: u64 = 64 << 10;
@@ -23,7 +23,11 @@ struct Place {
 
 /// The id of the message in the last line, if it comes after `cursor`. Lines follow each other in the order of ids, so that
 /// all messages before it are in the file too. A torn line at the end is removed first: it will be written again.
-pub(super) fn last_written(mut file: &File, cursor: i64, database: &mut Database) -> Result<Option<i64>, Failure> {
+pub(super) fn last_written(
+    mut file: &File,
+    cursor: i64,
+    database: &mut dyn UnidentifiedMessages,
+) -> Result<Option<i64>, Failure> {
     let length = file.metadata()?.len();
     let end = line_start(file, length)?;
     if end < length {
@@ -37,8 +41,9 @@ pub(super) fn last_written(mut file: &File, cursor: i64, database: &mut Database
     // Read piece by piece: what the place does not need, a payload of any size, is passed over.
     match serde_json::from_reader::<_, Place>(BufReader::new(file.take(end - start))) {
         Ok(place) => {
-            let at = (place.topic.as_str(), place.partition, place.offset);
-            let found = database.find_unidentified_after(cursor, at, &place.timestamp)?;
+            let Place { timestamp, topic, partition, offset } = &place;
+            let at = MessagePlace { topic, partition: *partition, offset: *offset, received_at: timestamp };
+            let found = database.find_messages_after(cursor, &at)?;
             if let [_, _, ..] = found[..] {
                 return which_is_written(file, (start, end), &found, database);
             }
@@ -56,14 +61,14 @@ fn which_is_written(
     mut file: &File,
     (start, end): (u64, u64),
     ids: &[i64],
-    database: &mut Database,
+    database: &mut dyn UnidentifiedMessages,
 ) -> Result<Option<i64>, Failure> {
     let mut written = Vec::new();
     file.seek(SeekFrom::Start(start))?;
     file.take(end - start).read_to_end(&mut written)?;
     for id in ids {
         let mut line = Vec::new();
-        for message in database.unidentified_after(id - 1, 1, 0)? {
+        for message in database.messages_after(id - 1, 1, 0)? {
             line::write(&mut line, &message)?;
         }
         if line == written {

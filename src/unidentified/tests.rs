@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::{STEP_MESSAGES_MAX, UnidentifiedLog};
 use crate::runtime::permissions::FileMode;
 use crate::storage::sqlite::Database;
-use crate::storage::sqlite::fixtures::{Place, TOPIC, a_move, batch, rejected};
-use crate::storage::sqlite::tables::Entry;
+use crate::storage::sqlite::fixtures::{Place, TOPIC, batch, jump, rejected};
+use crate::storage::{Attempt, Entry, Writer};
 
 struct Fixture {
     place: Place,
@@ -31,7 +31,7 @@ impl Fixture {
     /// Keeps unidentified messages, `rejected` ones.
     fn keep(&mut self, messages: i64) {
         let entries = (self.next..self.next + messages).map(rejected).collect();
-        self.database.apply(&[batch(0, self.next, self.next + messages, entries)]).unwrap();
+        self.database.apply(&[batch(0, self.next, self.next + messages, entries)], &mut Attempt::default()).unwrap();
         self.next += messages;
     }
 
@@ -73,7 +73,7 @@ fn a_line_has_the_fields_of_the_contract() {
         Entry { key: None, value: None, ..rejected(2) },
         Entry { key: Some(b""), value: Some(b""), ..rejected(3) },
     ];
-    fixture.database.apply(&[batch(0, 0, 4, entries)]).unwrap();
+    fixture.database.apply(&[batch(0, 0, 4, entries)], &mut Attempt::default()).unwrap();
     fixture.run();
     let times = fixture.place.query("SELECT received_at FROM unidentified_messages LIMIT 1");
     let rusqlite::types::Value::Text(time) = &times[0][0] else { panic!("{times:?}") };
@@ -123,7 +123,7 @@ fn large_messages_make_a_step_shorter() {
     let mut fixture = Fixture::new();
     let large = vec![b'x'; 3 << 20];
     let entries = (0..5).map(|offset| Entry { value: Some(&large), ..rejected(offset) }).collect();
-    fixture.database.apply(&[batch(0, 0, 5, entries)]).unwrap();
+    fixture.database.apply(&[batch(0, 0, 5, entries)], &mut Attempt::default()).unwrap();
     let mut log = fixture.log();
     log.advance(&mut fixture.database);
     assert_eq!(fixture.offsets(), [0, 1, 2]);
@@ -174,9 +174,9 @@ fn each_of_several_messages_at_an_offset_is_written_once() {
         let mut fixture = Fixture::new();
         let mut from = 0;
         for value in [first, second] {
-            fixture.database.move_positions(&[a_move(0, Some(from), 0)]).unwrap();
+            fixture.database.store_jumps(&[jump(0, Some(from), 0)], &mut Attempt::default()).unwrap();
             let record = Entry { value: Some(value), ..rejected(0) };
-            fixture.database.apply(&[batch(0, 0, 1, vec![record])]).unwrap();
+            fixture.database.apply(&[batch(0, 0, 1, vec![record])], &mut Attempt::default()).unwrap();
             from = 1;
         }
         // Kept within one millisecond, as nothing forbids.
@@ -276,7 +276,7 @@ fn a_line_longer_than_what_is_looked_at_in_one_go_is_found() {
     let mut fixture = Fixture::new();
     let large = vec![b'x'; 300_000];
     let entries = vec![Entry { value: Some(&large), ..rejected(0) }, Entry { value: Some(&large), ..rejected(1) }];
-    fixture.database.apply(&[batch(0, 0, 2, entries)]).unwrap();
+    fixture.database.apply(&[batch(0, 0, 2, entries)], &mut Attempt::default()).unwrap();
     fixture.run();
     let whole = fixture.text();
     for length in [whole.len(), whole.len() - 1, whole.len() - 200_000, 300_100] {

@@ -8,7 +8,7 @@ use super::{Findings, Local};
 use crate::runtime::error_chain::ErrorChain;
 use crate::service::record::ServiceState;
 use crate::settings::Settings;
-use crate::storage::sqlite::{DatabaseError, DatabaseLock, DatabaseReader, try_to_store};
+use crate::storage::{self, ErrorKind, StorageError};
 
 /// What is written to see whether there is room, in bytes: more than a batch of ordinary events appends to the WAL at once.
 const PROBE_BYTES: usize = 1 << 20;
@@ -38,20 +38,20 @@ pub(super) fn check(settings: &Settings, findings: &mut Findings) -> Option<Loca
         findings.warn("database", warning);
     }
     let read = || {
-        let mut reader = DatabaseReader::open(path)?;
+        let mut reader = storage::inspect(&settings.database)?;
         let positions = reader.positions(&settings.kafka.group_id)?;
-        Ok(Local { database_id: Some(reader.id()?), positions })
+        Ok::<_, StorageError>(Local { database_id: Some(reader.id()?), positions })
     };
     let local = match read() {
         Ok(local) => local,
-        Err(DatabaseError::Missing { .. }) => {
+        Err(error) if error.kind() == ErrorKind::Missing => {
             match try_to_write_beside(path) {
                 Ok(()) => findings.ok("database", format!("'{shown}' does not exist yet; the first run creates it")),
                 Err(obstacle) => findings.fail("database", obstacle),
             }
             return Some(Local::default());
         }
-        Err(error @ DatabaseError::OlderSchema { .. }) => {
+        Err(error) if error.kind() == ErrorKind::Outdated => {
             findings.warn("database", format!("{}: run migrates it", ErrorChain(&error)));
             return None;
         }
@@ -85,16 +85,16 @@ fn check_writing(settings: &Settings) -> Result<(), String> {
         .map_err(|error| format!("'{}' cannot be written to: {error}", path.display()))?;
     // SQLite keeps its WAL beside the file.
     try_to_write_beside(path)?;
-    match try_to_store(&settings.database, &settings.kafka.group_id) {
+    match storage::try_to_store(&settings.database, &settings.kafka.group_id) {
         Ok(()) => Ok(()),
         // A service that is running stores rows at this moment.
-        Err(error) if error.is_locked() && is_running(path) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::Locked && is_running(settings) => Ok(()),
         Err(error) => Err(format!("no row can be stored: {}", ErrorChain(&error))),
     }
 }
 
-fn is_running(path: &Path) -> bool {
-    DatabaseLock::path_of(path).is_ok_and(|lock| ServiceState::read(&lock).running)
+fn is_running(settings: &Settings) -> bool {
+    storage::lock_path(&settings.database).is_ok_and(|lock| ServiceState::read(&lock).running)
 }
 
 /// Looks at the log files, which the service creates with their directories if they are missing.

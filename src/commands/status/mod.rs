@@ -14,8 +14,7 @@ use crate::runtime::error_chain::ErrorChain;
 use crate::service::record::ServiceState;
 use crate::service::start_rules::StartDecision;
 use crate::settings::{GroupProtocol, Settings};
-use crate::storage::sqlite::tables::offset::StoredPosition;
-use crate::storage::sqlite::{DatabaseError, DatabaseLock, DatabaseReader, Summary};
+use crate::storage::{self, StorageError, StoredPosition, Summary};
 use report::{DatabasePart, KafkaPart, NextStart, PartitionRow, ReadBy, Report, Rows};
 
 /// What is asked of the command.
@@ -28,7 +27,7 @@ pub struct StatusOptions {
 }
 
 /// Prints the report; true if it is complete, and no partition is further behind than it may be.
-pub fn print(settings: &Settings, options: StatusOptions) -> Result<bool, DatabaseError> {
+pub fn print(settings: &Settings, options: StatusOptions) -> Result<bool, StorageError> {
     let report = make(settings)?;
     if options.json {
         cli::print_json(&report);
@@ -39,12 +38,12 @@ pub fn print(settings: &Settings, options: StatusOptions) -> Result<bool, Databa
     Ok(report.is_complete() && keeps_up)
 }
 
-fn make(settings: &Settings) -> Result<Report, DatabaseError> {
+fn make(settings: &Settings) -> Result<Report, StorageError> {
     let path = &settings.database.path;
-    let service = ServiceState::read(&DatabaseLock::path_of(path)?);
+    let service = ServiceState::read(&storage::lock_path(&settings.database)?);
     let group = settings.kafka.group_id.clone();
-    let Summary { database_id, schema_version, opportunities, projects, ahead, unidentified, positions, changes } =
-        DatabaseReader::open(path)?.summary(&group)?;
+    let Summary { database_id, schema_version, rows: row_counts, ahead, unidentified, positions, jumps } =
+        storage::inspect(&settings.database)?.summary(&group)?;
     let local = Local { database_id: Some(database_id.clone()), positions };
     let inspection = match settings.kafka.security.load() {
         Ok(security) => Inspection::make(settings, &mut inspection::client(&settings.kafka, security), &local),
@@ -59,11 +58,11 @@ fn make(settings: &Settings) -> Result<Report, DatabaseError> {
         database: DatabasePart { path: path.clone(), id: database_id, schema_version },
         service,
         kafka: KafkaPart { group, state, members, error: (!failures.is_empty()).then(|| failures.join("; ")) },
-        rows: Rows { opportunities, projects },
+        rows: Rows(row_counts),
         last_modified_ahead: ahead,
         unidentified: unidentified.into_iter().map(|count| (count.reason, count.messages - count.replayed)).collect(),
         partitions: rows(inspection, local.positions),
-        position_changes: changes,
+        position_changes: jumps,
     })
 }
 
@@ -99,10 +98,7 @@ fn row(at: &TopicPartition, stored: Option<StoredPosition>, found: PartitionInsp
         read_by: member(&found.reader),
         next_start: next_start(&found, next_offset),
         error: found.error,
-        applied: counts.applied,
-        stale: counts.stale,
-        unidentified: counts.unidentified,
-        absent: counts.absent,
+        counts,
         updated_at: stored.map(|stored| stored.updated_at),
     }
 }

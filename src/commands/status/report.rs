@@ -5,10 +5,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::service::record::ServiceState;
-use crate::storage::sqlite::tables::position_change::PositionChange;
+use crate::storage::{OffsetCounts, RowCount, StoredJump};
 
 /// All that `status` tells.
 #[derive(Debug, Serialize)]
@@ -23,7 +23,7 @@ pub(super) struct Report {
     pub(super) unidentified: BTreeMap<String, u64>,
     pub(super) partitions: Vec<PartitionRow>,
     /// The latest offset jumps, newest first.
-    pub(super) position_changes: Vec<PositionChange>,
+    pub(super) position_changes: Vec<StoredJump>,
 }
 
 #[derive(Debug, Serialize)]
@@ -33,10 +33,14 @@ pub(super) struct DatabasePart {
     pub(super) schema_version: i64,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Rows {
-    pub(super) opportunities: u64,
-    pub(super) projects: u64,
+/// The rows of each table of events; in JSON an object.
+#[derive(Debug)]
+pub(super) struct Rows(pub(super) Vec<RowCount>);
+
+impl Serialize for Rows {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|count| (count.table, count.rows)))
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -77,11 +81,13 @@ pub(super) struct PartitionRow {
     /// Why something is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
-    pub(super) applied: u64,
-    pub(super) stale: u64,
-    pub(super) unidentified: u64,
-    pub(super) absent: u64,
+    #[serde(flatten, serialize_with = "serialize_counts")]
+    pub(super) counts: OffsetCounts,
     pub(super) updated_at: Option<String>,
+}
+
+fn serialize_counts<S: Serializer>(counts: &OffsetCounts, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(counts.iter().map(|(outcome, count)| (outcome.name(), count)))
 }
 
 /// A member of the group.
@@ -124,7 +130,8 @@ impl fmt::Display for Report {
             (Some(state), Some(members)) => writeln!(f, " ({state}, members: {members})")?,
             _ => writeln!(f)?,
         }
-        writeln!(f, "rows          {} opportunities, {} projects", self.rows.opportunities, self.rows.projects)?;
+        let rows: Vec<String> = self.rows.0.iter().map(|count| format!("{} {}", count.rows, count.table)).collect();
+        writeln!(f, "rows          {}", rows.join(", "))?;
         if self.last_modified_ahead > 0 {
             let rows = self.last_modified_ahead;
             writeln!(

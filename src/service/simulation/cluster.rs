@@ -8,7 +8,7 @@ use fuzzkit::Random;
 use kafka::{CommittedOffset, TopicId, TopicPartition};
 
 use super::log::{Coordinates, Log, Produced, produce};
-use crate::storage::sqlite::tables::position_change::{MoveReason, PositionMove};
+use crate::storage::{self, JumpReason, OffsetJump};
 
 pub(super) const TOPIC: &str = "sales_events";
 pub(super) const CLUSTER_ID: &str = "model";
@@ -204,45 +204,51 @@ impl Cluster {
     /// Checks that a position jumps only for a reason that exists in the model, and to the right offset. The instance may have learnt the
     /// reason some time ago. `before`: its topic id and offset
     /// before the jump.
-    pub(super) fn justify(&mut self, moved: &PositionMove, before: Option<&(String, i64)>) {
-        assert_eq!(before.map(|(_, offset)| *offset), moved.from, "moved from elsewhere");
-        let number = moved.partition;
-        let log = self.log_of(&moved.topic_id, number);
+    pub(super) fn justify(&mut self, jump: &OffsetJump, before: Option<&(String, i64)>) {
+        assert_eq!(before.map(|(_, offset)| *offset), jump.from, "jumped from another position");
+        let number = jump.partition;
+        let topic_id = text(jump.topic_id.as_ref());
+        let log = self.log_of(&topic_id, number);
         let was_committed = |by| {
-            self.commits.iter().any(|commit| {
-                (commit.0.to_string(), commit.1, commit.2, commit.3) == (moved.topic_id.clone(), number, moved.to, by)
-            })
+            self.commits
+                .iter()
+                .any(|(id, at, offset, who)| (&id.to_string(), *at, *offset, *who) == (&topic_id, number, jump.to, by))
         };
-        match moved.reason {
-            MoveReason::FirstStart | MoveReason::NewPartition => {
-                assert!(moved.from.is_none() && log.starts.contains(&moved.to), "{moved:?}");
+        match jump.reason {
+            JumpReason::FirstStart | JumpReason::NewPartition => {
+                assert!(jump.from.is_none() && log.starts.contains(&jump.to), "{jump:?}");
             }
-            MoveReason::GroupReset => {
-                assert!(was_committed(CommittedBy::Operator), "{moved:?}");
-                let read = before.filter(|(topic_id, _)| *topic_id == moved.topic_id).map_or(0, |(_, offset)| *offset);
+            JumpReason::GroupReset => {
+                assert!(was_committed(CommittedBy::Operator), "{jump:?}");
+                let read = before.filter(|(before, _)| *before == topic_id).map_or(0, |(_, offset)| *offset);
                 // Records that were written since a truncation that was not noticed have not been read.
                 let read = log.cuts.first().map_or(read, |cut| read.min(*cut));
-                let skipped: Vec<u64> = log.between(read, moved.to).map(|record| record.serial).collect();
+                let skipped: Vec<u64> = log.between(read, jump.to).map(|record| record.serial).collect();
                 self.skipped.extend(skipped);
             }
-            MoveReason::OffsetsExpired => {
-                assert!(moved.from.is_some_and(|from| from < moved.to) && log.starts.contains(&moved.to), "{moved:?}");
+            JumpReason::OffsetsExpired => {
+                assert!(jump.from.is_some_and(|from| from < jump.to) && log.starts.contains(&jump.to), "{jump:?}");
             }
-            MoveReason::TopicRecreated => {
-                assert!(!self.deleted.is_empty() && log.starts.contains(&moved.to), "{moved:?}");
+            JumpReason::TopicRecreated => {
+                assert!(!self.deleted.is_empty() && log.starts.contains(&jump.to), "{jump:?}");
             }
-            MoveReason::OtherDatabase => {
-                assert!(was_committed(CommittedBy::Instance), "{moved:?}");
-                assert!(moved.from.is_none_or(|from| from < moved.to), "{moved:?}");
+            JumpReason::OtherDatabase => {
+                assert!(was_committed(CommittedBy::Instance), "{jump:?}");
+                assert!(jump.from.is_none_or(|from| from < jump.to), "{jump:?}");
             }
-            MoveReason::LogTruncated => {
-                assert!(moved.from.is_some_and(|from| moved.to <= from) && log.cuts.contains(&moved.to), "{moved:?}");
+            JumpReason::LogTruncated => {
+                assert!(jump.from.is_some_and(|from| jump.to <= from) && log.cuts.contains(&jump.to), "{jump:?}");
             }
-            MoveReason::OlderBackup => panic!("without cause: {moved:?}"),
+            JumpReason::OlderBackup => panic!("without cause: {jump:?}"),
         }
     }
 }
 
 pub(super) fn partition(number: i32) -> TopicPartition {
     TopicPartition::new(TOPIC, number)
+}
+
+/// A topic id as the model spells it.
+pub(super) fn text(id: Option<&storage::TopicId>) -> String {
+    id.map_or_else(String::new, ToString::to_string)
 }

@@ -9,9 +9,10 @@ use fuzzkit::Random;
 use kafka::TopicPartition;
 use rusqlite::Connection;
 
+use super::cluster::text;
 use super::log::{GHOST, POISON, Produced, VENOM};
 use crate::settings::{DatabaseSettings, Settings};
-use crate::storage::sqlite::Database;
+use crate::storage::Writer;
 
 /// What took effect, as the simulation saw it.
 #[derive(Clone, Debug, Default)]
@@ -182,10 +183,11 @@ impl Disk {
     }
 
     /// Checks that the positions are those of the last transaction that survived.
-    pub(super) fn check_positions(&self, database: &mut Database) {
+    pub(super) fn check_positions(&self, database: &mut dyn Writer) {
         let stored = database.positions().unwrap().into_iter();
-        let stored: BTreeMap<_, _> =
-            stored.map(|position| (position.partition, (position.topic_id, position.next_offset))).collect();
+        let stored: BTreeMap<_, _> = stored
+            .map(|position| (position.partition, (text(position.topic_id.as_ref()), position.next_offset)))
+            .collect();
         assert_eq!(stored, self.seen.positions, "stored positions");
     }
 }

@@ -17,7 +17,7 @@ use crate::service::committer::CommitTimings;
 use crate::service::start_rules::StartError;
 use crate::service::{Service, ServiceError};
 use crate::settings::Settings;
-use crate::storage::sqlite::{Database, DatabaseError};
+use crate::storage::{self, ErrorKind};
 
 pub(super) const NEVER: Duration = Duration::from_hours(1);
 
@@ -63,8 +63,8 @@ impl<'a> Instance<'a> {
 
     fn start(&mut self) {
         self.disk.borrow_mut().restore(&mut self.cluster.borrow_mut().random);
-        let mut database = Database::open(&self.settings.database, &self.settings.kafka.group_id).unwrap();
-        self.disk.borrow().check_positions(&mut database);
+        let mut database = storage::open(&self.settings.database, &self.settings.kafka.group_id).unwrap();
+        self.disk.borrow().check_positions(&mut *database);
         let consumer = ConsumerModel::new(self.me, self.settings, &self.cluster, &self.disk);
         let reader = stepped_reader(consumer, self.settings.batch_records_max.get(), &self.cluster);
         let writer = Box::new(ObservedWriter::new(database, &self.disk, &self.cluster));
@@ -83,8 +83,8 @@ impl<'a> Instance<'a> {
                 let start = cluster.log(partition.partition).start;
                 cluster.reset(partition.partition, start);
             }
-            ServiceError::Database(RetryError::Fatal(DatabaseError::PositionConflict { .. }))
-                if has_repeated_records =>
+            ServiceError::Database(RetryError::Fatal(error))
+                if has_repeated_records && error.kind() == ErrorKind::Conflict =>
             {
                 self.stop();
             }

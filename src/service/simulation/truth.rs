@@ -9,8 +9,7 @@ use super::cluster::Cluster;
 use super::disk::Seen;
 use super::instance::Instance;
 use super::log::{Meaning, Produced};
-use crate::storage::sqlite::tables::offset::StoredPosition;
-use crate::storage::sqlite::{Database, DatabaseReader};
+use crate::storage::{self, Outcome, StoredPosition};
 
 /// Checks all databases, after everything has been read.
 pub(super) fn check(cluster: &Cluster, instances: &[Instance<'_>]) {
@@ -30,9 +29,9 @@ pub(super) fn check(cluster: &Cluster, instances: &[Instance<'_>]) {
 
 fn check_database(cluster: &Cluster, instance: &Instance<'_>, seen: &Seen) {
     let path = &instance.settings.database.path;
-    DatabaseReader::open(path)
+    storage::inspect(&instance.settings.database)
         .unwrap()
-        .verify(|invariant, violations| assert!(violations.is_empty(), "{invariant:?}: {violations:?}"))
+        .verify(&mut |invariant, violations| assert!(violations.is_empty(), "{invariant:?}: {violations:?}"))
         .unwrap();
     let all = cluster.all_records();
     let records: Vec<&Produced> =
@@ -40,8 +39,8 @@ fn check_database(cluster: &Cluster, instance: &Instance<'_>, seen: &Seen) {
     let connection = Connection::open(path).unwrap();
     check_events(&connection, &records);
     check_messages(&connection, &records, instance);
-    let mut database = Database::open(&instance.settings.database, &instance.settings.kafka.group_id).unwrap();
-    instance.disk.borrow().check_positions(&mut database);
+    let mut database = storage::open(&instance.settings.database, &instance.settings.kafka.group_id).unwrap();
+    instance.disk.borrow().check_positions(&mut *database);
     for position in database.positions().unwrap() {
         let counted = seen.counted.get(&position.partition).map_or(&[][..], Vec::as_slice);
         check_counters(&records, counted, &position);
@@ -106,7 +105,11 @@ fn check_counters(stored: &[&Produced], counted: &[u64], position: &StoredPositi
     let offsets = u64::try_from(next - first).unwrap();
     let counters = position.counters;
     assert_eq!(
-        (counters.applied + counters.stale, counters.unidentified, counters.absent),
+        (
+            counters.get(Outcome::Applied) + counters.get(Outcome::Stale),
+            counters.get(Outcome::Unidentified),
+            counters.get(Outcome::Absent),
+        ),
         (events, all - events, offsets - all),
         "counters of {position:?}"
     );

@@ -10,11 +10,11 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 
-use super::error::{DatabaseError, Doing};
-use super::files::Opened;
+use super::error::{Context, SqliteError};
+use super::files::OpenedFile;
 use super::open;
 use super::sync_state::SyncState;
-use super::wal::sync_file;
+use super::wal_file::sync_file;
 use crate::runtime::error_chain::ErrorChain;
 
 /// The thread. It ends, and its connection is closed, when this is dropped.
@@ -30,14 +30,14 @@ pub(super) struct Checkpointer {
 
 /// What it does, one after the other.
 enum Job {
-    Checkpoint { made: Option<Sender<Result<(), DatabaseError>>> },
-    Sync { ended: Box<dyn FnOnce(Result<(), DatabaseError>) + Send> },
+    Checkpoint { made: Option<Sender<Result<(), SqliteError>>> },
+    Sync { ended: Box<dyn FnOnce(Result<(), SqliteError>) + Send> },
     CloseConnection { closed: Sender<()> },
 }
 
 impl Checkpointer {
     /// Starts the thread, which notes in `sync_state` the syncs that fail, or may have.
-    pub(super) fn start(database: Opened, wal: &Path, sync_state: Arc<SyncState>) -> Result<Self, DatabaseError> {
+    pub(super) fn start(database: OpenedFile, wal: &Path, sync_state: Arc<SyncState>) -> Result<Self, SqliteError> {
         let (jobs, jobs_to_do) = channel();
         let asked = Arc::new(AtomicBool::new(false));
         let path = database.path().to_owned();
@@ -49,14 +49,10 @@ impl Checkpointer {
             asked: Arc::clone(&asked),
             failing: false,
         };
-        let thread = thread::Builder::new()
-            .name("checkpoint".to_owned())
-            .spawn(move || side.work(&jobs_to_do))
-            .map_err(|source| DatabaseError::Io {
-                action: "start the thread for checkpoints of",
-                path: path.clone(),
-                source,
-            })?;
+        let thread =
+            thread::Builder::new().name("checkpoint".to_owned()).spawn(move || side.work(&jobs_to_do)).map_err(
+                |source| SqliteError::Io { action: "start the thread for checkpoints of", path: path.clone(), source },
+            )?;
         Ok(Self { database: path, jobs: Some(jobs), thread: Some(thread), asked })
     }
 
@@ -68,19 +64,19 @@ impl Checkpointer {
     }
 
     /// Has a checkpoint made of everything that is in the log now, and waits for it.
-    pub(super) fn checkpoint(&self) -> Result<(), DatabaseError> {
+    pub(super) fn checkpoint(&self) -> Result<(), SqliteError> {
         let (made, answer) = channel();
         self.give(Job::Checkpoint { made: Some(made) });
         answer.recv().unwrap_or_else(|_| Err(self.ended()))
     }
 
     /// Has the log synced; `ended` is called on the thread.
-    pub(super) fn sync(&self, ended: impl FnOnce(Result<(), DatabaseError>) + Send + 'static) {
+    pub(super) fn sync(&self, ended: impl FnOnce(Result<(), SqliteError>) + Send + 'static) {
         self.give(Job::Sync { ended: Box::new(ended) });
     }
 
     /// Has the log synced, and waits for it.
-    pub(super) fn sync_and_wait(&self) -> Result<(), DatabaseError> {
+    pub(super) fn sync_and_wait(&self) -> Result<(), SqliteError> {
         let (synced, answer) = channel();
         self.sync(move |result| {
             // It is waited for.
@@ -97,9 +93,9 @@ impl Checkpointer {
         let _ = answer.recv();
     }
 
-    fn ended(&self) -> DatabaseError {
+    fn ended(&self) -> SqliteError {
         let source = io::ErrorKind::BrokenPipe.into();
-        DatabaseError::Io { action: "reach the thread for checkpoints of", path: self.database.clone(), source }
+        SqliteError::Io { action: "reach the thread for checkpoints of", path: self.database.clone(), source }
     }
 
     fn give(&self, job: Job) {
@@ -117,7 +113,7 @@ impl Drop for Checkpointer {
 
 /// What the thread has.
 struct Side {
-    database: Opened,
+    database: OpenedFile,
     wal: PathBuf,
     connection: Option<Connection>,
     sync_state: Arc<SyncState>,
@@ -154,12 +150,12 @@ impl Side {
 
     fn close(&mut self) {
         if let Some(connection) = self.connection.take() {
-            open::close_as_it_is(connection);
+            open::close_without_checkpoint(connection);
         }
     }
 
     /// One that nobody waits for is not tried again at once, so this is the only word of it.
-    fn tell(&mut self, result: &Result<(), DatabaseError>) {
+    fn tell(&mut self, result: &Result<(), SqliteError>) {
         if let Err(error) = result
             && !self.failing
         {
@@ -170,7 +166,7 @@ impl Side {
 
     /// As much as readers and the writer let go: neither waits for it
     /// ([`SQLITE_CHECKPOINT_PASSIVE`](https://www.sqlite.org/c3ref/wal_checkpoint_v2.html)).
-    fn checkpoint(&mut self) -> Result<(), DatabaseError> {
+    fn checkpoint(&mut self) -> Result<(), SqliteError> {
         // What the disk may lack of the log must not reach the database before the rest of it. It may have been asked for before a
         // sync failed.
         if !self.sync_state.is_trusted() {
@@ -178,14 +174,14 @@ impl Side {
         }
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => open::open_beside(&self.database)?,
+            None => open::open_second(&self.database)?,
         };
         let connection = self.connection.insert(connection);
         let result = connection
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
-            .doing("carry the write-ahead log over into the database");
+            .context("carry the write-ahead log over into the database");
         // Of the syncs in it one may have failed, and a later one would not tell of what that has lost.
-        if result.as_ref().is_err_and(DatabaseError::is_io_failure) {
+        if result.as_ref().is_err_and(SqliteError::is_io_failure) {
             self.sync_state.fail();
             self.close();
         }

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 
 use rusqlite::ErrorCode;
 
-use super::files::FileChange;
-use crate::storage::sqlite::tables::Trigger;
+use super::file_change::FileChange;
+use crate::storage::error::{ErrorKind, StorageError};
+use crate::storage::range::OffsetRange;
+use crate::storage::topic_id::TopicId;
 
 /// Why a call into the database failed. Nothing of the call took effect; of [`apply`](super::Database::apply) what it says.
 #[derive(Debug)]
-pub enum DatabaseError {
+pub(in crate::storage) enum SqliteError {
     /// SQLite refused.
     Sqlite {
         /// What was being done.
@@ -129,9 +131,9 @@ pub enum DatabaseError {
         /// The partition's number.
         partition: i32,
         /// Offset and topic id that the caller believed to be stored; no offset if it believed that there is no position.
-        expected: (Option<i64>, String),
+        expected: (Option<i64>, Option<TopicId>),
         /// Offset and topic id that are stored, if any.
-        stored: Option<(i64, String)>,
+        stored: Option<(i64, Option<TopicId>)>,
     },
     /// SQLite reported success and wrote nothing into a table of this program's own records.
     NotWritten {
@@ -145,65 +147,63 @@ pub enum DatabaseError {
         /// What a trigger did instead.
         by: Trigger,
     },
+    /// SQL is text, and a path that it is to name is not UTF-8.
+    NotUtf8 {
+        /// The path.
+        path: PathBuf,
+    },
     /// A batch contradicts itself: an offset outside of its range, or not greater than the one before.
     BadBatch {
         /// The topic's name.
         topic: String,
         /// The partition's number.
         partition: i32,
-        /// The range that the batch is said to cover.
-        range: (i64, i64),
+        /// The offsets that the batch is said to cover.
+        offsets: OffsetRange,
         /// The offset that does not fit in; `None` if the range itself makes no sense.
         offset: Option<i64>,
     },
 }
 
-impl DatabaseError {
-    /// Whether waiting and calling again can help without a restart: true for what the environment does (a lock, a full disk,
-    /// a lost permission), false for what only a person can mend.
-    pub fn is_retriable(&self) -> bool {
+impl SqliteError {
+    /// What the caller can do about the error.
+    pub(super) fn kind(&self) -> ErrorKind {
         match self {
-            Self::Sqlite { source, .. } => source.sqlite_error_code().is_some_and(is_retriable_code),
+            Self::Sqlite { source, .. } => kind_of(source),
             Self::Io { .. }
             | Self::ReadOnly { .. }
             | Self::WalNotReadable { .. }
             | Self::WalFull { .. }
             | Self::NotSynced { .. }
-            | Self::InDoubt { .. } => true,
-            Self::Missing { .. }
-            | Self::Foreign { .. }
+            | Self::InDoubt { .. } => ErrorKind::Transient,
+            Self::NotStored { .. } => ErrorKind::Rejected,
+            Self::PositionConflict { .. } => ErrorKind::Conflict,
+            Self::Missing { .. } => ErrorKind::Missing,
+            Self::OlderSchema { .. } => ErrorKind::Outdated,
+            Self::Foreign { .. }
             | Self::NewerSchema { .. }
-            | Self::OlderSchema { .. }
             | Self::Replaced { .. }
             | Self::Lost { .. }
             | Self::FileChanged(_)
             | Self::NoWal { .. }
             | Self::LockHeld { .. }
-            | Self::PositionConflict { .. }
             | Self::NotWritten { .. }
-            | Self::NotStored { .. }
-            | Self::BadBatch { .. } => false,
+            | Self::NotUtf8 { .. }
+            | Self::BadBatch { .. } => ErrorKind::Fatal,
         }
     }
 
-    /// Whether SQLite refuses to write what was to be written, for what is in it, or a trigger does.
-    pub fn is_refusal(&self) -> bool {
-        self.refusal().is_some()
+    /// Whether SQLite or a trigger rejects the content of what was to be written.
+    pub(super) fn is_rejection(&self) -> bool {
+        self.kind() == ErrorKind::Rejected
     }
 
-    /// What is said of it, if it is a [refusal](Self::is_refusal).
-    pub(super) fn refusal(&self) -> Option<String> {
-        match self {
-            Self::Sqlite { source, .. } if is_refusal(source) => Some(source.to_string()),
-            Self::NotStored { .. } => Some(self.to_string()),
-            _ => None,
-        }
-    }
-
-    /// Whether another connection holds a lock that this one needs.
-    pub fn is_locked(&self) -> bool {
-        let Self::Sqlite { source, .. } = self else { return false };
-        matches!(source.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    /// The reason, if it is a [rejection](Self::is_rejection).
+    pub(super) fn rejection(&self) -> Option<String> {
+        self.is_rejection().then(|| match self {
+            Self::Sqlite { source, .. } => source.to_string(),
+            _ => self.to_string(),
+        })
     }
 
     /// Whether there was no space left to write.
@@ -235,35 +235,29 @@ impl DatabaseError {
     }
 }
 
-/// Whether an error is about the values of a statement: a constraint, a size, a type.
-pub(super) fn is_refusal(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch)
-    )
-}
-
 /// See the [result codes](https://www.sqlite.org/rescode.html).
-fn is_retriable_code(code: ErrorCode) -> bool {
-    match code {
-        ErrorCode::PermissionDenied
-        | ErrorCode::OperationAborted
-        | ErrorCode::DatabaseBusy
-        | ErrorCode::DatabaseLocked
-        | ErrorCode::OutOfMemory
-        | ErrorCode::ReadOnly
-        | ErrorCode::OperationInterrupted
-        | ErrorCode::SystemIoFailure
-        | ErrorCode::DiskFull
-        | ErrorCode::CannotOpen
-        | ErrorCode::FileLockingProtocolFailed
-        | ErrorCode::SchemaChanged => true,
-        // DatabaseCorrupt, NotADatabase, …; a code of a later SQLite too (the enum is open): for a person to look at.
-        _ => false,
+fn kind_of(error: &rusqlite::Error) -> ErrorKind {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Locked,
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => ErrorKind::Rejected,
+        Some(
+            ErrorCode::PermissionDenied
+            | ErrorCode::OperationAborted
+            | ErrorCode::OutOfMemory
+            | ErrorCode::ReadOnly
+            | ErrorCode::OperationInterrupted
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::DiskFull
+            | ErrorCode::CannotOpen
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::SchemaChanged,
+        ) => ErrorKind::Transient,
+        // DatabaseCorrupt, NotADatabase, …; a code of a later SQLite too (the enum is open).
+        _ => ErrorKind::Fatal,
     }
 }
 
-impl fmt::Display for DatabaseError {
+impl fmt::Display for SqliteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite { action, .. } => write!(f, "SQLite failed to {action}"),
@@ -335,13 +329,17 @@ impl fmt::Display for DatabaseError {
                 write!(f, "the position of {topic}-{partition} was changed by somebody else: expected ")?;
                 match expected {
                     (None, _) => f.write_str("none")?,
-                    (Some(offset), topic_id) => write!(f, "offset {offset} of topic id '{topic_id}'")?,
+                    (Some(offset), topic_id) => write_position(f, *offset, topic_id.as_ref())?,
                 }
+                f.write_str(", stored is ")?;
                 match stored {
-                    None => f.write_str(", stored is none")?,
-                    Some((offset, topic_id)) => write!(f, ", stored is offset {offset} of topic id '{topic_id}'")?,
+                    None => f.write_str("none")?,
+                    Some((offset, topic_id)) => write_position(f, *offset, topic_id.as_ref())?,
                 }
                 f.write_str("; see who else writes to the database, then start again")
+            }
+            Self::NotUtf8 { path } => {
+                write!(f, "the path '{}' is not UTF-8, and cannot be written in SQL", path.display())
             }
             Self::NotWritten { table } => write!(
                 f,
@@ -352,8 +350,8 @@ impl fmt::Display for DatabaseError {
                 write!(f, "a trigger on {table} skipped the row with RAISE(IGNORE)")
             }
             Self::NotStored { table, by: Trigger::Deletes } => write!(f, "a trigger on {table} deleted the row"),
-            Self::BadBatch { topic, partition, range: (from, next), offset } => {
-                write!(f, "a batch of {topic}-{partition} said to cover the offsets {from} to before {next}")?;
+            Self::BadBatch { topic, partition, offsets, offset } => {
+                write!(f, "a batch of {topic}-{partition} said to cover the offsets {offsets}")?;
                 match offset {
                     Some(offset) => write!(f, " holds offset {offset} out of place"),
                     None => f.write_str(", which makes no range or is less than its records"),
@@ -363,7 +361,7 @@ impl fmt::Display for DatabaseError {
     }
 }
 
-impl std::error::Error for DatabaseError {
+impl std::error::Error for SqliteError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Sqlite { source, .. } | Self::WalNotReadable { source, .. } => Some(source),
@@ -384,23 +382,43 @@ impl std::error::Error for DatabaseError {
             | Self::PositionConflict { .. }
             | Self::NotWritten { .. }
             | Self::NotStored { .. }
+            | Self::NotUtf8 { .. }
             | Self::BadBatch { .. } => None,
         }
     }
 }
 
+impl From<SqliteError> for StorageError {
+    fn from(error: SqliteError) -> Self {
+        Self::new(error.kind(), error)
+    }
+}
+
+fn write_position(f: &mut fmt::Formatter<'_>, offset: i64, topic_id: Option<&TopicId>) -> fmt::Result {
+    write!(f, "offset {offset} of topic id '{}'", TopicId::column(topic_id))
+}
+
+/// What a trigger does so that an event's row is not stored, though SQLite reports no error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::storage) enum Trigger {
+    /// It [skips the row](https://www.sqlite.org/lang_createtrigger.html#raise).
+    Skips,
+    /// It deletes the row, or changes its id.
+    Deletes,
+}
+
 /// Fails unless a statement has written its row.
-pub(super) fn ensure_written(written: bool, table: &'static str) -> Result<(), DatabaseError> {
-    if written { Ok(()) } else { Err(DatabaseError::NotWritten { table }) }
+pub(super) fn ensure_written(written: bool, table: &'static str) -> Result<(), SqliteError> {
+    if written { Ok(()) } else { Err(SqliteError::NotWritten { table }) }
 }
 
-/// Says what was being done when SQLite failed.
-pub(super) trait Doing<T> {
-    fn doing(self, action: &'static str) -> Result<T, DatabaseError>;
+/// Adds to an error of SQLite what was being done.
+pub(super) trait Context<T> {
+    fn context(self, action: &'static str) -> Result<T, SqliteError>;
 }
 
-impl<T> Doing<T> for rusqlite::Result<T> {
-    fn doing(self, action: &'static str) -> Result<T, DatabaseError> {
-        self.map_err(|source| DatabaseError::Sqlite { action, source })
+impl<T> Context<T> for rusqlite::Result<T> {
+    fn context(self, action: &'static str) -> Result<T, SqliteError> {
+        self.map_err(|source| SqliteError::Sqlite { action, source })
     }
 }

@@ -3,10 +3,10 @@
 
 use rusqlite::Transaction;
 
-use super::error::{DatabaseError, Doing};
+use super::error::{Context, SqliteError};
+use super::tables::upsert::{self, Origin, Placed, Row, StoredEvents};
 use crate::entity::{Event, Opportunity, Project};
-use crate::storage::sqlite::tables::Coordinates;
-use crate::storage::sqlite::tables::upsert::{self, Origin, Outcome, Placed, Row};
+use crate::storage::batch::Coordinates;
 
 /// What became of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(super) enum Stored {
     /// A greater one of its id is stored.
     Stale,
     /// SQLite, or a trigger, refuses it: this is said of it.
-    Refused(String),
+    Rejected(String),
 }
 
 /// Stores an event within a [savepoint](https://www.sqlite.org/lang_savepoint.html): of one that is refused nothing is left, whatever
@@ -26,19 +26,19 @@ pub(super) fn try_store(
     event: &Event<'_>,
     at: &Coordinates<'_>,
     now: &str,
-) -> Result<Stored, DatabaseError> {
+) -> Result<Stored, SqliteError> {
     let run =
-        |sql| transaction.prepare_cached(sql).and_then(|mut sql| sql.execute([])).map(drop).doing("isolate an event");
+        |sql| transaction.prepare_cached(sql).and_then(|mut sql| sql.execute([])).map(drop).context("isolate an event");
     let mut events = Events::default();
     events.add(event, at.offset, at.timestamp_ms);
     run("SAVEPOINT event")?;
     let stored = match events.store(transaction, &Origin { topic: at.topic, partition: at.partition, now }) {
-        Ok(Outcome { applied: 0, .. }) => Stored::Stale,
+        Ok(StoredEvents { applied: 0, .. }) => Stored::Stale,
         Ok(_) => Stored::Applied,
-        Err(error) => match error.refusal() {
-            Some(refusal) if !transaction.is_autocommit() => {
+        Err(error) => match error.rejection() {
+            Some(rejection) if !transaction.is_autocommit() => {
                 run("ROLLBACK TO event")?;
-                Stored::Refused(refusal)
+                Stored::Rejected(rejection)
             }
             _ => return Err(error),
         },
@@ -69,12 +69,12 @@ impl<'e> Events<'e> {
     /// that each of them meets what it would have met in the order of the log.
     ///
     /// # Errors
-    /// [`DatabaseError::NotStored`] if a trigger keeps one of them out of its table.
+    /// [`SqliteError::NotStored`] if a trigger keeps one of them out of its table.
     pub(super) fn store(
         mut self,
         transaction: &Transaction<'_>,
         origin: &Origin<'_>,
-    ) -> Result<Outcome, DatabaseError> {
+    ) -> Result<StoredEvents, SqliteError> {
         self.opportunities.sort_by(|one, other| one.event.event_id.cmp(&other.event.event_id));
         self.projects.sort_by(|one, other| one.event.event_id.cmp(&other.event.event_id));
         let mut outcome = store(transaction, origin, &self.opportunities)?;
@@ -87,8 +87,8 @@ fn store<E: Row>(
     transaction: &Transaction<'_>,
     origin: &Origin<'_>,
     events: &[Placed<'_, E>],
-) -> Result<Outcome, DatabaseError> {
+) -> Result<StoredEvents, SqliteError> {
     let table = E::statements().table;
-    let stored = upsert::store(transaction, origin, events).doing("store an event")?;
-    stored.map_err(|by| DatabaseError::NotStored { table, by })
+    let stored = upsert::store(transaction, origin, events).context("store an event")?;
+    stored.map_err(|by| SqliteError::NotStored { table, by })
 }

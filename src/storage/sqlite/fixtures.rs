@@ -10,11 +10,13 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
-use super::{Database, DatabaseSettings, Synchronous};
+use super::Database;
 use crate::entity::{Event, LastModified, MetaData, Opportunity, Project, Reason, Rejection, UtcTime};
 use crate::runtime::permissions::FileMode;
-use crate::storage::sqlite::tables::position_change::{MoveReason, PositionMove};
-use crate::storage::sqlite::tables::{Entry, Header, PartitionBatch};
+use crate::settings::{DatabaseSettings, Synchronous};
+use crate::storage::{
+    Attempt, Entry, Header, JumpReason, OffsetCounts, OffsetJump, OffsetRange, Outcome, PartitionBatch, TopicId,
+};
 
 pub(crate) const GROUP: &str = "group-1";
 pub(crate) const TOPIC: &str = "sales_events";
@@ -45,13 +47,13 @@ impl Place {
     /// Opened, with a position at 0 in each of a number of partitions.
     pub(crate) fn open_at_0(&self, partitions: i32) -> Database {
         let mut database = self.open();
-        let moves: Vec<_> = (0..partitions).map(|partition| a_move(partition, None, 0)).collect();
-        database.move_positions(&moves).expect("positions");
+        let jumps: Vec<_> = (0..partitions).map(|partition| jump(partition, None, 0)).collect();
+        database.store_jumps(&jumps, &mut Attempt::default()).expect("positions");
         database
     }
 
     pub(crate) fn path(&self, suffix: &str) -> PathBuf {
-        super::open::beside(&self.settings.path, suffix)
+        super::paths::side_file(&self.settings.path, suffix)
     }
 
     /// A connection of somebody else.
@@ -90,15 +92,29 @@ impl Place {
     }
 }
 
-pub(crate) fn a_move(partition: i32, from: Option<i64>, to: i64) -> PositionMove {
-    PositionMove {
+/// A topic id for a test, which is short.
+pub(crate) fn topic_id(text: &str) -> &'static TopicId {
+    Box::leak(Box::new(TopicId::new(text).expect("not empty")))
+}
+
+pub(crate) fn counts(applied: u64, stale: u64, unidentified: u64, absent: u64) -> OffsetCounts {
+    let counts = [applied, stale, unidentified, absent];
+    let mut sum = OffsetCounts::default();
+    for (outcome, count) in Outcome::ALL.into_iter().zip(counts) {
+        sum.add(outcome, count);
+    }
+    sum
+}
+
+pub(crate) fn jump(partition: i32, from: Option<i64>, to: i64) -> OffsetJump {
+    OffsetJump {
         topic: TOPIC.to_owned(),
         partition,
         from,
         to,
-        topic_id: TOPIC_ID.to_owned(),
+        topic_id: TopicId::new(TOPIC_ID),
         leader_epoch: Some(1),
-        reason: MoveReason::GroupReset,
+        reason: JumpReason::GroupReset,
         detail: "a test".to_owned(),
     }
 }
@@ -106,11 +122,10 @@ pub(crate) fn a_move(partition: i32, from: Option<i64>, to: i64) -> PositionMove
 pub(crate) fn batch(partition: i32, from_offset: i64, next_offset: i64, entries: Vec<Entry<'_>>) -> PartitionBatch<'_> {
     PartitionBatch {
         topic: TOPIC,
-        topic_id: TOPIC_ID,
+        topic_id: Some(topic_id(TOPIC_ID)),
         partition,
         leader_epoch: Some(7),
-        from_offset,
-        next_offset,
+        offsets: OffsetRange { from: from_offset, next: next_offset },
         // Tests are short.
         entries: entries.leak(),
     }

@@ -14,8 +14,9 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{self, off_t};
 
-use super::error::DatabaseError;
-use super::open::{beside, create_file, resolve};
+use super::error::SqliteError;
+use super::open::create_file;
+use super::paths::{resolve, side_file};
 use crate::runtime::permissions::{self, FileMode};
 
 /// Mode of the lock file, whatever `FILE_MODE` says.
@@ -49,19 +50,19 @@ impl DatabaseLock {
     /// The lock file of a database, which need not be there.
     ///
     /// # Errors
-    /// [`DatabaseError::Io`] if the database's path cannot be resolved.
-    pub fn path_of(database: &Path) -> Result<PathBuf, DatabaseError> {
-        Ok(beside(&resolve(database, None)?, ".lock"))
+    /// [`SqliteError::Io`] if the database's path cannot be resolved.
+    pub(in crate::storage) fn path_of(database: &Path) -> Result<PathBuf, SqliteError> {
+        Ok(side_file(&resolve(database, None)?, ".lock"))
     }
 
     /// Takes the lock of the file `<database>.lock`, which stays there afterwards, and that of the database file itself. Creates
     /// both if there are none, and the directory.
     ///
     /// # Errors
-    /// [`DatabaseError::LockHeld`] if another process has one of them.
-    pub fn acquire(database: &Path, mode: FileMode) -> Result<Self, DatabaseError> {
+    /// [`SqliteError::LockHeld`] if another process has one of them.
+    pub(in crate::storage) fn acquire(database: &Path, mode: FileMode) -> Result<Self, SqliteError> {
         let database = resolve(database, Some(mode))?;
-        let path = beside(&database, ".lock");
+        let path = side_file(&database, ".lock");
         let lock_file = lock_by_name(&path)?;
         let database_file = create_file(&database, mode)?;
         lock_by_inode(&database_file, &database)?;
@@ -69,22 +70,22 @@ impl DatabaseLock {
     }
 }
 
-fn lock_by_name(path: &Path) -> Result<File, DatabaseError> {
-    let failed = |action, source: io::Error| DatabaseError::Io { action, path: path.to_owned(), source };
+fn lock_by_name(path: &Path) -> Result<File, SqliteError> {
+    let failed = |action, source: io::Error| SqliteError::Io { action, path: path.to_owned(), source };
     let file = permissions::open(path, OpenOptions::new().append(true), LOCK_FILE_MODE)
         .map_err(|source| failed("open the lock file", source))?;
     // An older version created it with the umask's mode. If it belongs to somebody else, it stays as it is.
     let _ = file.set_permissions(Permissions::from_mode(LOCK_FILE_MODE));
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(DatabaseError::LockHeld { path: path.to_owned() }),
+        Err(TryLockError::WouldBlock) => Err(SqliteError::LockHeld { path: path.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed("lock", source)),
     }
 }
 
 /// An [open file description lock](https://man7.org/linux/man-pages/man2/fcntl_locking.2.html): it belongs to this open file, not to
 /// the process as SQLite's locks do, and ends with it.
-fn lock_by_inode(file: &File, path: &Path) -> Result<(), DatabaseError> {
+fn lock_by_inode(file: &File, path: &Path) -> Result<(), SqliteError> {
     for _ in 0..LOCK_ATTEMPTS_MAX {
         match fcntl(file, FcntlArg::F_OFD_SETLK(&lock(libc::F_WRLCK))) {
             Ok(_) => return Ok(()),
@@ -97,14 +98,14 @@ fn lock_by_inode(file: &File, path: &Path) -> Result<(), DatabaseError> {
                 return Ok(());
             }
             Err(error) => {
-                return Err(DatabaseError::Io { action: "lock", path: path.to_owned(), source: error.into() });
+                return Err(SqliteError::Io { action: "lock", path: path.to_owned(), source: error.into() });
             }
         }
         // Whether a read lock would be refused too: then somebody has a write lock.
         let mut found = lock(libc::F_RDLCK);
         let asked = fcntl(file, FcntlArg::F_OFD_GETLK(&mut found));
         if asked.is_err() || i32::from(found.l_type) != libc::F_UNLCK {
-            return Err(DatabaseError::LockHeld { path: path.to_owned() });
+            return Err(SqliteError::LockHeld { path: path.to_owned() });
         }
     }
     log::warn!(
@@ -139,7 +140,7 @@ mod tests {
         fs::create_dir(at("other")).unwrap();
         fs::hard_link(at("a.db"), at("other/b.db")).unwrap();
         let held = |name: &str| match DatabaseLock::acquire(&at(name), FileMode::Owner) {
-            Err(DatabaseError::LockHeld { path }) => path,
+            Err(SqliteError::LockHeld { path }) => path,
             other => panic!("{name}: {other:?}"),
         };
         assert_eq!(held("a.db"), at("a.db.lock"));

@@ -11,13 +11,14 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, FileControl, OpenFlags};
 
-use super::error::{DatabaseError, Doing};
-use super::files::Opened;
+use super::error::{Context, SqliteError};
+use super::files::OpenedFile;
+use super::paths::side_file;
 use super::schema::{SCHEMA, stored_version};
-use crate::runtime::durable_fs;
+use super::tables::tally;
+use super::wal_file::wal_bytes;
 use crate::runtime::permissions::{self, FileMode};
 use crate::settings::Synchronous;
-use crate::storage::sqlite::tables::tally;
 
 /// `PRAGMA application_id` of our files, as `schema.sql` sets it
 /// ([SQLite's file format](https://www.sqlite.org/fileformat2.html#application_id)).
@@ -42,7 +43,7 @@ const STATEMENTS_KEPT: usize = 64;
 const CACHE_KIB: u32 = 16 << 10;
 
 /// Opens for writing. Creates the file if there is none; brings an older one up to date.
-pub(super) fn open_writer(path: &Path, synchronous: Synchronous, mode: FileMode) -> Result<Connection, DatabaseError> {
+pub(super) fn open_writer(path: &Path, synchronous: Synchronous, mode: FileMode) -> Result<Connection, SqliteError> {
     refuse_foreign(path)?;
     if !path.exists() {
         // By SQLite it would get the umask's mode; its other files get the mode of this one
@@ -57,7 +58,7 @@ pub(super) fn open_writer(path: &Path, synchronous: Synchronous, mode: FileMode)
 }
 
 /// Opens for writing what exists and is up to date; never makes a file.
-pub(super) fn open_existing_writer(path: &Path, synchronous: Synchronous) -> Result<Connection, DatabaseError> {
+pub(super) fn open_existing_writer(path: &Path, synchronous: Synchronous) -> Result<Connection, SqliteError> {
     refuse_foreign(path)?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     refuse_read_only(&connection, path)?;
@@ -68,7 +69,7 @@ pub(super) fn open_existing_writer(path: &Path, synchronous: Synchronous) -> Res
 
 /// Opens a second connection to what this process has open, for checkpoints. Another database under that path must not get
 /// the content of our `-wal` file.
-pub(super) fn open_beside(opened: &Opened) -> Result<Connection, DatabaseError> {
+pub(super) fn open_second(opened: &OpenedFile) -> Result<Connection, SqliteError> {
     opened.verify()?;
     let connection = connect(opened.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     opened.verify()?;
@@ -79,28 +80,28 @@ pub(super) fn open_beside(opened: &Opened) -> Result<Connection, DatabaseError> 
 }
 
 /// Creates an empty database file if there is none, with its mode; opens it.
-pub(super) fn create_file(path: &Path, mode: FileMode) -> Result<File, DatabaseError> {
+pub(super) fn create_file(path: &Path, mode: FileMode) -> Result<File, SqliteError> {
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(DatabaseError::Foreign { path: path.to_owned(), found: "no regular file" });
+        return Err(SqliteError::Foreign { path: path.to_owned(), found: "no regular file" });
     }
     let opened = permissions::open(path, OpenOptions::new().read(true).write(true), mode.file());
     opened.map_err(|source| match source.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem if path.exists() => {
-            DatabaseError::ReadOnly { path: path.to_owned() }
+            SqliteError::ReadOnly { path: path.to_owned() }
         }
-        _ => DatabaseError::Io { action: "open the database file", path: path.to_owned(), source },
+        _ => SqliteError::Io { action: "open the database file", path: path.to_owned(), source },
     })
 }
 
 /// Closes a connection and leaves the log as it is: SQLite would carry it over without telling whether that has failed.
-pub(super) fn close_as_it_is(connection: Connection) {
+pub(super) fn close_without_checkpoint(connection: Connection) {
     // If that cannot be set either, SQLite does what it can.
     let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     drop(connection);
 }
 
 /// Opens for reading, beside the service, after it, and without permission to write.
-pub(super) fn open_reader(path: &Path) -> Result<Connection, DatabaseError> {
+pub(super) fn open_reader(path: &Path) -> Result<Connection, SqliteError> {
     refuse_missing(path)?;
     refuse_foreign(path)?;
     let opened = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
@@ -110,12 +111,12 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, DatabaseError> {
     let (connection, version) = match opened {
         // A database in WAL mode needs its `-shm` file, and whoever may not make one has to do without the `-wal` file too.
         // See https://www.sqlite.org/wal.html#read_only_databases.
-        Err(DatabaseError::Sqlite { source, .. })
+        Err(SqliteError::Sqlite { source, .. })
             if matches!(source.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) =>
         {
-            let wal = beside(path, "-wal");
+            let wal = side_file(path, "-wal");
             if wal_bytes(&wal)? > 0 {
-                return Err(DatabaseError::WalNotReadable { path: wal, source });
+                return Err(SqliteError::WalNotReadable { path: wal, source });
             }
             let connection = connect_immutable(path)?;
             let version = stored_version(&connection)?;
@@ -128,43 +129,8 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, DatabaseError> {
 }
 
 /// Fails if nothing is there.
-pub(super) fn refuse_missing(path: &Path) -> Result<(), DatabaseError> {
-    if path.exists() { Ok(()) } else { Err(DatabaseError::Missing { path: path.to_owned() }) }
-}
-
-/// The absolute path without links, under which SQLite puts its files beside the database. Creates the directory if it is given a
-/// mode for that.
-pub(super) fn resolve(path: &Path, create_directory: Option<FileMode>) -> Result<PathBuf, DatabaseError> {
-    let failed = |action, at: &Path| {
-        let path = at.to_owned();
-        move |source| DatabaseError::Io { action, path, source }
-    };
-    let resolved = match path.canonicalize() {
-        Ok(resolved) => resolved,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => durable_fs::resolve(path),
-        Err(error) => return Err(failed("find", path)(error)),
-    };
-    if let Some(mode) = create_directory {
-        let directory = durable_fs::parent(&resolved);
-        durable_fs::create_all(directory, mode).map_err(failed("make the directory", directory))?;
-    }
-    Ok(resolved)
-}
-
-/// The path of a file that belongs to the database: `<database><suffix>`.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// Size of a `-wal` file; 0 if there is none.
-pub(super) fn wal_bytes(wal: &Path) -> Result<u64, DatabaseError> {
-    match fs::metadata(wal) {
-        Ok(metadata) => Ok(metadata.len()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(source) => Err(DatabaseError::Io { action: "look at", path: wal.to_owned(), source }),
-    }
+pub(super) fn refuse_missing(path: &Path) -> Result<(), SqliteError> {
+    if path.exists() { Ok(()) } else { Err(SqliteError::Missing { path: path.to_owned() }) }
 }
 
 /// Fails unless the file is ours, empty or absent, as its header says, which the transaction that makes the tables writes once and
@@ -173,9 +139,9 @@ pub(super) fn wal_bytes(wal: &Path) -> Result<u64, DatabaseError> {
 ///
 /// Not for a process that has the database open: with a file that is closed go its locks, whoever of the process holds them
 /// (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
-fn refuse_foreign(path: &Path) -> Result<(), DatabaseError> {
-    let foreign = |found| Err(DatabaseError::Foreign { path: path.to_owned(), found });
-    let failed = |source| DatabaseError::Io { action: "look at", path: path.to_owned(), source };
+fn refuse_foreign(path: &Path) -> Result<(), SqliteError> {
+    let foreign = |found| Err(SqliteError::Foreign { path: path.to_owned(), found });
+    let failed = |source| SqliteError::Io { action: "look at", path: path.to_owned(), source };
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(failed(source)),
@@ -190,20 +156,20 @@ fn refuse_foreign(path: &Path) -> Result<(), DatabaseError> {
         Some(_) => foreign("a database of another program"),
         None if header.is_empty() => Ok(()),
         // Somebody died while he made it: SQLite rolls that back to an empty file.
-        None if header.iter().all(|&byte| byte == 0) && beside(path, "-journal").exists() => Ok(()),
+        None if header.iter().all(|&byte| byte == 0) && side_file(path, "-journal").exists() => Ok(()),
         None => foreign("no SQLite database"),
     }
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseError> {
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, SqliteError> {
     let connection =
-        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).doing("open the database")?;
-    connection.busy_timeout(BUSY_TIMEOUT).doing("set the busy timeout")?;
+        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).context("open the database")?;
+    connection.busy_timeout(BUSY_TIMEOUT).context("set the busy timeout")?;
     Ok(connection)
 }
 
 /// See <https://www.sqlite.org/uri.html#uriimmutable>.
-fn connect_immutable(path: &Path) -> Result<Connection, DatabaseError> {
+fn connect_immutable(path: &Path) -> Result<Connection, SqliteError> {
     let mut uri = b"file:".to_vec();
     for &byte in path.as_os_str().as_bytes() {
         match byte {
@@ -219,21 +185,21 @@ fn connect_immutable(path: &Path) -> Result<Connection, DatabaseError> {
 }
 
 /// SQLite falls back to reading where it may not write, and would stay there when it may again.
-fn refuse_read_only(connection: &Connection, path: &Path) -> Result<(), DatabaseError> {
-    if connection.is_readonly("main").doing("open the database")? {
-        return Err(DatabaseError::ReadOnly { path: path.to_owned() });
+fn refuse_read_only(connection: &Connection, path: &Path) -> Result<(), SqliteError> {
+    if connection.is_readonly("main").context("open the database")? {
+        return Err(SqliteError::ReadOnly { path: path.to_owned() });
     }
     Ok(())
 }
 
-fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous) -> Result<(), DatabaseError> {
+fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous) -> Result<(), SqliteError> {
     refuse_read_only(connection, path)?;
-    if switch_to_wal(connection).doing("switch to write-ahead logging")? != ["wal"] {
-        return Err(DatabaseError::NoWal { path: path.to_owned() });
+    if switch_to_wal(connection).context("switch to write-ahead logging")? != ["wal"] {
+        return Err(SqliteError::NoWal { path: path.to_owned() });
     }
     keep_wal(connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    tally::register(connection).doing("set up the connection")?;
+    tally::register(connection).context("set up the connection")?;
     // No temporary files: a container may have no place for them. No memory map: an I/O error would be a signal.
     connection
         .execute_batch(&format!(
@@ -248,28 +214,18 @@ fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous)
                 Synchronous::Full => "FULL",
             }
         ))
-        .doing("set up the connection")
+        .context("set up the connection")
 }
 
 /// Closing the last connection empties the `-wal` file and leaves it, with the `-shm` file, instead of removing both: a reader
 /// without permission to create them needs them (<https://www.sqlite.org/wal.html#read_only_databases>,
 /// [`SQLITE_FCNTL_PERSIST_WAL`](https://www.sqlite.org/c3ref/c_fcntl_begin_atomic_write.html)).
-fn keep_wal(connection: &Connection) -> Result<(), DatabaseError> {
+fn keep_wal(connection: &Connection) -> Result<(), SqliteError> {
     let mut on = 1;
-    connection.file_control(Some("main"), FileControl::PersistWal(&mut on)).doing("keep the write-ahead log")
+    connection.file_control(Some("main"), FileControl::PersistWal(&mut on)).context("keep the write-ahead log")
 }
 
 /// What SQLite says of the mode. Read to the end, as the switch is committed only behind the row that tells of it.
 fn switch_to_wal(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection.prepare("PRAGMA journal_mode = WAL")?.query_map([], |row| row.get(0))?.collect()
-}
-
-/// Makes the name of a new `-wal` file durable. SQLite does that with its own first sync of the file, which may come long after
-/// [`sync_wal`](super::Database::sync_wal).
-pub(super) fn sync_directory(path: &Path) -> Result<(), DatabaseError> {
-    durable_fs::sync_name(path).map_err(|source| DatabaseError::Io {
-        action: "sync the directory of",
-        path: path.to_owned(),
-        source,
-    })
 }

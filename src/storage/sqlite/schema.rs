@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::error::{DatabaseError, Doing};
+use super::error::{Context, SqliteError};
 
 /// The tables that this program works on.
 pub(super) const SCHEMA: Schema = Schema {
@@ -41,7 +41,7 @@ struct Migration {
 
 impl Schema {
     /// Makes the tables in an empty file, or brings older ones up to date: all steps in one transaction.
-    pub(super) fn bring_up_to_date(self, connection: &mut Connection, path: &Path) -> Result<(), DatabaseError> {
+    pub(super) fn bring_up_to_date(self, connection: &mut Connection, path: &Path) -> Result<(), SqliteError> {
         // A database that is up to date is not locked for that.
         if stored_version(connection)? == self.version {
             return Ok(());
@@ -56,32 +56,33 @@ impl Schema {
         result
     }
 
-    fn change(self, connection: &mut Connection, path: &Path) -> Result<(), DatabaseError> {
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).doing("make the database's tables")?;
+    fn change(self, connection: &mut Connection, path: &Path) -> Result<(), SqliteError> {
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .context("make the database's tables")?;
         let mut version = stored_version(&transaction)?;
         if version == 0 {
-            transaction.execute_batch(self.tables).doing("make the database's tables")?;
+            transaction.execute_batch(self.tables).context("make the database's tables")?;
             version = self.version;
         }
         while let Some(step) = self.migrations.iter().find(|step| step.from == version && version < self.version) {
             version += 1;
             step.run(&transaction)
                 .and_then(|()| transaction.pragma_update(None, "user_version", version))
-                .doing("bring the database's tables up to date")?;
+                .context("bring the database's tables up to date")?;
         }
         self.refuse_other(version, path)?;
-        transaction.commit().doing("make the database's tables")
+        transaction.commit().context("make the database's tables")
     }
 
     /// Fails unless the tables are of this version.
-    pub(super) fn refuse_other(self, found: i64, path: &Path) -> Result<(), DatabaseError> {
+    pub(super) fn refuse_other(self, found: i64, path: &Path) -> Result<(), SqliteError> {
         let (path, supported) = (path.to_owned(), self.version);
         match found {
             found if found == supported => Ok(()),
-            0 => Err(DatabaseError::Missing { path }),
-            found if found > supported => Err(DatabaseError::NewerSchema { path, found, supported }),
-            found => Err(DatabaseError::OlderSchema { path, found, supported }),
+            0 => Err(SqliteError::Missing { path }),
+            found if found > supported => Err(SqliteError::NewerSchema { path, found, supported }),
+            found => Err(SqliteError::OlderSchema { path, found, supported }),
         }
     }
 }
@@ -101,19 +102,19 @@ impl Migration {
 }
 
 /// Changes an option of the connection; gives what it was.
-fn set(connection: &Connection, option: DbConfig, on: bool) -> Result<bool, DatabaseError> {
+fn set(connection: &Connection, option: DbConfig, on: bool) -> Result<bool, SqliteError> {
     let change = || {
         let before = connection.db_config(option)?;
         connection.set_db_config(option, on)?;
         Ok(before)
     };
-    change().doing("prepare to bring the database's tables up to date")
+    change().context("prepare to bring the database's tables up to date")
 }
 
 /// The version of the tables in a file; 0 if it has none. Fails where the file's WAL cannot be used, which a header alone does
 /// not tell.
-pub(super) fn stored_version(connection: &Connection) -> Result<i64, DatabaseError> {
-    connection.pragma_query_value(None, "user_version", |row| row.get(0)).doing("read the database's header")
+pub(super) fn stored_version(connection: &Connection) -> Result<i64, SqliteError> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0)).context("read the database's header")
 }
 
 #[cfg(test)]
@@ -150,7 +151,7 @@ mod tests {
         place
     }
 
-    fn bring_up(schema: Schema, place: &Place) -> Result<(), DatabaseError> {
+    fn bring_up(schema: Schema, place: &Place) -> Result<(), SqliteError> {
         schema.bring_up_to_date(&mut place.connect(), &place.settings.path)
     }
 
@@ -171,7 +172,7 @@ mod tests {
     fn a_step_that_fails_leaves_the_file_as_it_was() {
         let place = place();
         let error = bring_up(later(LAST, &[ONE_STEP, FAILS]), &place).expect_err("there is no such table");
-        assert!(!error.is_retriable(), "{error:?}");
+        assert!(!error.kind().is_retriable(), "{error:?}");
         assert_eq!(place.number("PRAGMA user_version"), NOW);
         assert_eq!(place.number("SELECT count(*) FROM pragma_table_info('projects') WHERE name = 'region'"), 0);
         assert_eq!(place.number("SELECT count(*) FROM projects"), 1);
@@ -181,15 +182,14 @@ mod tests {
     #[test]
     fn a_file_from_which_no_step_leads_is_refused() {
         let place = place();
-        let older =
-            |found, error| assert!(matches!(error, DatabaseError::OlderSchema { found: at, .. } if at == found));
+        let older = |found, error| assert!(matches!(error, SqliteError::OlderSchema { found: at, .. } if at == found));
         older(NEXT, bring_up(later(LAST, &[ONE_STEP]), &place).expect_err("no step from there"));
         assert_eq!(place.number("PRAGMA user_version"), NOW);
         older(NOW, bring_up(later(LAST, &[ANOTHER]), &place).expect_err("no step from here"));
         older(NOW, later(NEXT, &[ONE_STEP]).refuse_other(NOW, &place.settings.path).expect_err("only looked at"));
         bring_up(later(NEXT, &[ONE_STEP]), &place).unwrap();
         let error = bring_up(SCHEMA, &place).expect_err("newer");
-        assert!(matches!(error, DatabaseError::NewerSchema { found: NEXT, supported: NOW, .. }), "{error:?}");
+        assert!(matches!(error, SqliteError::NewerSchema { found: NEXT, supported: NOW, .. }), "{error:?}");
     }
 
     #[test]

@@ -3,17 +3,21 @@
 
 use rusqlite::TransactionBehavior;
 
-use super::batch::{self, Care};
-use super::error::{DatabaseError, Doing, ensure_written};
+use super::error::{Context, SqliteError, ensure_written};
 use super::open;
-use super::part::Part;
+use super::paths;
+use super::tables::now::now;
+use super::tables::offset;
+use super::transaction::{self, OnRejection};
 use crate::entity::decode;
 use crate::settings::DatabaseSettings;
-use crate::storage::sqlite::tables::offset;
-use crate::storage::sqlite::tables::position_change::{MoveReason, PositionMove};
-use crate::storage::sqlite::tables::{Entry, Header, PartitionBatch};
+use crate::storage::batch::{Entry, PartitionBatch};
+use crate::storage::headers::Header;
+use crate::storage::part::Part;
+use crate::storage::position::{JumpReason, OffsetJump};
+use crate::storage::range::OffsetRange;
 
-/// A topic that Kafka cannot have, since its name has a blank: no position of a real one is touched.
+/// A topic that Kafka cannot have, since its name has a space: no position of a real one is touched.
 const TOPIC: &str = "enterprise-consumer check";
 
 const VALUES: [&str; 3] = [
@@ -25,18 +29,17 @@ const VALUES: [&str; 3] = [
 /// Stores an event of each type and an unidentified message in an existing database, and rolls that back.
 ///
 /// # Errors
-/// What [`Database::apply`](super::Database::apply) would fail with; a row that SQLite refuses, as for a constraint or trigger of the
-/// operator's, is an error here too.
-pub fn try_to_store(settings: &DatabaseSettings, group_id: &str) -> Result<(), DatabaseError> {
-    let path = open::resolve(&settings.path, None)?;
+/// Those of [`Database::apply`](super::database::Database::apply). A row that SQLite rejects is an error here too.
+pub(in crate::storage) fn try_to_store(settings: &DatabaseSettings, group_id: &str) -> Result<(), SqliteError> {
+    let path = paths::resolve(&settings.path, None)?;
     open::refuse_missing(&path)?;
     let mut connection = open::open_existing_writer(&path, settings.synchronous)?;
     let result = store(&mut connection, group_id);
-    open::close_as_it_is(connection);
+    open::close_without_checkpoint(connection);
     result
 }
 
-fn store(connection: &mut rusqlite::Connection, group_id: &str) -> Result<(), DatabaseError> {
+fn store(connection: &mut rusqlite::Connection, group_id: &str) -> Result<(), SqliteError> {
     let headers: Vec<Header<'_>> = Vec::new();
     let entry = |(offset, value): (i64, &'static str)| Entry {
         offset,
@@ -47,31 +50,29 @@ fn store(connection: &mut rusqlite::Connection, group_id: &str) -> Result<(), Da
         decoded: decode(Some(value.as_bytes())),
     };
     let entries: Vec<Entry<'_>> = (0..).zip(VALUES).map(entry).collect();
-    let next_offset = 3;
     let batch = PartitionBatch {
         topic: TOPIC,
-        topic_id: "",
+        topic_id: None,
         partition: 0,
         leader_epoch: None,
-        from_offset: 0,
-        next_offset,
+        offsets: OffsetRange { from: 0, next: 3 },
         entries: &entries,
     };
-    let begin = PositionMove {
+    let start = OffsetJump {
         topic: TOPIC.to_owned(),
         partition: 0,
         from: None,
         to: 0,
-        topic_id: String::new(),
+        topic_id: None,
         leader_epoch: None,
-        reason: MoveReason::FirstStart,
+        reason: JumpReason::FirstStart,
         detail: String::new(),
     };
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).doing("begin to write")?;
-    let now = super::now(&transaction).doing("read the clock")?;
-    let reading = offset::next_reading(&transaction).doing("store a position")?;
-    let put = offset::put(&transaction, group_id, &begin, reading, &now).doing("store a position")?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).context("begin to write")?;
+    let now = now(&transaction).context("read the clock")?;
+    let reading = offset::next_reading(&transaction).context("store a position")?;
+    let put = offset::put(&transaction, group_id, &start, reading, &now).context("store a position")?;
     ensure_written(put, "consumer_offsets")?;
-    batch::apply(&transaction, group_id, &[Part::whole(&batch)], Care::None, &now)?;
-    transaction.rollback().doing("roll back")
+    transaction::apply(&transaction, group_id, &[Part::whole(&batch)], OnRejection::Fail, &now)?;
+    transaction.rollback().context("roll back")
 }

@@ -1,88 +1,29 @@
-//! What must hold between the tables, as SQL: each query finds what breaks one rule. Must not know how that is told.
+//! The invariants between the tables, as SQL: each query finds what violates one of them. Must not know how that is reported.
 
 use rusqlite::{Row, Transaction};
 
-use super::{opportunity, project};
+use super::{offset, opportunity, project};
+use crate::storage::counts::Outcome;
+use crate::storage::findings::{CountedPosition, Invariant, Violation};
 
-/// How much one rule tells of what breaks it, at most, for each table that it looks at.
+/// The most violations that are reported of one invariant and table.
 const VIOLATIONS_MAX: u32 = 100;
 
-/// The tables whose rows say where their record lay.
+/// The tables whose rows have the coordinates of their record.
 const TABLES: [&str; 3] = [opportunity::TABLE, project::TABLE, "unidentified_messages"];
 
-/// A rule that holds at any moment between two transactions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Invariant {
-    /// The file is sound, as SQLite itself finds.
-    Integrity,
-    /// Each position accounts for every offset since its counters began.
-    Counters,
-    /// No row is of a record at or beyond the highest position of its partition.
-    Rows,
-    /// Every unidentified message that a position has counted is kept.
-    Unidentified,
-}
+/// How many columns of a [`CountedPosition`] are before its counters.
+const BEFORE_COUNTERS: usize = 6;
 
-/// What breaks a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Violation {
-    /// SQLite found damage, or something of a kind that no service writes.
-    Damage(String),
-    /// The counters of a position are not the way that it has come, or its highest value is less than the present one.
-    Miscounted(CountedPosition),
-    /// Rows of records that no position has come past.
-    Beyond {
-        /// The table.
-        table: &'static str,
-        /// The topic's name.
-        topic: String,
-        /// The partition's number.
-        partition: i64,
-        /// The highest position of the partition over all groups and times, if it has any.
-        high_offset: Option<i64>,
-        /// How many rows.
-        rows: u64,
-        /// The first and the last of their offsets.
-        offsets: (i64, i64),
-    },
-    /// Fewer messages than were counted.
-    Missing {
-        /// The position that has counted them.
-        position: CountedPosition,
-        /// How many there are in the counted range.
-        kept: u64,
-    },
+fn columns() -> String {
+    format!("group_id, topic, partition, first_offset, next_offset, high_offset, {}", offset::counters(", "))
 }
-
-/// A position and its counters, also where they make no sense.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CountedPosition {
-    /// The consumer group.
-    pub group_id: String,
-    /// The topic's name.
-    pub topic: String,
-    /// The partition's number.
-    pub partition: i64,
-    /// Where the counters began.
-    pub first_offset: i64,
-    /// The first offset that has not taken effect.
-    pub next_offset: i64,
-    /// The greatest `next_offset` ever.
-    pub high_offset: i64,
-    /// Events stored.
-    pub applied: i64,
-    /// Events that changed nothing.
-    pub stale: i64,
-    /// Records kept as unidentified messages.
-    pub unidentified: i64,
-    /// Offsets without a record.
-    pub absent: i64,
-}
-
-const COLUMNS: &str =
-    "group_id, topic, partition, first_offset, next_offset, high_offset, applied, stale, unidentified, absent";
 
 fn position(row: &Row<'_>) -> rusqlite::Result<CountedPosition> {
+    let mut counters = [0; Outcome::ALL.len()];
+    for (column, counter) in (BEFORE_COUNTERS..).zip(&mut counters) {
+        *counter = row.get(column)?;
+    }
     Ok(CountedPosition {
         group_id: row.get(0)?,
         topic: row.get(1)?,
@@ -90,25 +31,17 @@ fn position(row: &Row<'_>) -> rusqlite::Result<CountedPosition> {
         first_offset: row.get(3)?,
         next_offset: row.get(4)?,
         high_offset: row.get(5)?,
-        applied: row.get(6)?,
-        stale: row.get(7)?,
-        unidentified: row.get(8)?,
-        absent: row.get(9)?,
+        counters,
     })
 }
 
-impl Invariant {
-    /// Every rule, in the order that they are told.
-    pub const ALL: [Self; 4] = [Self::Integrity, Self::Counters, Self::Rows, Self::Unidentified];
-
-    /// What breaks the rule. Takes the longer the more there is in the database.
-    pub(crate) fn violations(self, transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> {
-        match self {
-            Self::Integrity => integrity(transaction),
-            Self::Counters => counters(transaction),
-            Self::Rows => rows(transaction),
-            Self::Unidentified => unidentified(transaction),
-        }
+/// What violates an invariant. Takes longer the more rows there are.
+pub(crate) fn violations(invariant: Invariant, transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> {
+    match invariant {
+        Invariant::Integrity => integrity(transaction),
+        Invariant::Counters => counters(transaction),
+        Invariant::Rows => rows(transaction),
+        Invariant::Unidentified => unidentified(transaction),
     }
 }
 
@@ -122,10 +55,12 @@ fn integrity(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> 
 fn counters(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> {
     transaction
         .prepare(&format!(
-            "SELECT {COLUMNS} FROM consumer_offsets
-             WHERE next_offset - first_offset <> applied + stale + unidentified + absent OR high_offset < next_offset
-                 OR min(first_offset, applied, stale, unidentified, absent) < 0
-             ORDER BY group_id, topic, partition LIMIT {VIOLATIONS_MAX}"
+            "SELECT {} FROM consumer_offsets
+             WHERE next_offset - first_offset <> {} OR high_offset < next_offset OR min(first_offset, {}) < 0
+             ORDER BY group_id, topic, partition LIMIT {VIOLATIONS_MAX}",
+            columns(),
+            offset::counters(" + "),
+            offset::counters(", "),
         ))?
         .query_map([], |row| position(row).map(Violation::Miscounted))?
         .collect()
@@ -151,7 +86,8 @@ fn rows(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> {
                 partition: row.get(1)?,
                 high_offset: row.get(2)?,
                 rows: row.get(3)?,
-                offsets: (row.get(4)?, row.get(5)?),
+                first_offset: row.get(4)?,
+                last_offset: row.get(5)?,
             })
         })?;
         for violation in beyond {
@@ -169,14 +105,15 @@ fn unidentified(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation
     transaction
         .prepare(&format!(
             "SELECT * FROM (
-                 SELECT {COLUMNS},
+                 SELECT {},
                      (SELECT count(DISTINCT kafka_offset) FROM unidentified_messages AS message
                       WHERE kafka_topic = topic AND message.topic_id IN (position.topic_id, '')
                           AND kafka_partition = partition AND kafka_offset >= first_offset AND kafka_offset < next_offset
                           AND message.reading >= position.reading) AS kept
                  FROM consumer_offsets AS position WHERE unidentified > 0)
-             WHERE kept < unidentified ORDER BY group_id, topic, partition LIMIT {VIOLATIONS_MAX}"
+             WHERE kept < unidentified ORDER BY group_id, topic, partition LIMIT {VIOLATIONS_MAX}",
+            columns(),
         ))?
-        .query_map([], |row| Ok(Violation::Missing { position: position(row)?, kept: row.get(10)? }))?
+        .query_map([], |row| Ok(Violation::Missing { position: position(row)?, kept: row.get("kept")? }))?
         .collect()
 }

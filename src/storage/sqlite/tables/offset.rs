@@ -1,41 +1,34 @@
-//! `consumer_offsets`: where each partition goes on, and what became of the offsets before.
+//! `consumer_offsets`: the next offset of each partition, and what became of the offsets before it.
 //! Must not decide where a partition starts.
+
+use std::sync::LazyLock;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::{Applied, PartitionBatch, position_change::PositionMove};
+use super::topic_id;
+use crate::storage::batch::PartitionBatch;
+use crate::storage::counts::{OffsetCounts, Outcome};
+use crate::storage::position::{OffsetJump, StoredPosition};
+use crate::storage::range::OffsetRange;
+use crate::storage::topic_id::TopicId;
 
-/// A partition's position as stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredPosition {
-    /// The consumer group.
-    pub group_id: String,
-    /// The topic's name.
-    pub topic: String,
-    /// The partition's number.
-    pub partition: i32,
-    /// The first offset that has not taken effect.
-    pub next_offset: i64,
-    /// Where the counters began.
-    pub first_offset: i64,
-    /// The greatest `next_offset` ever.
-    pub high_offset: i64,
-    /// The topic's id as Kafka's tools print it; empty if never known.
-    pub topic_id: String,
-    /// Epoch of the leader that wrote the record before, where known.
-    pub leader_epoch: Option<i32>,
-    /// What became of `first_offset..next_offset`.
-    pub counters: Applied,
-    /// When the position last changed, RFC 3339.
-    pub updated_at: String,
-    /// Number of the reading that the counters are of; each change of position begins one.
-    pub reading: i64,
+/// The names of the counters, in the order of [`Outcome::ALL`].
+pub(crate) fn counters(separator: &str) -> String {
+    Outcome::ALL.map(Outcome::name).join(separator)
 }
 
-const COLUMNS: &str = "group_id, topic, partition, next_offset, first_offset, high_offset, topic_id, leader_epoch, \
-     applied, stale, unidentified, absent, updated_at, reading";
+static COLUMNS: LazyLock<String> = LazyLock::new(|| {
+    let counters = counters(", ");
+    format!(
+        "group_id, topic, partition, next_offset, first_offset, high_offset, topic_id, leader_epoch, updated_at, reading, {counters}"
+    )
+});
+
+/// How many of [`COLUMNS`] are before the counters.
+const BEFORE_COUNTERS: usize = 10;
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<StoredPosition> {
+    let mut column = BEFORE_COUNTERS..;
     Ok(StoredPosition {
         group_id: row.get(0)?,
         topic: row.get(1)?,
@@ -43,16 +36,11 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<StoredPosition> {
         next_offset: row.get(3)?,
         first_offset: row.get(4)?,
         high_offset: row.get(5)?,
-        topic_id: row.get(6)?,
+        topic_id: topic_id::get(row, 6)?,
         leader_epoch: row.get(7)?,
-        counters: Applied {
-            applied: row.get(8)?,
-            stale: row.get(9)?,
-            unidentified: row.get(10)?,
-            absent: row.get(11)?,
-        },
-        updated_at: row.get(12)?,
-        reading: row.get(13)?,
+        updated_at: row.get(8)?,
+        reading: row.get(9)?,
+        counters: OffsetCounts::try_from_fn(|_| row.get(column.next().unwrap_or_default()))?,
     })
 }
 
@@ -63,9 +51,10 @@ pub(crate) fn find(
     topic: &str,
     partition: i32,
 ) -> rusqlite::Result<Option<StoredPosition>> {
+    let columns = &*COLUMNS;
     transaction
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM consumer_offsets WHERE group_id = ?1 AND topic = ?2 AND partition = ?3"
+            "SELECT {columns} FROM consumer_offsets WHERE group_id = ?1 AND topic = ?2 AND partition = ?3"
         ))?
         .query_row(params![group_id, topic, partition], from_row)
         .optional()
@@ -73,9 +62,10 @@ pub(crate) fn find(
 
 /// All positions of a group, by topic and partition.
 pub(crate) fn all(transaction: &Transaction<'_>, group_id: &str) -> rusqlite::Result<Vec<StoredPosition>> {
+    let columns = &*COLUMNS;
     transaction
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM consumer_offsets WHERE group_id = ?1 ORDER BY topic, partition"
+            "SELECT {columns} FROM consumer_offsets WHERE group_id = ?1 ORDER BY topic, partition"
         ))?
         .query_map([group_id], from_row)?
         .collect()
@@ -88,40 +78,42 @@ pub(crate) fn knows_topic(transaction: &Transaction<'_>, group_id: &str, topic: 
         .exists([group_id, topic])
 }
 
-/// Moves a position over a stretch of a batch; `false` if it is not where that begins, or belongs to another topic of the
-/// same name. An unknown topic id, on either side, is taken for the same topic.
+static ADVANCE: LazyLock<String> = LazyLock::new(|| {
+    let counters: Vec<String> =
+        (9..).zip(Outcome::ALL).map(|(number, outcome)| format!("{0} = {0} + ?{number}", outcome.name())).collect();
+    let counters = counters.join(", ");
+    format!(
+        "UPDATE consumer_offsets
+         SET next_offset = ?5, high_offset = max(high_offset, ?5), topic_id = coalesce(nullif(?6, ''), topic_id),
+             leader_epoch = ?7, updated_at = ?8, {counters}
+         WHERE group_id = ?1 AND topic = ?2 AND partition = ?3 AND next_offset = ?4
+             AND (topic_id = ?6 OR topic_id = '' OR ?6 = '')"
+    )
+});
+
+/// Advances a position over offsets of a batch; `false` if it is not at the first of them, or is of another topic of the same name. A
+/// missing topic id, on either side, counts as the same topic.
 pub(crate) fn advance(
     transaction: &Transaction<'_>,
     group_id: &str,
     batch: &PartitionBatch<'_>,
-    (from_offset, next_offset): (i64, i64),
-    counted: &Applied,
+    offsets: OffsetRange,
+    counts: &OffsetCounts,
     now: &str,
 ) -> rusqlite::Result<bool> {
-    let changed = transaction
-        .prepare_cached(
-            "UPDATE consumer_offsets
-             SET next_offset = ?5, high_offset = max(high_offset, ?5), topic_id = coalesce(nullif(?6, ''), topic_id),
-                 leader_epoch = ?7, applied = applied + ?8, stale = stale + ?9,
-                 unidentified = unidentified + ?10, absent = absent + ?11, updated_at = ?12
-             WHERE group_id = ?1 AND topic = ?2 AND partition = ?3 AND next_offset = ?4
-                 AND (topic_id = ?6 OR topic_id = '' OR ?6 = '')",
-        )?
-        .execute(params![
-            group_id,
-            batch.topic,
-            batch.partition,
-            from_offset,
-            next_offset,
-            batch.topic_id,
-            batch.leader_epoch,
-            counted.applied,
-            counted.stale,
-            counted.unidentified,
-            counted.absent,
-            now,
-        ])?;
-    Ok(changed == 1)
+    let mut statement = transaction.prepare_cached(&ADVANCE)?;
+    statement.raw_bind_parameter(1, group_id)?;
+    statement.raw_bind_parameter(2, batch.topic)?;
+    statement.raw_bind_parameter(3, batch.partition)?;
+    statement.raw_bind_parameter(4, offsets.from)?;
+    statement.raw_bind_parameter(5, offsets.next)?;
+    statement.raw_bind_parameter(6, TopicId::column(batch.topic_id))?;
+    statement.raw_bind_parameter(7, batch.leader_epoch)?;
+    statement.raw_bind_parameter(8, now)?;
+    for (number, (_, count)) in (9..).zip(counts.iter()) {
+        statement.raw_bind_parameter(number, count)?;
+    }
+    Ok(statement.raw_execute()? == 1)
 }
 
 /// The number of the reading that a position is in; `None` if there is no position.
@@ -137,7 +129,7 @@ pub(crate) fn reading(
         .optional()
 }
 
-/// The number for readings that begin now: greater than those of all positions, whichever group's, so that what an earlier reading
+/// The number for readings that begin now: greater than those of all positions, of every group, so that a message that an earlier reading
 /// kept does not count for a later one.
 pub(crate) fn next_reading(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
     transaction
@@ -145,16 +137,28 @@ pub(crate) fn next_reading(transaction: &Transaction<'_>) -> rusqlite::Result<i6
         .query_row([], |row| row.get(0))
 }
 
-/// Puts a position somewhere else, where a new reading begins with new counters; `false` if it is not where the caller believed it
-/// to be.
+static MOVE: LazyLock<String> = LazyLock::new(|| {
+    let counters = Outcome::ALL.map(|outcome| format!("{} = 0", outcome.name())).join(", ");
+    format!(
+        "UPDATE consumer_offsets
+         SET next_offset = ?4, first_offset = ?4, high_offset = max(high_offset, ?4), topic_id = ?5, leader_epoch = ?6,
+             updated_at = ?7, reading = ?8, {counters}
+         WHERE group_id = ?1 AND topic = ?2 AND partition = ?3 AND next_offset = ?9"
+    )
+});
+
+/// Stores the position after a jump, at which a reading begins with new counters; `false` if the stored position is not the one that the jump
+/// begins at.
 pub(crate) fn put(
     transaction: &Transaction<'_>,
     group_id: &str,
-    moved: &PositionMove,
+    jump: &OffsetJump,
     reading: i64,
     now: &str,
 ) -> rusqlite::Result<bool> {
-    let changed = match moved.from {
+    let OffsetJump { topic, partition, from, to, topic_id, leader_epoch, .. } = jump;
+    let topic_id = TopicId::column(topic_id.as_ref());
+    let changed = match from {
         None => transaction
             .prepare_cached(
                 "INSERT INTO consumer_offsets
@@ -163,34 +167,10 @@ pub(crate) fn put(
                  VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT DO NOTHING",
             )?
-            .execute(params![
-                group_id,
-                moved.topic,
-                moved.partition,
-                moved.to,
-                moved.topic_id,
-                moved.leader_epoch,
-                now,
-                reading
-            ])?,
+            .execute(params![group_id, topic, partition, to, topic_id, leader_epoch, now, reading])?,
         Some(from) => transaction
-            .prepare_cached(
-                "UPDATE consumer_offsets
-                 SET next_offset = ?4, first_offset = ?4, high_offset = max(high_offset, ?4), topic_id = ?5, leader_epoch = ?6,
-                     applied = 0, stale = 0, unidentified = 0, absent = 0, updated_at = ?7, reading = ?9
-                 WHERE group_id = ?1 AND topic = ?2 AND partition = ?3 AND next_offset = ?8",
-            )?
-            .execute(params![
-                group_id,
-                moved.topic,
-                moved.partition,
-                moved.to,
-                moved.topic_id,
-                moved.leader_epoch,
-                now,
-                from,
-                reading
-            ])?,
+            .prepare_cached(&MOVE)?
+            .execute(params![group_id, topic, partition, to, topic_id, leader_epoch, now, reading, from])?,
     };
     Ok(changed == 1)
 }

@@ -1,41 +1,24 @@
 //! `unidentified_messages` and the cursor of their log file. Must not know what the log file looks like.
 
-use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params};
+use std::sync::LazyLock;
 
-use super::{Coordinates, Entry, headers};
+use rusqlite::{CachedStatement, Row, Statement, ToSql, Transaction, params};
+
+use super::topic_id;
 use crate::entity::Rejection;
-
-/// A message as stored, as far as its log line needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredMessage {
-    /// Ascends in the order of storing.
-    pub id: i64,
-    /// The topic's name.
-    pub topic: String,
-    /// The partition's number.
-    pub partition: i32,
-    /// Place in the partition.
-    pub offset: i64,
-    /// The key, byte for byte.
-    pub key: Option<Vec<u8>>,
-    /// The value, byte for byte.
-    pub value: Option<Vec<u8>>,
-    /// Class of the fault.
-    pub reason: String,
-    /// The fault.
-    pub error: String,
-    /// When it was stored, RFC 3339.
-    pub received_at: String,
-}
+use crate::storage::batch::{Coordinates, Entry};
+use crate::storage::headers;
+use crate::storage::message::{MessagePlace, PendingMessage, StoredMessage, UnidentifiedCount};
+use crate::storage::topic_id::TopicId;
 
 /// The statements that keep messages, prepared once for a transaction.
-pub(crate) struct Keeper<'t> {
+pub(crate) struct Statements<'t> {
     find: CachedStatement<'t>,
     confirm: CachedStatement<'t>,
     insert: CachedStatement<'t>,
 }
 
-/// When a record was read.
+/// The reading that a record was read in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading<'a> {
     /// The number of its partition's reading.
@@ -44,27 +27,52 @@ pub(crate) struct Reading<'a> {
     pub(crate) now: &'a str,
 }
 
-impl<'t> Keeper<'t> {
+/// The columns that identify a record, the first parameters of both statements, in the order of [`bind_record`].
+const RECORD_COLUMNS: [&str; 8] =
+    ["kafka_topic", "topic_id", "kafka_partition", "kafka_offset", "kafka_timestamp", "key", "value", "headers"];
+
+static FIND: LazyLock<String> = LazyLock::new(|| {
+    // `IS`: NULL equals NULL, and nothing else.
+    let is_same: Vec<String> =
+        (1..).zip(RECORD_COLUMNS).map(|(number, column)| format!("{column} IS ?{number}")).collect();
+    format!("SELECT id, reading FROM unidentified_messages WHERE {}", is_same.join(" AND "))
+});
+
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let columns = RECORD_COLUMNS.join(", ");
+    format!(
+        "INSERT INTO unidentified_messages ({columns}, reading, reason, error, received_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+    )
+});
+
+/// Binds the values of [`RECORD_COLUMNS`]; gives the number of the next parameter.
+fn bind_record(
+    statement: &mut Statement<'_>,
+    entry: &Entry<'_>,
+    at: &Coordinates<'_>,
+    headers: &str,
+) -> rusqlite::Result<usize> {
+    let topic_id = TopicId::column(at.topic_id);
+    let values: [&dyn ToSql; RECORD_COLUMNS.len()] =
+        [&at.topic, &topic_id, &at.partition, &at.offset, &at.timestamp_ms, &entry.key, &entry.value, &headers];
+    for (number, value) in (1..).zip(values) {
+        statement.raw_bind_parameter(number, value)?;
+    }
+    Ok(values.len() + 1)
+}
+
+impl<'t> Statements<'t> {
     pub(crate) fn prepare(transaction: &'t Transaction<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
-            // `IS`: NULL is the same as NULL, and not as anything else.
-            find: transaction.prepare_cached(
-                "SELECT id, reading FROM unidentified_messages
-                 WHERE kafka_topic = ?1 AND topic_id = ?2 AND kafka_partition = ?3 AND kafka_offset = ?4
-                     AND kafka_timestamp IS ?5 AND key IS ?6 AND value IS ?7 AND headers IS ?8",
-            )?,
+            find: transaction.prepare_cached(&FIND)?,
             confirm: transaction.prepare_cached("UPDATE unidentified_messages SET reading = ?2 WHERE id = ?1")?,
-            insert: transaction.prepare_cached(
-                "INSERT INTO unidentified_messages
-                     (kafka_topic, topic_id, kafka_partition, kafka_offset, kafka_timestamp, key, value, headers, reading,
-                      reason, error, received_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-            )?,
+            insert: transaction.prepare_cached(&INSERT)?,
         })
     }
 
-    /// Keeps a record. One that is kept already stays as it is, but for the number of the reading; another one that was read at
-    /// the same offset stays beside it. `false` if the row was not written.
+    /// Keeps a record. If it is kept already, only the number of its reading changes. Other records that were read at the same offset stay.
+    /// `false` if the row was not written.
     pub(crate) fn keep(
         &mut self,
         entry: &Entry<'_>,
@@ -73,40 +81,26 @@ impl<'t> Keeper<'t> {
         reading: Reading<'_>,
     ) -> rusqlite::Result<bool> {
         let headers = headers::json(entry.headers);
+        bind_record(&mut self.find, entry, at, &headers)?;
         let found: Option<(i64, i64)> = self
             .find
-            .query_row(
-                params![
-                    at.topic,
-                    at.topic_id,
-                    at.partition,
-                    at.offset,
-                    at.timestamp_ms,
-                    entry.key,
-                    entry.value,
-                    headers
-                ],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()?;
+            .raw_query()
+            .next()?
+            .map(|row| Ok::<_, rusqlite::Error>((row.get(0)?, row.get(1)?)))
+            .transpose()?;
         let changed = match found {
-            // Of two groups one may be in an older reading.
+            // Another group may be in a later reading.
             Some((_, confirmed)) if confirmed >= reading.number => return Ok(true),
             Some((id, _)) => self.confirm.execute((id, reading.number))?,
-            None => self.insert.execute(params![
-                at.topic,
-                at.topic_id,
-                at.partition,
-                at.offset,
-                at.timestamp_ms,
-                entry.key,
-                entry.value,
-                headers,
-                reading.number,
-                rejection.reason.as_str(),
-                rejection.error,
-                reading.now,
-            ])?,
+            None => {
+                let next = bind_record(&mut self.insert, entry, at, &headers)?;
+                let rest: [&dyn ToSql; 4] =
+                    [&reading.number, &rejection.reason.as_str(), &rejection.error, &reading.now];
+                for (number, value) in (next..).zip(rest) {
+                    self.insert.raw_bind_parameter(number, value)?;
+                }
+                self.insert.raw_execute()?
+            }
         };
         Ok(changed == 1)
     }
@@ -151,25 +145,6 @@ pub(crate) fn after(
     Ok(messages)
 }
 
-/// A message that has not been understood yet, as far as another attempt needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingMessage {
-    /// Ascends in the order of storing.
-    pub id: i64,
-    /// The topic's name.
-    pub topic: String,
-    /// The topic's id; empty if not known.
-    pub topic_id: String,
-    /// The partition's number.
-    pub partition: i32,
-    /// Place in the partition.
-    pub offset: i64,
-    /// Milliseconds since 1970; `None` if the record has no time.
-    pub timestamp_ms: Option<i64>,
-    /// The value, byte for byte.
-    pub value: Option<Vec<u8>>,
-}
-
 /// The messages after `id` that have not been replayed, in the order of ids: no more than `messages_max`, and none after their
 /// values have reached `bytes_max`.
 pub(crate) fn pending_after(
@@ -188,7 +163,7 @@ pub(crate) fn pending_after(
         Ok(PendingMessage {
             id: row.get(0)?,
             topic: row.get(1)?,
-            topic_id: row.get(2)?,
+            topic_id: topic_id::get(row, 2)?,
             partition: row.get(3)?,
             offset: row.get(4)?,
             timestamp_ms: row.get(5)?,
@@ -213,7 +188,7 @@ pub(crate) fn is_pending(transaction: &Transaction<'_>, id: i64) -> rusqlite::Re
         .exists([id])
 }
 
-/// Notes that a message has been understood after all; `false` if the row was not written.
+/// Notes that a message has been recovered after all; `false` if the row was not written.
 pub(crate) fn mark_replayed(transaction: &Transaction<'_>, id: i64, now: &str) -> rusqlite::Result<bool> {
     let changed = transaction
         .prepare_cached("UPDATE unidentified_messages SET replayed_at = ?2 WHERE id = ?1")?
@@ -225,8 +200,7 @@ pub(crate) fn mark_replayed(transaction: &Transaction<'_>, id: i64, now: &str) -
 pub(crate) fn find_after(
     transaction: &Transaction<'_>,
     id: i64,
-    (topic, partition, offset): (&str, i32, i64),
-    received_at: &str,
+    &MessagePlace { topic, partition, offset, received_at }: &MessagePlace<'_>,
 ) -> rusqlite::Result<Vec<i64>> {
     // The `+` keeps SQLite from walking the whole topic in the index: few messages are younger than the cursor.
     transaction
@@ -248,17 +222,6 @@ pub(crate) fn log_cursor(transaction: &Transaction<'_>) -> rusqlite::Result<i64>
 pub(crate) fn set_log_cursor(transaction: &Transaction<'_>, last_id: i64) -> rusqlite::Result<bool> {
     let changed = transaction.prepare_cached("UPDATE unidentified_log_cursor SET last_id = ?1")?.execute([last_id])?;
     Ok(changed == 1)
-}
-
-/// Messages of one reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnidentifiedCount {
-    /// Why they were kept.
-    pub reason: String,
-    /// How many there are.
-    pub messages: u64,
-    /// How many of these a later version of the program has understood since.
-    pub replayed: u64,
 }
 
 /// How many messages there are of each reason that occurs, by reason.

@@ -5,7 +5,7 @@ use std::ops::AddAssign;
 
 use rusqlite::{Statement, ToSql, Transaction};
 
-use super::Trigger;
+use super::super::error::Trigger;
 use super::tally::{self, COUNT_SAME, COUNT_STALE};
 
 /// Rows in one statement, the most first. More gain little (`./bench --instructions`, thousands for each event of a transaction:
@@ -61,14 +61,14 @@ pub(crate) struct Origin<'a> {
 
 /// What became of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Outcome {
+pub(crate) struct StoredEvents {
     /// Are stored: now, or since they were read before.
     pub(crate) applied: usize,
     /// Are older than the stored event of their id.
     pub(crate) stale: usize,
 }
 
-impl AddAssign for Outcome {
+impl AddAssign for StoredEvents {
     fn add_assign(&mut self, more: Self) {
         self.applied += more.applied;
         self.stale += more.stale;
@@ -81,8 +81,8 @@ pub(crate) fn store<E: Row>(
     transaction: &Transaction<'_>,
     origin: &Origin<'_>,
     events: &[Placed<'_, E>],
-) -> rusqlite::Result<Result<Outcome, Trigger>> {
-    let mut outcome = Outcome::default();
+) -> rusqlite::Result<Result<StoredEvents, Trigger>> {
+    let mut outcome = StoredEvents::default();
     let mut rest = events;
     for (rows, sql) in &E::statements().upserts {
         if rest.len() < *rows {
@@ -105,7 +105,7 @@ fn execute<E: Row>(
     statement: &mut Statement<'_>,
     origin: &Origin<'_>,
     events: &[Placed<'_, E>],
-) -> rusqlite::Result<Result<Outcome, Trigger>> {
+) -> rusqlite::Result<Result<StoredEvents, Trigger>> {
     let mut binder = Binder { statement, bound: 0 };
     binder.bind(origin.topic)?;
     binder.bind(origin.partition)?;
@@ -131,12 +131,12 @@ fn execute<E: Row>(
         return Ok(Err(Trigger::Deletes));
     }
     if written == events.len() {
-        return Ok(Ok(Outcome { applied: written, stale: 0 }));
+        return Ok(Ok(StoredEvents { applied: written, stale: 0 }));
     }
     let unchanged = tally::take(transaction)?;
     let (stale, same) = (size(unchanged.stale), size(unchanged.same));
     Ok(if written + stale + same == events.len() {
-        Ok(Outcome { applied: written + same, stale })
+        Ok(StoredEvents { applied: written + same, stale })
     } else {
         Err(Trigger::Skips)
     })

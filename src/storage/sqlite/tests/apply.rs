@@ -3,18 +3,20 @@
 use rusqlite::types::Value;
 
 use crate::entity::{Event, MetaData, Number, Opportunity, Project, Reason, Rejection};
+use crate::storage::sqlite::database::Database;
+use crate::storage::sqlite::error::SqliteError;
 use crate::storage::sqlite::fixtures::{
-    GROUP, Place, TOPIC, TOPIC_ID, a_move, batch, entry, modified, opportunity, project, rejected,
+    GROUP, Place, TOPIC, TOPIC_ID, batch, counts, entry, jump, modified, opportunity, project, rejected, topic_id,
 };
-use crate::storage::sqlite::tables::{Applied, Entry, Header, PartitionBatch};
-use crate::storage::sqlite::{Database, DatabaseError, DatabaseReader};
+use crate::storage::sqlite::inspector::DatabaseReader;
+use crate::storage::{Attempt, Entry, Header, OffsetCounts, OffsetJump, PartitionBatch, TopicId};
 
 fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
 }
 
-fn counted(applied: u64, stale: u64, unidentified: u64, absent: u64) -> Applied {
-    Applied { applied, stale, unidentified, absent }
+fn counted(applied: u64, stale: u64, unidentified: u64, absent: u64) -> OffsetCounts {
+    counts(applied, stale, unidentified, absent)
 }
 
 const META: &str = r#"{"source": "crm", "notes": "\u00e9"}"#;
@@ -53,7 +55,7 @@ fn every_column_of_an_opportunity_is_stored() {
         entry(0, Ok(Event::Opportunity(full))),
         Entry { timestamp_ms: None, ..entry(1, Ok(Event::Opportunity(opportunity("opp_2")))) },
     ];
-    assert_eq!(database.apply(&[batch(0, 0, 2, entries)]).unwrap(), counted(2, 0, 0, 0));
+    assert_eq!(database.apply(&[batch(0, 0, 2, entries)], &mut Attempt::default()).unwrap(), counted(2, 0, 0, 0));
 
     let full =
         ["opp_1", "Renewal", "won", "", "", "2024-09-30", "acc_1", "user_1", META, MODIFIED, r#"{"region":"EU"}"#];
@@ -87,7 +89,7 @@ fn every_column_of_a_project_is_stored() {
         entry(0, Ok(Event::Project(full))),
         Entry { timestamp_ms: None, ..entry(1, Ok(Event::Project(project("proj_2")))) },
     ];
-    assert_eq!(database.apply(&[batch(0, 0, 2, entries)]).unwrap(), counted(2, 0, 0, 0));
+    assert_eq!(database.apply(&[batch(0, 0, 2, entries)], &mut Attempt::default()).unwrap(), counted(2, 0, 0, 0));
 
     let full = [
         "proj_1",
@@ -132,10 +134,10 @@ fn the_position_and_its_counters_move_with_the_rows() {
     };
     let first =
         [batch(0, 0, 10, vec![entry(0, Ok(newer())), entry(1, Ok(older())), rejected(4)]), batch(1, 0, 3, vec![])];
-    assert_eq!(database.apply(&first).unwrap(), counted(1, 1, 1, 10));
+    assert_eq!(database.apply(&first, &mut Attempt::default()).unwrap(), counted(1, 1, 1, 10));
     let second =
         [PartitionBatch { leader_epoch: None, ..batch(0, 10, 12, vec![entry(10, Ok(older())), rejected(11)]) }];
-    assert_eq!(database.apply(&second).unwrap(), counted(0, 1, 1, 0));
+    assert_eq!(database.apply(&second, &mut Attempt::default()).unwrap(), counted(0, 1, 1, 0));
 
     let stored = database.position(TOPIC, 0).unwrap().expect("a position");
     assert_eq!((stored.next_offset, stored.first_offset, stored.high_offset), (12, 0, 12));
@@ -149,7 +151,7 @@ fn the_position_and_its_counters_move_with_the_rows() {
     place.assert_counted();
 
     let summary = DatabaseReader::open(&place.settings.path).unwrap().summary(GROUP).unwrap();
-    assert_eq!((summary.opportunities, summary.projects), (1, 0));
+    assert_eq!(summary.rows.iter().map(|count| count.rows).collect::<Vec<_>>(), [1, 0]);
     let by_reason: Vec<_> = summary.unidentified.iter().map(|count| (count.reason.as_str(), count.messages)).collect();
     assert_eq!(by_reason, [("not_json", 2)]);
 }
@@ -166,7 +168,7 @@ fn an_unidentified_message_is_kept_byte_for_byte() {
         Entry { key: Some(b""), value: Some(b""), timestamp_ms: Some(-1), ..rejected(1) },
         Entry { key: None, value: None, timestamp_ms: None, ..rejected(2) },
     ];
-    database.apply(&[batch(0, 0, 3, entries)]).unwrap();
+    database.apply(&[batch(0, 0, 3, entries)], &mut Attempt::default()).unwrap();
 
     let rows = place.query(
         "SELECT kafka_offset, kafka_timestamp, key, value, headers, kafka_topic, topic_id, kafka_partition, reason, error,
@@ -197,18 +199,23 @@ fn an_unidentified_message_is_kept_byte_for_byte() {
 fn an_unidentified_message_that_is_read_again_is_counted_and_kept_once() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    database.apply(&[batch(0, 0, 1, vec![rejected(0)])]).unwrap();
-    database.move_positions(&[a_move(0, Some(1), 0)]).unwrap();
-    assert_eq!(database.apply(&[batch(0, 0, 1, vec![rejected(0)])]).unwrap(), counted(0, 0, 1, 0));
+    database.apply(&[batch(0, 0, 1, vec![rejected(0)])], &mut Attempt::default()).unwrap();
+    database.store_jumps(&[jump(0, Some(1), 0)], &mut Attempt::default()).unwrap();
+    assert_eq!(
+        database.apply(&[batch(0, 0, 1, vec![rejected(0)])], &mut Attempt::default()).unwrap(),
+        counted(0, 0, 1, 0)
+    );
     assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 1);
 
     // The same offset of another topic of that name is another message.
-    let moved = crate::storage::sqlite::tables::position_change::PositionMove {
-        topic_id: "other".to_owned(),
-        ..a_move(0, Some(1), 0)
-    };
-    database.move_positions(&[moved]).unwrap();
-    database.apply(&[PartitionBatch { topic_id: "other", ..batch(0, 0, 1, vec![rejected(0)]) }]).unwrap();
+    let moved = OffsetJump { topic_id: TopicId::new("other"), ..jump(0, Some(1), 0) };
+    database.store_jumps(&[moved], &mut Attempt::default()).unwrap();
+    database
+        .apply(
+            &[PartitionBatch { topic_id: Some(topic_id("other")), ..batch(0, 0, 1, vec![rejected(0)]) }],
+            &mut Attempt::default(),
+        )
+        .unwrap();
     assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 2);
     place.assert_counted();
 }
@@ -229,7 +236,7 @@ fn what_sqlite_refuses_becomes_an_unidentified_message() {
         entry(3, Ok(Event::Project(project("")))),
         entry(4, event(opportunity("good_2"))),
     ];
-    assert_eq!(database.apply(&[batch(0, 0, 5, entries)]).unwrap(), counted(2, 0, 3, 0));
+    assert_eq!(database.apply(&[batch(0, 0, 5, entries)], &mut Attempt::default()).unwrap(), counted(2, 0, 3, 0));
     assert_eq!(place.number("SELECT count(*) FROM opportunities WHERE event_id IN ('good_1', 'good_2')"), 2);
     assert_eq!(
         place.query("SELECT kafka_offset, reason, error FROM unidentified_messages ORDER BY id"),
@@ -255,18 +262,21 @@ fn a_batch_from_somewhere_else_takes_no_effect() {
     let mut database = place.open_at_0(2);
     let good = || batch(0, 0, 2, vec![entry(0, Ok(Event::Opportunity(opportunity("a")))), rejected(1)]);
     let mut check = |wrong: PartitionBatch<'_>, stored: Option<(i64, &str)>| {
-        let error = database.apply(&[good(), wrong]).expect_err("refused");
-        assert!(!error.is_retriable());
-        let DatabaseError::PositionConflict { stored: found, .. } = &error else { panic!("{error:?}") };
-        assert_eq!(found.as_ref().map(|(offset, topic_id)| (*offset, topic_id.as_str())), stored, "{error}");
+        let error = database.apply(&[good(), wrong], &mut Attempt::default()).expect_err("refused");
+        assert!(!error.kind().is_retriable());
+        let SqliteError::PositionConflict { stored: found, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(found.clone(), stored.map(|(offset, id)| (offset, TopicId::new(id))), "{error}");
         assert_nothing_applied(&place, &mut database);
     };
     check(batch(1, 1, 2, vec![]), Some((0, TOPIC_ID)));
     check(batch(9, 0, 2, vec![]), None);
     check(batch(0, 0, 2, vec![]), Some((2, TOPIC_ID))); // the same partition twice
-    check(PartitionBatch { topic_id: "other", ..batch(1, 0, 2, vec![]) }, Some((0, TOPIC_ID)));
+    check(PartitionBatch { topic_id: Some(topic_id("other")), ..batch(1, 0, 2, vec![]) }, Some((0, TOPIC_ID)));
     check(PartitionBatch { topic: "other", ..batch(1, 0, 2, vec![]) }, None);
-    assert_eq!(database.apply(&[good(), batch(0, 2, 3, vec![])]).unwrap(), counted(1, 0, 1, 1));
+    assert_eq!(
+        database.apply(&[good(), batch(0, 2, 3, vec![])], &mut Attempt::default()).unwrap(),
+        counted(1, 0, 1, 1)
+    );
 }
 
 #[test]
@@ -274,11 +284,11 @@ fn an_unknown_topic_id_is_taken_for_the_same_topic() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     let stored_id = |database: &mut Database| database.position(TOPIC, 0).unwrap().map(|stored| stored.topic_id);
-    database.apply(&[PartitionBatch { topic_id: "", ..batch(0, 0, 1, vec![]) }]).unwrap();
-    assert_eq!(stored_id(&mut database).as_deref(), Some(TOPIC_ID), "kept");
+    database.apply(&[PartitionBatch { topic_id: None, ..batch(0, 0, 1, vec![]) }], &mut Attempt::default()).unwrap();
+    assert_eq!(stored_id(&mut database), Some(TopicId::new(TOPIC_ID)), "kept");
     place.execute("UPDATE consumer_offsets SET topic_id = ''");
-    database.apply(&[batch(0, 1, 2, vec![])]).unwrap();
-    assert_eq!(stored_id(&mut database).as_deref(), Some(TOPIC_ID), "learned");
+    database.apply(&[batch(0, 1, 2, vec![])], &mut Attempt::default()).unwrap();
+    assert_eq!(stored_id(&mut database), Some(TopicId::new(TOPIC_ID)), "learned");
 }
 
 #[test]
@@ -287,9 +297,9 @@ fn a_batch_that_contradicts_itself_takes_no_effect() {
     let mut database = place.open_at_0(1);
     let mut check = |from: i64, next: i64, offsets: &[i64], wrong: Option<i64>| {
         let entries = offsets.iter().map(|&offset| rejected(offset)).collect();
-        let error = database.apply(&[batch(0, from, next, entries)]).expect_err("refused");
-        assert!(!error.is_retriable());
-        assert!(matches!(error, DatabaseError::BadBatch { offset, .. } if offset == wrong), "{error:?}");
+        let error = database.apply(&[batch(0, from, next, entries)], &mut Attempt::default()).expect_err("refused");
+        assert!(!error.kind().is_retriable());
+        assert!(matches!(error, SqliteError::BadBatch { offset, .. } if offset == wrong), "{error:?}");
         assert_nothing_applied(&place, &mut database);
     };
     check(0, 3, &[0, 3], Some(3));
@@ -305,18 +315,18 @@ fn a_batch_that_contradicts_itself_takes_no_effect() {
 fn nothing_at_all_is_a_batch_too() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    assert_eq!(database.apply(&[]).unwrap(), Applied::default());
-    assert_eq!(database.apply(&[batch(0, 0, 0, vec![])]).unwrap(), Applied::default());
+    assert_eq!(database.apply(&[], &mut Attempt::default()).unwrap(), OffsetCounts::default());
+    assert_eq!(database.apply(&[batch(0, 0, 0, vec![])], &mut Attempt::default()).unwrap(), OffsetCounts::default());
 }
 
 #[test]
 fn an_id_of_an_unidentified_message_is_never_used_twice() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    database.apply(&[batch(0, 0, 3, vec![rejected(0), rejected(1), rejected(2)])]).unwrap();
+    database.apply(&[batch(0, 0, 3, vec![rejected(0), rejected(1), rejected(2)])], &mut Attempt::default()).unwrap();
     let last = place.number("SELECT max(id) FROM unidentified_messages");
     place.execute("DELETE FROM unidentified_messages");
-    database.apply(&[batch(0, 3, 4, vec![rejected(3)])]).unwrap();
+    database.apply(&[batch(0, 3, 4, vec![rejected(3)])], &mut Attempt::default()).unwrap();
     assert!(place.number("SELECT id FROM unidentified_messages") > last);
 }
 
@@ -328,7 +338,7 @@ fn a_rejection_says_why() {
         .into_iter()
         .zip(0..)
         .map(|(reason, offset)| entry(offset, Err(Rejection { reason, error: format!("because of {reason}") })));
-    database.apply(&[batch(0, 0, 5, entries.collect())]).unwrap();
+    database.apply(&[batch(0, 0, 5, entries.collect())], &mut Attempt::default()).unwrap();
     let stored = place.query("SELECT reason, error FROM unidentified_messages ORDER BY id");
     let expected = ["empty", "not_json", "unknown_type", "invalid_field", "rejected"];
     assert_eq!(stored, expected.map(|reason| vec![text(reason), text(&format!("because of {reason}"))]));

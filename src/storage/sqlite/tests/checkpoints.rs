@@ -1,12 +1,12 @@
 //! The thread beside the writer: keeps the log small without the writer waiting for the disk, and says when it is synced.
 
+use crate::storage::sqlite::database::Database;
+use crate::storage::sqlite::error::SqliteError;
+use crate::storage::sqlite::fixtures::{Place, batch, rejected};
+use crate::storage::{Attempt, Entry};
 use std::fs;
 use std::sync::mpsc::channel;
 use std::time::Duration;
-
-use crate::storage::sqlite::fixtures::{Place, batch, rejected};
-use crate::storage::sqlite::tables::Entry;
-use crate::storage::sqlite::{Database, DatabaseError};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const MIB: u64 = 1 << 20;
@@ -17,7 +17,7 @@ fn store(database: &mut Database, place: &Place, from: i64, mebibytes: i64) -> u
     let mut greatest = 0;
     for offset in from..from + mebibytes {
         let entry = Entry { value: Some(&large), ..rejected(offset) };
-        database.apply(&[batch(0, offset, offset + 1, vec![entry])]).unwrap();
+        database.apply(&[batch(0, offset, offset + 1, vec![entry])], &mut Attempt::default()).unwrap();
         greatest = greatest.max(fs::metadata(place.path("-wal")).unwrap().len());
     }
     greatest
@@ -50,12 +50,12 @@ fn a_log_that_a_reader_held_on_to_begins_anew_when_it_lets_go() {
 fn a_sync_that_is_not_waited_for_says_when_it_has_ended() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    assert!(database.sync_ended().is_none(), "none was begun");
+    assert!(database.sync_result().is_none(), "none was begun");
     let (ended, end) = channel();
     database.begin_sync(move || ended.send(()).unwrap()).unwrap();
     end.recv_timeout(PATIENCE).unwrap();
-    assert!(matches!(database.sync_ended(), Some(Ok(()))));
-    assert!(database.sync_ended().is_none(), "said once");
+    assert!(matches!(database.sync_result(), Some(Ok(()))));
+    assert!(database.sync_result().is_none(), "said once");
 }
 
 #[test]
@@ -67,10 +67,10 @@ fn a_sync_is_not_believed_if_something_may_have_been_lost_before_it() {
         database.begin_sync(move || ended.send(()).unwrap()).unwrap();
         meanwhile(database);
         end.recv_timeout(PATIENCE).unwrap();
-        database.sync_ended().unwrap()
+        database.sync_result().unwrap()
     };
     let doubt = |database: &mut Database| database.wal.note_io_failure();
-    assert!(matches!(sync(&mut database, doubt), Err(DatabaseError::InDoubt { .. })));
+    assert!(matches!(sync(&mut database, doubt), Err(SqliteError::InDoubt { .. })));
     assert!(sync(&mut database, |_| ()).is_ok(), "made good for by the next one");
     assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "all is in the database");
 }
@@ -84,12 +84,12 @@ fn frames_checkpointed(place: &Place) -> i64 {
 fn a_checkpoint_that_was_asked_for_before_a_sync_failed_is_not_made() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    database.sync_wal().unwrap();
+    database.sync().unwrap();
     database.wal.note_io_failure();
     let checkpoint = |database: &mut Database| database.wal.checkpointer().unwrap().checkpoint().unwrap();
     checkpoint(&mut database);
     assert_eq!(frames_checkpointed(&place), 0);
-    database.sync_wal().unwrap();
+    database.sync().unwrap();
     store(&mut database, &place, 0, 1);
     checkpoint(&mut database);
     assert!(frames_checkpointed(&place) > 0);
@@ -112,17 +112,17 @@ fn a_log_in_doubt_is_not_truncated_at_its_limit_or_after_a_full_disk() {
         }
         // As long as another process has the database open, SQLite would pass over the frames that it has checkpointed.
         for _ in 0..2 {
-            let result = database.apply(&[]);
-            let is_full = matches!(result, Err(DatabaseError::NotSynced { .. }));
+            let result = database.apply(&[], &mut Attempt::default());
+            let is_full = matches!(result, Err(SqliteError::NotSynced { .. }));
             assert_eq!(is_full, !disk_was_full, "{result:?}");
             assert!(bytes() >= before && frames_checkpointed(&place) > 0, "as it was");
-            assert!(matches!(database.sync_wal(), Err(DatabaseError::NotSynced { .. })));
+            assert!(matches!(database.sync(), Err(SqliteError::NotSynced { .. })));
         }
         drop(other);
-        database.apply(&[]).unwrap();
-        database.sync_wal().unwrap();
+        database.apply(&[], &mut Attempt::default()).unwrap();
+        database.sync().unwrap();
         store(&mut database, &place, 0, 2);
-        assert!(!database.wal.is_in_doubt());
+        assert!(database.wal.is_trusted());
     }
 }
 
@@ -135,7 +135,7 @@ fn a_log_in_doubt_is_left_as_it_is_at_the_end() {
     drop(database);
     assert!(fs::metadata(place.path("-wal")).unwrap().len() > MIB);
     let mut database = place.open();
-    database.sync_wal().unwrap();
+    database.sync().unwrap();
     drop(database);
     assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "checkpointed at the end, as ever");
 }

@@ -4,13 +4,12 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use crate::storage::sqlite::error::SqliteError;
 use rusqlite::ffi;
 
-use crate::storage::sqlite::DatabaseError;
-
-fn refused_with(code: i32) -> DatabaseError {
+fn refused_with(code: i32) -> SqliteError {
     let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
-    DatabaseError::Sqlite { action: "write", source }
+    SqliteError::Sqlite { action: "write", source }
 }
 
 /// A record must not become a message for what the disk does, nor be waited for that is refused for ever.
@@ -48,10 +47,10 @@ fn what_the_environment_does_is_no_refusal_and_a_refusal_is_not_waited_for() {
         ffi::SQLITE_MISUSE,
         ffi::SQLITE_RANGE,
     ];
-    let check = |codes: &[i32], is_retriable: bool, is_refusal: bool| {
+    let check = |codes: &[i32], is_retriable: bool, is_rejection: bool| {
         for &code in codes {
             let error = refused_with(code);
-            assert_eq!((error.is_retriable(), error.is_refusal()), (is_retriable, is_refusal), "{error:?}");
+            assert_eq!((error.kind().is_retriable(), error.is_rejection()), (is_retriable, is_rejection), "{error:?}");
         }
     };
     check(&environment, true, false);
@@ -80,8 +79,8 @@ fn a_connection_is_kept_over_what_sqlite_gets_over_and_over_nothing_else() {
     ];
     assert!(kept.iter().all(|&code| !refused_with(code).spoils_connection()));
     assert!(spoiled.iter().all(|&code| refused_with(code).spoils_connection()));
-    let elsewhere = DatabaseError::Io { action: "sync", path: "-wal".into(), source: io::ErrorKind::Other.into() };
-    assert!(elsewhere.is_retriable() && !elsewhere.is_refusal() && !elsewhere.spoils_connection());
+    let elsewhere = SqliteError::Io { action: "sync", path: "-wal".into(), source: io::ErrorKind::Other.into() };
+    assert!(elsewhere.kind().is_retriable() && !elsewhere.is_rejection() && !elsewhere.spoils_connection());
 }
 
 #[test]
@@ -92,10 +91,10 @@ fn only_a_full_disk_is_full_and_every_cause_is_told() {
     let source = || rusqlite::Error::InvalidQuery;
     let path = PathBuf::from("-wal");
     let caused = [
-        DatabaseError::Sqlite { action: "write", source: source() },
-        DatabaseError::WalNotReadable { path: path.clone(), source: source() },
-        DatabaseError::Io { action: "sync", path: path.clone(), source: io::ErrorKind::Other.into() },
+        SqliteError::Sqlite { action: "write", source: source() },
+        SqliteError::WalNotReadable { path: path.clone(), source: source() },
+        SqliteError::Io { action: "sync", path: path.clone(), source: io::ErrorKind::Other.into() },
     ];
     assert!(caused.iter().all(|error| error.source().is_some()));
-    assert!(DatabaseError::NotSynced { path }.source().is_none());
+    assert!(SqliteError::NotSynced { path }.source().is_none());
 }

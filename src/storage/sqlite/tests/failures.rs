@@ -5,10 +5,12 @@ use std::fs;
 use rusqlite::ErrorCode;
 
 use crate::entity::Event;
-use crate::storage::sqlite::apply::{Uncertain, Unfinished};
-use crate::storage::sqlite::fixtures::{GROUP, Place, TOPIC, a_move, batch, entry, opportunity, rejected};
-use crate::storage::sqlite::tables::{Applied, Entry, PartitionBatch};
-use crate::storage::sqlite::{Database, DatabaseError, DatabaseFile, FileChange};
+use crate::storage::attempt::UncertainCommit;
+use crate::storage::sqlite::database::Database;
+use crate::storage::sqlite::error::SqliteError;
+use crate::storage::sqlite::file_change::{DatabaseFile, FileChange};
+use crate::storage::sqlite::fixtures::{GROUP, Place, TOPIC, batch, counts, entry, jump, opportunity, rejected};
+use crate::storage::{Attempt, Entry, OffsetCounts, Outcome, PartitionBatch};
 
 /// Two records from the position on.
 fn two(from: i64) -> PartitionBatch<'static> {
@@ -19,15 +21,17 @@ fn two_with(from: i64, second: Entry<'_>) -> PartitionBatch<'_> {
     batch(0, from, from + 2, vec![entry(from, Ok(Event::Opportunity(opportunity("a")))), second])
 }
 
-const TWO: Applied = Applied { applied: 1, stale: 0, unidentified: 1, absent: 0 };
+fn counts_of_two() -> OffsetCounts {
+    counts(1, 0, 1, 0)
+}
 
 fn next_offset(database: &mut Database) -> i64 {
     database.position(TOPIC, 0).unwrap().expect("a position").next_offset
 }
 
-fn code(error: &DatabaseError) -> Option<ErrorCode> {
+fn code(error: &SqliteError) -> Option<ErrorCode> {
     match error {
-        DatabaseError::Sqlite { source, .. } => source.sqlite_error_code(),
+        SqliteError::Sqlite { source, .. } => source.sqlite_error_code(),
         _ => None,
     }
 }
@@ -39,13 +43,13 @@ fn a_lock_of_somebody_else_is_waited_for() {
     let other = place.connect();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     for _ in 0..2 {
-        let error = database.apply(&[two(0)]).expect_err("locked");
-        assert!(error.is_retriable());
+        let error = database.apply(&[two(0)], &mut Attempt::default()).expect_err("locked");
+        assert!(error.kind().is_retriable());
         assert_eq!(code(&error), Some(ErrorCode::DatabaseBusy));
         assert_eq!(next_offset(&mut database), 0);
     }
     other.execute_batch("COMMIT").unwrap();
-    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
+    assert_eq!(database.apply(&[two(0)], &mut Attempt::default()).unwrap(), counts_of_two());
     place.assert_counted();
 }
 
@@ -61,15 +65,15 @@ fn a_full_disk_is_waited_for() {
     let too_large = || two_with(0, Entry { value: Some(&large), ..rejected(1) });
     limit(&mut database, 1);
     for _ in 0..2 {
-        let error = database.apply(&[too_large()]).expect_err("full");
-        assert!(error.is_retriable());
+        let error = database.apply(&[too_large()], &mut Attempt::default()).expect_err("full");
+        assert!(error.kind().is_retriable());
         assert_eq!(code(&error), Some(ErrorCode::DiskFull));
         assert_eq!(next_offset(&mut database), 0);
         assert_eq!(place.number("SELECT count(*) FROM opportunities"), 0);
     }
     assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "what the log took is free");
     limit(&mut database, 1_000_000);
-    assert_eq!(database.apply(&[too_large()]).unwrap(), TWO);
+    assert_eq!(database.apply(&[too_large()], &mut Attempt::default()).unwrap(), counts_of_two());
     place.assert_counted();
 }
 
@@ -79,10 +83,10 @@ fn a_spoiled_connection_is_replaced() {
     let mut database = place.open_at_0(1);
     // As on a file system that went read-only.
     database.connection.as_ref().unwrap().pragma_update(None, "query_only", true).unwrap();
-    let error = database.apply(&[two(0)]).expect_err("read-only");
-    assert!(error.is_retriable());
+    let error = database.apply(&[two(0)], &mut Attempt::default()).expect_err("read-only");
+    assert!(error.kind().is_retriable());
     assert_eq!(code(&error), Some(ErrorCode::ReadOnly));
-    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
+    assert_eq!(database.apply(&[two(0)], &mut Attempt::default()).unwrap(), counts_of_two());
 }
 
 #[test]
@@ -93,12 +97,12 @@ fn a_file_that_is_away_for_a_while_is_waited_for() {
     let aside = place.path(".aside");
     fs::rename(&place.settings.path, &aside).unwrap();
     for _ in 0..2 {
-        let error = database.apply(&[two(0)]).expect_err("away");
-        assert!(error.is_retriable(), "{error:?}");
+        let error = database.apply(&[two(0)], &mut Attempt::default()).expect_err("away");
+        assert!(error.kind().is_retriable(), "{error:?}");
         assert!(!place.settings.path.exists(), "none is made instead");
     }
     fs::rename(&aside, &place.settings.path).unwrap();
-    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
+    assert_eq!(database.apply(&[two(0)], &mut Attempt::default()).unwrap(), counts_of_two());
 }
 
 #[test]
@@ -107,11 +111,11 @@ fn another_file_in_its_place_is_refused() {
     let mut database = place.open_at_0(1);
     let other = Place::new();
     drop(other.open_at_0(1));
-    database.give_up_connection();
+    database.discard_connection();
     fs::rename(&other.settings.path, &place.settings.path).unwrap();
-    let error = database.apply(&[two(0)]).expect_err("another database");
-    assert!(!error.is_retriable());
-    assert!(matches!(&error, DatabaseError::FileChanged(FileChange { replaced: true, .. })), "{error:?}");
+    let error = database.apply(&[two(0)], &mut Attempt::default()).expect_err("another database");
+    assert!(!error.kind().is_retriable());
+    assert!(matches!(&error, SqliteError::FileChanged(FileChange { replaced: true, .. })), "{error:?}");
     assert_eq!(place.number("SELECT count(*) FROM opportunities"), 0);
 }
 
@@ -119,25 +123,25 @@ fn another_file_in_its_place_is_refused() {
 fn a_commit_that_failed_and_yet_was_made_is_found_done() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
-    // As after an I/O error behind the last write of a commit.
-    database.unfinished = Some(uncertain(2));
+    assert_eq!(database.apply(&[two(0)], &mut Attempt::default()).unwrap(), counts_of_two());
+    // As after an I/O error after the last write of a commit.
+    let mut attempt = uncertain(2);
     database.connection = None;
-    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
+    assert_eq!(database.apply(&[two(0)], &mut attempt).unwrap(), counts_of_two());
     assert_eq!(next_offset(&mut database), 2);
-    let error = database.apply(&[two(0)]).expect_err("no longer in doubt");
-    assert!(matches!(error, DatabaseError::PositionConflict { .. }), "{error:?}");
+    let error = database.apply(&[two(0)], &mut Attempt::default()).expect_err("no longer in doubt");
+    assert!(matches!(error, SqliteError::PositionConflict { .. }), "{error:?}");
 
-    database.unfinished = Some(uncertain(4));
-    assert_eq!(database.apply(&[two(2)]).unwrap().unidentified, 1, "was not made");
+    assert_eq!(database.apply(&[two(2)], &mut uncertain(4)).unwrap().get(Outcome::Unidentified), 1, "was not made");
     assert_eq!(next_offset(&mut database), 4);
     place.assert_counted();
 }
 
 /// A commit failed that would have moved the position there.
-fn uncertain(next_offset: i64) -> Unfinished {
-    let uncertain = Uncertain { applied: TWO, topic: TOPIC.to_owned(), partition: 0, next_offset };
-    Unfinished { done: Applied::default(), uncertain: Some(uncertain) }
+fn uncertain(next_offset: i64) -> Attempt {
+    let counts = counts_of_two();
+    let uncertain = UncertainCommit { counts, topic: TOPIC.to_owned(), partition: 0, next_offset, reading: None };
+    Attempt { done: OffsetCounts::default(), uncertain: Some(uncertain) }
 }
 
 /// What makes every commit fail that moves a position, once all has been written.
@@ -152,30 +156,33 @@ fn after_a_commit_that_failed_it_is_looked_whether_it_was_made() {
     let mut database = place.open_at_0(1);
     place.execute(FAILS_AT_COMMIT);
     let one = || [batch(0, 0, 1, vec![rejected(0)])];
-    let is_a_commit = |error: &DatabaseError| matches!(error, DatabaseError::Sqlite { action: "commit", .. });
-    assert!(is_a_commit(&database.apply(&one()).expect_err("refused")));
+    let is_a_commit = |error: &SqliteError| matches!(error, SqliteError::Sqlite { action: "commit", .. });
+    let mut attempt = Attempt::default();
+    assert!(is_a_commit(&database.apply(&one(), &mut attempt).expect_err("refused")));
     // And yet it was made.
     place.execute("DROP TRIGGER fails; UPDATE consumer_offsets SET next_offset = 1, high_offset = 1, unidentified = 1");
-    assert_eq!(database.apply(&one()).unwrap(), Applied { unidentified: 1, ..Applied::default() });
+    assert_eq!(database.apply(&one(), &mut attempt).unwrap(), counts(0, 0, 1, 0));
     assert_eq!(next_offset(&mut database), 1);
 }
 
 #[test]
-fn after_a_move_that_failed_at_its_commit_it_is_looked_whether_it_was_made() {
+fn after_jump_that_failed_at_its_commit_it_is_looked_whether_it_was_made() {
     let made = "UPDATE consumer_offsets SET next_offset = 5, first_offset = 5, high_offset = 5, reading = 2";
     for afterwards in [made, ""] {
         let place = Place::new();
         let mut database = place.open_at_0(2);
         place.execute(FAILS_AT_COMMIT);
-        let moves = [a_move(0, Some(0), 5), a_move(1, Some(0), 5)];
-        database.move_positions(&moves).expect_err("refused");
+        let moves = [jump(0, Some(0), 5), jump(1, Some(0), 5)];
+        let mut attempt = Attempt::default();
+        database.store_jumps(&moves, &mut attempt).expect_err("refused");
         place.execute(&format!("DROP TRIGGER fails; {afterwards}"));
-        database.move_positions(&moves).unwrap();
+        database.store_jumps(&moves, &mut attempt).unwrap();
         assert!(database.positions().unwrap().iter().all(|stored| stored.next_offset == 5));
         // A move that never came to its commit was not made, wherever the position is.
+        let mut attempt = Attempt::default();
         for _ in 0..2 {
-            let error = database.move_positions(&[a_move(0, Some(3), 5)]).expect_err("from somewhere else");
-            assert!(matches!(error, DatabaseError::PositionConflict { .. }), "{error:?}");
+            let error = database.store_jumps(&[jump(0, Some(3), 5)], &mut attempt).expect_err("from somewhere else");
+            assert!(matches!(error, SqliteError::PositionConflict { .. }), "{error:?}");
         }
     }
 }
@@ -188,7 +195,7 @@ fn a_corrupt_database_is_for_a_person() {
     bytes[4096..].fill(0xff);
     fs::write(&place.settings.path, bytes).unwrap();
     let error = Database::open(&place.settings, GROUP).expect_err("corrupt");
-    assert!(!error.is_retriable());
+    assert!(!error.kind().is_retriable());
     assert_eq!(code(&error), Some(ErrorCode::DatabaseCorrupt));
 }
 
@@ -201,20 +208,23 @@ fn a_reader_that_holds_on_stops_the_writer_at_the_limit_only() {
     reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
     let mut from = 0;
     let error = loop {
-        match database.apply(&[two(from)]) {
+        match database.apply(&[two(from)], &mut Attempt::default()) {
             Ok(_) => from += 2,
             Err(error) => break error,
         }
         assert!(from < 1000, "the limit is never reached");
     };
-    assert!(error.is_retriable());
-    let DatabaseError::WalFull { bytes, limit_bytes: 300_000 } = error else { panic!("{error:?}") };
+    assert!(error.kind().is_retriable());
+    let SqliteError::WalFull { bytes, limit_bytes: 300_000 } = error else { panic!("{error:?}") };
     assert!((300_000..400_000).contains(&bytes), "{bytes}");
-    assert!(matches!(database.apply(&[two(from)]), Err(DatabaseError::WalFull { .. })), "as long as it holds on");
+    assert!(
+        matches!(database.apply(&[two(from)], &mut Attempt::default()), Err(SqliteError::WalFull { .. })),
+        "as long as it holds on"
+    );
     assert_eq!(next_offset(&mut database), from);
 
     reader.execute_batch("COMMIT").unwrap();
-    assert_eq!(database.apply(&[two(from)]).unwrap().unidentified, 1);
+    assert_eq!(database.apply(&[two(from)], &mut Attempt::default()).unwrap().get(Outcome::Unidentified), 1);
     assert!(fs::metadata(place.path("-wal")).unwrap().len() < 300_000, "started anew");
     place.assert_counted();
 }
@@ -224,7 +234,7 @@ fn the_log_grows_while_nothing_speaks_against_it() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     let mut after = |from| {
-        database.apply(&[two(from)]).unwrap();
+        database.apply(&[two(from)], &mut Attempt::default()).unwrap();
         fs::metadata(place.path("-wal")).unwrap().len()
     };
     assert!(after(0) < after(2), "carrying it over costs more than to write it");
@@ -235,28 +245,28 @@ fn syncing_takes_the_log_as_it_is() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     assert!(fs::metadata(place.path("-wal")).unwrap().len() > 0);
-    database.sync_wal().unwrap();
+    database.sync().unwrap();
     place.execute("PRAGMA wal_checkpoint(TRUNCATE)");
     assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0);
-    database.sync_wal().unwrap();
-    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
-    database.sync_wal().unwrap();
+    database.sync().unwrap();
+    assert_eq!(database.apply(&[two(0)], &mut Attempt::default()).unwrap(), counts_of_two());
+    database.sync().unwrap();
 }
 
 #[test]
 fn a_log_that_is_missing_does_not_count_as_synced() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    database.sync_wal().unwrap();
+    database.sync().unwrap();
     database.wal.close();
     // The last connection of all is closed: everything is in the database.
     database.connection = None;
     fs::remove_file(place.path("-wal")).unwrap();
-    let error = database.sync_wal().expect_err("nobody knows what became of it");
-    assert!(error.is_retriable() && matches!(error, DatabaseError::Io { action: "sync", .. }), "{error:?}");
-    database.sync_wal().unwrap();
-    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
-    database.sync_wal().unwrap();
+    let error = database.sync().expect_err("nobody knows what became of it");
+    assert!(error.kind().is_retriable() && matches!(error, SqliteError::Io { action: "sync", .. }), "{error:?}");
+    database.sync().unwrap();
+    assert_eq!(database.apply(&[two(0)], &mut Attempt::default()).unwrap(), counts_of_two());
+    database.sync().unwrap();
 }
 
 /// Until everything has been carried over into the database, which a reader prevents.
@@ -264,16 +274,16 @@ fn assert_no_sync_is_believed(place: &Place, database: &mut Database) {
     let reader = place.connect();
     reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
     let from = next_offset(database);
-    database.apply(&[two(from)]).unwrap();
+    database.apply(&[two(from)], &mut Attempt::default()).unwrap();
     for _ in 0..2 {
-        let error = database.sync_wal().expect_err("not carried over");
-        assert!(error.is_retriable() && matches!(error, DatabaseError::NotSynced { .. }), "{error:?}");
+        let error = database.sync().expect_err("not carried over");
+        assert!(error.kind().is_retriable() && matches!(error, SqliteError::NotSynced { .. }), "{error:?}");
     }
     reader.execute_batch("COMMIT").unwrap();
-    database.sync_wal().unwrap();
+    database.sync().unwrap();
     assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "carried over");
-    database.apply(&[two(from + 2)]).unwrap();
-    database.sync_wal().unwrap();
+    database.apply(&[two(from + 2)], &mut Attempt::default()).unwrap();
+    database.sync().unwrap();
     assert!(fs::metadata(place.path("-wal")).unwrap().len() > 0, "now a sync is enough");
 }
 
@@ -284,8 +294,8 @@ fn a_sync_that_failed_is_not_made_good_by_the_next() {
     // A link to itself cannot be opened.
     fs::rename(place.path("-wal"), place.path("-aside")).unwrap();
     std::os::unix::fs::symlink(place.path("-wal"), place.path("-wal")).unwrap();
-    let error = database.sync_wal().expect_err("no file");
-    assert!(error.is_retriable() && matches!(error, DatabaseError::Io { action: "sync", .. }), "{error:?}");
+    let error = database.sync().expect_err("no file");
+    assert!(error.kind().is_retriable() && matches!(error, SqliteError::Io { action: "sync", .. }), "{error:?}");
     fs::rename(place.path("-aside"), place.path("-wal")).unwrap();
     assert_no_sync_is_believed(&place, &mut database);
 }
@@ -294,38 +304,45 @@ fn a_sync_that_failed_is_not_made_good_by_the_next() {
 fn a_log_that_was_removed_with_what_it_held_is_noticed_before_a_sync_is_believed() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    database.apply(&[two(0)]).unwrap();
-    database.sync_wal().unwrap();
+    database.apply(&[two(0)], &mut Attempt::default()).unwrap();
+    database.sync().unwrap();
     place.execute("PRAGMA wal_checkpoint(TRUNCATE)");
-    database.apply(&[two(2)]).unwrap();
+    database.apply(&[two(2)], &mut Attempt::default()).unwrap();
     // While it is open, the file would be missed by its name.
-    database.give_up_connection();
+    database.discard_connection();
     fs::remove_file(place.path("-wal")).unwrap();
-    let error = database.sync_wal().expect_err("no log");
-    assert!(error.is_retriable() && matches!(error, DatabaseError::Io { action: "sync", .. }), "{error:?}");
+    let error = database.sync().expect_err("no log");
+    assert!(error.kind().is_retriable() && matches!(error, SqliteError::Io { action: "sync", .. }), "{error:?}");
     for _ in 0..2 {
-        let error = database.sync_wal().expect_err("lost");
-        assert!(!error.is_retriable(), "{error:?}");
-        let DatabaseError::Lost { expected: 4, found: Some(2), .. } = error else { panic!("{error:?}") };
+        let error = database.sync().expect_err("lost");
+        assert!(!error.kind().is_retriable(), "{error:?}");
+        let SqliteError::Lost { expected: 4, found: Some(2), .. } = error else { panic!("{error:?}") };
     }
     drop(database);
     // What a new process finds is the truth.
     let mut database = place.open();
-    database.apply(&[two(2)]).unwrap();
-    database.sync_wal().unwrap();
+    database.apply(&[two(2)], &mut Attempt::default()).unwrap();
+    database.sync().unwrap();
     place.assert_counted();
 }
 
 #[test]
-fn a_move_that_was_made_is_not_forgotten_over_another_failure() {
+fn jump_that_was_made_is_not_forgotten_over_another_failure() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    database.uncertain_move = Some(1);
-    database.give_up_connection();
+    let mut attempt = uncertain_jump();
+    database.discard_connection();
     fs::rename(&place.settings.path, place.path("-aside")).unwrap();
-    database.move_positions(&[a_move(0, None, 0)]).expect_err("no database");
+    database.store_jumps(&[jump(0, None, 0)], &mut attempt).expect_err("no database");
     fs::rename(place.path("-aside"), &place.settings.path).unwrap();
-    database.move_positions(&[a_move(0, None, 0)]).unwrap();
+    database.store_jumps(&[jump(0, None, 0)], &mut attempt).unwrap();
+}
+
+/// The commit of the first jump of `open_at_0` failed.
+fn uncertain_jump() -> Attempt {
+    let counts = OffsetCounts::default();
+    let uncertain = UncertainCommit { counts, topic: TOPIC.to_owned(), partition: 0, next_offset: 0, reading: Some(1) };
+    Attempt { done: OffsetCounts::default(), uncertain: Some(uncertain) }
 }
 
 #[test]
@@ -333,8 +350,8 @@ fn no_sync_is_believed_after_an_io_error() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     let source = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_WRITE), None);
-    let failed: Result<(), _> = Err(DatabaseError::Sqlite { action: "write", source });
-    database.learn_from(failed).expect_err("passed on");
+    let failed: Result<(), _> = Err(SqliteError::Sqlite { action: "write", source });
+    database.note_failure(failed).expect_err("passed on");
     assert!(database.connection.is_none(), "given up");
     assert_no_sync_is_believed(&place, &mut database);
 }
@@ -344,23 +361,23 @@ fn a_connection_that_is_given_up_leaves_the_log_as_it_is() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     database.connection.as_ref().unwrap().pragma_update(None, "query_only", true).unwrap();
-    database.apply(&[two(0)]).expect_err("read-only");
+    database.apply(&[two(0)], &mut Attempt::default()).expect_err("read-only");
     assert!(database.connection.is_none(), "given up");
     assert!(
         fs::metadata(place.path("-wal")).unwrap().len() > 0,
         "nobody would tell whether carrying it over has failed"
     );
-    database.sync_wal().unwrap();
-    assert_eq!(database.apply(&[two(0)]).unwrap(), TWO);
+    database.sync().unwrap();
+    assert_eq!(database.apply(&[two(0)], &mut Attempt::default()).unwrap(), counts_of_two());
 }
 
 #[test]
 fn each_error_is_one_line_that_says_what_and_where() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    let check = |error: &DatabaseError, expected: &str| assert_eq!(error.to_string(), expected);
+    let check = |error: &SqliteError, expected: &str| assert_eq!(error.to_string(), expected);
     check(
-        &database.apply(&[two(7)]).unwrap_err(),
+        &database.apply(&[two(7)], &mut Attempt::default()).unwrap_err(),
         &format!(
             "the position of sales_events-0 was changed by somebody else: expected offset 7 of topic id '{id}', stored is \
              offset 0 of topic id '{id}'; see who else writes to the database, then start again",
@@ -368,11 +385,11 @@ fn each_error_is_one_line_that_says_what_and_where() {
         ),
     );
     check(
-        &database.apply(&[batch(0, 0, 1, vec![rejected(1)])]).unwrap_err(),
+        &database.apply(&[batch(0, 0, 1, vec![rejected(1)])], &mut Attempt::default()).unwrap_err(),
         "a batch of sales_events-0 said to cover the offsets 0 to before 1 holds offset 1 out of place",
     );
     check(
-        &DatabaseError::WalFull { bytes: 2, limit_bytes: 1 },
+        &SqliteError::WalFull { bytes: 2, limit_bytes: 1 },
         "the write-ahead log has 2 bytes, its limit is 1: another process holds a read transaction open, which keeps SQLite \
          from reusing the log",
     );
@@ -383,14 +400,16 @@ fn each_error_is_one_line_that_says_what_and_where() {
 fn changed(change: impl Fn(&Place)) -> (Place, FileChange) {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    database.apply(&[two(0)]).unwrap();
-    database.sync_wal().unwrap();
+    database.apply(&[two(0)], &mut Attempt::default()).unwrap();
+    database.sync().unwrap();
     change(&place);
-    let error = database.sync_wal().expect_err("a file has changed");
-    assert!(!error.is_retriable(), "{error:?}");
-    let DatabaseError::FileChanged(change) = error else { panic!("{error:?}") };
-    for error in [database.sync_wal().expect_err("lost"), database.apply(&[two(2)]).expect_err("lost")] {
-        assert!(matches!(&error, DatabaseError::FileChanged(again) if *again == change), "{error:?}");
+    let error = database.sync().expect_err("a file has changed");
+    assert!(!error.kind().is_retriable(), "{error:?}");
+    let SqliteError::FileChanged(change) = error else { panic!("{error:?}") };
+    for error in
+        [database.sync().expect_err("lost"), database.apply(&[two(2)], &mut Attempt::default()).expect_err("lost")]
+    {
+        assert!(matches!(&error, SqliteError::FileChanged(again) if *again == change), "{error:?}");
     }
     assert!(database.begin_sync(|| {}).is_err());
     drop(database);
@@ -450,10 +469,10 @@ fn a_log_that_a_reader_keeps_from_being_emptied_is_set_aside() {
     let mut database = place.open_at_0(1);
     let reader = place.connect();
     reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
-    database.apply(&[two(0)]).unwrap();
+    database.apply(&[two(0)], &mut Attempt::default()).unwrap();
     fs::write(place.path(".b"), &bytes).unwrap();
     fs::rename(place.path(".b"), &place.settings.path).unwrap();
-    database.sync_wal().expect_err("replaced");
+    database.sync().expect_err("replaced");
     assert!(!place.path("-wal").exists() && place.path("-wal.orphaned").exists());
     drop((database, reader));
     assert_eq!(place.number("SELECT count(*) FROM consumer_offsets WHERE next_offset = 0"), 2);
@@ -468,9 +487,9 @@ fn the_log_stays_beside_a_database_that_only_a_link_no_longer_leads_to() {
     let mut database = place.open_at_0(1);
     let reader = place.connect();
     reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
-    database.apply(&[two(0)]).unwrap();
+    database.apply(&[two(0)], &mut Attempt::default()).unwrap();
     fs::remove_file(&place.settings.path).unwrap();
-    database.sync_wal().expect_err("the link is gone");
+    database.sync().expect_err("the link is gone");
     place.settings.path = target;
     assert!(fs::metadata(place.path("-wal")).unwrap().len() > 0 && !place.path("-wal.orphaned").exists());
     drop((database, reader));
@@ -485,11 +504,11 @@ fn a_directory_that_was_moved_and_a_link_that_leads_elsewhere_are_noticed() {
         std::os::unix::fs::symlink(place.path(".d"), place.path(".l")).unwrap();
         place.settings.path = place.path(".l").join("events.db");
         let mut database = place.open_at_0(1);
-        database.sync_wal().unwrap();
+        database.sync().unwrap();
         change(&place);
-        database.apply(&[two(0)]).unwrap();
-        match database.sync_wal() {
-            Err(DatabaseError::FileChanged(change)) => (change.file, change.replaced),
+        database.apply(&[two(0)], &mut Attempt::default()).unwrap();
+        match database.sync() {
+            Err(SqliteError::FileChanged(change)) => (change.file, change.replaced),
             other => panic!("{other:?}"),
         }
     };
@@ -510,14 +529,14 @@ fn a_directory_that_was_moved_and_a_link_that_leads_elsewhere_are_noticed() {
 fn what_sqlite_does_with_its_files_is_no_change() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    database.apply(&[two(0)]).unwrap();
+    database.apply(&[two(0)], &mut Attempt::default()).unwrap();
     place.execute("PRAGMA wal_checkpoint(TRUNCATE); VACUUM");
-    database.sync_wal().unwrap();
+    database.sync().unwrap();
     // Without a connection of ours, another process may recreate both files.
-    database.give_up_connection();
+    database.discard_connection();
     place.execute("PRAGMA journal_mode = DELETE; PRAGMA journal_mode = WAL");
-    assert_eq!(database.apply(&[two(2)]).unwrap(), TWO);
-    database.sync_wal().unwrap();
+    assert_eq!(database.apply(&[two(2)], &mut Attempt::default()).unwrap(), counts_of_two());
+    database.sync().unwrap();
     place.execute("CREATE TEMP TABLE x (a)");
-    database.sync_wal().unwrap();
+    database.sync().unwrap();
 }

@@ -3,11 +3,10 @@
 use rusqlite::Connection;
 
 use crate::entity::{Event, Opportunity, Project, UtcTime};
-use crate::storage::sqlite::Database;
-use crate::storage::sqlite::fixtures::{Place, a_move, batch, entry, modified, opportunity, project};
+use crate::storage::sqlite::database::Database;
+use crate::storage::sqlite::fixtures::{Place, batch, counts, entry, jump, modified, opportunity, project};
 use crate::storage::sqlite::tables::order::time_of;
-use crate::storage::sqlite::tables::position_change::PositionMove;
-use crate::storage::sqlite::tables::{Applied, Entry, PartitionBatch};
+use crate::storage::{Attempt, Entry, OffsetJump, Outcome, PartitionBatch};
 
 /// One event of the only id, where it lies, and its times.
 #[derive(Clone, Copy, Debug)]
@@ -94,8 +93,8 @@ fn a_smaller_event_of_either_type_is_counted_as_stale() {
     let (earlier, later) = ("2024-01-01T00:00:00.000000000Z", "2024-01-02T00:00:00.000000000Z");
     let events = [opportunity(later), opportunity(earlier), project(later), project(earlier), project(later)];
     let entries = (0..).zip(events).map(|(offset, event)| entry(offset, Ok(event))).collect();
-    let applied = database.apply(&[batch(0, 0, 5, entries)]).unwrap();
-    assert_eq!(applied, Applied { applied: 3, stale: 2, ..Applied::default() });
+    let applied = database.apply(&[batch(0, 0, 5, entries)], &mut Attempt::default()).unwrap();
+    assert_eq!(applied, counts(3, 2, 0, 0));
     place.assert_counted();
 }
 
@@ -126,8 +125,8 @@ impl Tables {
 
     fn arrive(&mut self, event: &At) {
         let from = self.database.position(event.topic, event.partition).unwrap().map(|stored| stored.next_offset);
-        let moved = PositionMove { topic: event.topic.to_owned(), ..a_move(event.partition, from, event.offset) };
-        self.database.move_positions(&[moved]).unwrap();
+        let moved = OffsetJump { topic: event.topic.to_owned(), ..jump(event.partition, from, event.offset) };
+        self.database.store_jumps(&[moved], &mut Attempt::default()).unwrap();
         let name = format!("{event:?}");
         let name = || name.as_str().into();
         let meta_data = || event.last_modified.map(modified);
@@ -141,7 +140,7 @@ impl Tables {
             .map(|(decoded, offset)| Entry { timestamp_ms: event.timestamp_ms, ..entry(offset, Ok(decoded)) })
             .collect();
         let batch = batch(event.partition, event.offset, event.offset + 2, entries);
-        self.database.apply(&[PartitionBatch { topic: event.topic, ..batch }]).unwrap();
+        self.database.apply(&[PartitionBatch { topic: event.topic, ..batch }], &mut Attempt::default()).unwrap();
     }
 }
 
@@ -170,10 +169,10 @@ fn the_same_event_again_is_applied_and_keeps_its_first_time() {
         })
     };
     let again = || batch(0, 0, 1, vec![entry(0, Ok(event()))]);
-    database.apply(&[again()]).unwrap();
+    database.apply(&[again()], &mut Attempt::default()).unwrap();
     place.execute("UPDATE opportunities SET created_at = 'first', updated_at = 'first', name = 'changed by hand'");
-    database.move_positions(&[a_move(0, Some(1), 0)]).unwrap();
-    assert_eq!(database.apply(&[again()]).unwrap().applied, 1);
+    database.store_jumps(&[jump(0, Some(1), 0)], &mut Attempt::default()).unwrap();
+    assert_eq!(database.apply(&[again()], &mut Attempt::default()).unwrap().get(Outcome::Applied), 1);
     assert_eq!(
         place.number("SELECT count(*) FROM opportunities WHERE created_at = 'first' AND updated_at <> 'first' AND name = 'Renewal'"),
         1

@@ -3,9 +3,9 @@
 use rusqlite::types::Value;
 
 use crate::entity::{Event, Opportunity};
-use crate::storage::sqlite::Database;
-use crate::storage::sqlite::fixtures::{Place, TOPIC, batch, entry, opportunity, rejected};
-use crate::storage::sqlite::tables::{Applied, Entry, PartitionBatch};
+use crate::storage::sqlite::database::Database;
+use crate::storage::sqlite::fixtures::{Place, TOPIC, batch, counts, entry, opportunity, rejected};
+use crate::storage::{Attempt, Entry, OffsetCounts, PartitionBatch};
 
 /// Names that the triggers of these tests look for.
 const BAD: &str = "fraud";
@@ -65,8 +65,8 @@ fn assert_isolated(place: &Place, bad: &[i64], error: &str) {
     place.assert_counted();
 }
 
-fn counted(applied: u64, unidentified: u64, absent: u64) -> Applied {
-    Applied { applied, stale: 0, unidentified, absent }
+fn counted(applied: u64, unidentified: u64, absent: u64) -> OffsetCounts {
+    counts(applied, 0, unidentified, absent)
 }
 
 #[test]
@@ -77,7 +77,11 @@ fn one_bad_record_is_kept_and_all_others_go_in() {
             let place = Place::new();
             let mut database = place.open_at_0(1);
             place.execute(&sql);
-            assert_eq!(database.apply(&[batch(0, 0, 50, events(&ids, &[bad]))]).unwrap(), counted(39, 1, 10), "{sql}");
+            assert_eq!(
+                database.apply(&[batch(0, 0, 50, events(&ids, &[bad]))], &mut Attempt::default()).unwrap(),
+                counted(39, 1, 10),
+                "{sql}"
+            );
             assert_eq!(place.number("SELECT count(*) FROM opportunities"), 39);
             assert_isolated(&place, &[bad], error);
             assert_eq!(database.position(TOPIC, 0).unwrap().unwrap().next_offset, 50);
@@ -93,7 +97,7 @@ fn many_bad_records_and_nothing_but_bad_ones_are_kept_too() {
             let place = Place::new();
             let mut database = place.open_at_0(1);
             place.execute(&sql);
-            let applied = database.apply(&[batch(0, 0, 24, events(&ids, bad))]).unwrap();
+            let applied = database.apply(&[batch(0, 0, 24, events(&ids, bad))], &mut Attempt::default()).unwrap();
             let count = bad.len() as u64;
             assert_eq!(applied, counted(24 - count, count, 0), "{sql}");
             assert_isolated(&place, bad, error);
@@ -112,7 +116,7 @@ fn several_partitions_in_one_call_and_other_outcomes_stay_what_they_are() {
         second[2] = rejected(2);
         let third: Vec<_> = events(&ids, &[6]).into_iter().skip(5).collect();
         let batches = [batch(0, 0, 3, vec![rejected(1)]), batch(1, 0, 5, second), batch(2, 0, 9, third)];
-        assert_eq!(database.apply(&batches).unwrap(), counted(7, 3, 7), "{sql}");
+        assert_eq!(database.apply(&batches, &mut Attempt::default()).unwrap(), counted(7, 3, 7), "{sql}");
         let counters = place.query("SELECT applied, unidentified, absent FROM consumer_offsets ORDER BY partition");
         assert_eq!(counters, [[0, 1, 2], [4, 1, 0], [3, 1, 5]].map(|row| row.map(Value::Integer).to_vec()));
     }
@@ -130,7 +134,7 @@ fn records_that_are_refused_together_only_lose_the_later_one() {
         let twin = Opportunity { account_id: Some("acc_1".into()), ..opportunity(&ids[at]) };
         entries[at].decoded = Ok(Event::Opportunity(twin));
     }
-    assert_eq!(database.apply(&[batch(0, 0, 8, entries)]).unwrap(), counted(7, 1, 0));
+    assert_eq!(database.apply(&[batch(0, 0, 8, entries)], &mut Attempt::default()).unwrap(), counted(7, 1, 0));
     assert_eq!(place.number("SELECT kafka_offset FROM unidentified_messages"), 7);
 }
 
@@ -149,7 +153,7 @@ fn a_bad_record_costs_no_more_transactions_than_halving_takes() {
         let mut database = place.open_at_0(1);
         place.execute(TRANSACTIONS);
         place.execute(&sql);
-        database.apply(&[batch(0, 0, 1024, events(&ids, &[700]))]).unwrap();
+        database.apply(&[batch(0, 0, 1024, events(&ids, &[700]))], &mut Attempt::default()).unwrap();
         assert_isolated(
             &place,
             &[700],
@@ -165,7 +169,7 @@ fn without_a_bad_record_there_is_one_transaction() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     place.execute(TRANSACTIONS);
-    database.apply(&[batch(0, 0, 100, events(&ids, &[]))]).unwrap();
+    database.apply(&[batch(0, 0, 100, events(&ids, &[]))], &mut Attempt::default()).unwrap();
     assert_eq!(place.number("SELECT count(*) FROM transactions"), 1);
 }
 
@@ -181,15 +185,16 @@ fn what_is_not_refused_for_a_record_is_an_error_and_no_message() {
             "CREATE TRIGGER none BEFORE {when} ON {table} BEGIN SELECT RAISE(ABORT, 'not here'); END"
         ));
         let batches = || [batch(0, 0, 8, events(&ids, &[5]))];
+        let mut attempt = Attempt::default();
         for _ in 0..2 {
-            let error = database.apply(&batches()).expect_err("refused");
-            assert!(!error.is_retriable() && error.is_refusal(), "{error:?}");
+            let error = database.apply(&batches(), &mut attempt).expect_err("refused");
+            assert!(!error.kind().is_retriable() && error.is_rejection(), "{error:?}");
             assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 0);
             place.assert_counted();
         }
         place.execute("DROP TRIGGER none");
         assert_eq!(
-            database.apply(&batches()).unwrap(),
+            database.apply(&batches(), &mut attempt).unwrap(),
             counted(7, 1, 0),
             "all of it is told, also what was done before"
         );
@@ -215,13 +220,14 @@ fn a_full_disk_on_the_way_makes_no_message_and_the_next_call_goes_on() {
         connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
     };
     limit(&mut database, place.number("PRAGMA page_count") + 50);
+    let mut attempt = Attempt::default();
     for _ in 0..2 {
-        let error = database.apply(&batches()).expect_err("full");
-        assert!(error.is_retriable(), "{error:?}");
+        let error = database.apply(&batches(), &mut attempt).expect_err("full");
+        assert!(error.kind().is_retriable(), "{error:?}");
         assert_isolated(&place, &[3], "we do not want these");
         assert_eq!(database.position(TOPIC, 0).unwrap().unwrap().next_offset, 16, "the first half");
     }
     limit(&mut database, 1_000_000);
-    assert_eq!(database.apply(&batches()).unwrap(), counted(31, 1, 0));
+    assert_eq!(database.apply(&batches(), &mut attempt).unwrap(), counted(31, 1, 0));
     assert_isolated(&place, &[3], "we do not want these");
 }

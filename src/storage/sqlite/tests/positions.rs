@@ -1,9 +1,10 @@
 //! Positions: found, moved, never from where they are not.
 
-use crate::storage::sqlite::fixtures::{GROUP, Place, TOPIC, TOPIC_ID, a_move, batch};
-use crate::storage::sqlite::tables::Applied;
-use crate::storage::sqlite::tables::position_change::{MoveReason, PositionMove};
-use crate::storage::sqlite::{Database, DatabaseError};
+use crate::storage::sqlite::database::Database;
+use crate::storage::sqlite::error::SqliteError;
+use crate::storage::sqlite::fixtures::{GROUP, Place, TOPIC, TOPIC_ID, batch, jump};
+use crate::storage::sqlite::inspector::DatabaseReader;
+use crate::storage::{Attempt, JumpReason, OffsetCounts, OffsetJump, TopicId};
 
 #[test]
 fn a_position_is_found_as_it_was_put() {
@@ -11,12 +12,12 @@ fn a_position_is_found_as_it_was_put() {
     let mut database = place.open();
     assert_eq!(database.position(TOPIC, 0).unwrap(), None);
     assert!(!database.knows_topic(TOPIC).unwrap());
-    database.move_positions(&[a_move(0, None, 42)]).unwrap();
+    database.store_jumps(&[jump(0, None, 42)], &mut Attempt::default()).unwrap();
 
     let stored = database.position(TOPIC, 0).unwrap().expect("a position");
     assert_eq!((stored.next_offset, stored.first_offset, stored.high_offset), (42, 42, 42));
-    assert_eq!((stored.topic_id.as_str(), stored.leader_epoch), (TOPIC_ID, Some(1)));
-    assert_eq!((stored.group_id.as_str(), stored.counters), (GROUP, Applied::default()));
+    assert_eq!((stored.topic_id.clone(), stored.leader_epoch), (TopicId::new(TOPIC_ID), Some(1)));
+    assert_eq!((stored.group_id.as_str(), stored.counters), (GROUP, OffsetCounts::default()));
     assert_eq!(stored.updated_at.len(), "2024-01-02T03:04:05.678Z".len());
     assert_eq!(database.positions().unwrap(), [stored]);
     assert!(database.knows_topic(TOPIC).unwrap());
@@ -30,28 +31,28 @@ fn positions_belong_to_their_group() {
     let mut database = Database::open(&place.settings, "group-2").unwrap();
     assert_eq!(database.positions().unwrap(), []);
     assert!(!database.knows_topic(TOPIC).unwrap());
-    database.move_positions(&[a_move(0, None, 5)]).unwrap();
+    database.store_jumps(&[jump(0, None, 5)], &mut Attempt::default()).unwrap();
     assert_eq!(database.position(TOPIC, 0).unwrap().map(|stored| stored.next_offset), Some(5));
 }
 
 #[test]
-fn a_move_starts_the_counters_anew_and_leaves_a_trace() {
+fn jump_starts_the_counters_anew_and_leaves_a_trace() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    database.apply(&[batch(0, 0, 100, vec![])]).unwrap();
-    let moved = PositionMove {
-        topic_id: "another".to_owned(),
+    database.apply(&[batch(0, 0, 100, vec![])], &mut Attempt::default()).unwrap();
+    let moved = OffsetJump {
+        topic_id: TopicId::new("another"),
         leader_epoch: None,
-        reason: MoveReason::TopicRecreated,
+        reason: JumpReason::TopicRecreated,
         detail: "found id another".to_owned(),
-        ..a_move(0, Some(100), 30)
+        ..jump(0, Some(100), 30)
     };
-    database.move_positions(&[moved]).unwrap();
+    database.store_jumps(&[moved], &mut Attempt::default()).unwrap();
 
     let stored = database.position(TOPIC, 0).unwrap().expect("a position");
     assert_eq!((stored.next_offset, stored.first_offset, stored.high_offset), (30, 30, 100));
-    assert_eq!((stored.topic_id.as_str(), stored.leader_epoch), ("another", None));
-    assert_eq!(stored.counters, Applied::default());
+    assert_eq!((stored.topic_id, stored.leader_epoch), (TopicId::new("another"), None));
+    assert_eq!(stored.counters, OffsetCounts::default());
     assert_eq!(
         place.number(
             "SELECT count(*) FROM position_changes WHERE group_id = 'group-1' AND topic = 'sales_events' AND partition = 0
@@ -60,28 +61,28 @@ fn a_move_starts_the_counters_anew_and_leaves_a_trace() {
         ),
         1
     );
-    database.move_positions(&[a_move(0, Some(30), 500)]).unwrap();
+    database.store_jumps(&[jump(0, Some(30), 500)], &mut Attempt::default()).unwrap();
     assert_eq!(database.position(TOPIC, 0).unwrap().map(|stored| stored.high_offset), Some(500));
     place.assert_counted();
 }
 
 #[test]
-fn a_move_from_somewhere_else_moves_nothing() {
+fn jump_from_somewhere_else_moves_nothing() {
     let place = Place::new();
     let mut database = place.open_at_0(2);
-    let mut check = |wrong: PositionMove, stored: Option<(i64, String)>| {
+    let mut check = |wrong: OffsetJump, stored: Option<(i64, Option<TopicId>)>| {
         let before = database.positions().unwrap();
         let expected_offset = wrong.from;
-        let error = database.move_positions(&[a_move(0, Some(0), 7), wrong]).expect_err("refused");
-        assert!(!error.is_retriable());
-        let DatabaseError::PositionConflict { expected, stored: found, .. } = error else { panic!("{error:?}") };
+        let error = database.store_jumps(&[jump(0, Some(0), 7), wrong], &mut Attempt::default()).expect_err("refused");
+        assert!(!error.kind().is_retriable());
+        let SqliteError::PositionConflict { expected, stored: found, .. } = error else { panic!("{error:?}") };
         assert_eq!((expected.0, found), (expected_offset, stored));
         assert_eq!(database.positions().unwrap(), before);
     };
-    let at_0 = Some((0, TOPIC_ID.to_owned()));
-    check(a_move(1, Some(1), 7), at_0.clone());
-    check(a_move(1, None, 7), at_0);
-    check(a_move(5, Some(0), 7), None);
+    let at_0 = Some((0, TopicId::new(TOPIC_ID)));
+    check(jump(1, Some(1), 7), at_0.clone());
+    check(jump(1, None, 7), at_0);
+    check(jump(5, Some(0), 7), None);
     assert_eq!(place.number("SELECT count(*) FROM position_changes"), 2);
 }
 
@@ -90,9 +91,9 @@ fn the_newest_changes_are_shown_first() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     for offset in 0..20 {
-        database.move_positions(&[a_move(0, Some(offset), offset + 1)]).unwrap();
+        database.store_jumps(&[jump(0, Some(offset), offset + 1)], &mut Attempt::default()).unwrap();
     }
-    let summary = crate::storage::sqlite::DatabaseReader::open(&place.settings.path).unwrap().summary(GROUP).unwrap();
-    let to: Vec<_> = summary.changes.iter().map(|change| change.to_offset).collect();
+    let summary = DatabaseReader::open(&place.settings.path).unwrap().summary(GROUP).unwrap();
+    let to: Vec<_> = summary.jumps.iter().map(|change| change.to_offset).collect();
     assert_eq!(to, (11..=20).rev().collect::<Vec<_>>());
 }

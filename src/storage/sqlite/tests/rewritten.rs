@@ -4,15 +4,19 @@
 use rusqlite::types::Value;
 
 use crate::entity::{Event, Opportunity};
-use crate::storage::sqlite::fixtures::{GROUP, Place, TOPIC, a_move, batch, entry, modified, opportunity, rejected};
-use crate::storage::sqlite::tables::invariants::{Invariant, Violation};
-use crate::storage::sqlite::tables::{Applied, Entry, Header};
-use crate::storage::sqlite::{Database, DatabaseReader};
+use crate::storage::sqlite::database::Database;
+use crate::storage::sqlite::fixtures::{
+    GROUP, Place, TOPIC, batch, counts, entry, jump, modified, opportunity, rejected,
+};
+use crate::storage::sqlite::inspector::DatabaseReader;
+use crate::storage::{
+    Attempt, Entry, Header, Invariant, MessagePlace, OffsetCounts, Outcome, UnidentifiedMessages, Violation,
+};
 
 const OTHER: &[u8] = b"another record";
 
-fn unidentified(count: u64) -> Applied {
-    Applied { unidentified: count, ..Applied::default() }
+fn unidentified(count: u64) -> OffsetCounts {
+    counts(0, 0, count, 0)
 }
 
 fn rewritten(offset: i64) -> Entry<'static> {
@@ -23,10 +27,10 @@ fn rewritten(offset: i64) -> Entry<'static> {
 fn truncated() -> (Place, Database) {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    database.apply(&[batch(0, 0, 10, (0..10).map(rejected).collect())]).unwrap();
-    database.move_positions(&[a_move(0, Some(10), 5)]).unwrap();
+    database.apply(&[batch(0, 0, 10, (0..10).map(rejected).collect())], &mut Attempt::default()).unwrap();
+    database.store_jumps(&[jump(0, Some(10), 5)], &mut Attempt::default()).unwrap();
     let entries = (5..10).map(rewritten).collect();
-    assert_eq!(database.apply(&[batch(0, 5, 10, entries)]).unwrap(), unidentified(5));
+    assert_eq!(database.apply(&[batch(0, 5, 10, entries)], &mut Attempt::default()).unwrap(), unidentified(5));
     (place, database)
 }
 
@@ -38,7 +42,7 @@ fn missing(place: &Place) -> Vec<(i64, u64)> {
             for violation in violations {
                 let Violation::Missing { position, kept } = violation else { panic!("{invariant:?}: {violation:?}") };
                 assert_eq!(invariant, Invariant::Unidentified);
-                found.push((position.unidentified, *kept));
+                found.push((position.count(Outcome::Unidentified), *kept));
             }
         })
         .unwrap();
@@ -77,9 +81,9 @@ fn a_record_differs_by_any_of_key_value_headers_and_time() {
     let again: Vec<Entry<'_>> =
         records.iter().map(|record| Entry { decoded: rejected(0).decoded, ..*record }).collect();
     for record in records.into_iter().chain(again) {
-        database.move_positions(&[a_move(0, Some(from), 0)]).unwrap();
+        database.store_jumps(&[jump(0, Some(from), 0)], &mut Attempt::default()).unwrap();
         from = 1;
-        assert_eq!(database.apply(&[batch(0, 0, 1, vec![record])]).unwrap(), unidentified(1));
+        assert_eq!(database.apply(&[batch(0, 0, 1, vec![record])], &mut Attempt::default()).unwrap(), unidentified(1));
         assert_eq!(missing(&place), []);
     }
     assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), i64::try_from(count).unwrap());
@@ -90,10 +94,10 @@ fn reading_the_same_records_again_adds_none_and_a_missing_one_is_found() {
     let (place, mut database) = truncated();
     let before = place.query("SELECT id, value, received_at FROM unidentified_messages ORDER BY id");
     for _ in 0..2 {
-        database.move_positions(&[a_move(0, Some(10), 0)]).unwrap();
+        database.store_jumps(&[jump(0, Some(10), 0)], &mut Attempt::default()).unwrap();
         assert_eq!(missing(&place), [], "nothing is counted yet");
         let entries = (0..5).map(rejected).chain((5..10).map(rewritten)).collect();
-        assert_eq!(database.apply(&[batch(0, 0, 10, entries)]).unwrap(), unidentified(10));
+        assert_eq!(database.apply(&[batch(0, 0, 10, entries)], &mut Attempt::default()).unwrap(), unidentified(10));
         assert_eq!(place.query("SELECT id, value, received_at FROM unidentified_messages ORDER BY id"), before);
         assert_eq!(missing(&place), []);
     }
@@ -119,13 +123,13 @@ fn a_record_of_the_log_before_does_not_stand_in_for_a_missing_one() {
 fn what_another_group_reads_later_stands_for_the_same_record() {
     let (place, mut database) = truncated();
     let mut other = Database::open(&place.settings, "group-2").unwrap();
-    other.move_positions(&[a_move(0, None, 0)]).unwrap();
+    other.store_jumps(&[jump(0, None, 0)], &mut Attempt::default()).unwrap();
     let records = || (0..5).map(rejected).chain((5..10).map(rewritten)).collect();
-    other.apply(&[batch(0, 0, 10, records())]).unwrap();
+    other.apply(&[batch(0, 0, 10, records())], &mut Attempt::default()).unwrap();
     assert_eq!(missing(&place), []);
     // The first group goes on in its older reading, and its messages are those of the newer one too.
-    database.apply(&[batch(0, 10, 11, vec![rejected(10)])]).unwrap();
-    other.apply(&[batch(0, 10, 11, vec![rejected(10)])]).unwrap();
+    database.apply(&[batch(0, 10, 11, vec![rejected(10)])], &mut Attempt::default()).unwrap();
+    other.apply(&[batch(0, 10, 11, vec![rejected(10)])], &mut Attempt::default()).unwrap();
     assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 16);
     assert_eq!(missing(&place), []);
     place.execute("DELETE FROM unidentified_messages WHERE kafka_offset = 10");
@@ -136,7 +140,8 @@ fn what_another_group_reads_later_stands_for_the_same_record() {
 fn each_of_several_messages_at_an_offset_is_found_for_the_log_file() {
     let (place, mut database) = truncated();
     place.execute("UPDATE unidentified_messages SET received_at = 'then'");
-    let found = |database: &mut Database, id| database.find_unidentified_after(id, (TOPIC, 0, 5), "then").unwrap();
+    let at = MessagePlace { topic: TOPIC, partition: 0, offset: 5, received_at: "then" };
+    let found = |database: &mut Database, id| database.find_messages_after(id, &at).unwrap();
     assert_eq!(found(&mut database, 0), [6, 11]);
     assert_eq!(found(&mut database, 6), [11]);
     assert!(found(&mut database, 11).is_empty());
@@ -162,15 +167,15 @@ fn an_event_that_is_read_again_changes_nothing() {
         let older = Event::Opportunity(opportunity("a"));
         vec![entry(0, Ok(older)), entry(1, Ok(event("new"))), entry(2, Ok(Event::Opportunity(opportunity("b"))))]
     };
-    let first = database.apply(&[batch(0, 0, 3, records())]).unwrap();
-    assert_eq!(first, Applied { applied: 3, ..Applied::default() });
+    let first = database.apply(&[batch(0, 0, 3, records())], &mut Attempt::default()).unwrap();
+    assert_eq!(first, counts(3, 0, 0, 0));
     place.execute("UPDATE opportunities SET updated_at = 'then'");
     let rows = || place.query("SELECT * FROM opportunities ORDER BY event_id");
     let before = rows();
     for _ in 0..2 {
-        database.move_positions(&[a_move(0, Some(3), 0)]).unwrap();
-        let again = database.apply(&[batch(0, 0, 3, records())]).unwrap();
-        assert_eq!(again, Applied { applied: 2, stale: 1, ..Applied::default() });
+        database.store_jumps(&[jump(0, Some(3), 0)], &mut Attempt::default()).unwrap();
+        let again = database.apply(&[batch(0, 0, 3, records())], &mut Attempt::default()).unwrap();
+        assert_eq!(again, counts(2, 1, 0, 0));
         assert_eq!(rows(), before);
     }
 }
@@ -185,11 +190,11 @@ fn another_record_at_the_offset_of_the_stored_event_replaces_it() {
         [("one", 1, true), ("one", 1, false), ("two", 1, true), ("two", 2, true), ("two", 2, false), ("one", 1, true)]
     {
         place.execute("UPDATE opportunities SET updated_at = 'then'");
-        database.move_positions(&[a_move(0, Some(from), 0)]).unwrap();
+        database.store_jumps(&[jump(0, Some(from), 0)], &mut Attempt::default()).unwrap();
         from = 1;
         let record = Entry { timestamp_ms: Some(timestamp_ms), ..entry(0, Ok(event(name))) };
-        let applied = database.apply(&[batch(0, 0, 1, vec![record])]).unwrap();
-        assert_eq!(applied, Applied { applied: 1, ..Applied::default() });
+        let applied = database.apply(&[batch(0, 0, 1, vec![record])], &mut Attempt::default()).unwrap();
+        assert_eq!(applied, counts(1, 0, 0, 0));
         assert_eq!(stored(), [[Value::Text(name.to_owned()), Value::Integer(i64::from(!is_new))]]);
     }
 }

@@ -4,9 +4,12 @@
 use rusqlite::types::Value;
 
 use crate::entity::{Event, Opportunity};
-use crate::storage::sqlite::fixtures::{Place, a_move, batch, entry, modified, opportunity, project, rejected};
-use crate::storage::sqlite::tables::{Applied, Entry};
-use crate::storage::sqlite::{Database, DatabaseError, Rehearsal, Replay, Replayed, Understood};
+use crate::storage::sqlite::database::Database;
+use crate::storage::sqlite::fixtures::{Place, batch, counts, entry, jump, modified, opportunity, project, rejected};
+use crate::storage::sqlite::replay::DryRun;
+use crate::storage::{
+    Attempt, Entry, ErrorKind, OffsetCounts, Recovered, ReplayOutcome, Replayer, StorageError, UnidentifiedMessages,
+};
 
 const SKIPPED: &str = "a trigger on opportunities skipped the row with RAISE(IGNORE)";
 const DELETED: &str = "a trigger on opportunities deleted the row";
@@ -24,8 +27,8 @@ fn named<'a>(event_id: &'a str, name: &'a str, last_modified: &str) -> Event<'a>
 const OLD: &str = "2024-01-01T00:00:00.000000000Z";
 const NEW: &str = "2024-02-01T00:00:00.000000000Z";
 
-fn counted(applied: u64, stale: u64, unidentified: u64) -> Applied {
-    Applied { applied, stale, unidentified, absent: 0 }
+fn counted(applied: u64, stale: u64, unidentified: u64) -> OffsetCounts {
+    counts(applied, stale, unidentified, 0)
 }
 
 fn ids(count: usize) -> Vec<String> {
@@ -74,7 +77,7 @@ fn an_event_that_a_trigger_keeps_out_is_kept_with_the_cause() {
             place.execute(&sql);
             let ids = ids(count);
             let end = i64::try_from(count).unwrap();
-            let applied = database.apply(&[batch(0, 0, end, events(&ids, bad))]).unwrap();
+            let applied = database.apply(&[batch(0, 0, end, events(&ids, bad))], &mut Attempt::default()).unwrap();
             assert_eq!(applied, counted((count - bad.len()) as u64, 0, bad.len() as u64), "{sql}");
             let bad: Vec<i64> = bad.iter().map(|number| i64::try_from(*number).unwrap()).collect();
             assert_kept(&place, &bad, error);
@@ -88,7 +91,9 @@ fn an_event_that_a_trigger_keeps_out_is_kept_with_the_cause() {
 fn a_trigger_that_skips_updates_keeps_the_stored_row_and_the_record() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    database.apply(&[batch(0, 0, 1, vec![entry(0, Ok(named("pinned", "by hand", OLD)))])]).unwrap();
+    database
+        .apply(&[batch(0, 0, 1, vec![entry(0, Ok(named("pinned", "by hand", OLD)))])], &mut Attempt::default())
+        .unwrap();
     place.execute(
         "CREATE TRIGGER pinned BEFORE UPDATE ON opportunities WHEN old.event_id = 'pinned' BEGIN SELECT RAISE(IGNORE); END",
     );
@@ -101,7 +106,7 @@ fn a_trigger_that_skips_updates_keeps_the_stored_row_and_the_record() {
             entry(4, Ok(Event::Project(project("proj_1")))),
         ]
     };
-    assert_eq!(database.apply(&[batch(0, 1, 5, entries())]).unwrap(), counted(2, 1, 1));
+    assert_eq!(database.apply(&[batch(0, 1, 5, entries())], &mut Attempt::default()).unwrap(), counted(2, 1, 1));
     assert_kept(&place, &[2], SKIPPED);
     assert_eq!(place.number("SELECT count(*) FROM opportunities WHERE name = 'by hand'"), 1);
 }
@@ -119,9 +124,12 @@ fn triggers_that_change_rows_or_note_them_elsewhere_are_left_to_do_that() {
              DELETE FROM opportunities WHERE event_id = new.event_id AND kafka_offset < new.kafka_offset; END",
     );
     let ids = ids(70);
-    assert_eq!(database.apply(&[batch(0, 0, 70, events(&ids, &[3]))]).unwrap(), counted(70, 0, 0));
+    assert_eq!(
+        database.apply(&[batch(0, 0, 70, events(&ids, &[3]))], &mut Attempt::default()).unwrap(),
+        counted(70, 0, 0)
+    );
     let again: Vec<_> = ids.iter().zip(70..).map(|(id, offset)| entry(offset, Ok(named(id, "again", NEW)))).collect();
-    assert_eq!(database.apply(&[batch(0, 70, 140, again)]).unwrap(), counted(70, 0, 0));
+    assert_eq!(database.apply(&[batch(0, 70, 140, again)], &mut Attempt::default()).unwrap(), counted(70, 0, 0));
     assert_eq!(place.number("SELECT count(*) FROM opportunities WHERE name = 'AGAIN'"), 70);
     assert_eq!(place.number("SELECT count(*) FROM audit"), 140);
     assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 0);
@@ -135,7 +143,7 @@ fn stale_events_beside_a_failing_statement_are_counted_right() {
     let of =
         |offset: usize, id, name: &'static str, time| entry(i64::try_from(offset).unwrap(), Ok(named(id, name, time)));
     let first: Vec<_> = ids.iter().enumerate().map(|(offset, id)| of(offset, id, "n", NEW)).collect();
-    database.apply(&[batch(0, 0, 8, first)]).unwrap();
+    database.apply(&[batch(0, 0, 8, first)], &mut Attempt::default()).unwrap();
     place.execute(&format!(
         "CREATE TRIGGER no_fraud BEFORE UPDATE ON opportunities WHEN new.name = '{BAD}' BEGIN SELECT RAISE(ABORT, 'no'); END"
     ));
@@ -145,9 +153,9 @@ fn stale_events_beside_a_failing_statement_are_counted_right() {
         .enumerate()
         .map(|(number, id)| if number == 7 { of(15, id, BAD, NEW) } else { of(8 + number, id, "n", OLD) })
         .collect();
-    assert_eq!(database.apply(&[batch(0, 8, 16, second)]).unwrap(), counted(0, 7, 1));
+    assert_eq!(database.apply(&[batch(0, 8, 16, second)], &mut Attempt::default()).unwrap(), counted(0, 7, 1));
     let third: Vec<_> = ids.iter().enumerate().map(|(number, id)| of(16 + number, id, "n", OLD)).collect();
-    assert_eq!(database.apply(&[batch(0, 16, 24, third)]).unwrap(), counted(0, 8, 0));
+    assert_eq!(database.apply(&[batch(0, 16, 24, third)], &mut Attempt::default()).unwrap(), counted(0, 8, 0));
     assert_kept(&place, &[15], "no");
 }
 
@@ -156,25 +164,25 @@ fn a_message_whose_event_a_trigger_keeps_out_is_not_replayed() {
     for (sql, _) in ways() {
         let place = Place::new();
         let mut database = place.open_at_0(1);
-        database.apply(&[batch(0, 0, 2, vec![rejected(0), rejected(1)])]).unwrap();
+        database.apply(&[batch(0, 0, 2, vec![rejected(0), rejected(1)])], &mut Attempt::default()).unwrap();
         place.execute(&sql);
         let pending = database.pending_after(0, 10, 1 << 20).unwrap();
         let events = [named("a", BAD, NEW), named("b", "fine", NEW)];
-        let understood: Vec<_> =
-            pending.iter().zip(events).map(|(message, event)| Understood { message, event }).collect();
-        let mut dry = Rehearsal::open(&place.settings.path).unwrap();
-        assert_eq!(dry.replay(&understood).unwrap(), [Replayed::Applied, Replayed::Applied], "as documented");
-        assert_eq!(database.replay(&understood).unwrap(), [Replayed::Refused, Replayed::Applied]);
+        let recovered: Vec<_> =
+            pending.iter().zip(events).map(|(message, event)| Recovered { message, event }).collect();
+        let mut dry = DryRun::open(&place.settings.path).unwrap();
+        assert_eq!(dry.replay(&recovered).unwrap(), [ReplayOutcome::Applied, ReplayOutcome::Applied], "as documented");
+        assert_eq!(database.replay(&recovered).unwrap(), [ReplayOutcome::Rejected, ReplayOutcome::Applied]);
         assert_eq!(place.number("SELECT id FROM unidentified_messages WHERE replayed_at IS NULL"), 1);
     }
 }
 
 #[test]
 fn a_trigger_on_the_programs_own_tables_stops_it_before_anything_takes_effect() {
-    let check = |when: &str, table: &'static str, act: fn(&mut Database) -> Result<(), DatabaseError>| {
+    let check = |when: &str, table: &'static str, act: fn(&mut Database) -> Result<(), StorageError>| {
         let place = Place::new();
         let mut database = place.open_at_0(1);
-        database.apply(&[batch(0, 0, 1, vec![rejected(0)])]).unwrap();
+        database.apply(&[batch(0, 0, 1, vec![rejected(0)])], &mut Attempt::default()).unwrap();
         let snapshot = || {
             [
                 "opportunities",
@@ -188,24 +196,30 @@ fn a_trigger_on_the_programs_own_tables_stops_it_before_anything_takes_effect() 
         place.execute(&format!("CREATE TRIGGER skips BEFORE {when} ON {table} BEGIN SELECT RAISE(IGNORE); END"));
         let before = snapshot();
         let error = act(&mut database).expect_err("nothing was written");
-        assert!(matches!(&error, DatabaseError::NotWritten { table: named } if *named == table), "{error:?}");
-        assert!(!error.is_retriable() && !error.is_refusal());
+        assert_eq!(error.kind(), ErrorKind::Fatal);
+        assert!(error.to_string().contains(&format!("wrote no row of {table}")), "{error}");
         assert_eq!(snapshot(), before, "{when} {table}");
         place.execute("DROP TRIGGER skips");
         act(&mut database).unwrap();
     };
     let apply = |database: &mut Database| {
         let entries = vec![entry(1, Ok(named("a", "n", NEW))), rejected(2)];
-        database.apply(&[batch(0, 1, 3, entries)]).map(drop)
+        Ok(database.apply(&[batch(0, 1, 3, entries)], &mut Attempt::default()).map(drop)?)
     };
     check("INSERT", "unidentified_messages", apply);
     check("UPDATE", "consumer_offsets", apply);
-    check("UPDATE", "consumer_offsets", |database| database.move_positions(&[a_move(0, Some(1), 5)]));
-    check("INSERT", "consumer_offsets", |database| database.move_positions(&[a_move(1, None, 5)]));
-    check("INSERT", "position_changes", |database| database.move_positions(&[a_move(0, Some(1), 5)]));
-    check("UPDATE", "unidentified_log_cursor", |database| database.set_unidentified_log_cursor(1));
+    check("UPDATE", "consumer_offsets", |database| {
+        Ok(database.store_jumps(&[jump(0, Some(1), 5)], &mut Attempt::default())?)
+    });
+    check("INSERT", "consumer_offsets", |database| {
+        Ok(database.store_jumps(&[jump(1, None, 5)], &mut Attempt::default())?)
+    });
+    check("INSERT", "position_changes", |database| {
+        Ok(database.store_jumps(&[jump(0, Some(1), 5)], &mut Attempt::default())?)
+    });
+    check("UPDATE", "unidentified_log_cursor", |database| database.set_log_cursor(1));
     check("UPDATE", "unidentified_messages", |database| {
         let pending = database.pending_after(0, 10, 1 << 20)?;
-        database.replay(&[Understood { message: &pending[0], event: named("a", "n", NEW) }]).map(drop)
+        database.replay(&[Recovered { message: &pending[0], event: named("a", "n", NEW) }]).map(drop)
     });
 }

@@ -1,9 +1,10 @@
 //! Calls that failed after some of their work had taken effect, and what the next call makes of that, whatever fails in between.
 
 use crate::entity::{Event, Opportunity};
-use crate::storage::sqlite::fixtures::{Place, TOPIC, a_move, batch, entry, opportunity, rejected};
-use crate::storage::sqlite::tables::{Applied, PartitionBatch};
-use crate::storage::sqlite::{Database, DatabaseError};
+use crate::storage::sqlite::database::Database;
+use crate::storage::sqlite::error::SqliteError;
+use crate::storage::sqlite::fixtures::{Place, TOPIC, batch, counts, entry, jump, opportunity, rejected};
+use crate::storage::{Attempt, OffsetCounts, PartitionBatch};
 
 fn limit_pages(database: &Database, pages: i64) {
     let connection = database.connection.as_ref().expect("still the same connection");
@@ -35,23 +36,24 @@ fn what_took_effect_in_part_is_not_forgotten_over_a_log_that_is_full() {
          BEGIN SELECT RAISE(ROLLBACK, 'we do not want these'); END",
     );
     limit_pages(&database, place.number("PRAGMA page_count") + 50);
-    let error = database.apply(&batches()).expect_err("full");
-    assert!(error.is_retriable(), "{error:?}");
+    let mut attempt = Attempt::default();
+    let error = database.apply(&batches(), &mut attempt).expect_err("full");
+    assert!(error.kind().is_retriable(), "{error:?}");
     assert_eq!(database.position(TOPIC, 0).unwrap().unwrap().next_offset, 16, "the first half");
 
     let reader = place.connect();
     reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
     for _ in 0..2 {
-        let error = database.apply(&batches()).expect_err("the log is full");
-        assert!(matches!(error, DatabaseError::WalFull { .. }), "{error:?}");
+        let error = database.apply(&batches(), &mut attempt).expect_err("the log is full");
+        assert!(matches!(error, SqliteError::WalFull { .. }), "{error:?}");
     }
     reader.execute_batch("COMMIT").unwrap();
     limit_pages(&database, 1_000_000);
-    let all = Applied { applied: 31, unidentified: 1, ..Applied::default() };
-    assert_eq!(database.apply(&batches()).unwrap(), all);
+    let all = counts(31, 0, 1, 0);
+    assert_eq!(database.apply(&batches(), &mut attempt).unwrap(), all);
     place.assert_counted();
-    let error = database.apply(&batches()).expect_err("all is done");
-    assert!(matches!(error, DatabaseError::PositionConflict { .. }), "{error:?}");
+    let error = database.apply(&batches(), &mut Attempt::default()).expect_err("all is done");
+    assert!(matches!(error, SqliteError::PositionConflict { .. }), "{error:?}");
 }
 
 /// What makes the next commit fail that changes a position, once all has been written.
@@ -66,23 +68,25 @@ fn a_batch_that_covers_no_offset_does_not_stand_for_the_others() {
     let mut database = place.open_at_0(2);
     place.execute(FAILS_AT_COMMIT);
     let batches = || [batch(0, 0, 1, vec![rejected(0)]), batch(1, 0, 0, vec![])];
-    database.apply(&batches()).expect_err("refused");
+    let mut attempt = Attempt::default();
+    database.apply(&batches(), &mut attempt).expect_err("refused");
     place.execute("DROP TRIGGER fails");
-    assert_eq!(database.apply(&batches()).unwrap(), Applied { unidentified: 1, ..Applied::default() }, "once");
+    assert_eq!(database.apply(&batches(), &mut attempt).unwrap(), counts(0, 0, 1, 0), "once");
 }
 
 #[test]
-fn a_move_to_where_the_position_is_that_was_not_made_is_made_by_the_next_call() {
+fn jump_to_where_the_position_is_that_was_not_made_is_made_by_the_next_call() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
-    database.apply(&[batch(0, 0, 1, vec![rejected(0)])]).unwrap();
+    database.apply(&[batch(0, 0, 1, vec![rejected(0)])], &mut Attempt::default()).unwrap();
     place.execute(FAILS_AT_COMMIT);
-    let moves = [a_move(0, Some(1), 1)];
-    database.move_positions(&moves).expect_err("refused");
+    let moves = [jump(0, Some(1), 1)];
+    let mut attempt = Attempt::default();
+    database.store_jumps(&moves, &mut attempt).expect_err("refused");
     place.execute("DROP TRIGGER fails");
-    database.move_positions(&moves).unwrap();
+    database.store_jumps(&moves, &mut attempt).unwrap();
     let stored = database.position(TOPIC, 0).unwrap().unwrap();
-    assert_eq!((stored.first_offset, stored.counters), (1, Applied::default()), "a new reading");
+    assert_eq!((stored.first_offset, stored.counters), (1, OffsetCounts::default()), "a new reading");
     assert_eq!(place.number("SELECT count(*) FROM position_changes"), 2);
 }
 
@@ -92,15 +96,16 @@ fn a_commit_that_was_made_is_counted_over_every_failure_that_follows() {
     let mut database = place.open_at_0(1);
     place.execute(FAILS_AT_COMMIT);
     let batches = || [batch(0, 0, 1, vec![rejected(0)])];
-    database.apply(&batches()).expect_err("refused");
+    let mut attempt = Attempt::default();
+    database.apply(&batches(), &mut attempt).expect_err("refused");
     // And yet it was made, of which the next calls learn only when they can read.
     place.execute("DROP TRIGGER fails; UPDATE consumer_offsets SET next_offset = 1, high_offset = 1, unidentified = 1");
-    database.give_up_connection();
+    database.discard_connection();
     let aside = place.path(".aside");
     std::fs::rename(&place.settings.path, &aside).unwrap();
     for _ in 0..2 {
-        database.apply(&batches()).expect_err("no database");
+        database.apply(&batches(), &mut attempt).expect_err("no database");
     }
     std::fs::rename(&aside, &place.settings.path).unwrap();
-    assert_eq!(database.apply(&batches()).unwrap(), Applied { unidentified: 1, ..Applied::default() });
+    assert_eq!(database.apply(&batches(), &mut attempt).unwrap(), counts(0, 0, 1, 0));
 }

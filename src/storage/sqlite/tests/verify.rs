@@ -1,13 +1,12 @@
 //! Each rule of `verify` is broken by one deed of somebody else, and found broken, and no other rule is.
 
 use crate::entity::Event;
+use crate::storage::sqlite::database::Database;
 use crate::storage::sqlite::fixtures::{
-    GROUP, Place, TOPIC, TOPIC_ID, a_move, batch, entry, opportunity, project, rejected,
+    GROUP, Place, TOPIC, TOPIC_ID, batch, entry, jump, opportunity, project, rejected, topic_id,
 };
-use crate::storage::sqlite::tables::PartitionBatch;
-use crate::storage::sqlite::tables::invariants::{CountedPosition, Invariant, Violation};
-use crate::storage::sqlite::tables::position_change::PositionMove;
-use crate::storage::sqlite::{Database, DatabaseReader};
+use crate::storage::sqlite::inspector::DatabaseReader;
+use crate::storage::{Attempt, CountedPosition, Invariant, OffsetJump, PartitionBatch, TopicId, Violation};
 
 /// One of each in partition 0 (10 offsets, two of them unidentified), nothing in partition 1.
 fn a_sound_database() -> (Place, Database) {
@@ -19,7 +18,7 @@ fn a_sound_database() -> (Place, Database) {
         rejected(5),
         rejected(6),
     ];
-    database.apply(&[batch(0, 0, 10, entries)]).unwrap();
+    database.apply(&[batch(0, 0, 10, entries)], &mut Attempt::default()).unwrap();
     (place, database)
 }
 
@@ -39,17 +38,20 @@ fn position(change: impl FnOnce(&mut CountedPosition)) -> CountedPosition {
         first_offset: 0,
         next_offset: 10,
         high_offset: 10,
-        applied: 2,
-        stale: 0,
-        unidentified: 2,
-        absent: 6,
+        counters: [2, 0, 2, 6],
     };
     change(&mut position);
     position
 }
 
-fn beyond(table: &'static str, partition: i64, high_offset: Option<i64>, rows: u64, offsets: (i64, i64)) -> Violation {
-    Violation::Beyond { table, topic: TOPIC.to_owned(), partition, high_offset, rows, offsets }
+fn beyond(
+    table: &'static str,
+    partition: i64,
+    high_offset: Option<i64>,
+    rows: u64,
+    (first_offset, last_offset): (i64, i64),
+) -> Violation {
+    Violation::Beyond { table, topic: TOPIC.to_owned(), partition, high_offset, rows, first_offset, last_offset }
 }
 
 #[test]
@@ -57,13 +59,15 @@ fn a_sound_database_breaks_no_rule() {
     let (place, mut database) = a_sound_database();
     assert_eq!(violations(&place), []);
     // Read again from the middle: rows lie beyond the position, and not beyond the highest one.
-    database.move_positions(&[a_move(0, Some(10), 4)]).unwrap();
+    database.store_jumps(&[jump(0, Some(10), 4)], &mut Attempt::default()).unwrap();
     assert_eq!(violations(&place), []);
-    database.apply(&[batch(0, 4, 7, vec![rejected(5), rejected(6)])]).unwrap();
+    database.apply(&[batch(0, 4, 7, vec![rejected(5), rejected(6)])], &mut Attempt::default()).unwrap();
     assert_eq!(violations(&place), []);
-    // Understood this time, as after an upgrade: the message is still there.
-    database.move_positions(&[a_move(0, Some(7), 5)]).unwrap();
-    database.apply(&[batch(0, 5, 6, vec![entry(5, Ok(Event::Project(project("proj_2"))))])]).unwrap();
+    // Recovered this time, as after an upgrade: the message is still there.
+    database.store_jumps(&[jump(0, Some(7), 5)], &mut Attempt::default()).unwrap();
+    database
+        .apply(&[batch(0, 5, 6, vec![entry(5, Ok(Event::Project(project("proj_2"))))])], &mut Attempt::default())
+        .unwrap();
     place.execute("UPDATE unidentified_messages SET replayed_at = received_at");
     assert_eq!(violations(&place), []);
 }
@@ -79,13 +83,19 @@ fn each_rule_is_found_broken_alone() {
         assert_eq!(found, expected, "{deed}");
     };
     let miscounted = |change: fn(&mut CountedPosition)| (Invariant::Counters, Violation::Miscounted(position(change)));
-    check("UPDATE consumer_offsets SET applied = 3 WHERE partition = 0", &[miscounted(|at| at.applied = 3)]);
-    check("UPDATE consumer_offsets SET stale = 1 WHERE partition = 0", &[miscounted(|at| at.stale = 1)]);
-    check("UPDATE consumer_offsets SET absent = 5 WHERE partition = 0", &[miscounted(|at| at.absent = 5)]);
-    check("UPDATE consumer_offsets SET unidentified = 1 WHERE partition = 0", &[miscounted(|at| at.unidentified = 1)]);
+    check(
+        "UPDATE consumer_offsets SET applied = 3 WHERE partition = 0",
+        &[miscounted(|at| at.counters = [3, 0, 2, 6])],
+    );
+    check("UPDATE consumer_offsets SET stale = 1 WHERE partition = 0", &[miscounted(|at| at.counters = [2, 1, 2, 6])]);
+    check("UPDATE consumer_offsets SET absent = 5 WHERE partition = 0", &[miscounted(|at| at.counters = [2, 0, 2, 5])]);
+    check(
+        "UPDATE consumer_offsets SET unidentified = 1 WHERE partition = 0",
+        &[miscounted(|at| at.counters = [2, 0, 1, 6])],
+    );
     check(
         "UPDATE consumer_offsets SET applied = 9, stale = -7 WHERE partition = 0",
-        &[miscounted(|at| (at.applied, at.stale) = (9, -7))],
+        &[miscounted(|at| at.counters = [9, -7, 2, 6])],
     );
     check("UPDATE consumer_offsets SET high_offset = 9 WHERE partition = 0", &[miscounted(|at| at.high_offset = 9)]);
     check(
@@ -115,8 +125,13 @@ fn every_group_counts() {
     let (place, _database) = a_sound_database();
     // Another group has come further: what it stored is not beyond its own position.
     let mut other = Database::open(&place.settings, "group-2").unwrap();
-    other.move_positions(&[a_move(0, None, 10)]).unwrap();
-    other.apply(&[batch(0, 10, 12, vec![rejected(10), entry(11, Ok(Event::Project(project("proj_9"))))])]).unwrap();
+    other.store_jumps(&[jump(0, None, 10)], &mut Attempt::default()).unwrap();
+    other
+        .apply(
+            &[batch(0, 10, 12, vec![rejected(10), entry(11, Ok(Event::Project(project("proj_9"))))])],
+            &mut Attempt::default(),
+        )
+        .unwrap();
     assert_eq!(violations(&place), []);
     place.execute("DELETE FROM consumer_offsets WHERE group_id = 'group-2'");
     let expected = [
@@ -129,14 +144,14 @@ fn every_group_counts() {
 #[test]
 fn messages_of_an_earlier_topic_of_the_name_do_not_stand_in_for_others() {
     let (place, mut database) = a_sound_database();
-    let made_again = PositionMove { topic_id: "made again".to_owned(), ..a_move(0, Some(10), 0) };
-    database.move_positions(&[made_again]).unwrap();
+    let made_again = OffsetJump { topic_id: TopicId::new("made again"), ..jump(0, Some(10), 0) };
+    database.store_jumps(&[made_again], &mut Attempt::default()).unwrap();
     assert_eq!(violations(&place), [], "rows of the earlier topic are below its highest position");
-    let again = PartitionBatch { topic_id: "made again", ..batch(0, 0, 10, vec![rejected(5)]) };
-    database.apply(&[again]).unwrap();
+    let again = PartitionBatch { topic_id: Some(topic_id("made again")), ..batch(0, 0, 10, vec![rejected(5)]) };
+    database.apply(&[again], &mut Attempt::default()).unwrap();
     assert_eq!(violations(&place), []);
     place.execute("DELETE FROM unidentified_messages WHERE topic_id = 'made again'");
-    let counted = position(|at| (at.applied, at.unidentified, at.absent) = (0, 1, 9));
+    let counted = position(|at| at.counters = [0, 0, 1, 9]);
     assert_eq!(violations(&place), [(Invariant::Unidentified, Violation::Missing { position: counted, kept: 0 })]);
 }
 
@@ -144,9 +159,11 @@ fn messages_of_an_earlier_topic_of_the_name_do_not_stand_in_for_others() {
 fn a_message_from_before_the_topic_id_was_known_counts_once() {
     let place = Place::new();
     let mut database = place.open();
-    database.move_positions(&[PositionMove { topic_id: String::new(), ..a_move(0, None, 0) }]).unwrap();
-    database.apply(&[PartitionBatch { topic_id: "", ..batch(0, 0, 1, vec![rejected(0)]) }]).unwrap();
-    database.apply(&[batch(0, 1, 2, vec![rejected(1)])]).unwrap();
+    database.store_jumps(&[OffsetJump { topic_id: None, ..jump(0, None, 0) }], &mut Attempt::default()).unwrap();
+    database
+        .apply(&[PartitionBatch { topic_id: None, ..batch(0, 0, 1, vec![rejected(0)]) }], &mut Attempt::default())
+        .unwrap();
+    database.apply(&[batch(0, 1, 2, vec![rejected(1)])], &mut Attempt::default()).unwrap();
     assert_eq!(violations(&place), []);
     // Read again: the first message is kept a second time, under the id, and cannot stand in for the other.
     place.execute(&format!(

@@ -8,12 +8,13 @@ use std::path::PathBuf;
 use rusqlite::types::Value;
 
 use crate::entity::{Event, MetaData, Opportunity, Project};
+use crate::storage::sqlite::database::Database;
 use crate::storage::sqlite::fixtures::{
-    GROUP, Place, TOPIC, a_move, batch, entry, modified, opportunity, project, rejected,
+    GROUP, Place, TOPIC, batch, counts, entry, jump, modified, opportunity, project, rejected,
 };
+use crate::storage::sqlite::inspector::DatabaseReader;
 use crate::storage::sqlite::schema::SCHEMA_VERSION;
-use crate::storage::sqlite::tables::{Applied, Entry, Header};
-use crate::storage::sqlite::{Database, DatabaseReader, Replay, Understood};
+use crate::storage::{Attempt, Entry, Header, Recovered, Replayer, UnidentifiedMessages};
 
 #[test]
 fn a_file_of_every_version_is_opened_read_and_gone_on_with() {
@@ -29,23 +30,23 @@ fn a_file_of_every_version_is_opened_read_and_gone_on_with() {
 /// Goes on with what a file of any version holds.
 fn takes_new_records(place: &Place, mut database: Database) {
     let newer = vec![entry(6, Ok(Event::Project(project("proj_3")))), rejected(7)];
-    let applied = Applied { applied: 1, stale: 0, unidentified: 1, absent: 0 };
-    assert_eq!(database.apply(&[batch(0, 6, 8, newer)]).unwrap(), applied);
-    database.move_positions(&[a_move(1, Some(1), 3)]).unwrap();
+    let applied = counts(1, 0, 1, 0);
+    assert_eq!(database.apply(&[batch(0, 6, 8, newer)], &mut Attempt::default()).unwrap(), applied);
+    database.store_jumps(&[jump(1, Some(1), 3)], &mut Attempt::default()).unwrap();
     assert_eq!(place.number("SELECT max(id) FROM unidentified_messages"), 3);
     drop(database);
     let mut reader = DatabaseReader::open(&place.settings.path).unwrap();
     reader.verify(|_, off| assert_eq!(off, [])).unwrap();
     let summary = reader.summary(GROUP).unwrap();
-    assert_eq!((summary.opportunities, summary.projects, summary.changes.len()), (2, 3, 4));
+    assert_eq!((summary.rows[0].rows, summary.rows[1].rows, summary.jumps.len()), (2, 3, 4));
 }
 
 #[test]
 fn the_present_version_is_written_with_the_same_content() {
     let place = Place::new();
     let mut database = place.open();
-    database.move_positions(&[a_move(0, None, 0), a_move(1, None, 5)]).unwrap();
-    database.move_positions(&[a_move(1, Some(5), 0)]).unwrap();
+    database.store_jumps(&[jump(0, None, 0), jump(1, None, 5)], &mut Attempt::default()).unwrap();
+    database.store_jumps(&[jump(1, Some(5), 0)], &mut Attempt::default()).unwrap();
     let meta_data = |json, last_modified| Some(MetaData { json, ..modified(last_modified) });
     let first = Opportunity {
         name: "Grün".into(),
@@ -65,12 +66,14 @@ fn the_present_version_is_written_with_the_same_content() {
         Entry { headers: &headers, ..rejected(3) },
         Entry { key: None, value: None, ..rejected(4) },
     ];
-    database.apply(&[batch(0, 0, 6, entries)]).unwrap();
-    database.apply(&[batch(1, 0, 1, vec![entry(0, Ok(Event::Opportunity(opportunity("opp_2"))))])]).unwrap();
+    database.apply(&[batch(0, 0, 6, entries)], &mut Attempt::default()).unwrap();
+    database
+        .apply(&[batch(1, 0, 1, vec![entry(0, Ok(Event::Opportunity(opportunity("opp_2"))))])], &mut Attempt::default())
+        .unwrap();
     let pending = database.pending_after(1, 10, 1 << 20).unwrap();
     let event = Event::Project(project("proj_2"));
-    database.replay(&[Understood { message: &pending[0], event }]).unwrap();
-    database.set_unidentified_log_cursor(1).unwrap();
+    database.replay(&[Recovered { message: &pending[0], event }]).unwrap();
+    database.set_log_cursor(1).unwrap();
     holds_what_was_stored(&place, &mut database);
     if std::env::var("WRITE_TESTDATA").is_ok() {
         place.connect().execute("VACUUM INTO ?1", [fixture(SCHEMA_VERSION).to_str()]).unwrap();
@@ -166,10 +169,10 @@ fn holds_what_was_stored(place: &Place, database: &mut Database) {
             [Value::Integer(2), Value::Integer(4), Value::Null, Value::Null, text("[]"), Value::Integer(0)],
         ]
     );
-    assert_eq!(database.unidentified_log_cursor().unwrap(), 1);
+    assert_eq!(database.log_cursor().unwrap(), 1);
     let stored = database.position(TOPIC, 0).unwrap().unwrap();
     assert_eq!((stored.next_offset, stored.first_offset, stored.high_offset), (6, 0, 6));
-    assert_eq!(stored.counters, Applied { applied: 2, stale: 0, unidentified: 2, absent: 2 });
+    assert_eq!(stored.counters, counts(2, 0, 2, 2));
     let moved = database.position(TOPIC, 1).unwrap().unwrap();
     assert_eq!((moved.next_offset, moved.first_offset, moved.high_offset), (1, 0, 5));
     assert_eq!(place.number("SELECT count(*) FROM position_changes"), 3);
@@ -199,15 +202,15 @@ fn a_migrated_file_keeps_its_ids_and_what_others_have_added() {
     assert_eq!(place.number("SELECT count(*) FROM notes"), 1);
     assert_eq!(place.number("PRAGMA foreign_keys"), 1, "on in a connection of somebody else");
     assert_eq!(place.query("PRAGMA foreign_key_check"), Vec::<Vec<Value>>::new());
-    database.apply(&[batch(0, 6, 7, vec![rejected(6)])]).unwrap();
+    database.apply(&[batch(0, 6, 7, vec![rejected(6)])], &mut Attempt::default()).unwrap();
     assert_eq!(place.query("SELECT id FROM alarms"), [[Value::Integer(71)]]);
-    assert_eq!(database.unidentified_after(70, 10, 1000).unwrap().len(), 1);
+    assert_eq!(database.messages_after(70, 10, 1000).unwrap().len(), 1);
 }
 
 #[test]
 fn a_file_without_messages_keeps_the_ids_that_were_used() {
     let place = copy(1);
     place.execute("DELETE FROM unidentified_messages");
-    place.open().apply(&[batch(0, 6, 7, vec![rejected(6)])]).unwrap();
+    place.open().apply(&[batch(0, 6, 7, vec![rejected(6)])], &mut Attempt::default()).unwrap();
     assert_eq!(place.number("SELECT id FROM unidentified_messages"), 3);
 }

@@ -4,9 +4,9 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use crate::entity::{Event, Opportunity, Project};
-use crate::storage::sqlite::fixtures::{Place, a_move, entry, modified, opportunity, project};
-use crate::storage::sqlite::tables::position_change::PositionMove;
-use crate::storage::sqlite::tables::{Entry, PartitionBatch, views};
+use crate::storage::sqlite::fixtures::{Place, TOPIC_ID, entry, jump, modified, opportunity, project, topic_id};
+use crate::storage::sqlite::tables::views;
+use crate::storage::{Attempt, Entry, OffsetJump, OffsetRange, PartitionBatch};
 
 const SEEDS: u64 = 15;
 const RECORDS: i64 = 12;
@@ -96,19 +96,20 @@ fn place<'a>(made: impl Iterator<Item = &'a (usize, Made)>) -> Place {
     let mut database = place.open();
     let made: Vec<&(usize, Made)> = made.collect();
     for (index, (topic, partition)) in PARTITIONS.into_iter().enumerate() {
-        database.move_positions(&[PositionMove { topic: topic.to_owned(), ..a_move(partition, None, 0) }]).unwrap();
+        database
+            .store_jumps(&[OffsetJump { topic: topic.to_owned(), ..jump(partition, None, 0) }], &mut Attempt::default())
+            .unwrap();
         let entries: Vec<Entry<'_>> =
             made.iter().filter(|(at, _)| *at == index).map(|(_, record)| record.entry()).collect();
         let batch = PartitionBatch {
             topic,
-            topic_id: crate::storage::sqlite::fixtures::TOPIC_ID,
+            topic_id: Some(topic_id(TOPIC_ID)),
             partition,
             leader_epoch: None,
-            from_offset: 0,
-            next_offset: RECORDS,
+            offsets: OffsetRange { from: 0, next: RECORDS },
             entries: &entries,
         };
-        database.apply(&[batch]).unwrap();
+        database.apply(&[batch], &mut Attempt::default()).unwrap();
     }
     drop(database);
     place

@@ -1,17 +1,16 @@
-//! Batches in parts, each of which takes effect as a whole: cut in halves where SQLite refuses them together, and cut short where
-//! some of it has taken effect. No I/O.
+//! Parts of batches, each of which takes effect in one transaction: halves where the database rejects a batch, the rest where some of it
+//! has been committed. No I/O.
 
-use crate::storage::sqlite::tables::{Entry, PartitionBatch};
+use super::batch::{Entry, PartitionBatch};
+use super::range::OffsetRange;
 
-/// A stretch of a batch.
+/// Consecutive offsets of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part<'b> {
-    /// Where the records come from. Its own range and entries are those of the whole batch.
+    /// The batch. Its own offsets and entries are those of the whole batch.
     pub(super) batch: &'b PartitionBatch<'b>,
-    /// Where the part begins.
-    pub(super) from_offset: i64,
-    /// Where it ends.
-    pub(super) next_offset: i64,
+    /// The offsets of the part.
+    pub(super) offsets: OffsetRange,
     /// Its records.
     pub(super) entries: &'b [Entry<'b>],
 }
@@ -19,50 +18,52 @@ pub(super) struct Part<'b> {
 impl<'b> Part<'b> {
     /// All of a batch.
     pub(super) fn whole(batch: &'b PartitionBatch<'b>) -> Self {
-        Self { batch, from_offset: batch.from_offset, next_offset: batch.next_offset, entries: batch.entries }
+        Self { batch, offsets: batch.offsets, entries: batch.entries }
     }
 
-    /// What is left of it from a position on; `None` if that lies somewhere else.
+    /// The rest of the part from a position on; `None` if the position is outside of it.
     pub(super) fn from(self, position: i64) -> Option<Self> {
-        if !(self.from_offset..=self.next_offset).contains(&position) {
+        if !(self.offsets.from..=self.offsets.next).contains(&position) {
             return None;
         }
         let before = self.entries.partition_point(|entry| entry.offset < position);
-        Some(Self { from_offset: position, entries: self.entries.get(before..)?, ..self })
+        let offsets = OffsetRange { from: position, next: self.offsets.next };
+        Some(Self { offsets, entries: self.entries.get(before..)?, ..self })
     }
 
-    /// Whether it covers no offset and holds no record.
+    /// Whether it has no offset and no record.
     pub(super) fn is_empty(&self) -> bool {
-        self.from_offset == self.next_offset && self.entries.is_empty()
+        self.offsets.is_empty() && self.entries.is_empty()
     }
 
-    /// The part before a record, and the one from it on.
-    fn cut(self, records: usize) -> Option<(Self, Self)> {
+    /// The part before a record, and the part from that record on.
+    fn split(self, records: usize) -> Option<(Self, Self)> {
         let (before, after) = self.entries.split_at_checked(records)?;
-        let border = after.first().map_or(self.next_offset, |entry| entry.offset);
+        let OffsetRange { from, next } = self.offsets;
+        let at = after.first().map_or(next, |entry| entry.offset);
         Some((
-            Self { next_offset: border, entries: before, ..self },
-            Self { from_offset: border, entries: after, ..self },
+            Self { offsets: OffsetRange { from, next: at }, entries: before, ..self },
+            Self { offsets: OffsetRange { from: at, next }, entries: after, ..self },
         ))
     }
 }
 
-/// Cuts into two with half of the records each; the first comes before the second. `None` if there are not two records.
+/// Splits parts into two lists with half of the records each. `None` if there are fewer than two records.
 pub(super) fn halves<'b>(parts: &[Part<'b>]) -> Option<(Vec<Part<'b>>, Vec<Part<'b>>)> {
     let records: usize = parts.iter().map(|part| part.entries.len()).sum();
-    let mut room = records / 2;
-    if room == 0 {
+    let mut missing = records / 2;
+    if missing == 0 {
         return None;
     }
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for part in parts {
-        if room == 0 {
+        if missing == 0 {
             second.push(*part);
             continue;
         }
-        let taken = room.min(part.entries.len());
-        room -= taken;
-        let (before, after) = part.cut(taken)?;
+        let taken = missing.min(part.entries.len());
+        missing -= taken;
+        let (before, after) = part.split(taken)?;
         first.push(before);
         second.extend((!after.is_empty()).then_some(after));
     }
@@ -77,7 +78,7 @@ mod tests {
     /// Partition, range, offsets of the records.
     fn shown(parts: &[Part<'_>]) -> Vec<(i32, i64, i64, Vec<i64>)> {
         let offsets = |part: &Part<'_>| part.entries.iter().map(|entry| entry.offset).collect();
-        parts.iter().map(|part| (part.batch.partition, part.from_offset, part.next_offset, offsets(part))).collect()
+        parts.iter().map(|part| (part.batch.partition, part.offsets.from, part.offsets.next, offsets(part))).collect()
     }
 
     #[test]
@@ -101,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_begins_at_the_position() {
+    fn the_rest_begins_at_the_position() {
         let batch = batch(0, 10, 20, vec![rejected(12), rejected(15)]);
         let whole = Part::whole(&batch);
-        let left = |position| whole.from(position).map(|part| shown(&[part]));
-        assert_eq!(left(10), Some(vec![(0, 10, 20, vec![12, 15])]));
-        assert_eq!(left(13), Some(vec![(0, 13, 20, vec![15])]));
-        assert_eq!(left(20), Some(vec![(0, 20, 20, vec![])]));
+        let rest = |position| whole.from(position).map(|part| shown(&[part]));
+        assert_eq!(rest(10), Some(vec![(0, 10, 20, vec![12, 15])]));
+        assert_eq!(rest(13), Some(vec![(0, 13, 20, vec![15])]));
+        assert_eq!(rest(20), Some(vec![(0, 20, 20, vec![])]));
         assert!(whole.from(20).unwrap().is_empty() && !whole.from(16).unwrap().is_empty());
-        assert_eq!((left(9), left(21)), (None, None));
+        assert_eq!((rest(9), rest(21)), (None, None));
     }
 }

@@ -1,0 +1,107 @@
+//! What became of offsets, counted.
+
+use std::ops::AddAssign;
+
+/// What became of one offset. Each offset of a batch has exactly one outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The event is stored: by this batch, or since an earlier one that held the same record.
+    Applied,
+    /// The event is older than the stored event of its id and changes nothing.
+    Stale,
+    /// The record is kept as an unidentified message, also because the database rejected its row.
+    Unidentified,
+    /// The offset has no record: it was compacted, or holds a control record or a record of an aborted transaction.
+    Absent,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of the columns of `consumer_offsets`.
+    pub const ALL: [Self; 4] = [Self::Applied, Self::Stale, Self::Unidentified, Self::Absent];
+
+    /// The outcome's column in `consumer_offsets`, which is also its name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Stale => "stale",
+            Self::Unidentified => "unidentified",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+/// How many offsets have each outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OffsetCounts([u64; Outcome::ALL.len()]);
+
+impl OffsetCounts {
+    /// How many offsets have an outcome.
+    pub fn get(&self, outcome: Outcome) -> u64 {
+        self.iter().find(|(counted, _)| *counted == outcome).map_or(0, |(_, count)| count)
+    }
+
+    /// Counts offsets.
+    pub fn add(&mut self, outcome: Outcome, count: u64) {
+        for (counted, total) in Outcome::ALL.into_iter().zip(&mut self.0) {
+            if counted == outcome {
+                *total = total.saturating_add(count);
+            }
+        }
+    }
+
+    /// How many offsets there are.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// How many offsets hold a record.
+    pub fn records(&self) -> u64 {
+        self.total().saturating_sub(self.get(Outcome::Absent))
+    }
+
+    /// Each outcome and its count, in the order of [`Outcome::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Outcome, u64)> {
+        Outcome::ALL.into_iter().zip(self.0)
+    }
+
+    /// Counts by a function that gives the count of each outcome.
+    pub fn try_from_fn<E>(mut count: impl FnMut(Outcome) -> Result<u64, E>) -> Result<Self, E> {
+        let mut counts = Self::default();
+        for outcome in Outcome::ALL {
+            counts.add(outcome, count(outcome)?);
+        }
+        Ok(counts)
+    }
+}
+
+impl AddAssign for OffsetCounts {
+    fn add_assign(&mut self, more: Self) {
+        for (outcome, count) in more.iter() {
+            self.add(outcome, count);
+        }
+    }
+}
+
+impl<const N: usize> From<[(Outcome, u64); N]> for OffsetCounts {
+    fn from(counts: [(Outcome, u64); N]) -> Self {
+        let mut sum = Self::default();
+        for (outcome, count) in counts {
+            sum.add(outcome, count);
+        }
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_add_up_by_outcome() {
+        let mut counts = OffsetCounts::from([(Outcome::Applied, 2), (Outcome::Absent, 5)]);
+        counts += [(Outcome::Applied, 1), (Outcome::Unidentified, 4)].into();
+        let found: Vec<_> = counts.iter().map(|(outcome, count)| (outcome.name(), count)).collect();
+        assert_eq!(found, [("applied", 3), ("stale", 0), ("unidentified", 4), ("absent", 5)]);
+        assert_eq!((counts.total(), counts.records()), (12, 7));
+    }
+}

@@ -1,0 +1,50 @@
+//! The inspector: what commands read. Changes nothing, and works beside a running service.
+
+use super::error::StorageError;
+use super::findings::{Invariant, Violation};
+use super::message::UnidentifiedCount;
+use super::position::{StoredJump, StoredPosition};
+
+/// A database that is only read.
+pub trait Inspector {
+    /// The database's id.
+    fn id(&mut self) -> Result<String, StorageError>;
+
+    /// The group's positions, by topic and partition.
+    fn positions(&mut self, group_id: &str) -> Result<Vec<StoredPosition>, StorageError>;
+
+    /// Counts and positions, all as of one moment. Takes longer the more rows there are.
+    fn summary(&mut self, group_id: &str) -> Result<Summary, StorageError>;
+
+    /// Checks every invariant, all as of one moment, and calls `report` with each one and what violates it. Takes longer the more rows there
+    /// are.
+    fn verify(&mut self, report: &mut dyn FnMut(Invariant, &[Violation])) -> Result<(), StorageError>;
+}
+
+/// What is in the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The database's id.
+    pub database_id: String,
+    /// The version of its tables.
+    pub schema_version: i64,
+    /// The rows of each table of events.
+    pub rows: Vec<RowCount>,
+    /// Rows of all of them whose `last_modified` was sent too far after the record's timestamp.
+    pub ahead: u64,
+    /// Unidentified messages, by reason.
+    pub unidentified: Vec<UnidentifiedCount>,
+    /// The group's positions, by topic and partition.
+    pub positions: Vec<StoredPosition>,
+    /// The group's latest offset jumps, newest first.
+    pub jumps: Vec<StoredJump>,
+}
+
+/// The rows of one table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowCount {
+    /// The table.
+    pub table: &'static str,
+    /// How many rows it has.
+    pub rows: u64,
+}

@@ -1,0 +1,112 @@
+//! The inspector: reads the database for commands, also while a service runs, and without permission to write.
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::error::{Context, SqliteError};
+use super::open;
+use super::paths;
+use super::schema::SCHEMA_VERSION;
+use super::tables::{identity, invariants, jump, offset, opportunity, project, unidentified};
+use crate::storage::error::StorageError;
+use crate::storage::findings::{Invariant, Violation};
+use crate::storage::inspector::{Inspector, RowCount, Summary};
+use crate::storage::position::StoredPosition;
+
+/// How many offset jumps a [`Summary`] has.
+const JUMPS_MAX: u32 = 10;
+
+/// A database that is only read.
+#[derive(Debug)]
+pub(in crate::storage) struct DatabaseReader {
+    connection: Connection,
+}
+
+impl DatabaseReader {
+    /// Opens an existing database.
+    ///
+    /// # Errors
+    /// [`SqliteError::Missing`] if there is none; [`SqliteError::WalNotReadable`] if its last state cannot be read without permission to
+    /// write, which is so after a crash of the service.
+    pub(in crate::storage) fn open(path: &Path) -> Result<Self, SqliteError> {
+        open::open_reader(&paths::resolve(path, None)?).map(|connection| Self { connection })
+    }
+
+    /// The database's id.
+    pub(super) fn id(&mut self) -> Result<String, SqliteError> {
+        self.connection
+            .transaction()
+            .and_then(|transaction| identity::find(&transaction))
+            .context("read the database's id")
+    }
+
+    /// The group's positions, by topic and partition.
+    pub(super) fn positions(&mut self, group_id: &str) -> Result<Vec<StoredPosition>, SqliteError> {
+        self.connection
+            .transaction()
+            .and_then(|transaction| offset::all(&transaction, group_id))
+            .context("read the positions")
+    }
+
+    /// Counts and positions.
+    pub(super) fn summary(&mut self, group_id: &str) -> Result<Summary, SqliteError> {
+        self.read(group_id).context("read the database")
+    }
+
+    /// Calls `report` with each invariant and what violates it. Until it has ended, SQLite cannot reuse the `-wal` file of a running service.
+    pub(super) fn verify(&mut self, mut report: impl FnMut(Invariant, &[Violation])) -> Result<(), SqliteError> {
+        // Sorting must not need a directory for temporary files.
+        self.connection.pragma_update(None, "temp_store", "MEMORY").context("verify the database")?;
+        let transaction = self.connection.transaction().context("verify the database")?;
+        for invariant in Invariant::ALL {
+            let violations = invariants::violations(invariant, &transaction).or_else(as_damage);
+            report(invariant, &violations.context("verify the database")?);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, group_id: &str) -> rusqlite::Result<Summary> {
+        let transaction = self.connection.transaction()?;
+        Ok(Summary {
+            database_id: identity::find(&transaction)?,
+            schema_version: SCHEMA_VERSION,
+            rows: vec![
+                RowCount { table: opportunity::TABLE, rows: opportunity::count(&transaction)? },
+                RowCount { table: project::TABLE, rows: project::count(&transaction)? },
+            ],
+            ahead: opportunity::count_ahead(&transaction)? + project::count_ahead(&transaction)?,
+            unidentified: unidentified::count_by_reason(&transaction)?,
+            positions: offset::all(&transaction, group_id)?,
+            jumps: jump::latest(&transaction, group_id, JUMPS_MAX)?,
+        })
+    }
+}
+
+impl Inspector for DatabaseReader {
+    fn id(&mut self) -> Result<String, StorageError> {
+        Ok(self.id()?)
+    }
+
+    fn positions(&mut self, group_id: &str) -> Result<Vec<StoredPosition>, StorageError> {
+        Ok(self.positions(group_id)?)
+    }
+
+    fn summary(&mut self, group_id: &str) -> Result<Summary, StorageError> {
+        Ok(self.summary(group_id)?)
+    }
+
+    fn verify(&mut self, report: &mut dyn FnMut(Invariant, &[Violation])) -> Result<(), StorageError> {
+        Ok(self.verify(report)?)
+    }
+}
+
+/// Makes damage of an error that comes from a damaged file, or from a value of a type that no service writes. Any other error stays one.
+fn as_damage(error: rusqlite::Error) -> rusqlite::Result<Vec<Violation>> {
+    match error.sqlite_error_code() {
+        None | Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            Ok(vec![Violation::Damage(error.to_string())])
+        }
+        Some(_) => Err(error),
+    }
+}
