@@ -1,4 +1,4 @@
-//! From records to what the database applies: each decoded, or with the reason why not. No I/O.
+//! Decodes records into what the database stores: an event, or the reason why the record is none. Must not do I/O.
 
 use std::num::NonZeroU32;
 
@@ -9,7 +9,7 @@ use crate::entity::{Decoder, UtcTime};
 use crate::storage::{Entry, Header, Headers, OffsetRange, PartitionBatch, TopicId};
 
 self_cell!(
-    /// Records of one partition, and what they say, which borrows from them: both go from thread to thread together.
+    /// Records of one partition and their decoded entries, which borrow from them, as one value for another thread.
     pub(super) struct Decoded {
         owner: PartitionRecords,
         #[covariant]
@@ -19,20 +19,20 @@ self_cell!(
 
 type Entries<'a> = Vec<Entry<'a>>;
 
-/// What a record takes in memory besides its bytes, until it is stored: as it is read, what it says, and small texts of that.
+/// The memory of a record besides its bytes until it is stored: the record, its entry, and small texts of the entry.
 const RECORD_BYTES: usize = size_of::<Record>() + size_of::<Entry<'_>>() + 128;
 
-/// The records of one poll take no more than this part of the memory for fetched data, their bytes not counted. Three polls
-/// are in memory at most: one that is stored, one that waits, one that is being decoded.
-const BUFFER_PART: usize = 6;
+/// The records of one poll take at most this fraction of the memory for fetched data, not counting their bytes. Two polls are in memory
+/// at most, see [`reader`](super::reader).
+const BUFFER_FRACTION: usize = 6;
 
-/// How many records one poll may give, where no more than `records_max` are wanted in a transaction.
+/// How many records one poll may return, if a transaction has at most `records_max`.
 pub(super) fn poll_records_max(records_max: usize, buffer_bytes_max: NonZeroU32) -> usize {
     let bytes = usize::try_from(buffer_bytes_max.get()).unwrap_or(usize::MAX);
-    records_max.min(bytes / BUFFER_PART / RECORD_BYTES).max(1)
+    records_max.min(bytes / BUFFER_FRACTION / RECORD_BYTES).max(1)
 }
 
-/// Decodes what came of each partition. What is no event stays with its reason.
+/// Decodes the records of each partition.
 pub(super) fn decode(batches: Vec<PartitionRecords>, decoder: Decoder) -> Vec<Decoded> {
     batches.into_iter().map(|batch| Decoded::new(batch, |batch| entries(batch, decoder))).collect()
 }
@@ -50,21 +50,21 @@ fn entries(batch: &PartitionRecords, decoder: Decoder) -> Entries<'_> {
 }
 
 impl Decoded {
-    /// The records as they came.
+    /// The records that were fetched.
     pub(super) fn records(&self) -> &PartitionRecords {
         self.borrow_owner()
     }
 
-    /// The events whose `last_modified` does not count, with that time.
-    pub(super) fn ahead(&self) -> impl Iterator<Item = (&Entry<'_>, &UtcTime)> {
+    /// The events whose `last_modified` is too far ahead to be used, with that time.
+    pub(super) fn too_far_ahead(&self) -> impl Iterator<Item = (&Entry<'_>, &UtcTime)> {
         self.borrow_dependent().iter().filter_map(|entry| {
             let last_modified = entry.decoded.as_ref().ok()?.last_modified()?;
-            last_modified.too_far_ahead().map(|sent| (entry, sent))
+            last_modified.too_far_ahead().map(|time| (entry, time))
         })
     }
 
-    /// What the database applies.
-    pub(super) fn batch<'a>(&'a self, topic_id: Option<&'a TopicId>) -> PartitionBatch<'a> {
+    /// The batch for the database.
+    pub(super) fn to_store<'a>(&'a self, topic_id: Option<&'a TopicId>) -> PartitionBatch<'a> {
         let records = self.records();
         PartitionBatch {
             topic: &records.partition.topic,

@@ -1,21 +1,21 @@
-//! Why the service ended by itself: always something that an operator has to look at.
+//! Why the service ended by itself. An operator always has to fix something. Must not log.
 
 use std::error::Error;
 use std::fmt;
 
-use crate::runtime::backoff::{Retriable, RetryError};
+use crate::runtime::backoff::RetryError;
 use crate::service::start_rules::StartError;
 use crate::settings::advice;
-use crate::storage::sqlite::DatabaseError;
+use crate::storage::StorageError;
 
 /// Why the service ended.
 #[derive(Debug)]
 pub enum ServiceError {
-    /// The database cannot be used.
-    Database(RetryError<DatabaseError>),
-    /// Kafka cannot be read.
+    /// The database failed.
+    Database(RetryError<StorageError>),
+    /// The Kafka client failed.
     Kafka(kafka::Error),
-    /// A partition must not be read until somebody has decided something.
+    /// A partition must not be read before an operator has decided where.
     Start(StartError),
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for ServiceError {
     }
 }
 
-/// Each variant stands for its error itself, whose cause is the cause.
+/// Each variant displays its error, so its source is the source of that error.
 impl Error for ServiceError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
@@ -43,8 +43,8 @@ impl Error for ServiceError {
     }
 }
 
-impl From<RetryError<DatabaseError>> for ServiceError {
-    fn from(error: RetryError<DatabaseError>) -> Self {
+impl From<RetryError<StorageError>> for ServiceError {
+    fn from(error: RetryError<StorageError>) -> Self {
         Self::Database(error)
     }
 }
@@ -61,8 +61,7 @@ impl From<StartError> for ServiceError {
     }
 }
 
-impl Retriable for DatabaseError {
-    fn is_retriable(&self) -> bool {
-        DatabaseError::is_retriable(self)
-    }
+/// Whether an operator has to fix something. Exhausted retries alone do not say so.
+pub(super) fn is_fatal(error: &kafka::Error) -> bool {
+    !error.is_retriable() && !matches!(error, kafka::Error::RetriesExhausted { .. })
 }

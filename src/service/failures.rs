@@ -1,30 +1,30 @@
-//! How failures that the client retries are logged. Must not know who retries them, nor when.
+//! Logs failures that the Kafka client retries. Must not retry anything.
 
 use std::time::{Duration, Instant};
 
 use kafka::{Error, ErrorCode, Retrying};
 use log::Level;
 
-use super::millis;
 use crate::runtime::error_chain::ErrorChain;
+use crate::runtime::millis::millis;
 use crate::settings::advice;
 
-/// How long a cluster may take to create its topic `__consumer_offsets`, which it does for its first consumer group. Until then it has no
+/// How long a cluster may take to create its topic `__consumer_offsets`, for its first consumer group. Until then no broker is the
 /// coordinator.
 const OFFSETS_TOPIC_CREATION: Duration = Duration::from_secs(10);
 
-/// What has failed lately.
+/// Recent failures.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
     coordinator: Option<CoordinatorAbsence>,
 }
 
-/// The time in which no coordinator was available.
+/// A time in which no coordinator was available.
 #[derive(Clone, Copy, Debug)]
 struct CoordinatorAbsence {
     since: Instant,
     last: Instant,
-    /// The longest time from the last failure to the next one of the same absence.
+    /// If the next failure comes later than this after the last one, it begins another absence.
     gap_max: Duration,
 }
 
@@ -37,7 +37,7 @@ impl Failures {
         );
     }
 
-    /// A warning, but for what each new cluster answers in its first seconds.
+    /// WARN, except for the error that every new cluster returns in its first seconds.
     fn level(&mut self, error: &Error, wait: Duration, now: Instant) -> Level {
         if !matches!(error, Error::Broker { code: ErrorCode::COORDINATOR_NOT_AVAILABLE, .. }) {
             return Level::Warn;
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_cluster_without_a_coordinator_is_no_warning_until_it_lasts() {
+    fn a_new_cluster_without_a_coordinator_is_a_warning_only_if_it_lasts() {
         let mut failures = Failures::default();
         let begun = Instant::now();
         let mut level = |code, seconds| failures.level(&refusal(code), SECOND, begun + SECOND * seconds);
@@ -69,12 +69,12 @@ mod tests {
         assert_eq!([0, 1, 5, 9].map(|seconds| level(absent, seconds)), [Level::Info; 4]);
         assert_eq!(level(ErrorCode::NOT_COORDINATOR, 9), Level::Warn);
         assert_eq!([10, 15, 20].map(|seconds| level(absent, seconds)), [Level::Warn; 3]);
-        // Much later it is another time.
+        // Much later it is another absence.
         assert_eq!([600, 609, 610].map(|seconds| level(absent, seconds)), [Level::Info, Level::Info, Level::Warn]);
     }
 
     #[test]
-    fn waits_between_two_attempts_do_not_end_an_absence() {
+    fn a_long_backoff_does_not_end_an_absence() {
         let mut failures = Failures::default();
         let begun = Instant::now();
         let absent = refusal(ErrorCode::COORDINATOR_NOT_AVAILABLE);

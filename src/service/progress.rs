@@ -1,9 +1,10 @@
-//! Progress lines: what happened since the last one, at most every 10 s while there is any.
+//! Logs progress: what was stored since the last line, at most every 10 s and only if anything was. Must not know why.
 
 use std::time::{Duration, Instant};
 
 use log::info;
 
+use crate::runtime::millis::millis;
 use crate::storage::{OffsetCounts, Outcome};
 
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -24,21 +25,21 @@ impl Progress {
         self.counts += more;
     }
 
-    /// How long until there is something to say; `None` while there is nothing.
+    /// How long until the next line; `None` if there is nothing to log.
     pub(super) fn due_in(&self) -> Option<Duration> {
         (self.counts.total() > 0).then(|| INTERVAL.saturating_sub(self.since.elapsed()))
     }
 
-    pub(super) fn tell_when_due(&mut self) {
+    pub(super) fn log_when_due(&mut self) {
         if self.due_in() == Some(Duration::ZERO) {
-            self.tell();
+            self.log();
         }
     }
 
-    /// Says what there is to say and begins anew.
-    pub(super) fn tell(&mut self) {
+    /// Logs the counts, if there are any, and resets them.
+    pub(super) fn log(&mut self) {
         let counts = std::mem::take(&mut self.counts);
-        let elapsed_ms = super::millis(self.since.elapsed());
+        let elapsed_ms = millis(self.since.elapsed());
         self.since = Instant::now();
         if counts.total() > 0 {
             info!(

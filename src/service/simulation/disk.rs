@@ -1,30 +1,18 @@
-//! What an instance of the service stores: a real database, what a kill or a power cut leaves of it, and what the simulation saw
-//! take effect.
+//! The disk of an instance: a real database, what a kill or a power cut leaves of it, and what the simulation saw take effect.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::rc::Rc;
-use std::sync::OnceLock;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
+use fuzzkit::Random;
 use kafka::TopicPartition;
 use rusqlite::Connection;
 
-use super::cluster::Cluster;
-use super::random::Random;
+use super::cluster::text;
+use super::log::{GHOST, POISON, Produced, VENOM};
 use crate::settings::{DatabaseSettings, Settings};
-use crate::storage::{
-    Attempt, ErrorKind, OffsetCounts, OffsetJump, PartitionBatch, StorageError, StoredPosition, TopicId,
-    UnidentifiedMessages, Writer,
-};
-
-/// Name of an event that SQLite refuses: a trigger ends the statement.
-pub(super) const POISON: &str = "poison";
-/// The same, but the trigger ends the transaction.
-pub(super) const VENOM: &str = "venom";
-
-/// The same, but the trigger skips the row without an error.
-pub(super) const GHOST: &str = "ghost";
+use crate::storage::Writer;
 
 /// What took effect, as the simulation saw it.
 #[derive(Clone, Debug, Default)]
@@ -44,13 +32,13 @@ struct Image {
     seen: Seen,
 }
 
-/// A sync on its way, and what it makes durable.
+/// A sync that has begun, and what it makes durable.
 #[derive(Debug)]
-struct Syncing {
+pub(super) struct RunningSync {
     seen: Seen,
     /// The first of the images that a power cut may leave then.
     image: usize,
-    /// How many syncs were before.
+    /// How many syncs had ended before.
     syncs: u64,
 }
 
@@ -59,17 +47,19 @@ struct Syncing {
 pub(super) struct Disk {
     settings: DatabaseSettings,
     pub(super) seen: Seen,
+    /// The records that the instance has fetched last, by topic id, partition and offset. The log may hold others by now.
+    fetched: BTreeMap<(String, i32, i64), Arc<Produced>>,
     /// What survives a power cut for certain.
     pub(super) durable: Seen,
     syncs: u64,
-    /// What a power cut may leave: as of the last sync, and after each transaction since.
+    /// What a power cut may leave: the files as of the last sync, and after each transaction since.
     images: Vec<Image>,
     pub(super) power_cuts: bool,
-    /// So many calls into database or cluster are left until the instance is killed.
+    /// The instance is killed after this many calls into the database or the consumer.
     pub(super) fuse: Option<i64>,
     /// What the kill left.
     killed: Option<Image>,
-    /// Whether calls fail now and then.
+    /// Whether failures are injected.
     pub(super) faults: bool,
 }
 
@@ -79,6 +69,7 @@ impl Disk {
         let disk = Self {
             settings: settings.database.clone(),
             seen: Seen::default(),
+            fetched: BTreeMap::new(),
             durable: Seen::default(),
             syncs: 0,
             images: Vec::new(),
@@ -95,8 +86,8 @@ impl Disk {
         disk
     }
 
-    /// Counts a call; false if the instance is dead, and nothing happens any more.
-    pub(super) fn alive(&mut self) -> bool {
+    /// Counts a call. False if the instance is killed: then the call must have no effect.
+    pub(super) fn count_call(&mut self) -> bool {
         if let Some(left) = &mut self.fuse {
             *left -= 1;
             if *left == 0 {
@@ -110,8 +101,8 @@ impl Disk {
         self.killed.is_some()
     }
 
-    /// What a dead instance left, as its successor finds it.
-    pub(super) fn come_back(&mut self, random: &mut Random) {
+    /// Restores what a killed instance left, for the next one.
+    pub(super) fn restore(&mut self, random: &mut Random) {
         self.fuse = None;
         let Some(killed) = self.killed.take() else { return };
         let left = if self.power_cuts && !self.images.is_empty() && random.one_in(2) {
@@ -142,154 +133,66 @@ impl Disk {
         format!("{}{suffix}", self.settings.path.display())
     }
 
-    fn note_transaction(&mut self) {
+    pub(super) fn note_transaction(&mut self) {
         if self.power_cuts {
             self.images.push(self.image());
         }
     }
 
-    /// What is there now will survive a power cut for certain, once [`note_synced`](Self::note_synced) says so.
-    fn syncing(&mut self) -> Syncing {
+    /// A sync of what is stored now begins. It is durable after [`end_sync`](Self::end_sync).
+    pub(super) fn begin_sync(&mut self) -> RunningSync {
         self.note_transaction();
-        Syncing { seen: self.seen.clone(), image: self.images.len().saturating_sub(1), syncs: self.syncs }
+        RunningSync { seen: self.seen.clone(), image: self.images.len().saturating_sub(1), syncs: self.syncs }
     }
 
-    fn note_synced(&mut self, synced: Syncing) {
-        // Not if there was another one meanwhile, which has made more durable.
+    pub(super) fn end_sync(&mut self, synced: RunningSync) {
+        // A sync that has ended since has made more durable.
         if synced.syncs == self.syncs {
             self.durable = synced.seen;
             self.images.drain(..synced.image.min(self.images.len()));
             self.syncs += 1;
         }
     }
-}
 
-/// The database of a running instance.
-pub(super) struct Observed {
-    database: Box<dyn Writer>,
-    disk: Rc<RefCell<Disk>>,
-    cluster: Rc<RefCell<Cluster>>,
-    syncing: Option<Syncing>,
-}
-
-impl Observed {
-    pub(super) fn new(database: Box<dyn Writer>, disk: &Rc<RefCell<Disk>>, cluster: &Rc<RefCell<Cluster>>) -> Self {
-        Self { database, disk: Rc::clone(disk), cluster: Rc::clone(cluster), syncing: None }
-    }
-
-    /// A call that may fail or never come to its end.
-    fn call<T>(&mut self, act: impl FnOnce(&mut dyn Writer) -> Result<T, StorageError>) -> Result<T, StorageError> {
-        if !self.disk.borrow_mut().alive() {
-            return Err(StorageError::new(ErrorKind::Missing, "killed"));
+    /// Records were fetched: all that the log has of a range of offsets.
+    pub(super) fn note_fetched(
+        &mut self,
+        topic_id: &str,
+        partition: i32,
+        offsets: Range<i64>,
+        records: impl Iterator<Item = Arc<Produced>>,
+    ) {
+        let key = |offset: i64| (topic_id.to_owned(), partition, offset);
+        let before: Vec<_> =
+            self.fetched.range(key(offsets.start)..key(offsets.end)).map(|(at, _)| at.clone()).collect();
+        for at in before {
+            self.fetched.remove(&at);
         }
-        if self.disk.borrow().faults && self.cluster.borrow_mut().random.one_in(20) {
-            return Err(StorageError::new(ErrorKind::Transient, "a fault of the model"));
-        }
-        act(&mut *self.database)
-    }
-}
-
-impl Writer for Observed {
-    fn id(&self) -> &str {
-        self.database.id()
+        self.fetched.extend(records.map(|record| (key(record.at.offset), record)));
     }
 
-    fn position(&mut self, topic: &str, partition: i32) -> Result<Option<StoredPosition>, StorageError> {
-        self.database.position(topic, partition)
+    /// The records that were fetched of a range of offsets.
+    pub(super) fn fetched(&self, topic_id: &str, partition: i32, offsets: Range<i64>) -> Vec<u64> {
+        let key = |offset: i64| (topic_id.to_owned(), partition, offset);
+        self.fetched.range(key(offsets.start)..key(offsets.end)).map(|(_, record)| record.serial).collect()
     }
 
-    fn positions(&mut self) -> Result<Vec<StoredPosition>, StorageError> {
-        self.database.positions()
-    }
-
-    fn knows_topic(&mut self, topic: &str) -> Result<bool, StorageError> {
-        self.database.knows_topic(topic)
-    }
-
-    fn apply(&mut self, batches: &[PartitionBatch<'_>], attempt: &mut Attempt) -> Result<OffsetCounts, StorageError> {
-        let result = self.call(|database| database.apply(batches, attempt));
-        let mut disk = self.disk.borrow_mut();
-        let cluster = self.cluster.borrow();
-        if disk.is_dead() {
-            return result;
-        }
-        for batch in batches {
-            let before = disk.seen.positions.get(&batch.partition).unwrap().1;
-            let reached = match &result {
-                Ok(_) => {
-                    assert_eq!(before, batch.offsets.from, "applied elsewhere");
-                    batch.offsets.next
-                }
-                // Where it has to isolate what SQLite refuses, it may have taken effect in part.
-                Err(_) => self.database.position(batch.topic, batch.partition)?.unwrap().next_offset,
-            };
-            let topic_id = spelled(batch.topic_id);
-            disk.seen.positions.insert(batch.partition, (topic_id.clone(), reached));
-            let records = cluster.records(&topic_id, batch.partition, before, reached);
-            disk.seen.stored.extend(records.iter().map(|record| record.serial));
-            let counted = disk.seen.counted.entry(batch.partition).or_default();
-            counted.extend(records.iter().map(|record| record.serial));
-        }
-        disk.note_transaction();
-        result
-    }
-
-    fn store_jumps(&mut self, moves: &[OffsetJump], attempt: &mut Attempt) -> Result<(), StorageError> {
-        self.call(|database| database.store_jumps(moves, attempt))?;
-        let mut disk = self.disk.borrow_mut();
-        for moved in moves {
-            let before = disk.seen.positions.insert(moved.partition, (spelled(moved.topic_id.as_ref()), moved.to));
-            disk.seen.counted.remove(&moved.partition);
-            self.cluster.borrow_mut().justify(moved, before.as_ref());
-        }
-        disk.note_transaction();
-        Ok(())
-    }
-
-    fn sync(&mut self) -> Result<(), StorageError> {
-        self.call(|database| database.sync())?;
-        let mut disk = self.disk.borrow_mut();
-        let synced = disk.syncing();
-        disk.note_synced(synced);
-        Ok(())
-    }
-
-    fn begin_sync(&mut self, _: Box<dyn FnOnce() + Send>) -> Result<(), StorageError> {
-        self.call(|_| Ok(()))?;
-        self.syncing = Some(self.disk.borrow_mut().syncing());
-        Ok(())
-    }
-
-    fn sync_result(&mut self) -> Option<Result<(), StorageError>> {
-        if self.cluster.borrow_mut().random.one_in(2) {
-            return None;
-        }
-        let synced = self.syncing.take()?;
-        Some(self.call(|database| database.sync()).map(|()| self.disk.borrow_mut().note_synced(synced)))
-    }
-
-    fn check_identity(&mut self) -> Result<(), StorageError> {
-        self.database.check_identity()
-    }
-
-    fn unidentified(&mut self) -> &mut dyn UnidentifiedMessages {
-        self.database.unidentified()
-    }
-}
-
-/// A topic id as the model spells it.
-pub(super) fn spelled(id: Option<&TopicId>) -> String {
-    id.map_or_else(String::new, ToString::to_string)
-}
-
-impl Disk {
-    /// Whether a position is where it is after a power cut too.
+    /// Whether a position survives a power cut.
     pub(super) fn is_durable(&self, at: &TopicPartition, topic_id: &str, offset: i64) -> bool {
         self.durable.positions.get(&at.partition).is_some_and(|(id, durable)| id == topic_id && *durable >= offset)
     }
+
+    /// Checks that the positions are those of the last transaction that survived.
+    pub(super) fn check_positions(&self, database: &mut dyn Writer) {
+        let stored = database.positions().unwrap().into_iter();
+        let stored: BTreeMap<_, _> = stored
+            .map(|position| (position.partition, (text(position.topic_id.as_ref()), position.next_offset)))
+            .collect();
+        assert_eq!(stored, self.seen.positions, "stored positions");
+    }
 }
 
-/// A database of ours with triggers of somebody else, made once.
+/// An empty database with triggers of an operator, created once.
 fn empty_database() -> &'static Vec<u8> {
     static EMPTY: OnceLock<Vec<u8>> = OnceLock::new();
     EMPTY.get_or_init(|| {

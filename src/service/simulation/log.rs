@@ -1,12 +1,18 @@
-//! The logs of the model's partitions: what was produced, and what each record means. Shares nothing with the service but the
-//! contract of messages.
+//! The logs of the model's partitions: what was produced, and what each record means. Must not use the service's code: both follow the
+//! documented contract of messages.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use fuzzkit::Random;
 use kafka::{Headers, Record, TopicId};
 
-use super::random::Random;
+/// Name of an event that SQLite rejects: a trigger aborts the statement.
+pub(super) const POISON: &str = "poison";
+/// Name of an event whose trigger rolls the transaction back.
+pub(super) const VENOM: &str = "venom";
+/// Name of an event whose trigger skips the row without an error.
+pub(super) const GHOST: &str = "ghost";
 
 /// Noon of 2026-01-01, in milliseconds since 1970.
 const NOON_MS: i64 = 1_767_268_800_000;
@@ -23,17 +29,17 @@ pub(super) enum Meaning {
 /// A record that consumers see.
 #[derive(Clone, Debug)]
 pub(super) struct Produced {
-    /// Unlike any other in the simulation.
+    /// Unique in the simulation.
     pub(super) serial: u64,
-    pub(super) at: Place,
+    pub(super) at: Coordinates,
     pub(super) meaning: Meaning,
     pub(super) value: Option<Vec<u8>>,
     pub(super) timestamp_ms: i64,
 }
 
-/// Where a record lies.
+/// The coordinates of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct Coordinates {
     pub(super) topic_id: TopicId,
     pub(super) partition: i32,
     pub(super) offset: i64,
@@ -51,21 +57,23 @@ impl Produced {
     }
 }
 
-/// One partition. An offset without a record is a hole: compacted, a control record, an aborted transaction.
+/// One partition. An offset may have no record: compaction, a control record, an aborted transaction.
 #[derive(Debug)]
 pub(super) struct Log {
-    /// What is before it is gone by retention.
+    /// The log start offset: retention has deleted what is before it.
     pub(super) start: i64,
+    /// Every log start offset so far.
+    pub(super) starts: BTreeSet<i64>,
     slots: Vec<Option<Arc<Produced>>>,
     /// Leader epochs, and the offset where each begins.
     epochs: Vec<(i32, i64)>,
-    /// The greatest epoch ever.
+    /// The latest epoch.
     epoch: i32,
     /// Records that were truncated.
     pub(super) truncated: Vec<Arc<Produced>>,
     /// Where it was truncated.
     pub(super) cuts: BTreeSet<i64>,
-    /// Offsets from which somebody reads without knowing an epoch: before that a truncation goes unnoticed.
+    /// A consumer may have started here without a leader epoch: a truncation before this offset is not noticed.
     pub(super) without_epoch: i64,
 }
 
@@ -73,7 +81,16 @@ impl Default for Log {
     fn default() -> Self {
         let epochs = vec![(0, 0)];
         let (truncated, cuts) = (Vec::new(), BTreeSet::new());
-        Self { start: 0, slots: Vec::new(), epochs, epoch: 0, truncated, cuts, without_epoch: 0 }
+        Self {
+            start: 0,
+            starts: BTreeSet::from([0]),
+            slots: Vec::new(),
+            epochs,
+            epoch: 0,
+            truncated,
+            cuts,
+            without_epoch: 0,
+        }
     }
 }
 
@@ -85,6 +102,12 @@ impl Log {
 
     pub(super) fn push(&mut self, record: Option<Produced>) {
         self.slots.push(record.map(Arc::new));
+    }
+
+    /// Retention deletes everything before an offset.
+    pub(super) fn expire(&mut self, start: i64) {
+        self.start = start;
+        self.starts.insert(start);
     }
 
     /// An unclean election: the new leader lacks everything from an offset on.
@@ -113,17 +136,17 @@ impl Log {
         Some((self.epochs[index].0, end))
     }
 
-    /// The records of a stretch, those too that are gone by now.
+    /// The records of a range of offsets, including those that retention has deleted.
     pub(super) fn between(&self, from: i64, to: i64) -> impl Iterator<Item = &Arc<Produced>> {
         let index = |offset: i64| usize::try_from(offset.clamp(0, self.end())).unwrap();
         self.slots[index(from)..index(to).max(index(from))].iter().flatten()
     }
 }
 
-/// A record of one of many kinds; few ids and few times, so that events meet.
-pub(super) fn produce(random: &mut Random, serial: u64, at: Place) -> Produced {
+/// A random record. Ids and times are few, so that events compete.
+pub(super) fn produce(random: &mut Random, serial: u64, at: Coordinates) -> Produced {
     let name = format!("n{serial}");
-    // Topics of one name differ in their times, as they do in life: the order of events knows no topic id.
+    // Times of a recreated topic are later, as in production: the order of events does not depend on the topic id.
     let since = 100 * i64::from(at.topic_id.0[0]);
     let produced_ms = since + random.within(0..50);
     let (modified, time) = if random.one_in(3) {
@@ -140,9 +163,9 @@ pub(super) fn produce(random: &mut Random, serial: u64, at: Place) -> Produced {
         1 => (Some(b"{".to_vec()), Meaning::Unidentified("not_json")),
         2 => (Some(b"[]".to_vec()), Meaning::Unidentified("unknown_type")),
         3 => (Some(event("")), Meaning::Unidentified("invalid_field")),
-        4 => (Some(event(super::disk::POISON)), Meaning::Unidentified("rejected")),
-        5 if random.one_in(4) => (Some(event(super::disk::VENOM)), Meaning::Unidentified("rejected")),
-        6 => (Some(event(super::disk::GHOST)), Meaning::Unidentified("rejected")),
+        4 => (Some(event(POISON)), Meaning::Unidentified("rejected")),
+        5 if random.one_in(4) => (Some(event(VENOM)), Meaning::Unidentified("rejected")),
+        6 => (Some(event(GHOST)), Meaning::Unidentified("rejected")),
         _ => (Some(event(&name)), Meaning::Event { id, name, time }),
     };
     Produced { serial, at, meaning, value, timestamp_ms: NOON_MS + produced_ms }

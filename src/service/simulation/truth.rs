@@ -1,26 +1,17 @@
-//! What the databases must hold, worked out from what took effect.
+//! What the databases must hold in the end, derived from what took effect. Must not use the code that stores.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use rusqlite::{Connection, Row};
 
-use super::Instance;
 use super::cluster::Cluster;
-use super::disk::{Seen, spelled};
+use super::disk::Seen;
+use super::instance::Instance;
 use super::log::{Meaning, Produced};
-use crate::storage::{self, Outcome, StoredPosition, Writer};
+use crate::storage::{self, Outcome, StoredPosition};
 
-/// Positions are where the last transaction that survived has put them.
-pub(super) fn check_positions(database: &mut dyn Writer, seen: &Seen) {
-    let stored = database.positions().unwrap().into_iter();
-    let stored: BTreeMap<_, _> = stored
-        .map(|position| (position.partition, (spelled(position.topic_id.as_ref()), position.next_offset)))
-        .collect();
-    assert_eq!(stored, seen.positions, "positions after a restart");
-}
-
-/// At the end, with everything read.
+/// Checks all databases, after everything has been read.
 pub(super) fn check(cluster: &Cluster, instances: &[Instance<'_>]) {
     let mut stored = cluster.skipped.clone();
     for instance in instances {
@@ -29,7 +20,7 @@ pub(super) fn check(cluster: &Cluster, instances: &[Instance<'_>]) {
         stored.extend(&seen.stored);
     }
     let missing: Vec<_> = cluster.readable().filter(|record| !stored.contains(&record.serial)).collect();
-    assert!(missing.is_empty(), "records that nobody has: {missing:?}");
+    assert!(missing.is_empty(), "records that no database has: {missing:?}");
     for partition in cluster.partitions() {
         let committed = cluster.committed.get(&partition).map(|committed| committed.offset);
         assert_eq!(committed, Some(cluster.log(partition).end()), "the group's offset of partition {partition}");
@@ -38,8 +29,8 @@ pub(super) fn check(cluster: &Cluster, instances: &[Instance<'_>]) {
 
 fn check_database(cluster: &Cluster, instance: &Instance<'_>, seen: &Seen) {
     let path = &instance.settings.database.path;
-    let mut inspector = storage::inspect(&instance.settings.database).unwrap();
-    inspector
+    storage::inspect(&instance.settings.database)
+        .unwrap()
         .verify(&mut |invariant, violations| assert!(violations.is_empty(), "{invariant:?}: {violations:?}"))
         .unwrap();
     let all = cluster.all_records();
@@ -49,14 +40,14 @@ fn check_database(cluster: &Cluster, instance: &Instance<'_>, seen: &Seen) {
     check_events(&connection, &records);
     check_messages(&connection, &records, instance);
     let mut database = storage::open(&instance.settings.database, &instance.settings.kafka.group_id).unwrap();
-    check_positions(&mut *database, seen);
+    instance.disk.borrow().check_positions(&mut *database);
     for position in database.positions().unwrap() {
         let counted = seen.counted.get(&position.partition).map_or(&[][..], Vec::as_slice);
         check_counters(&records, counted, &position);
     }
 }
 
-/// Of each id the greatest event, by time, partition, offset; of two at one offset that was written again the later.
+/// Of each id the greatest event, by time, partition, offset; of two at the same offset of a rewritten log the later one.
 fn check_events(connection: &Connection, records: &[&Produced]) {
     let mut greatest = BTreeMap::new();
     for record in records {
@@ -117,7 +108,7 @@ fn check_counters(stored: &[&Produced], counted: &[u64], position: &StoredPositi
         (
             counters.get(Outcome::Applied) + counters.get(Outcome::Stale),
             counters.get(Outcome::Unidentified),
-            counters.get(Outcome::Absent)
+            counters.get(Outcome::Absent),
         ),
         (events, all - events, offsets - all),
         "counters of {position:?}"
@@ -129,6 +120,6 @@ fn rows<T: Ord>(connection: &Connection, query: &str, row: impl Fn(&Row<'_>) -> 
     let rows: Vec<T> = statement.query_map([], |found| row(found)).unwrap().map(Result::unwrap).collect();
     let count = rows.len();
     let set: BTreeSet<T> = rows.into_iter().collect();
-    assert_eq!(set.len(), count, "a row twice");
+    assert_eq!(set.len(), count, "duplicate rows");
     set
 }

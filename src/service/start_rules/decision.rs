@@ -2,7 +2,7 @@
 
 use kafka::TopicPartition;
 
-use crate::storage::sqlite::tables::position_change::{MoveReason, PositionMove};
+use crate::storage::{JumpReason, OffsetJump, TopicId};
 
 /// Where a partition starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum StartDecision {
         /// Epoch of the leader that wrote the record before, if the group has read that record.
         leader_epoch: Option<i32>,
         /// The documented reason.
-        reason: MoveReason,
+        reason: JumpReason,
         /// The reason in words.
         detail: String,
     },
@@ -42,20 +42,20 @@ impl StartDecision {
         }
     }
 
-    /// The change of position that the database has to store, if there is one. `from`: the stored offset.
-    pub fn into_position_move(
+    /// The jump that the database has to store, if there is one. `from`: the stored offset.
+    pub fn into_offset_jump(
         self,
         partition: &TopicPartition,
-        topic_id: &str,
+        topic_id: Option<&TopicId>,
         from: Option<i64>,
-    ) -> Option<PositionMove> {
+    ) -> Option<OffsetJump> {
         let Self::Jump { to_offset, leader_epoch, reason, detail } = self else { return None };
-        Some(PositionMove {
+        Some(OffsetJump {
             topic: partition.topic.to_string(),
             partition: partition.partition,
             from,
             to: to_offset,
-            topic_id: topic_id.to_owned(),
+            topic_id: topic_id.cloned(),
             leader_epoch,
             reason,
             detail,

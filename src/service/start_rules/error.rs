@@ -4,7 +4,7 @@ use std::fmt;
 
 use kafka::TopicPartition;
 
-use crate::storage::sqlite::tables::position_change::MoveReason;
+use crate::storage::JumpReason;
 
 /// Why a partition cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum StartError {
         /// The partition.
         partition: TopicPartition,
         /// What happened.
-        reason: MoveReason,
+        reason: JumpReason,
         /// Which records are lost.
         detail: String,
     },

@@ -25,8 +25,7 @@ pub use error::StartError;
 pub use metadata::CommitMetadata;
 
 use crate::settings::{GroupProtocol, OffsetReset, Settings, shorten};
-use crate::storage::sqlite::tables::offset::StoredPosition;
-use crate::storage::sqlite::tables::position_change::MoveReason;
+use crate::storage::{JumpReason, StoredPosition, TopicId};
 
 /// What to do about records that [`count_skipped_records`] counts.
 pub const READ_SKIPPED: &str = "if that database no longer exists, stop all instances of the group, run 'enterprise-consumer reset --to-earliest', and start again";
@@ -58,8 +57,8 @@ impl Policy {
 pub struct StoredOffset<'a> {
     /// The next offset to read.
     pub next_offset: i64,
-    /// Id of the topic that the offset belongs to; empty if the brokers have no topic ids.
-    pub topic_id: &'a str,
+    /// Id of the topic that the offset belongs to; `None` if the brokers have no topic ids.
+    pub topic_id: Option<&'a TopicId>,
     /// Epoch of the leader that wrote the record before, if known.
     pub leader_epoch: Option<i32>,
 }
@@ -67,7 +66,11 @@ pub struct StoredOffset<'a> {
 impl<'a> StoredOffset<'a> {
     /// The offset of a stored position.
     pub fn of(position: &'a StoredPosition) -> Self {
-        Self { next_offset: position.next_offset, topic_id: &position.topic_id, leader_epoch: position.leader_epoch }
+        Self {
+            next_offset: position.next_offset,
+            topic_id: position.topic_id.as_ref(),
+            leader_epoch: position.leader_epoch,
+        }
     }
 
     fn resume(&self) -> StartDecision {
@@ -107,7 +110,7 @@ pub fn choose(
         None if committed.is_some() => Ok(StartDecision::Jump {
             to_offset: assignment.log_start_offset,
             leader_epoch: None,
-            reason: MoveReason::OlderBackup,
+            reason: JumpReason::OlderBackup,
             detail: "the group's offset was committed for this database, but it holds no position: read from the first offset"
                 .to_owned(),
         }),
@@ -123,10 +126,10 @@ pub fn choose_out_of_range(range: &OutOfRange, policy: Policy) -> Result<StartDe
     let OutOfRange { partition, position, log_start_offset, end_offset, .. } = range;
     let (to_offset, reason, detail) = if position < log_start_offset {
         let detail = format!("records from offset {position} to {} were deleted by retention", log_start_offset - 1);
-        (*log_start_offset, MoveReason::OffsetsExpired, detail)
+        (*log_start_offset, JumpReason::OffsetsExpired, detail)
     } else {
         let detail = format!("the log ends at offset {end_offset}, before the position {position}: it was truncated");
-        (*end_offset, MoveReason::LogTruncated, detail)
+        (*end_offset, JumpReason::LogTruncated, detail)
     };
     data_loss(partition, to_offset, None, reason, detail, policy)
 }
@@ -145,7 +148,7 @@ pub fn choose_truncated(truncation: &Truncation, policy: Policy) -> Result<Start
         "the log was truncated and rewritten from offset {divergence_offset} on: {read} read before that (of leader epoch \
          {position_epoch}), and what was read stays in the database; the records that replaced it were not read"
     );
-    data_loss(partition, *divergence_offset, Some(*divergence_epoch), MoveReason::LogTruncated, detail, policy)
+    data_loss(partition, *divergence_offset, Some(*divergence_epoch), JumpReason::LogTruncated, detail, policy)
 }
 
 /// Counts the records of a partition that a new database does not read, because another database has committed the group's offset
@@ -162,14 +165,14 @@ pub fn count_skipped_records(assignment: &Assignment, database_is_new: bool, own
     }
 }
 
-/// Whether an operator should look at a change of position.
-pub fn is_warning(reason: MoveReason) -> bool {
+/// Whether an operator should look at an offset jump.
+pub fn is_warning(reason: JumpReason) -> bool {
     match reason {
-        MoveReason::FirstStart | MoveReason::NewPartition | MoveReason::OtherDatabase | MoveReason::GroupReset => false,
-        MoveReason::OlderBackup
-        | MoveReason::TopicRecreated
-        | MoveReason::OffsetsExpired
-        | MoveReason::LogTruncated => true,
+        JumpReason::FirstStart | JumpReason::NewPartition | JumpReason::OtherDatabase | JumpReason::GroupReset => false,
+        JumpReason::OlderBackup
+        | JumpReason::TopicRecreated
+        | JumpReason::OffsetsExpired
+        | JumpReason::LogTruncated => true,
     }
 }
 
@@ -196,12 +199,12 @@ fn follow_reset(
             shorten(metadata)
         ),
     };
-    StartDecision::Jump { to_offset, leader_epoch, reason: MoveReason::GroupReset, detail }
+    StartDecision::Jump { to_offset, leader_epoch, reason: JumpReason::GroupReset, detail }
 }
 
 /// Rule 0. Without topic ids (brokers before 2.8) a recreated topic is not recognized.
 fn is_other_topic(stored: StoredOffset<'_>, assignment: &Assignment) -> bool {
-    !stored.topic_id.is_empty() && assignment.topic_id.is_some_and(|id| id.to_string() != stored.topic_id)
+    matches!((stored.topic_id, assignment.topic_id), (Some(stored), Some(id)) if id.to_string() != stored.as_str())
 }
 
 fn topic_recreated(
@@ -213,9 +216,10 @@ fn topic_recreated(
     let detail = format!(
         "the topic was deleted and recreated (id '{}' before, '{topic_id}' now); the records of the deleted topic from offset {} on \
          are lost",
-        stored.topic_id, stored.next_offset
+        stored.topic_id.map_or("", TopicId::as_str),
+        stored.next_offset
     );
-    data_loss(&assignment.partition, assignment.log_start_offset, None, MoveReason::TopicRecreated, detail, policy)
+    data_loss(&assignment.partition, assignment.log_start_offset, None, JumpReason::TopicRecreated, detail, policy)
 }
 
 /// Rule 2.
@@ -238,7 +242,7 @@ fn follow_other_database(
         _ => Ok(StartDecision::Jump {
             to_offset: committed.offset,
             leader_epoch: committed.leader_epoch,
-            reason: MoveReason::OtherDatabase,
+            reason: JumpReason::OtherDatabase,
             detail: format!("database '{committed_by}' has read this partition up to this offset"),
         }),
     }
@@ -255,13 +259,13 @@ fn first_start(assignment: &Assignment, topic_known: bool, policy: Policy) -> Re
             let detail = format!(
                 "the partition was added after its topic was first read; retention had deleted the records before offset {start}"
             );
-            jump(start, MoveReason::NewPartition, &detail)
+            jump(start, JumpReason::NewPartition, &detail)
         }
         _ if topic_known => {
-            jump(start, MoveReason::NewPartition, "the partition was added after its topic was first read")
+            jump(start, JumpReason::NewPartition, "the partition was added after its topic was first read")
         }
-        OffsetReset::Earliest => jump(start, MoveReason::FirstStart, "KAFKA_AUTO_OFFSET_RESET is 'earliest'"),
-        OffsetReset::Latest => jump(end, MoveReason::FirstStart, "KAFKA_AUTO_OFFSET_RESET is 'latest'"),
+        OffsetReset::Earliest => jump(start, JumpReason::FirstStart, "KAFKA_AUTO_OFFSET_RESET is 'earliest'"),
+        OffsetReset::Latest => jump(end, JumpReason::FirstStart, "KAFKA_AUTO_OFFSET_RESET is 'latest'"),
         OffsetReset::Error => Err(StartError::NoPosition(assignment.partition.clone())),
     }
 }
@@ -270,7 +274,7 @@ fn data_loss(
     partition: &TopicPartition,
     to_offset: i64,
     leader_epoch: Option<i32>,
-    reason: MoveReason,
+    reason: JumpReason,
     detail: String,
     policy: Policy,
 ) -> Result<StartDecision, StartError> {

@@ -8,7 +8,7 @@ use super::{
     CommitMetadata, Policy, StartDecision, StartError, StoredOffset, choose, choose_out_of_range, choose_truncated,
 };
 use crate::settings::OffsetReset;
-use crate::storage::sqlite::tables::position_change::MoveReason;
+use crate::storage::{self, JumpReason};
 
 const LOG_START: i64 = 10;
 const LOG_END: i64 = 100;
@@ -75,10 +75,10 @@ fn run(case: Case) -> Result<StartDecision, StartError> {
         end_offset: LOG_END,
         cluster_id: Arc::from("here"),
     };
-    let topic_id = case.stored.map(|(_, id)| id.to_string()).unwrap_or_default();
+    let topic_id = case.stored.and_then(|(_, id)| storage::TopicId::new(id.to_string()));
     let stored = case.stored.map(|(next_offset, _)| StoredOffset {
         next_offset,
-        topic_id: &topic_id,
+        topic_id: topic_id.as_ref(),
         leader_epoch: STORED_EPOCH,
     });
     let policy = Policy { reset: case.reset, fail_on_data_loss: case.fail_on_data_loss, exclusive: case.exclusive };
@@ -91,7 +91,7 @@ fn resumes(case: Case, at: i64) {
 }
 
 #[track_caller]
-fn jumps(case: Case, to: i64, why: MoveReason) {
+fn jumps(case: Case, to: i64, why: JumpReason) {
     match run(case) {
         Ok(StartDecision::Jump { to_offset, reason, .. }) => assert_eq!((to_offset, reason), (to, why), "{case:?}"),
         other => panic!("{case:?}: {other:?}"),
@@ -122,7 +122,7 @@ fn rule_0_a_recreated_topic_is_data_loss() {
     for committed in [Committed::Nothing, Committed::Own(50)] {
         let case = Case { committed, stored: BEFORE, topic_known: true, ..CASE };
         refuses(case, &["t-0", "deleted and recreated", "offset 50", "--reset-offsets", "FAIL_ON_DATA_LOSS=false"]);
-        jumps(Case { fail_on_data_loss: false, ..case }, LOG_START, MoveReason::TopicRecreated);
+        jumps(Case { fail_on_data_loss: false, ..case }, LOG_START, JumpReason::TopicRecreated);
     }
     let other = Case { committed: Committed::OtherDatabase(50), stored: BEFORE, exclusive: false, ..CASE };
     refuses(other, &["deleted and recreated"]);
@@ -133,11 +133,11 @@ fn rule_1_the_stored_offset_is_used() {
     for committed in [Committed::Nothing, Committed::Own(20), Committed::Own(90)] {
         resumes(Case { committed, stored: HERE, topic_known: true, ..CASE }, 50);
     }
-    jumps(Case { committed: Committed::Own(90), ..CASE }, LOG_START, MoveReason::OlderBackup);
+    jumps(Case { committed: Committed::Own(90), ..CASE }, LOG_START, JumpReason::OlderBackup);
     jumps(
         Case { committed: Committed::Own(90), reset: OffsetReset::Latest, ..CASE },
         LOG_START,
-        MoveReason::OlderBackup,
+        JumpReason::OlderBackup,
     );
 }
 
@@ -147,8 +147,8 @@ fn rule_2_another_database() {
     refuses(case, &["'other'", "'own'", "KAFKA_GROUP_ID"]);
     refuses(Case { stored: HERE, ..case }, &["'other'", "'own'"]);
     let shared = Case { exclusive: false, ..case };
-    jumps(shared, 60, MoveReason::OtherDatabase);
-    jumps(Case { stored: HERE, ..shared }, 60, MoveReason::OtherDatabase);
+    jumps(shared, 60, JumpReason::OtherDatabase);
+    jumps(Case { stored: HERE, ..shared }, 60, JumpReason::OtherDatabase);
     resumes(Case { stored: Some((70, TOPIC_ID)), ..shared }, 70);
 }
 
@@ -157,7 +157,7 @@ fn rule_3_an_offset_that_was_set_is_followed() {
     for committed in [Committed::Tool, Committed::OtherCluster] {
         for (stored, offset) in [(None, 30), (HERE, 30), (HERE, 80), (BEFORE, 30), (BEFORE, 50)] {
             let case = Case { committed: committed(offset), stored, topic_known: stored.is_some(), ..CASE };
-            jumps(case, offset, MoveReason::GroupReset);
+            jumps(case, offset, JumpReason::GroupReset);
         }
     }
     resumes(Case { committed: Committed::OtherProgram(50), stored: HERE, topic_known: true, ..CASE }, 50);
@@ -177,11 +177,11 @@ fn the_leader_epoch_is_kept_unless_the_offset_was_set_without_one() {
 
 #[test]
 fn rule_4_nothing_is_stored_or_committed() {
-    jumps(CASE, LOG_START, MoveReason::FirstStart);
-    jumps(Case { reset: OffsetReset::Latest, ..CASE }, LOG_END, MoveReason::FirstStart);
+    jumps(CASE, LOG_START, JumpReason::FirstStart);
+    jumps(Case { reset: OffsetReset::Latest, ..CASE }, LOG_END, JumpReason::FirstStart);
     refuses(Case { reset: OffsetReset::Error, ..CASE }, &["t-0", "KAFKA_AUTO_OFFSET_RESET", "'earliest'"]);
     for reset in [OffsetReset::Latest, OffsetReset::Error] {
-        jumps(Case { reset, topic_known: true, ..CASE }, LOG_START, MoveReason::NewPartition);
+        jumps(Case { reset, topic_known: true, ..CASE }, LOG_START, JumpReason::NewPartition);
     }
 }
 
@@ -204,7 +204,7 @@ fn a_position_outside_the_log() {
         end_offset: LOG_END,
     };
     let policy = Policy { reset: OffsetReset::Latest, fail_on_data_loss: false, exclusive: true };
-    let check = |position, to: i64, why: MoveReason, words: &str| {
+    let check = |position, to: i64, why: JumpReason, words: &str| {
         match choose_out_of_range(&range(position), policy) {
             Ok(StartDecision::Jump { to_offset, reason, .. }) => assert_eq!((to_offset, reason), (to, why)),
             other => panic!("{other:?}"),
@@ -213,8 +213,8 @@ fn a_position_outside_the_log() {
         let error = error.expect_err("must be refused").to_string();
         assert!(error.contains(words), "'{error}' does not say '{words}'");
     };
-    check(3, LOG_START, MoveReason::OffsetsExpired, "records from offset 3 to 9 were deleted by retention");
-    check(120, LOG_END, MoveReason::LogTruncated, "ends at offset 100, before the position 120");
+    check(3, LOG_START, JumpReason::OffsetsExpired, "records from offset 3 to 9 were deleted by retention");
+    check(120, LOG_END, JumpReason::LogTruncated, "ends at offset 100, before the position 120");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn a_log_that_was_truncated_and_rewritten() {
         else {
             panic!()
         };
-        assert_eq!((to_offset, leader_epoch, reason), (divergence_offset, Some(3), MoveReason::LogTruncated));
+        assert_eq!((to_offset, leader_epoch, reason), (divergence_offset, Some(3), JumpReason::LogTruncated));
         let error = choose_truncated(&truncation, Policy { fail_on_data_loss: true, ..policy });
         let error = error.expect_err("must be refused").to_string();
         for word in words.iter().chain(&["data loss on t-0", "stays in the database", "--reset-offsets"]) {

@@ -1,31 +1,21 @@
-//! What the loop needs of Kafka, and the Kafka consumer as the settings want it. Must not know what is done with records.
+//! What the reader needs of the Kafka consumer, and the consumer that the settings describe. Must not know what is done with records.
 
 use std::time::Duration;
 
 use kafka::{Acknowledgement, Consumer, Event, OffsetPosition};
 
-use super::decode::Decoded;
 use crate::settings::{GroupProtocol, KafkaSettings, Settings};
 
-/// What happened, records decoded.
-pub(super) type News = Event<Vec<Decoded>>;
-
-/// Ends a [`Source::poll`] from another thread.
-pub(super) type Waker = Box<dyn Fn() + Send + Sync>;
-
-/// Tells what happens to partitions and gives their records: a [`Consumer`] that is [read ahead](super::reader), or in tests a model of
-/// a cluster.
-pub(super) trait Source {
+/// The part of [`Consumer`] that the reader uses. The simulation has a model of it.
+pub(in crate::service) trait PollConsumer {
     /// See [`Consumer::poll`].
-    fn poll(&mut self, timeout: Duration) -> kafka::Result<News>;
-    /// See [`Consumer::waker`].
-    fn waker(&self) -> Waker;
+    fn poll(&mut self, timeout: Duration, records_max: usize) -> kafka::Result<Event>;
     /// See [`Consumer::start`].
-    fn start(&mut self, starts: Vec<OffsetPosition>, metadata: &str);
-    /// See [`Consumer::acknowledge`].
-    fn acknowledge(&mut self, acknowledgement: Acknowledgement);
+    fn start(&mut self, positions: Vec<OffsetPosition>, metadata: &str);
     /// See [`Consumer::commit`].
     fn commit(&mut self, positions: Vec<OffsetPosition>, metadata: &str);
+    /// See [`Consumer::acknowledge`].
+    fn acknowledge(&mut self, acknowledgement: Acknowledgement);
     /// See [`Consumer::flush`].
     fn flush(&mut self, timeout: Duration) -> kafka::Result<bool>;
     /// See [`Consumer::leave`].
@@ -34,18 +24,48 @@ pub(super) trait Source {
     fn is_settled(&self) -> bool;
 }
 
-/// Makes the consumer of a database. Reads nothing yet.
-pub(super) fn consumer(
+impl PollConsumer for Consumer {
+    fn poll(&mut self, timeout: Duration, records_max: usize) -> kafka::Result<Event> {
+        Self::poll(self, timeout, records_max)
+    }
+
+    fn start(&mut self, positions: Vec<OffsetPosition>, metadata: &str) {
+        Self::start(self, positions, metadata);
+    }
+
+    fn commit(&mut self, positions: Vec<OffsetPosition>, metadata: &str) {
+        Self::commit(self, positions, metadata);
+    }
+
+    fn acknowledge(&mut self, acknowledgement: Acknowledgement) {
+        Self::acknowledge(self, acknowledgement);
+    }
+
+    fn flush(&mut self, timeout: Duration) -> kafka::Result<bool> {
+        Self::flush(self, timeout)
+    }
+
+    fn leave(&mut self, timeout: Duration) -> kafka::Result<bool> {
+        Self::leave(self, timeout)
+    }
+
+    fn is_settled(&self) -> bool {
+        Self::is_settled(self)
+    }
+}
+
+/// Creates the consumer of a database. It connects when it is polled.
+pub(in crate::service) fn create_consumer(
     settings: &Settings,
     security: kafka::Security,
     database_id: &str,
-) -> Result<Consumer, kafka::Error> {
+) -> kafka::Result<Consumer> {
     let kafka = &settings.kafka;
     let mut builder = Consumer::from_hosts(kafka.bootstrap_servers.clone())
         .with_group(kafka.group_id.clone())
         .with_client_id(kafka.client_id.clone())
         .with_isolation_level(kafka.isolation_level)
-        .with_group_protocol(membership(kafka, database_id))
+        .with_group_protocol(group_protocol(kafka, database_id))
         .with_rack(kafka.client_rack.clone())
         .with_leader_epoch_validation(kafka.validate_leader_epochs)
         .with_fetch_max_bytes(kafka.fetch_max_bytes)
@@ -59,8 +79,8 @@ pub(super) fn consumer(
     builder.create()
 }
 
-/// As whom we join the group: by a name that the database keeps, so that a crashed service has its partitions back at once.
-fn membership(kafka: &KafkaSettings, database_id: &str) -> kafka::GroupProtocol {
+/// The member is named by the database's id, so that a service that was killed gets its partitions back at once after a restart.
+fn group_protocol(kafka: &KafkaSettings, database_id: &str) -> kafka::GroupProtocol {
     match &kafka.group_protocol {
         GroupProtocol::None => kafka::GroupProtocol::None,
         GroupProtocol::Classic { instance_id, session_timeout } => kafka::GroupProtocol::Classic {
