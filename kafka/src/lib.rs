@@ -15,6 +15,7 @@ mod race;
 mod record_batch;
 mod registry;
 mod sasl;
+mod secret;
 mod security;
 mod stream;
 pub mod text;
@@ -34,11 +35,12 @@ pub use protocol::{BrokerInfo, Metadata, PartitionMetadata, TopicMetadata};
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub use record_batch::bench;
-pub use record_batch::{Header, Headers};
-pub use registry::{Advertised, BrokerRegistry};
+pub use registry::BrokerRegistry;
 pub use sasl::{Sasl, SaslFault, SaslMechanism};
-pub use security::{Secret, Security};
+pub use secret::Secret;
+pub use security::Security;
 pub use tls::{ClientCertificate, Tls, TlsError, TlsFault, TlsFile, TlsFiles};
 pub use types::{
-    Address, CommittedOffset, GroupDescription, IsolationLevel, MemberDescription, Record, TopicId, TopicPartition,
+    Address, Advertised, CommittedOffset, GroupDescription, Header, Headers, IsolationLevel, MemberDescription, Record,
+    TopicId, TopicPartition,
 };

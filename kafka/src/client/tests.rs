@@ -1,16 +1,20 @@
 //! A client and brokers that do not respond, over real sockets.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
 use kafka_protocol::messages::{BrokerId, FindCoordinatorResponse, MetadataResponse};
 use testkit::BlackHole;
 
+use super::routing::Location;
 use super::*;
+use crate::connection::ConnectionSettings;
 use crate::connection::tests::{LONG, METADATA, Peer, broker, settings};
-use crate::registry::{Advertised, BrokerRegistry};
+use crate::error::{Error, ErrorCode};
+use crate::registry::BrokerRegistry;
+use crate::types::{Address, Advertised, TopicPartition};
 
 const FIND_COORDINATOR: i16 = 10;
 const OFFSET_FETCH: i16 = 9;
@@ -190,7 +194,7 @@ fn a_broker_that_requires_a_rebootstrap_is_obeyed() {
     cluster.client.coordinator = Some(("g".to_owned(), cluster.other.clone()));
     cluster.client.partitions.insert(
         TopicPartition::new("t", 0),
-        Place { topic_id: None, leader: Some(cluster.other.clone()), leader_epoch: None },
+        Location { topic_id: None, leader: Some(cluster.other.clone()), leader_epoch: None },
     );
     // A second client of the same cluster, which has no connection yet.
     let settings = ConnectionSettings { registry: cluster.registry.clone(), ..settings(LONG) };

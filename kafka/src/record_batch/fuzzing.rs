@@ -1,12 +1,12 @@
-//! Record batches of any bytes, and sound ones of any content. Reading ends, without a panic, in memory that the bytes and the
-//! limit bound; offsets ascend, within the batches' own; positions are where the batches end; it makes no difference how many
-//! records are asked for at once, nor how they are compressed; and what `kafka-protocol` writes reads as it was meant.
+//! Fuzz targets: record batches of any bytes, and valid ones of any content. Reading ends without a panic, in memory bounded by the bytes and the
+//! limit; offsets ascend within those of the batches; the position is the end of the batches; neither the number of records per read nor the
+//! compression changes the result; and records that `kafka-protocol` encodes are decoded to the same values.
 //!
-//! The first bytes of an input say how it is read: see each target.
+//! The first bytes of an input are options: see each target.
 
 use std::io::Write as _;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use fuzzkit::{Target, within};
 use kafka_protocol::compression::{Compressor as _, Lz4, Snappy, Zstd};
 use kafka_protocol::indexmap::IndexMap;
@@ -14,8 +14,12 @@ use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::records;
 use kafka_protocol::records::{Compression, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 
-use super::compression::Codec;
-use super::*;
+use super::compression::{Codec, DecompressError};
+use super::partition_reader::{PartitionReader, Progress, Room, to_usize};
+use crate::budget::Budget;
+use crate::error::{Error, Result};
+use crate::protocol::AbortedTransaction;
+use crate::types::{Header, IsolationLevel, Record, TopicPartition};
 
 /// The limit of a decompressed batch, in bytes.
 const BYTES_MAX: u32 = 256 * 1024;
@@ -349,8 +353,8 @@ fn meant(sent: &records::Record) -> Record {
 pub(crate) fn parts(fetched: &Bytes) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut rest = fetched.clone();
     let mut parts = Vec::new();
-    while let Ok(Head::Complete(batch)) = Batch::first(&rest) {
-        rest.advance(batch.size());
+    while let Ok(super::header::FirstBatch::Complete(batch)) = super::header::Batch::first(&rest) {
+        bytes::Buf::advance(&mut rest, batch.size());
         let codec = batch.codec().unwrap();
         let bits = u8::try_from(CODECS.iter().position(|known| *known == codec).unwrap()).unwrap();
         let plain = codec.decompress(batch.payload(), to_usize(BYTES_MAX)).unwrap();

@@ -4,21 +4,25 @@ mod kept;
 mod sasl;
 mod versions;
 
-use std::io::Write as _;
+use std::io::{self, Read, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{ApiVersionsResponse, MetadataResponse, ResponseHeader};
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
-use super::*;
-use crate::error::ErrorCode;
+use super::authentication::DUE_AFTER_MIN;
+use super::channel::{IDLE_MAX, RECEIVE_STEP_BYTES, receive};
+use super::{Connection, ConnectionSettings};
+use crate::error::{Error, ErrorCode};
 use crate::protocol::{FetchRequest, MetadataRequest};
-use crate::types::IsolationLevel;
+use crate::security::Security;
+use crate::types::{Address, IsolationLevel};
 
 const RECEIVE_BYTES_MAX: u32 = 1024 * 1024;
 /// For peers that answer: never waited for.
@@ -157,7 +161,7 @@ fn lengths_that_cannot_be() {
 
     let error = fault(LONG, |peer, _| peer.send(&(-1i32).to_be_bytes()));
     let Error::Malformed { detail, .. } = error else { panic!("{error:?}") };
-    assert_eq!(detail, "a response of -1 bytes is announced");
+    assert_eq!(detail, "length -1");
 
     let error = fault(LONG, |peer, _| peer.send(&[0, 0, 0, 2, 0, 0]));
     assert!(matches!(error, Error::Malformed { .. }), "{error:?}");
@@ -175,7 +179,7 @@ fn another_protocol() {
 fn an_answer_to_another_request() {
     let error = fault(LONG, |peer, id| peer.answer(&MetadataResponse::default(), 13, id - 1));
     let Error::Malformed { detail, .. } = error else { panic!("{error:?}") };
-    assert!(detail.contains("it answers request 1, but 2 was asked"), "{detail}");
+    assert!(detail.contains("correlation id 1 instead of 2"), "{detail}");
 }
 
 #[test]

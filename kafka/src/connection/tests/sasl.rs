@@ -7,10 +7,9 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::Decodable;
 
 use super::*;
-use crate::connection::authentication::RENEWAL_AFTER_MIN;
 use crate::link::Link;
 use crate::sasl::{Sasl, SaslFault, SaslMechanism};
-use crate::security::Secret;
+use crate::secret::Secret;
 
 const HANDSHAKE: i16 = 17;
 const AUTHENTICATE: i16 = 36;
@@ -97,7 +96,7 @@ fn a_broker_that_does_not_know_the_password_learns_nothing_and_is_left() {
     };
     for mechanism in [SaslMechanism::ScramSha256, SaslMechanism::ScramSha512] {
         let another_nonce = fault(mechanism, |peer| peer.converse(|_| says("r=other,s=c2FsdA==,i=4096")));
-        unproved(another_nonce, "does not continue ours");
+        unproved(another_nonce, "does not begin with the client's");
         let much_work = fault(mechanism, |peer| {
             peer.converse(|first| says(format!("r={}x,s=c2FsdA==,i=2000000000", nonce_of(first))));
         });
@@ -125,7 +124,7 @@ fn a_refusal_in_the_words_of_scram_is_one() {
         peer.converse(|first| says(format!("r={}x,s=c2FsdA==,i=4096", nonce_of(first))));
         peer.converse(|_| says("e=invalid-proof"));
     });
-    assert_eq!(fault.to_string(), "it refused user 'alice' by SCRAM-SHA-256, saying 'invalid-proof'");
+    assert_eq!(fault.to_string(), "credentials of user 'alice' rejected (SCRAM-SHA-256): 'invalid-proof'");
 }
 
 #[test]
@@ -138,7 +137,7 @@ fn a_brokers_own_words_are_kept_short_and_on_one_line() {
     });
     let shown = fault.to_string();
     assert!(shown.len() < 300 && !shown.contains(|char: char| char.is_control()), "{shown}");
-    assert!(shown.starts_with("it refused user 'alice' by PLAIN, saying 'no\\n\\u{1b}[2J"), "{shown}");
+    assert!(shown.starts_with("credentials of user 'alice' rejected (PLAIN): 'no\\n\\u{1b}[2J"), "{shown}");
 }
 
 #[test]
@@ -153,7 +152,7 @@ fn who_we_are_is_said_again_on_the_same_connection() {
     let mut connection = Connection::open(&address, &settings(SaslMechanism::Plain)).unwrap();
     for _ in 0..3 {
         connection.call(&metadata()).unwrap();
-        connection.renew_at = Some(Instant::now());
+        connection.reauthenticate_at = Some(Instant::now());
     }
     thread.join().unwrap();
 }
@@ -173,7 +172,7 @@ fn asks_again(go_on: impl Fn(&mut Peer) + Send + 'static) {
     });
     let mut link = Link::new(address, settings(SaslMechanism::Plain));
     link.call(&metadata()).unwrap();
-    thread::sleep(RENEWAL_AFTER_MIN);
+    thread::sleep(DUE_AFTER_MIN);
     link.call(&metadata()).unwrap();
     drop(link);
     thread.join().unwrap();
@@ -217,7 +216,7 @@ fn an_authentication_that_a_new_connection_refuses_too_is_final() {
     });
     let mut link = Link::new(address, settings(SaslMechanism::Plain));
     link.call(&metadata()).unwrap();
-    thread::sleep(RENEWAL_AFTER_MIN);
+    thread::sleep(DUE_AFTER_MIN);
     let error = link.call(&metadata()).unwrap_err();
     assert!(matches!(error, Error::Sasl { fault: SaslFault::Refused { .. }, .. }), "{error:?}");
     assert_eq!(connections.try_iter().count(), 2);

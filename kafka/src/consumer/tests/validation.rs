@@ -159,7 +159,6 @@ fn nothing_that_the_leader_before_has_sent_is_given_out_after_its_successor_is_k
         error: None,
         high_watermark: 1000,
         last_stable_offset: 1000,
-        log_start_offset: 0,
         preferred_read_replica: None,
         aborted: vec![],
         records: BATCH.into(),

@@ -5,6 +5,7 @@ use fuzzkit::within;
 use super::damage::{INDEPENDENT, gzip, lz4, plain, snappy, xerial, zstd};
 use super::forge::{put, seal, with_payload, with_records};
 use super::*;
+use crate::types::{Header, Headers};
 
 /// For whatever is not measured: lists that grow, small allocations.
 const SLACK_BYTES: usize = 64 * 1024;

@@ -6,7 +6,13 @@ mod memory;
 
 use std::fmt::Write;
 
-use super::*;
+use bytes::Bytes;
+
+use super::partition_reader::{PartitionReader, Progress, Room};
+use crate::budget::Budget;
+use crate::error::{Error, Result};
+use crate::protocol::AbortedTransaction;
+use crate::types::{IsolationLevel, Record, TopicPartition};
 
 /// More than any test batch needs.
 const BYTES_MAX: u32 = 16 * 1024 * 1024;
