@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::routing::Client;
 use crate::error::Result;
 use crate::protocol::{FetchPartition, FetchRequest, Request};
-use crate::record_batch::{PartitionReader, Room, first_batch_timestamp};
+use crate::record_batch::{PartitionReader, ReadBudget, first_batch_timestamp};
 use crate::types::{Address, IsolationLevel, TopicPartition};
 
 /// Size of the first fetch of each partition, in bytes: more than an ordinary batch (`batch.size` is 16 KiB by default). A larger batch is fetched
@@ -103,7 +103,7 @@ impl Client {
         let of_batch = first_batch_timestamp(&records);
         let mut reader = PartitionReader::new(at.clone(), records, offset, isolation, Vec::new(), bytes_max);
         let mut first = Vec::new();
-        reader.read(Room::of(1), &mut first)?;
+        reader.read(ReadBudget::of(1), &mut first)?;
         if first.is_empty() && reader.incomplete_batch_bytes().is_some() {
             return Ok(FirstRecord::Incomplete);
         }

@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 
 use super::fault::FaultKind;
 use super::header::{Batch, FirstBatch};
-use super::partition_reader::{PartitionReader, Room, to_usize};
+use super::partition_reader::{PartitionReader, ReadBudget, to_usize};
 use crate::error::Result;
 use crate::types::{IsolationLevel, Record, TopicPartition};
 
@@ -24,7 +24,7 @@ impl Reader {
 
     /// Appends the next records; none at the end.
     pub fn read(&mut self, records_max: usize, into: &mut Vec<Record>) -> Result<()> {
-        self.0.read(Room::of(records_max), into).map(|_| ())
+        self.0.read(ReadBudget::of(records_max), into).map(|_| ())
     }
 }
 

@@ -15,7 +15,7 @@ use kafka_protocol::records;
 use kafka_protocol::records::{Compression, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 
 use super::compression::{Codec, DecompressError};
-use super::partition_reader::{PartitionReader, Progress, Room, to_usize};
+use super::partition_reader::{PartitionReader, Progress, ReadBudget, to_usize};
 use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::protocol::AbortedTransaction;
@@ -57,7 +57,7 @@ fn read(bytes: &Bytes, position: i64, isolation: IsolationLevel, records_max: us
     let (mut all, mut end) = (Vec::new(), Ok(()));
     while end.is_ok() && !reader.is_empty() {
         let (before, from) = (all.len(), reader.position());
-        end = reader.read(Room::of(records_max), &mut all).map(|_| ());
+        end = reader.read(ReadBudget::of(records_max), &mut all).map(|_| ());
         assert!(all.len() - before <= records_max && (end.is_ok() || all.len() == before));
         assert!((from..=reader.end_position()).contains(&reader.position()));
     }
@@ -68,7 +68,7 @@ fn read(bytes: &Bytes, position: i64, isolation: IsolationLevel, records_max: us
     match &end {
         Ok(()) => assert_eq!(reader.position(), reader.end_position()),
         Err(error) => {
-            assert!(reader.read(Room::of(records_max), &mut all).is_err(), "the error does not stay");
+            assert!(reader.read(ReadBudget::of(records_max), &mut all).is_err(), "the error does not stay");
             assert!(!error.to_string().contains(char::is_control), "{error}");
         }
     }
@@ -155,7 +155,7 @@ fn read_in_little_memory(bytes: &Bytes, position: i64, isolation: IsolationLevel
     while !reader.is_empty() {
         let mut records = Vec::new();
         let before = reader.position();
-        match reader.read(Room::of(1000), &mut records) {
+        match reader.read(ReadBudget::of(1000), &mut records) {
             Ok(progress) => {
                 assert!(progress == Progress::Done || reader.position() > before, "no memory for one batch");
             }

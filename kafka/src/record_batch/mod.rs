@@ -15,4 +15,4 @@ mod records;
 mod tests;
 mod transactions;
 
-pub(crate) use partition_reader::{PartitionReader, Progress, Room, first_batch_timestamp};
+pub(crate) use partition_reader::{PartitionReader, Progress, ReadBudget, first_batch_timestamp};

@@ -38,12 +38,12 @@ pub(crate) struct PartitionReader {
 
 /// How much may be read at once. The record that exceeds the bytes is the last.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Room {
+pub(crate) struct ReadBudget {
     pub(crate) records: usize,
     /// Bytes of keys, values and headers.
     pub(crate) bytes: usize,
-    /// Whether another batch may be decompressed.
-    pub(crate) may_unpack: bool,
+    /// Whether another compressed batch may be decompressed.
+    pub(crate) may_decompress: bool,
 }
 
 /// How a read without an error ended.
@@ -55,10 +55,10 @@ pub(crate) enum Progress {
     NoMemory,
 }
 
-impl Room {
+impl ReadBudget {
     /// A number of records of any size.
     pub(crate) fn of(records: usize) -> Self {
-        Self { records, bytes: usize::MAX, may_unpack: true }
+        Self { records, bytes: usize::MAX, may_decompress: true }
     }
 
     pub(crate) fn is_full(self) -> bool {
@@ -138,11 +138,11 @@ impl PartitionReader {
 
     /// Appends the next records within the read budget and the memory budget. Appends nothing only at the end, without memory, or with an
     /// error; each later call then returns the same error.
-    pub(crate) fn read(&mut self, mut room: Room, into: &mut Vec<Record>) -> Result<Progress> {
+    pub(crate) fn read(&mut self, mut read_budget: ReadBudget, into: &mut Vec<Record>) -> Result<Progress> {
         let before = into.len();
         let mut progress = Progress::Done;
-        while self.has_batches() && !room.is_full() && progress == Progress::Done {
-            progress = self.step(&mut room, into).unwrap_or_else(|fault| {
+        while self.has_batches() && !read_budget.is_full() && progress == Progress::Done {
+            progress = self.step(&mut read_budget, into).unwrap_or_else(|fault| {
                 (self.batches, self.compressed, self.records) = (Bytes::new(), None, None);
                 self.fault = Some(fault);
                 Progress::Done
@@ -191,13 +191,13 @@ impl PartitionReader {
     }
 
     /// Reads records of the decompressed batch; or decompresses the checked one; or checks the next one.
-    fn step(&mut self, room: &mut Room, into: &mut Vec<Record>) -> Result<Progress, Fault> {
+    fn step(&mut self, read_budget: &mut ReadBudget, into: &mut Vec<Record>) -> Result<Progress, Fault> {
         let fault = |offset| move |kind| Fault { offset, kind };
         if let Some(records) = self.records.take() {
             let offset = records.batch().base_offset;
-            self.take_records(records, room, into).map_err(fault(offset))?;
+            self.take_records(records, read_budget, into).map_err(fault(offset))?;
         } else if let Some(compressed) = self.compressed.take() {
-            if compressed.is_compressed() && !room.may_unpack {
+            if compressed.is_compressed() && !read_budget.may_decompress {
                 self.compressed = Some(compressed);
                 return Ok(Progress::NoMemory);
             }
@@ -248,15 +248,20 @@ impl PartitionReader {
     }
 
     /// Reads records of the decompressed batch until its end or the end of the read budget.
-    fn take_records(&mut self, mut records: Records, room: &mut Room, into: &mut Vec<Record>) -> Result<(), FaultKind> {
-        while !room.is_full() || records.is_at_end() {
+    fn take_records(
+        &mut self,
+        mut records: Records,
+        read_budget: &mut ReadBudget,
+        into: &mut Vec<Record>,
+    ) -> Result<(), FaultKind> {
+        while !read_budget.is_full() || records.is_at_end() {
             let Some(record) = records.next()? else {
                 self.advance(records.batch(), records.batch().next_offset);
                 return Ok(());
             };
             if record.offset >= self.position {
                 self.advance(records.batch(), record.offset.saturating_add(1));
-                room.fill(&record);
+                read_budget.fill(&record);
                 into.push(record);
             }
         }

@@ -54,7 +54,7 @@ fn check(bytes: Vec<u8>, records_before: usize, fragment: &str) {
     assert_eq!((records.len(), offset), (records_before, 100), "{detail}");
     assert!(detail.contains(fragment), "{detail}");
     // The error stays, and nothing is skipped.
-    assert!(reader.read(Room::of(1000), &mut Vec::new()).is_err() && !reader.is_empty());
+    assert!(reader.read(ReadBudget::of(1000), &mut Vec::new()).is_err() && !reader.is_empty());
     assert!(reader.position() <= 100 + 20);
 }
 
@@ -141,8 +141,8 @@ fn the_epoch_is_that_of_the_batch_before_the_position() {
     put(&mut next, ATTRIBUTES, &[0, 1]); // gzip, says its head
     let mut reader = reader([testdata!("none.bin").to_vec(), seal(next)].concat(), 0);
     let mut records = Vec::new();
-    reader.read(Room::of(1000), &mut records).unwrap();
+    reader.read(ReadBudget::of(1000), &mut records).unwrap();
     assert_eq!((records.len(), reader.position(), reader.leader_epoch()), (20, 120, Some(5)));
-    assert!(reader.read(Room::of(1000), &mut records).is_err());
+    assert!(reader.read(ReadBudget::of(1000), &mut records).is_err());
     assert_eq!((reader.position(), reader.leader_epoch()), (120, Some(5)), "the damaged one was opened in vain");
 }
