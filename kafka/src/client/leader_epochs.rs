@@ -3,7 +3,7 @@
 
 use super::routing::Client;
 use crate::error::{Error, Result};
-use crate::protocol::{EpochEnd, EpochQuestion, OffsetForLeaderEpochRequest, Request};
+use crate::protocol::{EpochEnd, OffsetForLeaderEpochRequest, OffsetForLeaderPartition, Request};
 use crate::types::{Address, TopicPartition};
 
 /// Where a leader's log diverges from the records that were read.
@@ -20,15 +20,15 @@ pub(crate) type EpochEnds = Vec<(TopicPartition, Result<Option<EpochEnd>>)>;
 
 impl Client {
     /// Requests the ends of leader epochs from each partition's leader.
-    pub(crate) fn epoch_ends(&mut self, requested: &[EpochQuestion]) -> Result<EpochEnds> {
+    pub(crate) fn epoch_ends(&mut self, requested: &[OffsetForLeaderPartition]) -> Result<EpochEnds> {
         let partitions: Vec<TopicPartition> = requested.iter().map(|requested| requested.partition.clone()).collect();
         self.at_leaders(&partitions, |client, leader, partitions| {
-            let is_led = |requested: &&EpochQuestion| partitions.contains(&requested.partition);
+            let is_led = |requested: &&OffsetForLeaderPartition| partitions.contains(&requested.partition);
             client.epoch_ends_at(leader, requested.iter().filter(is_led).cloned().collect())
         })
     }
 
-    fn epoch_ends_at(&mut self, leader: &Address, partitions: Vec<EpochQuestion>) -> Result<EpochEnds> {
+    fn epoch_ends_at(&mut self, leader: &Address, partitions: Vec<OffsetForLeaderPartition>) -> Result<EpochEnds> {
         let request = OffsetForLeaderEpochRequest { partitions };
         let ends = match self.call(leader, &request) {
             // Brokers before 2.3 require CLUSTER_ACTION on the cluster.
@@ -41,7 +41,7 @@ impl Client {
             let result = result.map_err(|code| self.on_refusal(leader, OffsetForLeaderEpochRequest::NAME, code, &at));
             (at, result)
         };
-        Ok(ends.into_iter().map(|end| (end.partition, end.result)).map(with_error).collect())
+        Ok(ends.into_iter().map(with_error).collect())
     }
 
     /// The partitions whose log was truncated before their position. Takes each position and the leader epoch of the record before it. As in the
@@ -69,9 +69,9 @@ impl Client {
         self.locate(&partitions)?;
         let request = |(at, _, epoch): &(TopicPartition, i64, i32)| {
             let current_leader_epoch = self.partitions.get(at)?.leader_epoch?;
-            Some(EpochQuestion { partition: at.clone(), current_leader_epoch, epoch: *epoch })
+            Some(OffsetForLeaderPartition { partition: at.clone(), current_leader_epoch, epoch: *epoch })
         };
-        let requested: Vec<EpochQuestion> = positions.iter().filter_map(request).collect();
+        let requested: Vec<OffsetForLeaderPartition> = positions.iter().filter_map(request).collect();
         let mut truncated = Vec::new();
         for (at, end) in self.epoch_ends(&requested)? {
             let Some((_, position, epoch)) = positions.iter().find(|(of, _, _)| *of == at) else { continue };

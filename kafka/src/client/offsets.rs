@@ -120,7 +120,7 @@ impl Client {
         let epoch = |at| self.partitions.get(at).and_then(|location| location.leader_epoch);
         let partitions = partitions.iter().map(|at| (at.clone(), epoch(at))).collect();
         let listed = self.call(leader, &ListOffsetsRequest { isolation, which, partitions })?;
-        Ok(listed.into_iter().map(|listed| (listed.partition, listed.result)).collect())
+        Ok(listed.into_iter().collect())
     }
 
     /// The committed offsets of a group, for the partitions that have one.

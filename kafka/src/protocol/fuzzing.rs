@@ -36,8 +36,8 @@ pub(crate) const TARGETS: &[Target] = &[
     target("fetch", fetched),
     target("list_offsets", |input| {
         response::<_, messages::ListOffsetsResponse>(&list_offsets(), input, |partitions| {
-            all_requested(partitions.iter().map(|found| &found.partition));
-            assert!(!partitions.iter().any(|found| found.result.is_ok_and(|offset| offset < 0)));
+            all_requested(partitions.iter().map(|(partition, _)| partition));
+            assert!(!partitions.iter().any(|(_, result)| result.is_ok_and(|offset| offset < 0)));
         })
     }),
     target("offset_fetch", |input| {
@@ -52,7 +52,7 @@ pub(crate) const TARGETS: &[Target] = &[
     }),
     target("offset_for_leader_epoch", |input| {
         response::<_, messages::OffsetForLeaderEpochResponse>(&offset_for_leader_epoch(), input, |partitions| {
-            all_requested(partitions.iter().map(|found| &found.partition));
+            all_requested(partitions.iter().map(|(partition, _)| partition));
         })
     }),
     target("find_coordinator", |input| {
@@ -244,7 +244,7 @@ pub(crate) fn offset_commit(member: Member) -> OffsetCommitRequest {
 }
 
 pub(crate) fn offset_for_leader_epoch() -> OffsetForLeaderEpochRequest {
-    let requested = |partition| EpochQuestion { partition, current_leader_epoch: -1, epoch: 0 };
+    let requested = |partition| OffsetForLeaderPartition { partition, current_leader_epoch: -1, epoch: 0 };
     OffsetForLeaderEpochRequest { partitions: partitions().map(requested).collect() }
 }
 

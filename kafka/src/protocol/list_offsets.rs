@@ -32,13 +32,8 @@ pub(crate) struct ListOffsetsRequest {
     pub(crate) partitions: Vec<(TopicPartition, Option<i32>)>,
 }
 
-/// One partition of the response.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ListedOffset {
-    pub(crate) partition: TopicPartition,
-    /// -1 if no record has a timestamp that is not less.
-    pub(crate) result: Result<i64, ErrorCode>,
-}
+/// One partition of the response: its offset, -1 if no record has a timestamp that is not less.
+pub(crate) type ListedOffset = (TopicPartition, Result<i64, ErrorCode>);
 
 impl Request for ListOffsetsRequest {
     const NAME: &'static str = "ListOffsets";
@@ -90,7 +85,7 @@ impl Request for ListOffsetsRequest {
                 None if offset < 0 => return Err(from.malformed(&format!("offset {offset} of {partition}"))),
                 None => Ok(offset),
             };
-            Ok(ListedOffset { partition, result })
+            Ok((partition, result))
         })?;
         from.skip_tagged_fields()?;
         requested.finish()?;

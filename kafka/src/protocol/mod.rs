@@ -48,7 +48,7 @@ pub(crate) use metadata::MetadataRequest;
 pub use metadata::{BrokerInfo, Metadata, PartitionMetadata, TopicMetadata};
 pub(crate) use offset_commit::OffsetCommitRequest;
 pub(crate) use offset_fetch::OffsetFetchRequest;
-pub(crate) use offset_for_leader_epoch::{EpochEnd, EpochQuestion, OffsetForLeaderEpochRequest};
+pub(crate) use offset_for_leader_epoch::{EpochEnd, OffsetForLeaderEpochRequest, OffsetForLeaderPartition};
 pub(crate) use reader::{Malformed, Reader};
 pub(crate) use request::{Admission, Failure, Request, Unencodable, decode_response, encode_request};
 pub(crate) use requested::by_topic;

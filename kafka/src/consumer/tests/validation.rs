@@ -38,7 +38,7 @@ impl Consumer {
 
 /// The leader of `leader_epoch` answers where an epoch ends.
 fn ended(consumer: &mut Consumer, leader_epoch: i32, epoch: i32, result: Result<Option<EpochEnd>>) {
-    let questions = vec![EpochQuestion { partition: at(0), current_leader_epoch: leader_epoch, epoch }];
+    let questions = vec![OffsetForLeaderPartition { partition: at(0), current_leader_epoch: leader_epoch, epoch }];
     consumer.handle(Answer::EpochEnds { questions, result: Ok(vec![(at(0), result)]) }).unwrap();
 }
 

@@ -27,7 +27,6 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 use super::api_versions::ApiVersions;
 use super::fields::{text, topic_name};
 use super::find_coordinator::Coordinator;
-use super::list_offsets::ListedOffset;
 use super::*;
 use crate::error::ErrorCode;
 use crate::types::{Address, CommittedOffset, IsolationLevel, TopicId, TopicPartition};
@@ -267,7 +266,7 @@ fn list_offsets() {
         let response = |topics| messages::ListOffsetsResponse::default().with_topics(topics);
         let complete =
             response(vec![topic("a", vec![found(1, 12, 0), found(0, -1, 6)]), topic("b", vec![found(0, 0, 0)])]);
-        let listed = |topic, number, result| ListedOffset { partition: partition(topic, number), result };
+        let listed = |topic, number, result| (partition(topic, number), result);
         let expected =
             vec![listed("a", 1, Ok(12)), listed("a", 0, Err(ErrorCode::NOT_LEADER_OR_FOLLOWER)), listed("b", 0, Ok(0))];
         check(&request, version, &complete, &Ok(expected));
