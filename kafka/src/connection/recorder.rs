@@ -14,8 +14,8 @@ use super::settings::ConnectionSettings;
 use crate::protocol::fuzzing::{self as requests, PARTITIONS, TOPIC, member};
 use crate::protocol::join_group::VERSION_MIN_STATIC;
 use crate::protocol::{
-    self, ApiVersionsRequest, FindCoordinatorRequest, JoinAnswer, MetadataRequest, Request, SaslAuthenticateRequest,
-    SaslHandshakeRequest,
+    self, ApiVersionsRequest, FindCoordinatorRequest, JoinGroupResponse, MetadataRequest, Request,
+    SaslAuthenticateRequest, SaslHandshakeRequest,
 };
 use crate::record_batch;
 use crate::sasl::scram::fuzzing::NONCE;
@@ -159,8 +159,8 @@ fn record_groups(recorder: &mut Recorder) {
     // In older versions each request would join as another, dynamic member.
     let join = requests::join_group(String::new(), subscription);
     let joined = match recorder.record_until_accepted(VERSION_MIN_STATIC, "join_group", &join) {
-        JoinAnswer::Joined(joined) => joined,
-        JoinAnswer::IdRequired(_) => panic!("a static member needs no member id"),
+        JoinGroupResponse::Joined(joined) => joined,
+        JoinGroupResponse::MemberIdRequired(_) => panic!("a static member needs no member id"),
     };
     let member = Member { id: joined.member_id, epoch: joined.generation, ..member(0) };
     let assignment = crate::consumer::fuzzing::assignment();

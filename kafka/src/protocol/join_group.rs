@@ -36,12 +36,12 @@ pub(crate) struct JoinGroupRequest {
 
 /// The coordinator's response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum JoinAnswer {
+pub(crate) enum JoinGroupResponse {
     /// The client is a member.
     Joined(Joined),
     /// A dynamic member must join again with this id
     /// ([KIP-394](https://cwiki.apache.org/confluence/display/KAFKA/KIP-394%3A+Require+member.id+for+initial+join+group+request)).
-    IdRequired(String),
+    MemberIdRequired(String),
 }
 
 /// A membership.
@@ -81,7 +81,7 @@ impl Request for JoinGroupRequest {
     const KEY: i16 = ApiKey::JoinGroup as i16;
     const VERSIONS: (i16, i16) = (2, 9);
     const FLEXIBLE_SINCE: i16 = 6;
-    type Response = JoinAnswer;
+    type Response = JoinGroupResponse;
 
     fn encode(&self, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
         let assignors = self.assignors.iter().map(|(name, subscription)| {
@@ -98,7 +98,7 @@ impl Request for JoinGroupRequest {
         encode_message(&message, version, to)
     }
 
-    fn decode(&self, version: i16, from: &mut Reader) -> Result<JoinAnswer, Failure> {
+    fn decode(&self, version: i16, from: &mut Reader) -> Result<JoinGroupResponse, Failure> {
         from.i32()?; // throttle time: the broker itself delays the next response
         let error = from.error_code()?;
         let generation = from.i32()?;
@@ -120,7 +120,7 @@ impl Request for JoinGroupRequest {
         })?;
         from.skip_tagged_fields()?;
         if error == Some(ErrorCode::MEMBER_ID_REQUIRED) && self.member_id.is_empty() && !member_id.is_empty() {
-            return Ok(JoinAnswer::IdRequired(member_id));
+            return Ok(JoinGroupResponse::MemberIdRequired(member_id));
         }
         if let Some(code) = error {
             return Err(member_refused(code, &self.group, Some(&self.instance_id)));
@@ -128,7 +128,7 @@ impl Request for JoinGroupRequest {
         let Some(assignor) = assignor else { return Err(from.malformed("a member without an assignor").into()) };
         let leads = (leader == member_id).then_some(Leadership { members, skips_assignment });
         let is_static = version >= VERSION_MIN_STATIC;
-        Ok(JoinAnswer::Joined(Joined { is_static, generation, member_id, assignor, leads }))
+        Ok(JoinGroupResponse::Joined(Joined { is_static, generation, member_id, assignor, leads }))
     }
 
     fn wait(&self) -> Duration {

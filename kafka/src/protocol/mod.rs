@@ -41,7 +41,7 @@ pub(crate) use describe_groups::DescribeGroupsRequest;
 pub(crate) use fetch::{AbortedTransaction, FetchPartition, FetchRequest, FetchResponse, FetchedPartition};
 pub(crate) use find_coordinator::FindCoordinatorRequest;
 pub(crate) use heartbeat::HeartbeatRequest;
-pub(crate) use join_group::{JoinAnswer, JoinGroupRequest, Joined, JoinedMember};
+pub(crate) use join_group::{JoinGroupRequest, JoinGroupResponse, Joined, JoinedMember};
 pub(crate) use leave_group::LeaveGroupRequest;
 pub(crate) use list_offsets::{ListOffsetsRequest, OffsetSpec};
 pub(crate) use metadata::MetadataRequest;
