@@ -53,8 +53,13 @@ impl Client {
     /// The same for the consumer protocol; `Err` with [`Error::UnsupportedVersion`] if the brokers do not support it.
     pub fn may_join_consumer(&mut self, group: &str) -> Result<()> {
         let member = Member { id: "check".to_owned(), epoch: 1, instance_id: None };
-        let request =
-            ConsumerGroupHeartbeatRequest { group: group.to_owned(), member, rack: None, wish: None, owned: None };
+        let request = ConsumerGroupHeartbeatRequest {
+            group: group.to_owned(),
+            member,
+            rack: None,
+            subscription: None,
+            owned: None,
+        };
         self.check_heartbeat(group, &request)
     }
 

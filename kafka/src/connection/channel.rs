@@ -175,7 +175,7 @@ impl Channel {
     /// Waits for the first byte of the response and logs a warning if it is late, so that a broker that hangs is known long before the request
     /// timeout. `wait` is the broker's intended wait.
     fn warn_if_late<R: Request>(&mut self, wait: Duration, deadline: &Deadline) -> io::Result<()> {
-        let late_after = wait.saturating_add(self.settings.patience());
+        let late_after = wait.saturating_add(self.settings.late_after());
         if late_after < deadline.left()? && !self.stream.is_readable_within(late_after)? {
             log::warn!(
                 waited_ms = u64::try_from(late_after.as_millis()).unwrap_or(u64::MAX);

@@ -39,7 +39,7 @@ impl ConnectionSettings {
     pub const RECEIVE_BYTES_MAX_DEFAULT: u32 = 100 * 1024 * 1024;
 
     /// The time after which a response is late, in addition to the broker's intended wait.
-    pub(crate) fn patience(&self) -> Duration {
+    pub(crate) fn late_after(&self) -> Duration {
         self.request_timeout / LATE_PART
     }
 }

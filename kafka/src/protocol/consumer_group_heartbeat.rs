@@ -32,7 +32,7 @@ pub(crate) struct ConsumerGroupHeartbeatRequest {
     /// `client.rack`.
     pub(crate) rack: Option<String>,
     /// Rebalance timeout and topics; sent when joining.
-    pub(crate) wish: Option<(Duration, Vec<Arc<str>>)>,
+    pub(crate) subscription: Option<(Duration, Vec<Arc<str>>)>,
     /// The partitions that the member owns; `None`: unchanged.
     pub(crate) owned: Option<PartitionsById>,
 }
@@ -55,7 +55,7 @@ impl Request for ConsumerGroupHeartbeatRequest {
     type Response = ConsumerGroupHeartbeat;
 
     fn encode(&self, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
-        let (timeout_ms, topics) = match &self.wish {
+        let (timeout_ms, topics) = match &self.subscription {
             Some((timeout, topics)) => {
                 (milliseconds(*timeout), Some(topics.iter().map(|topic| topic_name(topic)).collect()))
             }

@@ -286,7 +286,7 @@ pub(crate) fn consumer_group_heartbeat() -> ConsumerGroupHeartbeatRequest {
         group: GROUP.to_owned(),
         member: member(EPOCH_JOIN),
         rack: None,
-        wish: Some((Duration::from_mins(1), vec![TOPIC.into()])),
+        subscription: Some((Duration::from_mins(1), vec![TOPIC.into()])),
         owned: Some(Vec::new()),
     }
 }

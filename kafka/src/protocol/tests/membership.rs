@@ -161,11 +161,12 @@ fn consumer_group_heartbeat() {
         group: GROUP.to_owned(),
         member: member(),
         rack: Some("r1".to_owned()),
-        wish: None,
+        subscription: None,
         owned: None,
     };
-    let wish = Some((Duration::from_mins(1), vec![Arc::from("a"), Arc::from("b")]));
-    let all = ConsumerGroupHeartbeatRequest { wish, owned: Some(vec![(TOPIC_ID, vec![0, 3])]), ..steady.clone() };
+    let subscription = Some((Duration::from_mins(1), vec![Arc::from("a"), Arc::from("b")]));
+    let all =
+        ConsumerGroupHeartbeatRequest { subscription, owned: Some(vec![(TOPIC_ID, vec![0, 3])]), ..steady.clone() };
     let nothing = ConsumerGroupHeartbeatRequest { owned: Some(vec![]), ..steady.clone() };
     for version in versions(&steady) {
         let sent_of = |request| -> messages::ConsumerGroupHeartbeatRequest { sent(request, version) };
