@@ -121,7 +121,7 @@ impl Drop for Dialer {
 /// The error of an abandoned attempt: the resolver has no timeout of its own.
 fn timed_out(candidate: &Candidate) -> Error {
     let Candidate { address, timeout, step } = candidate.clone();
-    let source = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} ms", timeout.as_millis()));
+    let source = || io::Error::new(io::ErrorKind::TimedOut, format!("no response within {} ms", timeout.as_millis()));
     match step.current() {
         SetupStep::LOOKUP => Error::Resolve { address, advertised: None, source: source() },
         SetupStep::TCP => Error::Connect { address, advertised: None, source: source() },

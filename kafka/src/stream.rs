@@ -263,14 +263,14 @@ fn connect_any(addresses: Vec<SocketAddr>, deadline: Deadline) -> io::Result<Tcp
     }
 }
 
-/// One error for all addresses of a name; each address is named where they failed in different ways.
+/// One error for all addresses of a name; it names each address if their errors differ.
 fn combined(mut failures: Vec<(SocketAddr, io::Error)>) -> io::Error {
     let texts: Vec<String> = failures.iter().map(|(address, error)| format!("{}: {error}", address.ip())).collect();
     let Some((_, last)) = failures.pop() else {
         return io::Error::new(io::ErrorKind::NotFound, "the name has no addresses");
     };
-    let said = last.to_string();
-    if failures.iter().all(|(_, error)| error.to_string() == said) {
+    let text = last.to_string();
+    if failures.iter().all(|(_, error)| error.to_string() == text) {
         return last;
     }
     io::Error::new(last.kind(), texts.join(", "))

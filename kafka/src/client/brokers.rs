@@ -10,10 +10,6 @@ use crate::link::Link;
 use crate::protocol::{BrokerInfo, Request};
 use crate::types::Address;
 
-/// The broker no longer knows its cluster, and the client must rebootstrap: discover the cluster again through the bootstrap servers
-/// ([KIP-1102](https://cwiki.apache.org/confluence/display/KAFKA/KIP-1102%3A+Enable+clients+to+rebootstrap+based+on+timeout+or+error+code)).
-const REBOOTSTRAP_REQUIRED: ErrorCode = ErrorCode(129);
-
 /// The result of a request at one of the brokers that can serve it.
 enum Attempt<T> {
     Response(T),
@@ -208,7 +204,7 @@ impl Brokers {
         self.links.retain(|address, _| self.bootstrap.contains(address));
     }
 
-    /// One error for all brokers. A refusal is returned alone: it says more than the absence of other brokers.
+    /// One error for all brokers. A refusal is returned alone: it is more significant than the absence of other brokers.
     fn summary(&self, mut failures: Vec<Error>) -> Error {
         // The sort is stable: the first of equal failures stays first.
         failures.sort_by_key(|failure| std::cmp::Reverse(self.weight(failure)));
@@ -232,6 +228,8 @@ impl Brokers {
     }
 }
 
+/// Whether the broker no longer knows its cluster, which must be discovered again through the bootstrap servers
+/// ([KIP-1102](https://cwiki.apache.org/confluence/display/KAFKA/KIP-1102%3A+Enable+clients+to+rebootstrap+based+on+timeout+or+error+code)).
 fn requires_rebootstrap(error: &Error) -> bool {
-    matches!(error, Error::Broker { code: REBOOTSTRAP_REQUIRED, .. })
+    matches!(error, Error::Broker { code: ErrorCode::REBOOTSTRAP_REQUIRED, .. })
 }

@@ -45,7 +45,7 @@ pub(super) struct History {
 }
 
 impl History {
-    /// The topics whose metadata contradicts the accepted one, so that other brokers should be asked.
+    /// The topics whose metadata contradicts the accepted one, so that metadata of other brokers is needed.
     pub(super) fn contradicted(&self, metadata: &Metadata) -> BTreeSet<Arc<str>> {
         let contradicts = |topic: &&TopicMetadata| self.age(topic) != Age::Current;
         metadata.topics.iter().filter(contradicts).map(|topic| Arc::clone(&topic.name)).collect()

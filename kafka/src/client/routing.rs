@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{FindCoordinatorRequest, Metadata, MetadataRequest, Request};
 use crate::types::{Address, TopicId, TopicPartition};
 
-/// How many other brokers are asked for metadata that contradicts earlier metadata: each may take a request timeout.
+/// The most other brokers that a contradiction to earlier metadata is checked with: each may take a request timeout.
 const OTHER_BROKERS_MAX: usize = 2;
 
 /// A blocking client of one cluster. Connections are opened when they are needed, and kept.

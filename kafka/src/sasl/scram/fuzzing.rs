@@ -41,12 +41,14 @@ fn exchange(input: &[u8]) -> bool {
         return false;
     }
     let memory = input.len() * MEMORY_FACTOR + MEMORY_LEAST;
-    let ours = ClientFirst::new(hash, USER, NONCE.to_owned());
-    let Ok((answer, proof)) = within(memory, || ours.finish(&Secret::new(PASSWORD), first)) else { return false };
-    assert!(answer.starts_with(&format!("c=biws,r={NONCE}")), "{answer}");
+    let client_first = ClientFirst::new(hash, USER, NONCE.to_owned());
+    let Ok((client_final, proof)) = within(memory, || client_first.finish(&Secret::new(PASSWORD), first)) else {
+        return false;
+    };
+    assert!(client_final.starts_with(&format!("c=biws,r={NONCE}")), "{client_final}");
     // The final message of a server that knows the password.
-    let theirs = ring::hmac::sign(&proof.server_key, proof.transcript.as_bytes());
-    let expected = format!("v={}", STANDARD.encode(theirs));
+    let signature = ring::hmac::sign(&proof.server_key, proof.transcript.as_bytes());
+    let expected = format!("v={}", STANDARD.encode(signature));
     let last_text = std::str::from_utf8(last).unwrap_or_default();
     let is_right = first_attribute(last_text) == expected;
     assert_eq!(within(memory, || proof.verify(last)).is_ok(), is_right, "{last_text}");
