@@ -1,5 +1,4 @@
-//! Opens connections, to one broker or to several of which any will do. A broker that takes long does not hold up the next one, and is named
-//! in the log. Sends no request but those that set a connection up; knows nothing of clusters.
+//! Opens a connection to one broker, or to any of several. A slow broker does not delay the next one, and is logged. Must not know clusters.
 
 use std::collections::HashSet;
 use std::io;
@@ -13,15 +12,15 @@ use crate::registry::BrokerRegistry;
 use crate::stream::{Deadline, SetupStep, is_timeout};
 use crate::types::Address;
 
-/// After this time without a connection the next broker is tried too, and the log says what is waited for. RFC 8305 takes 250 ms for TCP
-/// alone; here it is TCP, TLS and authentication, which take some round trips.
+/// After this time without a connection the next broker is tried too, and the log names the slow one. RFC 8305 recommends 250 ms for TCP alone;
+/// TLS and authentication take some more round trips.
 const ATTEMPT_DELAY: Duration = Duration::from_secs(1);
 
 /// Opens connections to brokers in the given order.
 pub(crate) struct Dialer {
     race: Race<Candidate, Result<Connection>>,
     registry: BrokerRegistry,
-    /// Those that the log has named.
+    /// The slow brokers that have been logged.
     logged: HashSet<Address>,
 }
 
@@ -34,7 +33,7 @@ struct Candidate {
 }
 
 impl Dialer {
-    /// Opens nothing yet.
+    /// Opens no connection yet.
     pub(crate) fn new(addresses: Vec<Address>, settings: &ConnectionSettings) -> Self {
         let registry = settings.registry.clone();
         let candidate = |address: Address| {
@@ -50,14 +49,14 @@ impl Dialer {
         Self { race: Race::new(candidates, ATTEMPT_DELAY, open), registry, logged: HashSet::new() }
     }
 
-    /// A connection to one broker.
+    /// Opens a connection to one broker.
     pub(crate) fn open(address: &Address, settings: &ConnectionSettings) -> Result<Connection> {
         let mut dialer = Self::new(vec![address.clone()], settings);
         let outcome = dialer.next().map(|(_, opened)| opened);
         outcome.unwrap_or_else(|| Err(Error::Config("no broker to connect to".to_owned())))
     }
 
-    /// What came of the next attempt that has ended; each broker comes once. `None` when all have been tried.
+    /// The result of the next attempt, each broker once; `None` after all brokers.
     pub(crate) fn next(&mut self) -> Option<(Address, Result<Connection>)> {
         loop {
             match self.race.next() {
@@ -85,13 +84,13 @@ impl Dialer {
 
     fn ended(&mut self, address: Address, opened: Result<Connection>) -> (Address, Result<Connection>) {
         match &opened {
-            Ok(connection) => self.registry.set_up(&address, connection.socket_address()),
-            Err(error) => self.registry.setup_failed(&address, is_setup_timeout(error)),
+            Ok(connection) => self.registry.set_connected(&address, connection.socket_address()),
+            Err(error) => self.registry.set_connect_failed(&address, is_setup_timeout(error)),
         }
         (address, opened)
     }
 
-    /// Each attempt is named once.
+    /// Logs each slow attempt once.
     fn log_slow(&mut self) {
         let next = self.race.waiting().map(|candidate| &candidate.address);
         for running in self.race.running() {
@@ -103,14 +102,14 @@ impl Dialer {
             let origin = self.registry.advertised(address).map(|advertised| format!(" ({advertised})"));
             log::info!(
                 waited_ms = millis(running.since.elapsed()), timeout_ms = millis(*timeout);
-                "connection to broker {address}{} is not ready yet, it waits for the {}; {then}",
+                "connection to broker {address}{} is not ready yet, waiting for the {}; {then}",
                 origin.unwrap_or_default(), step.current()
             );
         }
     }
 }
 
-/// Brokers that have not accepted in the time in which another did are tried after others next time.
+/// Brokers that were slower than another one become suspects, which are tried last next time.
 impl Drop for Dialer {
     fn drop(&mut self) {
         for running in self.race.running().iter().filter(|running| running.since.elapsed() >= ATTEMPT_DELAY) {
@@ -119,10 +118,10 @@ impl Drop for Dialer {
     }
 }
 
-/// The resolver does not know our deadline.
+/// The error of an abandoned attempt: the resolver has no timeout of its own.
 fn timed_out(candidate: &Candidate) -> Error {
     let Candidate { address, timeout, step } = candidate.clone();
-    let source = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} ms", timeout.as_millis()));
+    let source = || io::Error::new(io::ErrorKind::TimedOut, format!("no response within {} ms", timeout.as_millis()));
     match step.current() {
         SetupStep::LOOKUP => Error::Resolve { address, advertised: None, source: source() },
         SetupStep::TCP => Error::Connect { address, advertised: None, source: source() },

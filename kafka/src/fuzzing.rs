@@ -1,4 +1,4 @@
-//! Every place where bytes of a peer, or of a file, are read, to be called with any bytes. Only in tests and for libFuzzer.
+//! All fuzz targets: every decoder of bytes from a peer or a file. Only for tests and libFuzzer.
 
 use fuzzkit::Target;
 
@@ -13,7 +13,7 @@ const TARGETS: [&[Target]; 6] = [
     tls::fuzzing::TARGETS,
 ];
 
-/// All of them.
+/// All targets.
 pub fn targets() -> impl Iterator<Item = &'static Target> {
     TARGETS.into_iter().flatten()
 }
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn words_between_members() {
+    fn consumer_protocol() {
         check(consumer::fuzzing::TARGETS);
     }
 

@@ -1,5 +1,5 @@
-//! The way to one broker: a connection that is made when it is needed, and kept. Sends a request again only where nothing has failed yet;
-//! knows nothing of what is asked.
+//! Requests to one broker over a connection that is opened when it is needed, and kept. Sends a request again only if the broker has closed an
+//! idle connection; must not know particular requests.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 use crate::protocol::Request;
 use crate::types::Address;
 
-/// A broker or load balancer that closes connections after so long without traffic also closes those on which a response is waited for.
-/// A connection that lived less long was not closed for being idle. No such limit in use is shorter than 2 s.
+/// The shortest idle timeout of a broker or load balancer, which also applies while a response is delayed: no known one is below 2 s. A
+/// connection that was closed earlier was not closed because it was idle.
 const IDLE_LIMIT_MIN: Duration = Duration::from_secs(1);
 
-/// A connection, or the promise of one.
+/// A broker's address, and the connection to it if there is one.
 #[derive(Debug)]
 pub(crate) struct Link {
     address: Address,
@@ -22,22 +22,22 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Does not call the broker yet.
+    /// Opens no connection yet.
     pub(crate) fn new(address: Address, settings: ConnectionSettings) -> Self {
         Self { address, settings, connection: None }
     }
 
-    /// Sends one request; over a new connection if there is none, or if the one that was kept is closed.
+    /// Sends a request over the kept connection, or over a new one if there is none or the broker has closed it.
     pub(crate) fn call<R: Request>(&mut self, request: &R) -> Result<R::Response> {
-        if let Some(answer) = self.call_kept(request) {
-            return answer;
+        if let Some(response) = self.call_kept(request) {
+            return response;
         }
         let fresh = Dialer::open(&self.address, &self.settings)?;
         self.call_over(fresh, request)
     }
 
-    /// Sends one request over the connection that was kept. `None` if there is none, or if the broker has closed it meanwhile: brokers and
-    /// load balancers close idle connections (`connections.max.idle.ms`), which is no failure. All our requests may be repeated.
+    /// Sends a request over the kept connection. `None` if there is none, or if it was closed: brokers and load balancers close idle connections
+    /// (`connections.max.idle.ms`), which is not a failure. All requests of this client can be sent again.
     pub(crate) fn call_kept<R: Request>(&mut self, request: &R) -> Option<Result<R::Response>> {
         let mut kept = self.connection.take()?;
         if !kept.is_usable(Instant::now()) {
@@ -45,17 +45,17 @@ impl Link {
             return None;
         }
         match self.attempt(kept, request) {
-            // Only a new connection shows whether there is a fault.
+            // Only a new connection shows whether the broker has failed.
             Err(error @ (Error::Disconnected { .. } | Error::Tls { .. })) => {
                 log::debug!("sending {} to broker {} again over a new connection: {error}", R::NAME, self.address);
                 None
             }
-            answer => Some(answer),
+            response => Some(response),
         }
     }
 
-    /// Sends one request over a new connection, which is kept unless it fails. A connection that is closed as idle while the broker holds
-    /// the response on purpose, as for a rebalance, is replaced until the broker had that time.
+    /// Sends a request over a new connection, which is kept unless it fails. If the connection is closed as idle while the broker delays the response
+    /// on purpose, as in a rebalance, the request is sent over another one until that delay has passed.
     pub(crate) fn call_over<R: Request>(&mut self, fresh: Connection, request: &R) -> Result<R::Response> {
         let begun = Instant::now();
         let mut connection = fresh;
@@ -65,20 +65,24 @@ impl Link {
                 Err(Error::Disconnected { .. })
                     if sent.elapsed() >= IDLE_LIMIT_MIN && begun.elapsed() < request.wait() =>
                 {
-                    log::debug!("broker {} closed the connection while it held {}", self.address, R::NAME);
+                    log::debug!(
+                        "broker {} closed the connection while it delayed the response to {}",
+                        self.address,
+                        R::NAME
+                    );
                     connection = Dialer::open(&self.address, &self.settings)?;
                 }
-                answer => return answer,
+                response => return response,
             }
         }
     }
 
     /// Keeps the connection unless it failed.
     fn attempt<R: Request>(&mut self, mut connection: Connection, request: &R) -> Result<R::Response> {
-        let answer = connection.call(request);
-        if matches!(answer, Ok(_) | Err(Error::Broker { .. })) {
+        let response = connection.call(request);
+        if matches!(response, Ok(_) | Err(Error::Broker { .. })) {
             self.connection = Some(connection);
         }
-        answer
+        response
     }
 }

@@ -1,5 +1,5 @@
-//! Attempts that run side by side, each on a thread of its own: the next one starts when those before it take long or have failed, as in
-//! [RFC 8305](https://www.rfc-editor.org/rfc/rfc8305#section-5). Knows nothing of what is attempted.
+//! Staggered connection attempts ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305#section-5)): each runs on its own thread, and the next one
+//! starts when the earlier ones are slow or have failed. Must not know what is attempted.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 type Attempt<C, T> = Arc<dyn Fn(&C) -> T + Send + Sync>;
 
-/// Candidates that wait, and attempts that run. What still runs when it is dropped ends on its own, and its result is dropped.
+/// Waiting candidates and running attempts. An attempt that is still running when this is dropped ends by itself, and its result is dropped.
 pub(crate) struct Race<C, T> {
     waiting: VecDeque<C>,
     running: Vec<Running<C>>,
@@ -20,25 +20,25 @@ pub(crate) struct Race<C, T> {
     results_to: Sender<(u64, T)>,
 }
 
-/// An attempt that has not ended yet.
+/// A running attempt.
 pub(crate) struct Running<C> {
     number: u64,
     pub(crate) candidate: C,
     pub(crate) since: Instant,
 }
 
-/// What happened next.
+/// The next event of a race.
 pub(crate) enum Progress<C, T> {
     /// An attempt has ended.
     Ended(C, T),
-    /// Nothing has ended for the time after which the next candidate may start.
+    /// No attempt has ended within the delay after which the next candidate may start.
     Slow,
-    /// Every candidate has been tried.
+    /// All attempts have ended.
     Over,
 }
 
 impl<C: Clone + Send + 'static, T: Send + 'static> Race<C, T> {
-    /// Starts nothing yet. An attempt must come to an end by itself.
+    /// Starts no attempt yet. An attempt must end by itself.
     pub(crate) fn new(
         candidates: impl IntoIterator<Item = C>,
         delay: Duration,
@@ -56,7 +56,7 @@ impl<C: Clone + Send + 'static, T: Send + 'static> Race<C, T> {
         }
     }
 
-    /// Waits for what happens next. Starts the next candidate if nothing runs.
+    /// Waits for the next event. Starts the next candidate if no attempt is running.
     pub(crate) fn next(&mut self) -> Progress<C, T> {
         if self.running.is_empty() && !self.start_next() {
             return Progress::Over;
@@ -65,7 +65,7 @@ impl<C: Clone + Send + 'static, T: Send + 'static> Race<C, T> {
         loop {
             match self.results.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok((number, result)) => {
-                    // The result of an attempt that was abandoned is dropped.
+                    // The result of an abandoned attempt is dropped.
                     if let Some(at) = self.running.iter().position(|running| running.number == number) {
                         return Progress::Ended(self.running.remove(at).candidate, result);
                     }
@@ -75,7 +75,7 @@ impl<C: Clone + Send + 'static, T: Send + 'static> Race<C, T> {
         }
     }
 
-    /// Starts the next candidate beside those that run; false if there is none.
+    /// Starts the next candidate; false if there is none.
     pub(crate) fn start_next(&mut self) -> bool {
         let Some(candidate) = self.waiting.pop_front() else { return false };
         self.started += 1;
@@ -84,11 +84,11 @@ impl<C: Clone + Send + 'static, T: Send + 'static> Race<C, T> {
         let run = {
             let (attempt, results) = (Arc::clone(&self.attempt), self.results_to.clone());
             move || {
-                // Nobody listens any more once another attempt has won.
+                // The receiver is gone once another attempt has won.
                 let _ = results.send((number, attempt(&candidate)));
             }
         };
-        // Without another thread it is tried here, and the candidates take turns.
+        // If no thread can be started, the attempts run one after the other on this one.
         if thread::Builder::new().name("kafka-connect".to_owned()).spawn(run.clone()).is_err() {
             run();
         }
@@ -100,12 +100,12 @@ impl<C: Clone + Send + 'static, T: Send + 'static> Race<C, T> {
         self.waiting.front()
     }
 
-    /// What runs.
+    /// The running attempts.
     pub(crate) fn running(&self) -> &[Running<C>] {
         &self.running
     }
 
-    /// Takes out an attempt that has taken too long; its result will be dropped.
+    /// Removes an attempt that has taken too long; its result will be dropped.
     pub(crate) fn abandon(&mut self, is_too_long: impl Fn(&Running<C>) -> bool) -> Option<C> {
         let at = self.running.iter().position(is_too_long)?;
         Some(self.running.remove(at).candidate)
@@ -118,11 +118,11 @@ mod tests {
 
     use super::*;
 
-    /// Never waited for.
+    /// Never reached.
     const LONG: Duration = Duration::from_mins(1);
 
     #[test]
-    fn candidates_take_turns_while_they_fail_at_once() {
+    fn candidates_that_fail_at_once_run_one_after_the_other() {
         let mut race = Race::new([1, 2, 3], LONG, |number: &i32| *number * 10);
         let mut seen = Vec::new();
         while let Progress::Ended(candidate, result) = race.next() {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_candidate_does_not_hold_up_the_next_one() {
+    fn a_slow_candidate_does_not_delay_the_next_one() {
         let (release, held) = channel::<()>();
         let held = Mutex::new(held);
         let mut race = Race::new(["slow", "fast"], Duration::from_millis(10), move |name: &&str| {
@@ -153,6 +153,6 @@ mod tests {
         assert_eq!(race.running().iter().map(|running| running.candidate).collect::<Vec<_>>(), ["slow"]);
         assert_eq!(race.abandon(|_| true), Some("slow"));
         release.send(()).unwrap();
-        assert!(matches!(race.next(), Progress::Over), "an abandoned attempt is nothing to wait for");
+        assert!(matches!(race.next(), Progress::Over), "an abandoned attempt is not waited for");
     }
 }

@@ -1,126 +1,105 @@
-//! What the connections of one client have learnt about brokers, shared so that no connection has to learn it again: which broker responded
-//! last, which ones did not, where an address comes from, and how a broker wants to be addressed. Opens no connection.
+//! What connections have learnt about brokers, shared by all connections of a service: the last responsive broker, the suspects, where addresses
+//! come from, and the versions of `ApiVersions` that brokers respond to. Opens no connection.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::types::Address;
+use crate::types::{Address, Advertised};
 
-/// How long a broker is taken for one that needs an old version of `ApiVersions`. A broker that restarts may look like one for a moment, and
-/// a broker that is upgraded no longer is one.
+/// How long an old version of `ApiVersions` is used for a broker. A broker that restarts may seem to need it for a moment, and an upgraded
+/// broker no longer needs it.
 const API_VERSIONS_KEPT: Duration = Duration::from_mins(10);
 
-/// Shared by all connections whose settings were cloned from the same ones.
+/// A shared registry: clones share one state.
 #[derive(Clone, Debug, Default)]
 pub struct BrokerRegistry(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The broker that answered last of those that were chosen freely.
+    /// The broker that responded to the last request that any broker can serve.
     last_responsive: Option<Address>,
-    brokers: HashMap<Address, Known>,
-    /// How often the discovered brokers have been forgotten.
+    brokers: HashMap<Address, Broker>,
+    /// Count of rebootstraps.
     rebootstraps: u64,
 }
 
-/// What is known of one broker.
+/// What has been learnt about one broker.
 #[derive(Debug, Default)]
-struct Known {
+struct Broker {
     advertised: Option<Advertised>,
-    /// The address behind the name that accepted the last connection.
+    /// The IP address that accepted the last connection.
     accepted_by: Option<SocketAddr>,
     api_versions: Option<ApiVersionsLimit>,
-    /// It failed to respond last time.
+    /// Its last connection or request failed.
     is_suspect: bool,
-    /// How often in a row a connection to it was not set up in time.
+    /// How many connection attempts in a row have exceeded the timeout.
     setup_timeouts: u32,
 }
 
-/// The highest version of `ApiVersions` that a broker answers.
+/// The highest version of `ApiVersions` that a broker responds to.
 #[derive(Clone, Copy, Debug)]
 struct ApiVersionsLimit {
     version: i16,
     learnt: Instant,
 }
 
-/// Where the address of a broker comes from, if it is not one of the bootstrap servers: the broker's
-/// [`advertised.listeners`](https://kafka.apache.org/documentation/#brokerconfigs_advertised.listeners).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Advertised {
-    /// The broker's number (`node.id`, `broker.id`).
-    pub node: i32,
-    /// The bootstrap server through which it was learnt.
-    pub learnt_from: Address,
-}
-
-impl fmt::Display for Advertised {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "from advertised.listeners of broker {}, learnt from bootstrap server {}",
-            self.node, self.learnt_from
-        )
-    }
-}
-
 impl BrokerRegistry {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Each change is a single assignment: nothing is half done after a panic.
+        // A panic cannot leave a change incomplete: each one is an assignment.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The broker that answered last of those that were chosen freely.
+    /// The broker that responded to the last request that any broker can serve.
     pub(crate) fn last_responsive(&self) -> Option<Address> {
         self.lock().last_responsive.clone()
     }
 
-    /// A broker that was chosen freely has answered; `None`: none of them did.
+    /// A broker has responded to a request that any broker can serve; `None` if no broker did.
     pub(crate) fn set_last_responsive(&self, address: Option<Address>) {
         self.lock().last_responsive = address;
     }
 
-    /// Whether a broker failed to respond last time.
+    /// Whether the last connection to a broker, or the last request, failed.
     pub(crate) fn is_suspect(&self, address: &Address) -> bool {
-        self.lock().brokers.get(address).is_some_and(|known| known.is_suspect)
+        self.lock().brokers.get(address).is_some_and(|broker| broker.is_suspect)
     }
 
     pub(crate) fn set_suspect(&self, address: &Address, is_suspect: bool) {
-        self.known(address, |known| known.is_suspect = is_suspect);
+        self.update(address, |broker| broker.is_suspect = is_suspect);
     }
 
-    /// How long the next attempt to connect may take: the time doubles with each attempt in a row that took longer
+    /// The timeout of the next connection attempt: it doubles with each attempt in a row that exceeded it
     /// ([KIP-601](https://cwiki.apache.org/confluence/display/KAFKA/KIP-601%3A+Configurable+socket+connection+timeout+in+NetworkClient)).
     pub(crate) fn setup_timeout(&self, address: &Address, first: Duration, max: Duration) -> Duration {
-        let timeouts = self.lock().brokers.get(address).map_or(0, |known| known.setup_timeouts);
+        let timeouts = self.lock().brokers.get(address).map_or(0, |broker| broker.setup_timeouts);
         first.saturating_mul(2_u32.saturating_pow(timeouts)).min(max.max(first))
     }
 
-    /// A connection is ready; `by` is the address behind the broker's name.
-    pub(crate) fn set_up(&self, address: &Address, by: Option<SocketAddr>) {
-        self.known(address, |known| {
-            known.accepted_by = by;
-            known.is_suspect = false;
-            known.setup_timeouts = 0;
+    /// A connection has been opened; `by` is the broker's IP address.
+    pub(crate) fn set_connected(&self, address: &Address, by: Option<SocketAddr>) {
+        self.update(address, |broker| {
+            broker.accepted_by = by;
+            broker.is_suspect = false;
+            broker.setup_timeouts = 0;
         });
     }
 
-    /// A connection could not be made, or not in time.
-    pub(crate) fn setup_failed(&self, address: &Address, timed_out: bool) {
-        self.known(address, |known| {
-            known.is_suspect = true;
-            known.setup_timeouts = if timed_out { known.setup_timeouts.saturating_add(1) } else { 0 };
+    /// A connection could not be opened, possibly within its timeout.
+    pub(crate) fn set_connect_failed(&self, address: &Address, timed_out: bool) {
+        self.update(address, |broker| {
+            broker.is_suspect = true;
+            broker.setup_timeouts = if timed_out { broker.setup_timeouts.saturating_add(1) } else { 0 };
         });
     }
 
-    /// The address behind the broker's name that accepted the last connection.
+    /// The IP address of the broker that accepted the last connection.
     pub(crate) fn accepted_by(&self, address: &Address) -> Option<SocketAddr> {
         self.lock().brokers.get(address)?.accepted_by
     }
 
-    /// The version of `ApiVersions` that the broker is known to need, if it does not take the latest one.
+    /// The version of `ApiVersions` to send to a broker that does not respond to the latest one.
     pub(crate) fn api_versions(&self, address: &Address, now: Instant) -> Option<i16> {
         let limit = self.lock().brokers.get(address)?.api_versions?;
         (now.saturating_duration_since(limit.learnt) < API_VERSIONS_KEPT).then_some(limit.version)
@@ -128,15 +107,15 @@ impl BrokerRegistry {
 
     pub(crate) fn set_api_versions(&self, address: &Address, version: Option<i16>, now: Instant) {
         let limit = version.map(|version| ApiVersionsLimit { version, learnt: now });
-        self.known(address, |known| known.api_versions = limit);
+        self.update(address, |broker| broker.api_versions = limit);
     }
 
-    /// Where the address comes from; `None` for a bootstrap server.
+    /// The origin of an address; `None` for a bootstrap server.
     pub(crate) fn advertised(&self, address: &Address) -> Option<Advertised> {
         self.lock().brokers.get(address)?.advertised.clone()
     }
 
-    /// The broker `from` says that these are the brokers of the cluster: others are forgotten.
+    /// Replaces the discovered brokers by those of the metadata of the broker `from`.
     pub(crate) fn set_brokers<'a>(
         &self,
         bootstrap: &[Address],
@@ -152,12 +131,12 @@ impl BrokerRegistry {
         }
     }
 
-    /// The broker `from` has named another one.
+    /// Adds a broker that the broker `from` has named.
     pub(crate) fn add_broker(&self, bootstrap: &[Address], from: &Address, node: i32, address: &Address) {
         self.lock().set_advertised(bootstrap, from, node, address);
     }
 
-    /// Forgets every broker but the bootstrap servers.
+    /// Removes every broker but the bootstrap servers.
     pub(crate) fn rebootstrap(&self, bootstrap: &[Address]) {
         let mut state = self.lock();
         state.rebootstraps += 1;
@@ -165,12 +144,12 @@ impl BrokerRegistry {
         state.brokers.retain(|known, _| bootstrap.contains(known));
     }
 
-    /// How often the discovered brokers have been forgotten.
+    /// Count of rebootstraps: a client that has seen fewer removes its discovered brokers.
     pub(crate) fn rebootstraps(&self) -> u64 {
         self.lock().rebootstraps
     }
 
-    fn known(&self, address: &Address, change: impl FnOnce(&mut Known)) {
+    fn update(&self, address: &Address, change: impl FnOnce(&mut Broker)) {
         change(self.lock().brokers.entry(address.clone()).or_default());
     }
 }
@@ -180,9 +159,9 @@ impl State {
         if bootstrap.contains(address) {
             return;
         }
-        // A broker that was discovered itself leads back to a bootstrap server, whose name the operator knows.
-        let known = self.brokers.get(from).and_then(|from| from.advertised.as_ref());
-        let learnt_from = known.map_or(from, |advertised| &advertised.learnt_from).clone();
+        // The origin of a discovered broker is a bootstrap server, whose name the operator knows.
+        let broker = self.brokers.get(from).and_then(|from| from.advertised.as_ref());
+        let learnt_from = broker.map_or(from, |advertised| &advertised.learnt_from).clone();
         self.brokers.entry(address.clone()).or_default().advertised = Some(Advertised { node, learnt_from });
     }
 }
@@ -203,19 +182,19 @@ mod tests {
         let timeout = || registry.setup_timeout(&broker(1), 10 * S, 30 * S);
         let mut seen = vec![timeout()];
         for _ in 0..40 {
-            registry.setup_failed(&broker(1), true);
+            registry.set_connect_failed(&broker(1), true);
             seen.push(timeout());
         }
         assert_eq!(seen[..4], [10 * S, 20 * S, 30 * S, 30 * S]);
         assert_eq!(seen[40], 30 * S);
         assert_eq!(registry.setup_timeout(&broker(2), 10 * S, 30 * S), 10 * S, "another broker");
         assert_eq!(registry.setup_timeout(&broker(1), 10 * S, S), 10 * S, "no growth");
-        registry.set_up(&broker(1), None);
+        registry.set_connected(&broker(1), None);
         assert_eq!(timeout(), 10 * S);
     }
 
     #[test]
-    fn an_old_version_is_not_remembered_for_ever() {
+    fn an_old_version_of_api_versions_expires() {
         let (registry, now) = (BrokerRegistry::default(), Instant::now());
         registry.set_api_versions(&broker(1), Some(0), now);
         assert_eq!(registry.api_versions(&broker(1), now), Some(0));
@@ -226,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_leads_back_to_the_bootstrap_server() {
+    fn the_origin_of_an_address_is_a_bootstrap_server() {
         let registry = BrokerRegistry::default();
         let bootstrap = [broker(1)];
         registry.set_brokers(&bootstrap, &broker(1), [(1, &broker(1)), (2, &broker(2))].into_iter());
@@ -240,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rebootstrap_forgets_all_but_the_bootstrap_servers() {
+    fn a_rebootstrap_removes_all_but_the_bootstrap_servers() {
         let registry = BrokerRegistry::default();
         let bootstrap = [broker(1)];
         registry.set_brokers(&bootstrap, &broker(1), [(2, &broker(2))].into_iter());
@@ -249,7 +228,7 @@ mod tests {
         let shared = registry.clone();
         shared.rebootstrap(&bootstrap);
         assert_eq!((registry.last_responsive(), registry.advertised(&broker(2))), (None, None));
-        assert!(registry.is_suspect(&broker(1)), "a bootstrap server stays known");
+        assert!(registry.is_suspect(&broker(1)), "a bootstrap server is not removed");
         assert_eq!(registry.rebootstraps(), 1);
     }
 }

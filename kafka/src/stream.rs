@@ -1,5 +1,4 @@
-//! The bytes to and from a broker, plain or by TLS: makes the connection, and keeps every read and write to a deadline. Knows
-//! nothing of what the bytes mean.
+//! A byte stream to a broker, over TCP or TLS: connects, and keeps every read and write within a deadline. Must not know what the bytes mean.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
@@ -13,14 +12,14 @@ use crate::race::{Progress, Race};
 use crate::tls::{Tls, TlsFault};
 use crate::types::Address;
 
-/// What is said to be under way in an error while TLS begins.
+/// The name of the TLS handshake in a timeout error.
 const TLS_HANDSHAKE: &str = "the TLS handshake";
 
-/// After this time without a connection the next address of a name is tried too
+/// After this time without a connection the next address of the host name is tried too
 /// ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305#section-8), Connection Attempt Delay).
 const ADDRESS_DELAY: Duration = Duration::from_millis(250);
 
-/// What a connection that is being set up waits for, for those who watch.
+/// The step that a connection setup waits for; another thread reads it for the log.
 #[derive(Debug)]
 pub(crate) struct SetupStep(Mutex<&'static str>);
 
@@ -28,6 +27,8 @@ impl SetupStep {
     pub(crate) const LOOKUP: &'static str = "name lookup";
     pub(crate) const TCP: &'static str = "TCP connection";
     const TLS: &'static str = "TLS handshake";
+    pub(crate) const API_VERSIONS: &'static str = "ApiVersions response";
+    pub(crate) const SASL: &'static str = "SASL authentication";
 
     pub(crate) fn enter(&self, step: &'static str) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = step;
@@ -44,7 +45,7 @@ impl Default for SetupStep {
     }
 }
 
-/// A point in time that a whole exchange must keep to, however many reads and writes it takes.
+/// A point in time before which a whole exchange must end, however many reads and writes it needs.
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline {
     pub(crate) wait: Duration,
@@ -56,12 +57,12 @@ impl Deadline {
         Self { wait, start: Instant::now() }
     }
 
-    /// The same, later by some time.
+    /// A later deadline.
     pub(crate) fn extended(&self, by: Duration) -> Self {
         Self { wait: self.wait.saturating_add(by), start: self.start }
     }
 
-    /// Never zero, which sockets take for "no time-out".
+    /// The remaining time. Never zero, which means "no timeout" for sockets.
     pub(crate) fn left(&self) -> io::Result<Duration> {
         match self.wait.saturating_sub(self.start.elapsed()) {
             Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),
@@ -70,14 +71,14 @@ impl Deadline {
     }
 }
 
-/// A connection to a broker below Kafka's protocol.
+/// A TCP or TLS connection.
 #[derive(Debug)]
 pub(crate) struct Stream {
     socket: TcpStream,
     tls: Option<Box<Session>>,
 }
 
-/// TLS over the socket.
+/// A TLS session over the socket.
 #[derive(Debug)]
 struct Session {
     client: ClientConnection,
@@ -85,7 +86,7 @@ struct Session {
 }
 
 impl Stream {
-    /// Resolves the name and tries every address of it, `preferred` first; then the TLS handshake, if there is to be one.
+    /// Resolves the host name, connects to any of its addresses, `preferred` first, and performs the TLS handshake if TLS is configured.
     pub(crate) fn open(
         address: &Address,
         preferred: Option<SocketAddr>,
@@ -110,7 +111,7 @@ impl Stream {
         Ok(stream)
     }
 
-    /// The address behind the broker's name.
+    /// The IP address of the broker.
     pub(crate) fn socket_address(&self) -> Option<SocketAddr> {
         self.socket.peer_addr().ok()
     }
@@ -125,28 +126,28 @@ impl Stream {
         shaken.map_err(|error| self.alert(deadline).unwrap_or(error))
     }
 
-    /// Sends all of it.
+    /// Sends all bytes.
     pub(crate) fn send(&mut self, bytes: &[u8], deadline: &Deadline) -> io::Result<()> {
         let mut timed = self.until(deadline);
         let sent = timed.write_all(bytes).and_then(|()| timed.flush());
         sent.map_err(|error| self.alert(deadline).unwrap_or(error))
     }
 
-    /// For reading, up to a deadline.
+    /// Reads and writes within a deadline.
     pub(crate) fn until<'a>(&'a mut self, deadline: &'a Deadline) -> Timed<'a> {
         Timed { stream: self, deadline }
     }
 
-    /// Waits until there is something to read, at most for `patience`; false if nothing came.
-    pub(crate) fn is_readable_within(&mut self, patience: Duration) -> io::Result<bool> {
-        let patience = Deadline::after(patience);
+    /// Waits until a byte can be read; false after the timeout.
+    pub(crate) fn is_readable_within(&mut self, timeout: Duration) -> io::Result<bool> {
+        let deadline = Deadline::after(timeout);
         let Some(session) = &mut self.tls else {
-            self.socket.set_read_timeout(Some(patience.left()?))?;
-            // Whatever else is wrong with the stream, reading from it will tell.
+            self.socket.set_read_timeout(Some(deadline.left()?))?;
+            // Another error is returned by the next read.
             return Ok(!self.socket.peek(&mut [0]).is_err_and(|error| is_timeout(&error)));
         };
-        let mut timed = TimedSocket { socket: &self.socket, deadline: &patience };
-        // Bytes alone tell nothing: they may be TLS's own, such as tickets for another session.
+        let mut timed = TimedSocket { socket: &self.socket, deadline: &deadline };
+        // Bytes may be messages of TLS, such as session tickets.
         while session.client.process_new_packets().map_err(protocol_error)?.plaintext_bytes_to_read() == 0 {
             match session.client.read_tls(&mut timed) {
                 Ok(0) => break,
@@ -159,7 +160,7 @@ impl Stream {
         Ok(true)
     }
 
-    /// Whether the peer has neither closed the connection nor sent anything while nothing was under way. Does not wait.
+    /// Whether the peer has neither closed the connection nor sent anything. Does not wait.
     pub(crate) fn is_quiet(&mut self) -> bool {
         let quiet = self.socket.set_nonblocking(true).is_ok() && self.has_nothing_to_read();
         self.socket.set_nonblocking(false).is_ok() && quiet
@@ -169,7 +170,7 @@ impl Stream {
         let Some(session) = &mut self.tls else {
             return self.socket.peek(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
         };
-        // Bytes may be TLS's own, such as tickets for another session.
+        // Bytes may be messages of TLS, such as session tickets.
         loop {
             match session.client.process_new_packets() {
                 Ok(state) if state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed() => {}
@@ -183,20 +184,20 @@ impl Stream {
         }
     }
 
-    /// What an error of this stream means, if it is a matter of TLS that will not pass.
+    /// The TLS fault behind an error of this stream; `None` if it is not a TLS error, or one that may pass.
     pub(crate) fn fault(&self, error: &io::Error) -> Option<TlsFault> {
         TlsFault::of(error, self.tls.as_ref()?.shows_certificate)
     }
 
-    /// Ends it for both sides.
+    /// Closes the connection in both directions.
     pub(crate) fn shut_down(&self) {
         if let Err(error) = self.socket.shutdown(Shutdown::Both) {
             log::trace!("a socket was already closed: {error}");
         }
     }
 
-    /// What the peer has said before it hung up, if it has. A broker refuses our certificate by an alert and closes the
-    /// connection, in TLS 1.3 after the handshake, in 1.2 within it: a write that fails then says less than the alert.
+    /// The alert that the peer has sent before it closed the connection. A broker rejects a client certificate with an alert and closes the connection,
+    /// in TLS 1.3 after the handshake, in TLS 1.2 during it: the error of a failed write says less than the alert.
     fn alert(&mut self, deadline: &Deadline) -> Option<io::Error> {
         let session = self.tls.as_mut()?;
         let mut timed = TimedSocket { socket: &self.socket, deadline };
@@ -212,17 +213,17 @@ impl Stream {
     }
 }
 
-/// As `rustls` itself wraps its errors.
+/// Wraps an error as `rustls` does.
 fn protocol_error(error: rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// What the system calls an elapsed socket time-out differs.
+/// Operating systems differ in the error of an elapsed socket timeout.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// Tries the addresses of a name side by side, so that one that does not answer takes no time from the others.
+/// Resolves the host name and connects to any of its addresses.
 fn connect(
     address: &Address,
     preferred: Option<SocketAddr>,
@@ -262,14 +263,14 @@ fn connect_any(addresses: Vec<SocketAddr>, deadline: Deadline) -> io::Result<Tcp
     }
 }
 
-/// One error for all addresses of a name; each address is named where they failed in different ways.
+/// One error for all addresses of a name; it names each address if their errors differ.
 fn combined(mut failures: Vec<(SocketAddr, io::Error)>) -> io::Error {
     let texts: Vec<String> = failures.iter().map(|(address, error)| format!("{}: {error}", address.ip())).collect();
     let Some((_, last)) = failures.pop() else {
         return io::Error::new(io::ErrorKind::NotFound, "the name has no addresses");
     };
-    let said = last.to_string();
-    if failures.iter().all(|(_, error)| error.to_string() == said) {
+    let text = last.to_string();
+    if failures.iter().all(|(_, error)| error.to_string() == text) {
         return last;
     }
     io::Error::new(last.kind(), texts.join(", "))
@@ -310,7 +311,7 @@ impl Write for Timed<'_> {
     }
 }
 
-/// The same for the bare socket.
+/// A socket whose reads and writes end at a deadline.
 struct TimedSocket<'a> {
     socket: &'a TcpStream,
     deadline: &'a Deadline,
@@ -342,17 +343,17 @@ mod tests {
 
     use super::*;
 
-    /// Never waited for.
+    /// Never reached.
     const LONG: Duration = Duration::from_mins(1);
 
     #[test]
-    fn an_address_that_drops_packets_does_not_hold_up_the_next_one() {
+    fn an_address_that_drops_packets_does_not_delay_the_next_one() {
         let (hole, listener) = (BlackHole::open().unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         let open = listener.local_addr().unwrap();
         let deadline = Deadline::after(LONG);
         let socket = connect_any(vec![hole.address(), open], deadline).unwrap();
         assert_eq!(socket.peer_addr().unwrap(), open);
-        assert!(deadline.left().is_ok(), "the first one was waited for to the end");
+        assert!(deadline.left().is_ok(), "it waited for the first address until its timeout");
     }
 
     #[test]

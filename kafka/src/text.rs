@@ -1,13 +1,13 @@
-//! Text from outside of the process, made safe for a terminal, a log and an error: the one place that decides which characters are
-//! shown as they are. Must not know who sent the text or where it is shown.
+//! Escapes text from outside of the process for terminals, logs and errors: the only place that decides which characters are escaped. Must not
+//! know who sent the text or where it is shown.
 
 use std::fmt::{self, Write};
 
-/// As many characters of a text does an error of this crate quote.
+/// The most characters of a text that an error of this crate quotes.
 const QUOTED_CHARS_MAX: usize = 200;
 
-/// Characters that move the cursor, end a line, reorder the text around them or are invisible, so that what is read is not what
-/// is there: control characters (C0, DEL, C1), line and paragraph separators, and [format
+/// Whether a character moves the cursor, ends a line, reorders the text around it or is invisible, so that the shown text differs from the actual
+/// one: control characters (C0, DEL, C1), line and paragraph separators, and [format
 /// characters](https://www.unicode.org/reports/tr44/#General_Category_Values) such as bidirectional overrides and isolates
 /// ([Trojan Source](https://trojansource.codes)), zero-width characters and tags.
 pub fn is_unprintable(char: char) -> bool {
@@ -19,12 +19,12 @@ pub fn is_unprintable(char: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Displays its content on one line, with each [unprintable](is_unprintable) character as in a Rust literal: `\n`, `\u{202e}`. Text
-/// that has been escaped already stays the same.
+/// Displays its content on one line, with each [unprintable](is_unprintable) character as in a Rust literal: `\n`, `\u{202e}`. Escaped text is
+/// not changed by a second escape.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<T>(pub T);
 
-/// The same for text of several lines: line feeds stay, everything else is escaped.
+/// The same for text of several lines: line feeds are not escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct EscapedLines<T>(pub T);
 
@@ -40,7 +40,7 @@ impl<T: fmt::Display> fmt::Display for EscapedLines<T> {
     }
 }
 
-/// Escapes what is written through it.
+/// A writer that escapes its input.
 struct Escape<W, K> {
     out: W,
     is_kept: K,
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_moves_ends_reorders_or_hides_text_is_escaped() {
+    fn unprintable_characters_are_escaped() {
         let check = |text: &str, expected: &str| {
             assert_eq!(Escaped(text).to_string(), expected, "{text:?}");
             assert_eq!(Escaped(Escaped(text)).to_string(), expected, "again: {text:?}");
@@ -108,10 +108,10 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_is_no_longer_than_asked_for() {
+    fn an_excerpt_is_no_longer_than_its_limit() {
         assert_eq!(excerpt("abc", 3), "abc");
         assert_eq!(excerpt("abcd", 3), "abc…");
-        // No escape is cut in two.
+        // An escape is never cut.
         assert_eq!(excerpt("a\u{202e}b", 8), "a…");
         assert_eq!(excerpt("a\u{202e}b", 9), "a\\u{202e}…");
         assert_eq!(excerpt("äöü\n", 5), "äöü\\n");

@@ -28,6 +28,7 @@
 //!   [`Listener`] in its way, good and bad; its [`Certificates`] are made by the JDK's keytool, once.
 //!
 //! - A [`BlackHole`] is a host that answers nothing at all, not even that nobody listens.
+//! - A [`FrameServer`] is the part of a fake broker that has nothing to do with the protocol's messages.
 //! - A cluster of Kafka 2 or older runs with a ZooKeeper of its own; its [`Client`] and tools are those of [`OLDEST`], for
 //!   the driver needs a newer client. It is not [secure](Builder::secure).
 //!
@@ -40,6 +41,7 @@ mod cache;
 mod client;
 mod cluster;
 mod error;
+mod frames;
 mod guard;
 mod jars;
 mod java;
@@ -61,6 +63,7 @@ pub use client::{
 };
 pub use cluster::{Builder, Cluster};
 pub use error::{Error, Result};
+pub use frames::{FrameServer, frame, listen, read_frame};
 pub use member::Member;
 pub use node::Node;
 pub use random::Random;

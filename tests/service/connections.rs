@@ -49,7 +49,7 @@ fn a_bootstrap_server_that_drops_packets_does_not_hold_up_the_start() {
     place.run_to_end();
     assert_eq!(place.stored(), 1);
     assert_eq!(messages(&place, "WARN"), [""; 0]);
-    let slow = format!("connection to broker {} is not ready yet, it waits for the TCP connection", hole.address());
+    let slow = format!("connection to broker {} is not ready yet, waiting for the TCP connection", hole.address());
     let told: Vec<String> = messages(&place, "INFO").into_iter().filter(|text| text.contains(&slow)).collect();
     assert_eq!(told, [format!("{slow}; trying broker {} too", broker.address())], "once for all connections");
 }

@@ -95,7 +95,7 @@ fn a_broker_that_stands_still_for_a_while() {
     let service = place.start(&["run"]);
     place.wait_for("the middle", |place| place.stored() > 2_000);
     node.pause().unwrap();
-    place.wait_warning(0, &[&node.address(), "has not answered"]);
+    place.wait_warning(0, &[&node.address(), "has not responded"]);
     thread::sleep(lasting(Duration::from_secs(15)));
     node.resume().unwrap();
     produce_rest(kafka, &topic, &load);

@@ -148,7 +148,7 @@ fn a_secure_broker_that_stands_still_or_is_restarted_is_ridden_out() {
     place.wait_for("the first event", |place| place.stored() == 1);
     let node = cluster.node(1).unwrap();
     node.pause().unwrap();
-    place.wait_warning(0, &[&servers, "has not answered"]);
+    place.wait_warning(0, &[&servers, "has not responded"]);
     node.resume().unwrap();
     produce(1);
     place.wait_for("the second event", |place| place.stored() == 2);

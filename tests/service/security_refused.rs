@@ -17,27 +17,27 @@ fn a_broker_that_must_not_be_trusted_ends_the_service() {
         stage.is_refused(
             Listener::Ssl,
             &[ssl[0], (variable, &other)],
-            "no TLS with broker BROKER: its certificate comes from no authority that is trusted here; KAFKA_SSL_CA_LOCATION \
+            "TLS handshake with broker BROKER failed: its certificate is not signed by a trusted certificate authority; KAFKA_SSL_CA_LOCATION \
              names the PEM file with the authority's certificate",
         );
         let renewed = text(&stage.certificates.renewed_authority());
         stage.is_refused(
             Listener::Ssl,
             &[ssl[0], (variable, &renewed)],
-            "no TLS with broker BROKER: its certificate is not signed with the key that the authority of that name has here; \
+            "TLS handshake with broker BROKER failed: its certificate is not signed with the key of the trusted certificate authority of that name; \
              KAFKA_SSL_CA_LOCATION names the PEM file with the authority's certificate",
         );
         let itself = text(&stage.certificates.itself());
         stage.is_refused(
             Listener::SslItself,
             &[ssl[0], (variable, &itself)],
-            "no TLS with broker BROKER: its certificate is marked as an authority's (CA:TRUE), which must not stand for a host; \
+            "TLS handshake with broker BROKER failed: its certificate is a CA certificate (CA:TRUE), which cannot be a server certificate; \
              the broker needs another certificate",
         );
         stage.is_refused(
             Listener::SslElsewhere,
             &ssl,
-            "no TLS with broker BROKER: its certificate is for another host: it names elsewhere.example; \
+            "TLS handshake with broker BROKER failed: its certificate is for another host: it names elsewhere.example; \
              KAFKA_BOOTSTRAP_SERVERS and the broker's advertised.listeners must use a name of its certificate",
         );
         let days = |listener, before: &str, after: &str| {
@@ -69,8 +69,8 @@ fn a_broker_that_does_not_trust_us_ends_the_service() {
         stage.is_refused(
             Listener::MutualSsl,
             &[ssl, trusting],
-            "no TLS with broker BROKER: it demands a client certificate, and none is set; set KAFKA_SSL_CERTIFICATE_LOCATION and \
-             KAFKA_SSL_KEY_LOCATION to a client certificate and its key",
+            "TLS handshake with broker BROKER failed: it requires a client certificate, and none is set; set KAFKA_SSL_CERTIFICATE_LOCATION \
+             and KAFKA_SSL_KEY_LOCATION to a client certificate and its key",
         );
         let (certificate, key) = stage.certificates.stranger();
         let (certificate, key) = (text(&certificate), text(&key));
@@ -78,7 +78,7 @@ fn a_broker_that_does_not_trust_us_ends_the_service() {
         stage.is_refused(
             Listener::MutualSsl,
             &[&[ssl, trusting], &stranger[..]].concat(),
-            "no TLS with broker BROKER: it does not accept our client certificate (CertificateUnknown); \
+            "TLS handshake with broker BROKER failed: it rejected the client certificate (CertificateUnknown); \
              KAFKA_SSL_CERTIFICATE_LOCATION must name a valid certificate of an authority in the broker's truststore",
         );
         for (mechanism, reason) in [
@@ -95,7 +95,7 @@ fn a_broker_that_does_not_trust_us_ends_the_service() {
             let mut variables = sasl("SASL_SSL", mechanism, USER, WRONG);
             variables.push(trusting);
             let line = format!(
-                "no authentication with broker BROKER: it refused user 'alice' by {mechanism}, saying '{reason}'; check \
+                "SASL authentication with broker BROKER failed: credentials of user 'alice' rejected ({mechanism}): '{reason}'; check \
                  KAFKA_SASL_USERNAME, the password and KAFKA_SASL_MECHANISM"
             );
             stage.is_refused(Listener::SaslSsl, &variables, &line);
@@ -105,13 +105,13 @@ fn a_broker_that_does_not_trust_us_ends_the_service() {
         stage.is_refused(
             Listener::SaslBrief,
             &variables,
-            "no authentication with broker BROKER: it does not offer the mechanism PLAIN on this port, but SCRAM-SHA-256; set \
+            "SASL authentication with broker BROKER failed: the listener does not support PLAIN, only SCRAM-SHA-256; set \
              KAFKA_SASL_MECHANISM to one of those",
         );
         stage.is_refused(
             Listener::Ssl,
             &variables,
-            "no authentication with broker BROKER: it authenticates nobody by SASL on this port; KAFKA_SECURITY_PROTOCOL is \
+            "SASL authentication with broker BROKER failed: the listener does not expect SASL authentication; KAFKA_SECURITY_PROTOCOL is \
              SSL or PLAINTEXT here, or it is another port",
         );
     }
@@ -158,7 +158,7 @@ fn a_user_without_a_permission_is_told_which_one() {
             &variables,
             &format!(
                 "broker BROKER refused FindCoordinator for group '{group}': GROUP_AUTHORIZATION_FAILED (30); grant this user \
-                 READ on the group, which brings DESCRIBE unless an ACL denies that: FindCoordinator needs DESCRIBE"
+                 READ on the group, which implies DESCRIBE unless an ACL denies it: FindCoordinator needs DESCRIBE"
             ),
         );
         stage.kafka.allow(&user, "READ", "GROUP", &group).unwrap();

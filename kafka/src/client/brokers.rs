@@ -1,5 +1,5 @@
-//! Which broker a request goes to: any that responds, or a certain one. Goes back to the bootstrap servers when no other broker responds, or
-//! when a broker requires it. Must not know what requests are about.
+//! The brokers of a cluster: sends a request to any of them or to a given one, and rebootstraps when a broker requires it. Must not know what
+//! requests are about.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,14 +10,10 @@ use crate::link::Link;
 use crate::protocol::{BrokerInfo, Request};
 use crate::types::Address;
 
-/// The broker does not know its cluster any more, and the client must begin again with the bootstrap servers
-/// ([KIP-1102](https://cwiki.apache.org/confluence/display/KAFKA/KIP-1102%3A+Enable+clients+to+rebootstrap+based+on+timeout+or+error+code)).
-const REBOOTSTRAP_REQUIRED: ErrorCode = ErrorCode(129);
-
-/// What one broker's answer means for a request that any broker can answer.
-enum Verdict<T> {
-    Answered(T),
-    /// Another broker may answer.
+/// The result of a request at one of the brokers that can serve it.
+enum Attempt<T> {
+    Response(T),
+    /// The next broker is to be tried.
     Failed,
     /// The other discovered brokers are not to be tried.
     MustRebootstrap,
@@ -27,13 +23,13 @@ enum Verdict<T> {
 pub(super) struct Brokers {
     bootstrap: Vec<Address>,
     settings: ConnectionSettings,
-    /// For a request that only one broker can answer: a timeout that grows would hold up requests to the others.
+    /// For requests to a given broker: a growing connect timeout would delay the requests to the others.
     direct_settings: ConnectionSettings,
     links: HashMap<Address, Link>,
     discovered: Vec<Address>,
-    /// The broker that answered the last request that any broker can answer.
+    /// The broker that responded to the last request that any broker can serve.
     last_responsive: Option<Address>,
-    /// How often the registry had forgotten the discovered brokers when this client last did.
+    /// The registry's count of rebootstraps when this client last removed its discovered brokers.
     rebootstraps: u64,
 }
 
@@ -62,21 +58,21 @@ impl Brokers {
         self.settings.receive_bytes_max
     }
 
-    /// The broker `from` says that these are the brokers of the cluster.
+    /// Replaces the discovered brokers by those of the metadata of the broker `from`.
     pub(super) fn discover(&mut self, from: &Address, brokers: &[BrokerInfo]) {
         self.discovered = brokers.iter().map(|broker| broker.address.clone()).collect();
-        // Brokers that moved to another address must not leave a socket behind each time.
+        // A broker that changes its address must not leave a socket behind each time.
         self.links.retain(|address, _| self.bootstrap.contains(address) || self.discovered.contains(address));
         let brokers = brokers.iter().map(|broker| (broker.id, &broker.address));
         self.settings.registry.set_brokers(&self.bootstrap, from, brokers);
     }
 
-    /// The broker `from` names another one.
+    /// Adds a broker that the broker `from` has named.
     pub(super) fn discover_one(&self, from: &Address, node: i32, address: &Address) {
         self.settings.registry.add_broker(&self.bootstrap, from, node, address);
     }
 
-    /// The brokers of the cluster that are not suspect, but for one.
+    /// The brokers of the cluster that are not suspect, except for one.
     pub(super) fn others(&self, than: &Address, brokers: &[BrokerInfo]) -> Vec<Address> {
         let known = brokers.iter().map(|broker| &broker.address).chain(&self.discovered);
         let is_other = |address: &&Address| *address != than && !self.settings.registry.is_suspect(address);
@@ -86,39 +82,39 @@ impl Brokers {
         others
     }
 
-    /// The next request that any broker can answer goes to this one.
+    /// The next request that any broker can serve goes to this one.
     pub(super) fn prefer(&mut self, address: Address) {
         self.settings.registry.set_last_responsive(Some(address.clone()));
         self.last_responsive = Some(address);
     }
 
-    /// Other brokers are tried before these where any can answer.
+    /// Requests that any broker can serve go to other brokers before these.
     pub(super) fn suspect(&self, brokers: &[Address]) {
         for address in brokers {
             self.settings.registry.set_suspect(address, true);
         }
     }
 
-    /// Forgets the discovered brokers if another client of the same cluster had to. True: all that was learnt from them is out of date.
+    /// Removes the discovered brokers if a client with the same registry has rebootstrapped. True if so: what they have responded is out of date.
     pub(super) fn is_rebootstrapped(&mut self) -> bool {
         let rebootstraps = self.settings.registry.rebootstraps();
-        let is_news = rebootstraps != self.rebootstraps;
-        if is_news {
+        let is_rebootstrapped = rebootstraps != self.rebootstraps;
+        if is_rebootstrapped {
             self.rebootstraps = rebootstraps;
-            self.forget_discovered();
+            self.remove_discovered();
         }
-        is_news
+        is_rebootstrapped
     }
 
-    /// Sends a request that any broker can answer. Brokers that are connected and respond come first, then the one that responded last, the
-    /// bootstrap servers and all others ([KIP-899](https://cwiki.apache.org/confluence/display/KAFKA/KIP-899%3A+Allow+producer+and+consumer+clients+to+rebootstrap));
-    /// suspects last. Gives the address of the broker that answered, too.
+    /// Sends a request that any broker can serve. The order is: connected brokers, the last responsive broker, the bootstrap servers, the discovered
+    /// brokers ([KIP-899](https://cwiki.apache.org/confluence/display/KAFKA/KIP-899%3A+Allow+producer+and+consumer+clients+to+rebootstrap));
+    /// suspects last. Returns the address of the broker that responded, too.
     pub(super) fn call_any<R: Request>(&mut self, request: &R) -> Result<(Address, R::Response)> {
         let outcome = match self.try_all(request) {
             Err(error) if self.must_rebootstrap(&error) => {
-                log::info!("the discovered brokers are forgotten, beginning again with the bootstrap servers: {error}");
+                log::info!("rebootstrapping from the bootstrap servers: {error}");
                 self.settings.registry.rebootstrap(&self.bootstrap);
-                self.forget_discovered();
+                self.remove_discovered();
                 self.try_all(request)
             }
             outcome => outcome,
@@ -131,13 +127,13 @@ impl Brokers {
 
     /// Sends a request to one broker.
     pub(super) fn call<R: Request>(&mut self, address: &Address, request: &R) -> Result<R::Response> {
-        let answer = self.link(address).call(request);
-        self.note(address, &answer);
-        answer
+        let response = self.link(address).call(request);
+        self.note(address, &response);
+        response
     }
 
-    /// Uses the connections that there are, in turn, and then new ones, side by side. A connection to a suspect may be one of those that hang:
-    /// only a new one shows that the broker responds.
+    /// Uses the kept connections, one after the other, then opens new ones. The kept connection to a suspect may hang: only a new one shows that the
+    /// broker responds.
     fn try_all<R: Request>(&mut self, request: &R) -> Result<(Address, R::Response)> {
         let mut failures = Vec::new();
         let registry = self.settings.registry.clone();
@@ -146,38 +142,38 @@ impl Brokers {
         let mut unconnected = Vec::new();
         for address in others {
             let kept = self.links.get_mut(&address).and_then(|link| link.call_kept(request));
-            match kept.map(|answer| self.judge(&address, answer, &mut failures)) {
+            match kept.map(|response| self.attempt(&address, response, &mut failures)) {
                 None => unconnected.push(address),
-                Some(Verdict::Answered(answer)) => return Ok((address, answer)),
-                Some(Verdict::Failed) => {}
-                Some(Verdict::MustRebootstrap) => return Err(self.summary(failures)),
+                Some(Attempt::Response(response)) => return Ok((address, response)),
+                Some(Attempt::Failed) => {}
+                Some(Attempt::MustRebootstrap) => return Err(self.summary(failures)),
             }
         }
         let mut dialer = Dialer::new([unconnected, suspects].concat(), &self.settings);
         while let Some((address, opened)) = dialer.next() {
-            let answer = opened.and_then(|connection| self.link(&address).call_over(connection, request));
-            match self.judge(&address, answer, &mut failures) {
-                Verdict::Answered(answer) => return Ok((address, answer)),
-                Verdict::Failed => {}
-                Verdict::MustRebootstrap => break,
+            let response = opened.and_then(|connection| self.link(&address).call_over(connection, request));
+            match self.attempt(&address, response, &mut failures) {
+                Attempt::Response(response) => return Ok((address, response)),
+                Attempt::Failed => {}
+                Attempt::MustRebootstrap => break,
             }
         }
         Err(self.summary(failures))
     }
 
-    fn judge<T>(&self, address: &Address, answer: Result<T>, failures: &mut Vec<Error>) -> Verdict<T> {
-        self.note(address, &answer);
-        match answer {
-            Ok(answer) => Verdict::Answered(answer),
+    fn attempt<T>(&self, address: &Address, response: Result<T>, failures: &mut Vec<Error>) -> Attempt<T> {
+        self.note(address, &response);
+        match response {
+            Ok(response) => Attempt::Response(response),
             Err(error) => {
                 let must_rebootstrap = self.must_rebootstrap(&error);
                 failures.push(error);
-                if must_rebootstrap { Verdict::MustRebootstrap } else { Verdict::Failed }
+                if must_rebootstrap { Attempt::MustRebootstrap } else { Attempt::Failed }
             }
         }
     }
 
-    /// Each broker once.
+    /// All brokers, each once.
     fn candidates(&self) -> Vec<Address> {
         let shared = self.settings.registry.last_responsive();
         let preferred = self.last_responsive.iter().chain(&shared);
@@ -191,35 +187,36 @@ impl Brokers {
         self.links.entry(address.clone()).or_insert_with(|| Link::new(address.clone(), settings.clone()))
     }
 
-    fn note<T>(&self, address: &Address, answer: &Result<T>) {
-        let is_suspect = !matches!(answer, Ok(_) | Err(Error::Broker { .. }));
+    /// Notes whether a broker is suspect.
+    fn note<T>(&self, address: &Address, response: &Result<T>) {
+        let is_suspect = !matches!(response, Ok(_) | Err(Error::Broker { .. }));
         self.settings.registry.set_suspect(address, is_suspect);
     }
 
-    /// Whether the broker requires to begin again with the bootstrap servers, and there are others that can be forgotten.
+    /// Whether the broker requires a rebootstrap, and there are discovered brokers to remove.
     fn must_rebootstrap(&self, error: &Error) -> bool {
         requires_rebootstrap(error) && self.candidates().iter().any(|address| !self.bootstrap.contains(address))
     }
 
-    fn forget_discovered(&mut self) {
+    fn remove_discovered(&mut self) {
         self.discovered.clear();
         self.last_responsive = None;
         self.links.retain(|address, _| self.bootstrap.contains(address));
     }
 
-    /// One error for all brokers. The answer of a broker stands alone: it says more than the absence of others.
+    /// One error for all brokers. A refusal is returned alone: it is more significant than the absence of other brokers.
     fn summary(&self, mut failures: Vec<Error>) -> Error {
-        // Stable: of equal ones the first.
+        // The sort is stable: the first of equal failures stays first.
         failures.sort_by_key(|failure| std::cmp::Reverse(self.weight(failure)));
-        let is_answer = |failure: &Error| matches!(failure, Error::Broker { .. });
-        if failures.len() > 1 && !failures.first().is_some_and(is_answer) {
+        let is_refusal = |failure: &Error| matches!(failure, Error::Broker { .. });
+        if failures.len() > 1 && !failures.first().is_some_and(is_refusal) {
             return Error::NoBrokerAvailable { failures };
         }
-        failures.into_iter().next().unwrap_or_else(|| Error::Config("no bootstrap server is named".to_owned()))
+        failures.into_iter().next().unwrap_or_else(|| Error::Config("no bootstrap server is set".to_owned()))
     }
 
-    /// How much a failure tells of the cluster, if no broker answers. What somebody must fix tells more than another broker's absence; but
-    /// once the cluster has been reached, one broker's bad certificate is no reason to give up the others, which may be back.
+    /// The significance of a failure if no broker responds. A failure that is not retriable is more significant than the absence of a broker; but
+    /// once the cluster has been reached, the invalid certificate of one broker must not end the retries at the others.
     fn weight(&self, failure: &Error) -> u8 {
         match failure {
             failure if requires_rebootstrap(failure) => 4,
@@ -231,6 +228,8 @@ impl Brokers {
     }
 }
 
+/// Whether the broker no longer knows its cluster, which must be discovered again through the bootstrap servers
+/// ([KIP-1102](https://cwiki.apache.org/confluence/display/KAFKA/KIP-1102%3A+Enable+clients+to+rebootstrap+based+on+timeout+or+error+code)).
 fn requires_rebootstrap(error: &Error) -> bool {
-    matches!(error, Error::Broker { code: REBOOTSTRAP_REQUIRED, .. })
+    matches!(error, Error::Broker { code: ErrorCode::REBOOTSTRAP_REQUIRED, .. })
 }

@@ -1,6 +1,5 @@
-//! What metadata has said before of each topic, so that one answer is never believed against a newer one: a broker that has been cut
-//! off, or lags behind the controller, names leaders of earlier epochs and topics that are deleted. Kafka's own client keeps the
-//! epochs for the same reason
+//! The accepted metadata of each topic, so that stale metadata is not used: a broker that is isolated, or lags behind the controller, returns
+//! leaders of earlier epochs and deleted topics. Kafka's clients keep the leader epochs for the same reason
 //! ([KIP-320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation)).
 //! Sends no request.
 
@@ -10,49 +9,49 @@ use std::sync::Arc;
 use crate::protocol::{Metadata, TopicMetadata};
 use crate::types::TopicId;
 
-/// So many answers in a row must name an earlier epoch, or an earlier id of a topic, before they count. They do so where a topic
-/// was deleted and created again on brokers before 2.8, which give topics no ids, or where a cluster was restored from a backup.
-const EARLIER_ANSWERS_MIN: u32 = 3;
-/// Earlier ids that are kept of a topic.
+/// This many responses in a row must have an earlier epoch, or an earlier id of a topic, before they are accepted. That happens if a topic is deleted
+/// and recreated on brokers before 2.8, which have no topic ids, or if a cluster is restored from a backup.
+const STALE_RESPONSES_MIN: u32 = 3;
+/// The number of earlier ids kept of a topic.
 const RETIRED_IDS_MAX: usize = 16;
 
-/// What an answer about a topic is, beside the last one that was believed.
+/// The age of a topic's metadata, relative to the accepted one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Age {
-    /// As new, as far as can be told.
+    /// Not older, as far as can be known.
     Current,
-    /// Another topic of the same name, or older than what is known: which of the two, this answer alone does not say.
+    /// With another topic id: a recreated topic, or stale metadata. One response alone does not show which.
     OtherId,
-    /// Older than what is known: an earlier leader epoch, or the id of a topic that has been deleted.
-    Earlier,
+    /// Stale: an earlier leader epoch, or the id of a deleted topic.
+    Stale,
 }
 
-/// The last answer that was believed.
+/// The accepted metadata of a topic.
 #[derive(Debug)]
-struct Known {
+struct Accepted {
     topic: TopicMetadata,
-    /// By partition, as far as brokers have named any.
+    /// Leader epochs by partition, as far as brokers have returned any.
     epochs: BTreeMap<i32, i32>,
-    /// Ids that the topic had before, the last one at the end.
+    /// Earlier ids of the topic, the latest one last.
     retired: Vec<TopicId>,
-    /// How many answers in a row were earlier.
-    earlier_answers: u32,
+    /// Count of stale responses in a row.
+    stale_responses: u32,
 }
 
-/// What is known of each topic.
+/// The accepted metadata of all topics.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    topics: HashMap<Arc<str>, Known>,
+    topics: HashMap<Arc<str>, Accepted>,
 }
 
 impl History {
-    /// The topics of an answer that contradict what is known of them, so that other brokers should be asked.
+    /// The topics whose metadata contradicts the accepted one, so that metadata of other brokers is needed.
     pub(super) fn contradicted(&self, metadata: &Metadata) -> BTreeSet<Arc<str>> {
         let contradicts = |topic: &&TopicMetadata| self.age(topic) != Age::Current;
         metadata.topics.iter().filter(contradicts).map(|topic| Arc::clone(&topic.name)).collect()
     }
 
-    /// Takes from another broker's answer what it knows better. Gives the topics that remain contradicted.
+    /// Replaces contradicting topics by those of another broker's response that do not contradict. Returns the topics that still do.
     pub(super) fn correct(&self, metadata: &mut Metadata, other: Metadata) -> BTreeSet<Arc<str>> {
         for broker in other.brokers {
             if metadata.brokers.iter().all(|known| known.id != broker.id) {
@@ -60,35 +59,34 @@ impl History {
             }
         }
         for topic in other.topics {
-            let is_better = topic.error.is_none() && self.age(&topic) == Age::Current;
-            let worse = metadata.topics.iter_mut().find(|worse| worse.name == topic.name);
-            if let Some(worse) = worse.filter(|worse| is_better && self.age(worse) != Age::Current) {
-                *worse = topic;
+            let is_current = topic.error.is_none() && self.age(&topic) == Age::Current;
+            let contradicting = metadata.topics.iter_mut().find(|contradicting| contradicting.name == topic.name);
+            if let Some(contradicting) =
+                contradicting.filter(|contradicting| is_current && self.age(contradicting) != Age::Current)
+            {
+                *contradicting = topic;
             }
         }
         self.contradicted(metadata)
     }
 
-    /// Takes note of what is believed; puts what is known in the place of what is not.
-    pub(super) fn learn(&mut self, metadata: &mut Metadata) {
+    /// Accepts metadata; replaces stale topics by the accepted ones.
+    pub(super) fn accept(&mut self, metadata: &mut Metadata) {
         for topic in metadata.topics.iter_mut().filter(|topic| topic.error.is_none()) {
             let age = self.age(topic);
             let Some(known) = self.topics.get_mut(&topic.name) else {
-                self.topics.insert(Arc::clone(&topic.name), Known::new(topic));
+                self.topics.insert(Arc::clone(&topic.name), Accepted::new(topic));
                 continue;
             };
-            if age == Age::Earlier {
-                known.earlier_answers += 1;
-                if known.earlier_answers < EARLIER_ANSWERS_MIN {
-                    log::warn!(
-                        "the metadata of topic '{}' is older than what is known of it; it is not used",
-                        topic.name
-                    );
+            if age == Age::Stale {
+                known.stale_responses += 1;
+                if known.stale_responses < STALE_RESPONSES_MIN {
+                    log::warn!("stale metadata of topic '{}' is not used", topic.name);
                     topic.clone_from(&known.topic);
                     continue;
                 }
             }
-            known.believe(topic, age);
+            known.replace(topic, age);
         }
     }
 
@@ -97,29 +95,29 @@ impl History {
         if let Some((named, id)) = topic.id.zip(known.topic.id)
             && named != id
         {
-            return if known.retired.contains(&named) { Age::Earlier } else { Age::OtherId };
+            return if known.retired.contains(&named) { Age::Stale } else { Age::OtherId };
         }
         let is_earlier = topic.partitions.iter().any(|partition| {
             let of_partition = known.epochs.get(&partition.partition);
             partition.leader_epoch.zip(of_partition).is_some_and(|(named, known)| named < *known)
         });
-        if is_earlier { Age::Earlier } else { Age::Current }
+        if is_earlier { Age::Stale } else { Age::Current }
     }
 }
 
-impl Known {
+impl Accepted {
     fn new(topic: &TopicMetadata) -> Self {
         let epochs = epochs(topic).collect();
-        Self { topic: topic.clone(), epochs, retired: Vec::new(), earlier_answers: 0 }
+        Self { topic: topic.clone(), epochs, retired: Vec::new(), stale_responses: 0 }
     }
 
-    fn believe(&mut self, topic: &TopicMetadata, age: Age) {
-        self.earlier_answers = 0;
+    fn replace(&mut self, topic: &TopicMetadata, age: Age) {
+        self.stale_responses = 0;
         if age != Age::Current {
             self.epochs.clear();
         }
         self.epochs.extend(epochs(topic));
-        // A broker that gives no id, an older one amid an upgrade, proves nothing.
+        // A missing id proves nothing: in a rolling upgrade, older brokers return none.
         let id = topic.id.or(self.topic.id);
         if let Some(before) = self.topic.id.filter(|before| Some(*before) != id) {
             self.retired.retain(|retired| Some(*retired) != id && *retired != before);
@@ -142,58 +140,62 @@ mod tests {
     const FIRST: u8 = 1;
     const SECOND: u8 = 2;
 
-    fn answer(id: Option<u8>, epoch: Option<i32>) -> Metadata {
+    fn response(id: Option<u8>, epoch: Option<i32>) -> Metadata {
         let partition = PartitionMetadata { partition: 0, leader: Some(1), leader_epoch: epoch, error: None };
         let id = id.map(|id| TopicId([id; 16]));
         let topic = TopicMetadata { name: "t".into(), id, error: None, partitions: vec![partition] };
         Metadata { cluster_id: None, brokers: Vec::new(), topics: vec![topic] }
     }
 
-    /// What is believed after an answer that no other broker corrects.
-    fn learn(history: &mut History, mut answer: Metadata) -> (Option<u8>, Option<i32>) {
-        history.learn(&mut answer);
-        let [topic] = answer.topics.as_slice() else { panic!("{answer:?}") };
+    /// The accepted metadata after a response that no other broker corrects.
+    fn accept(history: &mut History, mut response: Metadata) -> (Option<u8>, Option<i32>) {
+        history.accept(&mut response);
+        let [topic] = response.topics.as_slice() else { panic!("{response:?}") };
         (topic.id.map(|id| id.0[0]), topic.partitions[0].leader_epoch)
     }
 
     #[test]
-    fn an_epoch_that_goes_back_is_believed_only_when_it_stays_so() {
+    fn an_earlier_epoch_is_accepted_only_after_several_responses() {
         for id in [Some(FIRST), None] {
             let mut history = History::default();
-            assert_eq!(learn(&mut history, answer(id, Some(5))), (id, Some(5)));
-            assert!(!history.contradicted(&answer(id, Some(4))).is_empty());
-            assert_eq!(learn(&mut history, answer(id, Some(4))), (id, Some(5)));
-            // A broker that knows no epochs says nothing of them; what was known before it still counts.
-            assert_eq!(learn(&mut history, answer(id, None)), (id, None));
-            assert_eq!(learn(&mut history, answer(id, Some(4))), (id, None));
-            assert_eq!(learn(&mut history, answer(id, Some(6))), (id, Some(6)));
-            for _ in 1..EARLIER_ANSWERS_MIN {
-                assert_eq!(learn(&mut history, answer(id, Some(0))), (id, Some(6)));
+            assert_eq!(accept(&mut history, response(id, Some(5))), (id, Some(5)));
+            assert!(!history.contradicted(&response(id, Some(4))).is_empty());
+            assert_eq!(accept(&mut history, response(id, Some(4))), (id, Some(5)));
+            // A response without epochs does not reset the accepted ones.
+            assert_eq!(accept(&mut history, response(id, None)), (id, None));
+            assert_eq!(accept(&mut history, response(id, Some(4))), (id, None));
+            assert_eq!(accept(&mut history, response(id, Some(6))), (id, Some(6)));
+            for _ in 1..STALE_RESPONSES_MIN {
+                assert_eq!(accept(&mut history, response(id, Some(0))), (id, Some(6)));
             }
-            assert_eq!(learn(&mut history, answer(id, Some(0))), (id, Some(0)));
-            assert_eq!(learn(&mut history, answer(id, Some(1))), (id, Some(1)));
+            assert_eq!(accept(&mut history, response(id, Some(0))), (id, Some(0)));
+            assert_eq!(accept(&mut history, response(id, Some(1))), (id, Some(1)));
         }
     }
 
     #[test]
-    fn the_id_of_a_deleted_topic_does_not_come_back() {
+    fn the_id_of_a_deleted_topic_is_stale() {
         let mut history = History::default();
-        assert_eq!(learn(&mut history, answer(Some(FIRST), Some(5))), (Some(FIRST), Some(5)));
-        assert!(!history.contradicted(&answer(Some(SECOND), Some(0))).is_empty(), "another broker is asked");
-        assert_eq!(learn(&mut history, answer(Some(SECOND), Some(0))), (Some(SECOND), Some(0)), "an epoch of its own");
-        assert_eq!(learn(&mut history, answer(Some(FIRST), Some(9))), (Some(SECOND), Some(0)));
-        assert_eq!(learn(&mut history, answer(None, Some(0))), (None, Some(0)));
-        assert_eq!(learn(&mut history, answer(Some(FIRST), Some(9))).0, Some(SECOND));
-        assert_eq!(learn(&mut history, answer(Some(SECOND), Some(1))), (Some(SECOND), Some(1)));
+        assert_eq!(accept(&mut history, response(Some(FIRST), Some(5))), (Some(FIRST), Some(5)));
+        assert!(!history.contradicted(&response(Some(SECOND), Some(0))).is_empty(), "another broker is asked");
+        assert_eq!(
+            accept(&mut history, response(Some(SECOND), Some(0))),
+            (Some(SECOND), Some(0)),
+            "an epoch of its own"
+        );
+        assert_eq!(accept(&mut history, response(Some(FIRST), Some(9))), (Some(SECOND), Some(0)));
+        assert_eq!(accept(&mut history, response(None, Some(0))), (None, Some(0)));
+        assert_eq!(accept(&mut history, response(Some(FIRST), Some(9))).0, Some(SECOND));
+        assert_eq!(accept(&mut history, response(Some(SECOND), Some(1))), (Some(SECOND), Some(1)));
     }
 
     #[test]
-    fn another_broker_corrects_what_is_older() {
+    fn another_broker_corrects_stale_metadata() {
         let mut history = History::default();
-        learn(&mut history, answer(Some(FIRST), Some(5)));
-        let mut stale = answer(Some(SECOND), Some(7));
-        assert_eq!(history.correct(&mut stale, answer(Some(SECOND), Some(8))).len(), 1, "it agrees");
-        assert!(history.correct(&mut stale, answer(Some(FIRST), Some(6))).is_empty());
-        assert_eq!(learn(&mut history, stale), (Some(FIRST), Some(6)));
+        accept(&mut history, response(Some(FIRST), Some(5)));
+        let mut stale = response(Some(SECOND), Some(7));
+        assert_eq!(history.correct(&mut stale, response(Some(SECOND), Some(8))).len(), 1, "it agrees");
+        assert!(history.correct(&mut stale, response(Some(FIRST), Some(6))).is_empty());
+        assert_eq!(accept(&mut history, stale), (Some(FIRST), Some(6)));
     }
 }

@@ -1,121 +1,115 @@
-//! Says to a broker who we are, at the beginning of a connection and again before it forgets. Knows the order of the messages, not
-//! what is in them.
+//! Authenticates a client by SASL, when a connection is opened and before its session lifetime ends. Knows the order of the messages; `sasl`
+//! encodes them.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Connection, Deadline};
+use super::channel::Channel;
 use crate::backoff;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{Request, SaslAuthenticate, SaslAuthenticateRequest, SaslHandshakeRequest};
 use crate::sasl::scram::{self, ClientFirst, Hash};
 use crate::sasl::{Sasl, SaslFault, SaslMechanism, plain};
+use crate::stream::Deadline;
 
-/// We say again who we are between this part of the time that it counts …
-const RENEWAL_PERCENT_MIN: u32 = 85;
-/// … and this much later, at random, so that many connections do not do so at once; Kafka's own clients take the same.
-const RENEWAL_PERCENT_SPREAD: u32 = 10;
-/// A broker hears who we are once in this time at most (`KafkaChannel.MIN_REAUTH_INTERVAL_ONE_SECOND_NANOS`).
-pub(super) const RENEWAL_AFTER_MIN: Duration = Duration::from_secs(1);
+/// Re-authentication is due after this part of the session lifetime …
+const DUE_PERCENT_MIN: u32 = 85;
+/// … and up to this much later, at random, so that many connections do not re-authenticate at once, as in Kafka's clients.
+const DUE_PERCENT_SPREAD: u32 = 10;
+/// Brokers accept a re-authentication after this time at the earliest (`KafkaChannel.MIN_REAUTH_INTERVAL_ONE_SECOND_NANOS`).
+pub(super) const DUE_AFTER_MIN: Duration = Duration::from_secs(1);
 
-impl Connection {
-    /// The whole exchange before one deadline; afterwards other requests are welcome. May be repeated on the same connection
-    /// ([KIP-368](https://cwiki.apache.org/confluence/display/KAFKA/KIP-368%3A+Allow+SASL+Connections+to+Periodically+Re-Authenticate)).
-    pub(super) fn authenticate(&mut self, sasl: &Sasl, deadline: &Deadline) -> Result<()> {
-        self.agree_on(sasl.mechanism, deadline)?;
-        let lifetime = match sasl.mechanism {
-            SaslMechanism::Plain => self.say(sasl, plain::message(sasl), deadline)?.lifetime,
-            SaslMechanism::ScramSha256 => self.prove(sasl, Hash::sha256(), deadline)?,
-            SaslMechanism::ScramSha512 => self.prove(sasl, Hash::sha512(), deadline)?,
-        };
-        self.renew_at = lifetime.and_then(|lifetime| Instant::now().checked_add(renewal_after(lifetime)));
-        Ok(())
-    }
-
-    /// Authenticates again before the broker's time for this connection is over. A broker that refuses may believe a client on a new
-    /// connection ("Cannot change principals", "Session too short"): only that one decides, so this connection counts as closed.
-    pub(super) fn reauthenticate(&mut self, sasl: &Sasl) -> Result<()> {
-        let deadline = Deadline::after(self.settings.request_timeout);
-        self.authenticate(sasl, &deadline).map_err(|error| match error {
-            Error::Sasl { .. } | Error::Broker { .. } | Error::UnsupportedVersion { .. } | Error::Malformed { .. } => {
-                self.stream.shut_down();
-                log::info!("re-authentication failed, authenticating on a new connection: {error}");
-                let source = io::Error::other(format!("re-authentication failed: {error}"));
-                Error::Disconnected { address: self.address.clone(), request: SaslAuthenticateRequest::NAME, source }
-            }
-            error => error,
-        })
-    }
-
-    fn agree_on(&mut self, mechanism: SaslMechanism, deadline: &Deadline) -> Result<()> {
-        let request = SaslHandshakeRequest { mechanism: mechanism.to_string() };
-        let version = self.version_for(&request)?;
-        let answer = self.exchange(&request, version, deadline)?;
-        Err(match answer.error {
-            None => return Ok(()),
-            Some(ErrorCode::UNSUPPORTED_SASL_MECHANISM) => {
-                self.sasl_failed(SaslFault::Mechanism { ours: mechanism, theirs: answer.mechanisms })
-            }
-            // It heard us here before: a new connection helps.
-            Some(code @ ErrorCode::ILLEGAL_SASL_STATE) if self.renew_at.is_some() => {
-                self.stream.shut_down();
-                let source = io::Error::other(format!("the broker does not hear again who we are: {code}"));
-                Error::Disconnected { address: self.address.clone(), request: SaslHandshakeRequest::NAME, source }
-            }
-            Some(ErrorCode::ILLEGAL_SASL_STATE) => self.sasl_failed(SaslFault::NotHere),
-            Some(code) => self.sasl_refused(SaslHandshakeRequest::NAME, code),
-        })
-    }
-
-    /// SCRAM: each side proves to the other that it knows the password.
-    fn prove(&mut self, sasl: &Sasl, hash: Hash, deadline: &Deadline) -> Result<Option<Duration>> {
-        let unproved = |connection: &Self, detail| connection.sasl_failed(SaslFault::Unproved { detail });
-        let nonce = scram::nonce().map_err(Error::Config)?;
-        let first = ClientFirst::new(hash, &sasl.username, nonce);
-        let challenge = self.say(sasl, first.message().into_bytes(), deadline)?;
-        let (last, proof) =
-            first.answer(&sasl.password, &challenge.message).map_err(|detail| unproved(self, detail))?;
-        let verdict = self.say(sasl, last.into_bytes(), deadline)?;
-        if let Some(word) = scram::refusal(&verdict.message) {
-            return Err(self.not_believed(sasl, word.to_owned()));
-        }
-        proof.verify(&verdict.message).map_err(|detail| unproved(self, detail))?;
-        Ok(verdict.lifetime)
-    }
-
-    fn say(&mut self, sasl: &Sasl, message: Vec<u8>, deadline: &Deadline) -> Result<SaslAuthenticate> {
-        let request = SaslAuthenticateRequest { message: Bytes::from(message) };
-        let version = self.version_for(&request)?;
-        let answer = self.exchange(&request, version, deadline)?;
-        Err(match answer.refusal {
-            None => return Ok(answer),
-            Some((ErrorCode::SASL_AUTHENTICATION_FAILED, message)) => self.not_believed(sasl, message),
-            Some((code, _)) => self.sasl_refused(SaslAuthenticateRequest::NAME, code),
-        })
-    }
-
-    fn not_believed(&self, sasl: &Sasl, message: String) -> Error {
-        self.sasl_failed(SaslFault::Refused { mechanism: sasl.mechanism, username: sasl.username.clone(), message })
-    }
-
-    /// A connection whose two sides do not know each other is of no use.
-    fn sasl_failed(&self, fault: SaslFault) -> Error {
-        self.stream.shut_down();
-        Error::Sasl { address: self.address.clone(), fault }
-    }
-
-    fn sasl_refused(&self, request: &'static str, code: ErrorCode) -> Error {
-        self.stream.shut_down();
-        Error::Broker { address: self.address.clone(), request, code, subject: String::new() }
-    }
+/// Authenticates the client; returns when it must authenticate again, if the session has a lifetime. Can be repeated on the same connection
+/// ([KIP-368](https://cwiki.apache.org/confluence/display/KAFKA/KIP-368%3A+Allow+SASL+Connections+to+Periodically+Re-Authenticate)).
+pub(super) fn authenticate(channel: &mut Channel, sasl: &Sasl, deadline: &Deadline) -> Result<Option<Instant>> {
+    choose_mechanism(channel, sasl.mechanism, deadline)?;
+    let lifetime = match sasl.mechanism {
+        SaslMechanism::Plain => send(channel, sasl, plain::message(sasl), deadline)?.lifetime,
+        SaslMechanism::ScramSha256 => authenticate_by_scram(channel, sasl, Hash::sha256(), deadline)?,
+        SaslMechanism::ScramSha512 => authenticate_by_scram(channel, sasl, Hash::sha512(), deadline)?,
+    };
+    Ok(lifetime.and_then(|lifetime| Instant::now().checked_add(due_after(lifetime))))
 }
 
-fn renewal_after(lifetime: Duration) -> Duration {
+/// Authenticates the client again. A broker that refuses may accept the same credentials on a new connection ("Cannot change principals",
+/// "Session too short"), so a refusal is returned as a closed connection.
+pub(super) fn reauthenticate(channel: &mut Channel, sasl: &Sasl) -> Result<Option<Instant>> {
+    let deadline = Deadline::after(channel.settings().request_timeout);
+    authenticate(channel, sasl, &deadline).map_err(|error| match error {
+        Error::Sasl { .. } | Error::Broker { .. } | Error::UnsupportedVersion { .. } | Error::Malformed { .. } => {
+            channel.close();
+            log::info!("re-authentication failed, authenticating on a new connection: {error}");
+            let source = io::Error::other(format!("re-authentication failed: {error}"));
+            Error::Disconnected { address: channel.address().clone(), request: SaslAuthenticateRequest::NAME, source }
+        }
+        error => error,
+    })
+}
+
+fn choose_mechanism(channel: &mut Channel, mechanism: SaslMechanism, deadline: &Deadline) -> Result<()> {
+    let request = SaslHandshakeRequest { mechanism: mechanism.to_string() };
+    let response = channel.exchange(&request, deadline)?;
+    Err(match response.error {
+        None => return Ok(()),
+        Some(ErrorCode::UNSUPPORTED_SASL_MECHANISM) => {
+            failed(channel, SaslFault::Mechanism { ours: mechanism, theirs: response.mechanisms })
+        }
+        Some(ErrorCode::ILLEGAL_SASL_STATE) => failed(channel, SaslFault::NotHere),
+        Some(code) => refused(channel, SaslHandshakeRequest::NAME, code),
+    })
+}
+
+/// SCRAM: client and server prove to each other that they know the password. Returns the session lifetime.
+fn authenticate_by_scram(
+    channel: &mut Channel,
+    sasl: &Sasl,
+    hash: Hash,
+    deadline: &Deadline,
+) -> Result<Option<Duration>> {
+    let unproved = |channel: &Channel, detail| failed(channel, SaslFault::Unproved { detail });
+    let nonce = scram::nonce().map_err(Error::Config)?;
+    let client_first = ClientFirst::new(hash, &sasl.username, nonce);
+    let server_first = send(channel, sasl, client_first.message().into_bytes(), deadline)?;
+    let finished = client_first.finish(&sasl.password, &server_first.message);
+    let (client_final, proof) = finished.map_err(|detail| unproved(channel, detail))?;
+    let server_final = send(channel, sasl, client_final.into_bytes(), deadline)?;
+    if let Some(error) = scram::refusal(&server_final.message) {
+        return Err(rejected(channel, sasl, error.to_owned()));
+    }
+    proof.verify(&server_final.message).map_err(|detail| unproved(channel, detail))?;
+    Ok(server_final.lifetime)
+}
+
+fn send(channel: &mut Channel, sasl: &Sasl, message: Vec<u8>, deadline: &Deadline) -> Result<SaslAuthenticate> {
+    let response = channel.exchange(&SaslAuthenticateRequest { message: Bytes::from(message) }, deadline)?;
+    Err(match response.refusal {
+        None => return Ok(response),
+        Some((ErrorCode::SASL_AUTHENTICATION_FAILED, message)) => rejected(channel, sasl, message),
+        Some((code, _)) => refused(channel, SaslAuthenticateRequest::NAME, code),
+    })
+}
+
+/// The broker rejects the credentials.
+fn rejected(channel: &Channel, sasl: &Sasl, message: String) -> Error {
+    failed(channel, SaslFault::Refused { mechanism: sasl.mechanism, username: sasl.username.clone(), message })
+}
+
+fn failed(channel: &Channel, fault: SaslFault) -> Error {
+    channel.close();
+    Error::Sasl { address: channel.address().clone(), fault }
+}
+
+fn refused(channel: &Channel, request: &'static str, code: ErrorCode) -> Error {
+    channel.close();
+    Error::Broker { address: channel.address().clone(), request, code, subject: String::new() }
+}
+
+fn due_after(lifetime: Duration) -> Duration {
     let percent = |percent| lifetime.saturating_mul(percent) / 100;
-    let after = percent(RENEWAL_PERCENT_MIN) + backoff::random_up_to(percent(RENEWAL_PERCENT_SPREAD));
-    after.max(RENEWAL_AFTER_MIN)
+    let after = percent(DUE_PERCENT_MIN) + backoff::random_up_to(percent(DUE_PERCENT_SPREAD));
+    after.max(DUE_AFTER_MIN)
 }
 
 #[cfg(test)]
@@ -123,13 +117,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_said_again_in_time() {
+    fn reauthentication_is_due_before_the_session_lifetime_ends() {
         for lifetime in [Duration::from_secs(2), Duration::from_hours(1)] {
             for _ in 0..100 {
-                let after = renewal_after(lifetime);
+                let after = due_after(lifetime);
                 assert!(lifetime * 85 / 100 <= after && after <= lifetime * 95 / 100, "{after:?} of {lifetime:?}");
             }
         }
-        assert_eq!(renewal_after(Duration::from_millis(1)), RENEWAL_AFTER_MIN);
+        assert_eq!(due_after(Duration::from_millis(1)), DUE_AFTER_MIN);
     }
 }

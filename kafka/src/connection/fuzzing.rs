@@ -1,27 +1,31 @@
-//! Peers that say anything. Whatever it is, a connection comes to an end of its own, without a panic, in memory that the bytes
-//! which came bound, and with an error of one line.
+//! Fuzz targets: peers that send any bytes. A call ends without a panic, in memory bounded by the received bytes, and with an error of one line.
 //!
-//! An input of `conversation` is all that a peer sends from its first byte on; of `frame`, a length of four bytes, and what
-//! comes behind it, in pieces.
+//! An input of `conversation` is everything that a peer sends; of `frame`, a length of four bytes and the bytes after it, received in pieces.
 
-use std::io::{Cursor, Write as _};
+use std::io::{self, Cursor, Read, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::LazyLock;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
+use std::time::Duration;
 
 use fuzzkit::{Target, within};
 
-use super::*;
+use super::channel::{RECEIVE_STEP_BYTES, receive};
+use super::settings::ConnectionSettings;
+use super::{Connection, open_channel_in};
 use crate::protocol::fuzzing::metadata;
+use crate::protocol::{ApiVersionsRequest, Request};
+use crate::stream::{Deadline, SetupStep};
+use crate::types::Address;
 
-/// Memory for a response while it comes, per byte: its buffer doubles, and is there twice meanwhile.
+/// Memory per byte of a response while it is received: its buffer doubles, and both exist while it is copied.
 const FRAME_MEMORY_FACTOR: usize = 4;
-/// Memory for what is made of a response, per byte.
+/// Memory per byte of a response for its decoded values.
 const MEMORY_FACTOR: usize = 32;
-/// Memory that needs no bytes: the first step of a response, requests, errors.
+/// Memory for an empty response: the first step of its buffer, requests, errors.
 const MEMORY_LEAST: usize = 2 * RECEIVE_STEP_BYTES + 32 * 1024;
-/// Never waited for: the peer hangs up.
+/// Never reached: the peer closes the connection.
 const LONG: Duration = Duration::from_mins(1);
 
 pub(crate) const TARGETS: &[Target] = &[
@@ -29,7 +33,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "conversation", run: conversation, words: &["events"], tries: 500 },
 ];
 
-/// Gives its bytes in pieces, as a network does.
+/// Returns its bytes in pieces, as a network does.
 struct Pieces<'a>(Cursor<&'a [u8]>);
 
 impl Read for Pieces<'_> {
@@ -51,40 +55,40 @@ fn frame(input: &[u8]) -> bool {
     received.is_ok()
 }
 
-/// A port on which the next connection is told what is sent here first.
+/// A port that sends the next bytes of the channel to its next connection.
 static PEER: LazyLock<Option<(Address, Sender<Vec<u8>>)>> = LazyLock::new(|| {
     let listener = TcpListener::bind("127.0.0.1:0").ok()?;
     let port = listener.local_addr().ok()?.port();
-    let (tell, told) = mpsc::channel::<Vec<u8>>();
+    let (inputs, next) = mpsc::channel::<Vec<u8>>();
     thread::spawn(move || {
-        for bytes in told {
+        for bytes in next {
             if let Ok((mut stream, _)) = listener.accept() {
                 let _ = stream.write_all(&bytes);
                 let _ = stream.shutdown(std::net::Shutdown::Write);
-                until_closed(stream);
+                read_to_end(stream);
             }
         }
     });
-    Some((Address { host: "127.0.0.1".to_owned(), port }, tell))
+    Some((Address { host: "127.0.0.1".to_owned(), port }, inputs))
 });
 
-/// Takes what the other side still says, so that nothing of ours is lost on its way there.
-fn until_closed(mut stream: TcpStream) {
+/// Reads the client's bytes, because an unread byte would reset the connection and drop the peer's.
+fn read_to_end(mut stream: TcpStream) {
     let _ = io::copy(&mut stream, &mut io::sink());
 }
 
 fn conversation(input: &[u8]) -> bool {
-    let Some((address, tell)) = &*PEER else { return false };
-    if tell.send(input.to_vec()).is_err() {
+    let Some((address, inputs)) = &*PEER else { return false };
+    if inputs.send(input.to_vec()).is_err() {
         return false;
     }
     let settings = ConnectionSettings { connect_timeout: LONG, request_timeout: LONG, ..ConnectionSettings::default() };
     let outcome = within(input.len() * MEMORY_FACTOR + MEMORY_LEAST, || {
-        // On one connection: the peer takes no other one.
+        // On one connection: the peer accepts only one.
         let (_, latest) = ApiVersionsRequest::VERSIONS;
         let (deadline, step) = (Deadline::after(LONG), SetupStep::default());
-        let mut connection = Connection::negotiated(address, &settings, latest, &deadline, &step)?;
-        connection.call(&metadata())
+        let channel = open_channel_in(latest, address, &settings, &deadline, &step)?;
+        Connection { channel, reauthenticate_at: None }.call(&metadata())
     });
     match &outcome {
         Ok(metadata) => assert_eq!(metadata.topics.len(), 1),

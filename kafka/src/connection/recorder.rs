@@ -1,62 +1,75 @@
-//! Writes the corpus of what brokers say: asks the oldest and the newest one everything, in every version that both sides know,
-//! and keeps the answers as they came. To be run again only for other versions of Kafka:
-//! `cargo test -p kafka --lib recorder -- --ignored`. Does not judge the answers.
+//! Records the fuzzing corpus: sends every request to the oldest and the newest broker, in every common version, and writes the responses to
+//! `fuzz/corpus`. Needed again only for other versions of Kafka; without the variable the test does nothing:
+//! `RECORD_FUZZ_CORPUS=1 cargo test -p kafka --lib recorder`. Does not check the responses.
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
+use bytes::Bytes;
 use testkit::{Certificates, Cluster, Codec, Listener, NEWEST, OLDEST, PASSWORD, ProduceOptions, Record, USER};
 
-use super::*;
-use crate::protocol::fuzzing::{self as questions, PARTITIONS, TOPIC, member};
+use super::channel::Channel;
+use super::settings::ConnectionSettings;
+use crate::protocol::fuzzing::{self as requests, PARTITIONS, TOPIC, member};
 use crate::protocol::join_group::VERSION_MIN_STATIC;
-use crate::protocol::{FindCoordinatorRequest, JoinAnswer, SaslAuthenticateRequest, SaslHandshakeRequest};
+use crate::protocol::{
+    self, ApiVersionsRequest, FindCoordinatorRequest, JoinGroupResponse, MetadataRequest, Request,
+    SaslAuthenticateRequest, SaslHandshakeRequest,
+};
 use crate::record_batch;
 use crate::sasl::scram::fuzzing::NONCE;
 use crate::sasl::scram::{ClientFirst, Hash};
-use crate::security::Secret;
+use crate::secret::Secret;
+use crate::stream::{Deadline, SetupStep, Stream};
 use crate::tls::{Tls, TlsFiles};
-use crate::types::{Member, TopicId};
+use crate::types::{Address, Member, TopicId};
 
-/// Who asks one broker.
+/// A channel to one broker.
 struct Recorder {
-    connection: Connection,
+    channel: Channel,
     release: &'static str,
 }
 
 impl Recorder {
-    /// Connected, but nothing is said yet.
+    /// Connects; sends no request yet.
     fn new(address: &str, tls: Option<&Tls>, release: &'static str) -> Self {
         let (host, port) = address.rsplit_once(':').unwrap();
         let address = Address { host: host.to_owned(), port: port.parse().unwrap() };
         let settings = ConnectionSettings::default();
         let deadline = Deadline::after(settings.connect_timeout);
         let stream = Stream::open(&address, None, tls, &deadline, &SetupStep::default()).unwrap();
-        Self { connection: Connection::over(stream, &address, &settings), release }
+        Self { channel: Channel::new(stream, &address, &settings), release }
     }
 
     fn negotiated(address: &str, tls: Option<&Tls>, release: &'static str) -> Self {
         let mut recorder = Self::new(address, tls, release);
-        recorder.connection.negotiate(ApiVersionsRequest::VERSIONS.1, &Deadline::after(LONG)).unwrap();
+        recorder.channel.negotiate(ApiVersionsRequest::VERSIONS.1, &Deadline::after(LONG)).unwrap();
         recorder
     }
 
-    /// The response as it came, behind its length.
+    /// Sends a request; returns the response without its length.
     fn raw<R: Request>(&mut self, request: &R, version: i16) -> Bytes {
-        self.connection.correlation_id += 1;
-        let bytes = protocol::encode_request(request, version, self.connection.correlation_id, "recorder").unwrap();
-        self.connection.transfer(request, &bytes, &Deadline::after(LONG)).unwrap()
+        self.channel.correlation_id += 1;
+        let bytes = protocol::encode_request(request, version, self.channel.correlation_id, "recorder").unwrap();
+        self.channel.transfer(request, &bytes, &Deadline::after(LONG)).unwrap()
     }
 
-    /// Asks in each version and keeps the answers, with `before` before the response; gives the last one.
-    fn ask<R: Request>(&mut self, target: &str, before: &[u8], request: &R) -> Option<R::Response> {
-        self.ask_since(R::VERSIONS.0, target, before, request)
+    /// Sends a request in each version and writes the responses, each after `before`; returns the last one.
+    fn record<R: Request>(&mut self, target: &str, before: &[u8], request: &R) -> Option<R::Response> {
+        self.record_since(R::VERSIONS.0, target, before, request)
     }
 
     /// The same in versions since `since`.
-    fn ask_since<R: Request>(&mut self, since: i16, target: &str, before: &[u8], request: &R) -> Option<R::Response> {
+    fn record_since<R: Request>(
+        &mut self,
+        since: i16,
+        target: &str,
+        before: &[u8],
+        request: &R,
+    ) -> Option<R::Response> {
         let (lowest, _) = R::VERSIONS;
-        let (low, high) = match self.connection.versions.get(&R::KEY) {
+        let (low, high) = match self.channel.versions.get(&R::KEY) {
             Some((low, high)) => (since.max(*low), request.version_max().min(*high)),
             None => return None,
         };
@@ -65,18 +78,18 @@ impl Recorder {
             let response = self.raw(request, version);
             let input = [&[u8::try_from(version - lowest).unwrap()], before, &response].concat();
             keep(target, &format!("{}-v{version}", self.release), &input);
-            let answer = protocol::decode_response(request, version, self.connection.correlation_id, response);
-            last = answer.ok().or(last);
+            let decoded = protocol::decode_response(request, version, self.channel.correlation_id, response);
+            last = decoded.ok().or(last);
         }
         last
     }
 
-    /// For what a broker has to make ready first.
-    fn ask_until_answered<R: Request>(&mut self, since: i16, target: &str, request: &R) -> R::Response {
+    /// Repeats a request that the broker refuses at first, until it has created the topic of the committed offsets.
+    fn record_until_accepted<R: Request>(&mut self, since: i16, target: &str, request: &R) -> R::Response {
         let deadline = Deadline::after(LONG);
         loop {
-            if let Some(answer) = self.ask_since(since, target, &[], request) {
-                return answer;
+            if let Some(response) = self.record_since(since, target, &[], request) {
+                return response;
             }
             deadline.left().unwrap();
         }
@@ -91,7 +104,7 @@ fn keep(target: &str, name: &str, bytes: &[u8]) {
     fs::write(directory.join(format!("sound-{name}")), bytes).unwrap();
 }
 
-/// Some batches in each codec, and transactions of both ends.
+/// Produces some batches with each codec, and a committed and an aborted transaction.
 fn fill(cluster: &Cluster) {
     let client = cluster.client().unwrap();
     client.create_topic(TOPIC, PARTITIONS.unsigned_abs(), &[]).unwrap();
@@ -115,15 +128,15 @@ fn fill(cluster: &Cluster) {
 }
 
 fn record_data(recorder: &mut Recorder) {
-    let metadata = recorder.ask("metadata", &[], &questions::metadata()).unwrap();
+    let metadata = recorder.record("metadata", &[], &requests::metadata()).unwrap();
     let topic_id = metadata.topics[0].id.unwrap();
-    recorder.ask("api_versions", &[], &ApiVersionsRequest);
-    recorder.ask("list_offsets", &[], &questions::list_offsets());
-    recorder.ask("offset_for_leader_epoch", &[], &questions::offset_for_leader_epoch());
+    recorder.record("api_versions", &[], &ApiVersionsRequest);
+    recorder.record("list_offsets", &[], &requests::list_offsets());
+    recorder.record("offset_for_leader_epoch", &[], &requests::offset_for_leader_epoch());
     let TopicId(id) = topic_id;
-    let fetched = recorder.ask("fetch", &id, &questions::fetch(topic_id)).unwrap();
+    let fetched = recorder.record("fetch", &id, &requests::fetch(topic_id)).unwrap();
     for fetched in fetched.partitions {
-        // Checksums made right, read committed, from the start on.
+        // Options: correct checksums, read committed, from offset 0.
         let input = [&[3, 0], &fetched.records[..]].concat();
         let name = format!("{}-{}", recorder.release, fetched.partition);
         keep("batches", &name, &input);
@@ -135,36 +148,41 @@ fn record_data(recorder: &mut Recorder) {
 }
 
 fn record_groups(recorder: &mut Recorder) {
-    // The first question makes the topic that groups are kept in.
-    recorder.ask_until_answered(FindCoordinatorRequest::VERSIONS.0, "find_coordinator", &questions::find_coordinator());
+    // The first request creates the topic of the committed offsets.
+    recorder.record_until_accepted(
+        FindCoordinatorRequest::VERSIONS.0,
+        "find_coordinator",
+        &requests::find_coordinator(),
+    );
     let subscription = crate::consumer::fuzzing::subscription();
     keep("subscription", &format!("{}-sent", recorder.release), &subscription);
-    // In older versions each would be another, dynamic member.
-    let join = questions::join_group(String::new(), subscription);
-    let joined = match recorder.ask_until_answered(VERSION_MIN_STATIC, "join_group", &join) {
-        JoinAnswer::Joined(joined) => joined,
-        JoinAnswer::IdRequired(_) => panic!("a static member needs no id"),
+    // In older versions each request would join as another, dynamic member.
+    let join = requests::join_group(String::new(), subscription);
+    let joined = match recorder.record_until_accepted(VERSION_MIN_STATIC, "join_group", &join) {
+        JoinGroupResponse::Joined(joined) => joined,
+        JoinGroupResponse::MemberIdRequired(_) => panic!("a static member needs no member id"),
     };
     let member = Member { id: joined.member_id, epoch: joined.generation, ..member(0) };
     let assignment = crate::consumer::fuzzing::assignment();
-    let assigned = recorder.ask("sync_group", &[], &questions::sync_group(member.clone(), assignment)).unwrap();
+    let assigned = recorder.record("sync_group", &[], &requests::sync_group(member.clone(), assignment)).unwrap();
     keep("assignment", &format!("{}-sent", recorder.release), &assigned);
     keep("division", "three-members", &crate::consumer::fuzzing::members());
-    recorder.ask("heartbeat", &[], &questions::heartbeat(member.clone()));
-    recorder.ask("offset_commit", &[], &questions::offset_commit(Member { instance_id: None, ..member.clone() }));
-    recorder.ask("offset_fetch", &[], &questions::offset_fetch());
-    recorder.ask("leave_group", &[], &questions::leave_group(member.id));
-    recorder.ask("consumer_group_heartbeat", &[], &questions::consumer_group_heartbeat());
+    recorder.record("heartbeat", &[], &requests::heartbeat(member.clone()));
+    recorder.record("offset_commit", &[], &requests::offset_commit(Member { instance_id: None, ..member.clone() }));
+    recorder.record("offset_fetch", &[], &requests::offset_fetch());
+    recorder.record("leave_group", &[], &requests::leave_group(member.id));
+    recorder.record("consumer_group_heartbeat", &[], &requests::consumer_group_heartbeat());
 }
 
-/// All that a broker says on a connection, lengths and all.
+/// All bytes that a broker sends on a connection, including the lengths.
 fn record_conversation(address: &str, release: &'static str) {
     let mut recorder = Recorder::new(address, None, release);
     let versions = recorder.raw(&ApiVersionsRequest, ApiVersionsRequest::VERSIONS.1);
-    recorder.connection.correlation_id -= 1;
-    recorder.connection.negotiate(ApiVersionsRequest::VERSIONS.1, &Deadline::after(LONG)).unwrap();
-    let request = questions::metadata();
-    let version = recorder.connection.version_for(&request).unwrap();
+    recorder.channel.correlation_id -= 1;
+    recorder.channel.negotiate(ApiVersionsRequest::VERSIONS.1, &Deadline::after(LONG)).unwrap();
+    let request = requests::metadata();
+    let (_, highest) = recorder.channel.versions[&MetadataRequest::KEY];
+    let version = highest.min(request.version_max());
     let metadata = recorder.raw(&request, version);
     let framed = [versions, metadata].map(|response| {
         let length = u32::try_from(response.len()).unwrap();
@@ -185,27 +203,29 @@ fn record_sasl(address: &str, release: &'static str) {
             let handshake = recorder.raw(&SaslHandshakeRequest { mechanism: mechanism.to_owned() }, 1);
             keep("sasl_handshake", &format!("{release}-{mechanism}"), &[&[0], &handshake[..]].concat());
             let first = ClientFirst::new(hash, USER, NONCE.to_owned());
-            let mut say = |message: String, name: &str| {
+            let mut send = |message: String, name: &str| {
                 let request = SaslAuthenticateRequest { message: message.into() };
                 let response = recorder.raw(&request, version);
                 let input = [&[u8::try_from(version).unwrap()], &response[..]].concat();
                 keep("sasl_authenticate", &format!("{release}-v{version}-{mechanism}-{name}"), &input);
-                let id = recorder.connection.correlation_id;
+                let id = recorder.channel.correlation_id;
                 protocol::decode_response(&request, version, id, response).unwrap().message
             };
-            let challenge = say(first.message(), "first");
-            let (answer, proof) = first.answer(&Secret::new(PASSWORD), &challenge).unwrap();
-            let last = say(answer, "last");
-            proof.verify(&last).unwrap();
-            let input = [&[u8::from(mechanism.ends_with("512"))], &challenge[..], &[0], &last[..]].concat();
+            let server_first = send(first.message(), "first");
+            let (client_final, proof) = first.finish(&Secret::new(PASSWORD), &server_first).unwrap();
+            let server_final = send(client_final, "last");
+            proof.verify(&server_final).unwrap();
+            let input = [&[u8::from(mechanism.ends_with("512"))], &server_first[..], &[0], &server_final[..]].concat();
             keep("scram", &format!("{release}-{mechanism}"), &input);
         }
     }
 }
 
 #[test]
-#[ignore = "writes the corpus"]
-fn record_what_brokers_say() {
+fn record_corpus() {
+    if std::env::var_os("RECORD_FUZZ_CORPUS").is_none() {
+        return;
+    }
     for release in [OLDEST, NEWEST] {
         let cluster = Cluster::builder(release).secure().start().unwrap();
         for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {

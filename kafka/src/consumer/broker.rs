@@ -83,7 +83,7 @@ impl Broker {
         answers: &Sender<Answer>,
         now: Instant,
     ) -> Result<()> {
-        let late_at = after(now, self.settings.patience().saturating_add(request.max_wait));
+        let late_at = after(now, self.settings.late_after().saturating_add(request.max_wait));
         let link = match self.link.take() {
             Some(link) => link,
             None => {

@@ -9,7 +9,7 @@ use super::commits::Commit;
 use crate::client::{Client, EpochEnds};
 use crate::connection::ConnectionSettings;
 use crate::error::{Error, Result};
-use crate::protocol::{EpochQuestion, LeaveGroupRequest, Metadata};
+use crate::protocol::{LeaveGroupRequest, Metadata, OffsetForLeaderPartition};
 use crate::types::{Address, CommittedOffset, IsolationLevel, Member, TopicPartition};
 
 /// The part of the request timeout that a broker has for an answer here: ten seconds by default. All questions are answered from memory
@@ -71,7 +71,7 @@ impl Control {
         Ok(offsets.into_iter().map(|(partition, log)| Facts { partition, committed: None, log }).collect())
     }
 
-    pub(super) fn epoch_ends(&mut self, questions: &[EpochQuestion]) -> Result<EpochEnds> {
+    pub(super) fn epoch_ends(&mut self, questions: &[OffsetForLeaderPartition]) -> Result<EpochEnds> {
         self.client.epoch_ends(questions)
     }
 

@@ -11,7 +11,7 @@ use super::{Consumer, Event, PartitionRecords, to_usize};
 use crate::backoff::RetryPolicy;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{FetchPartition, FetchRequest, FetchResponse, FetchedPartition, Request};
-use crate::record_batch::{PartitionReader, Progress, Room};
+use crate::record_batch::{PartitionReader, Progress, ReadBudget};
 use crate::types::{IsolationLevel, TopicPartition};
 
 /// Least share of a fetch that one partition gets, in bytes: Kafka's own default (`max.partition.fetch.bytes`).
@@ -233,15 +233,16 @@ impl Consumer {
             on_hand.get_mut(..=turn).unwrap_or_default().rotate_right(1);
         }
         let mut taken = Vec::new();
-        let mut room = Room { records: records_max, bytes: to_usize(self.config.fetch_bytes_max), may_unpack: true };
+        let mut room =
+            ReadBudget { records: records_max, bytes: to_usize(self.config.fetch_bytes_max), may_decompress: true };
         for at in on_hand {
             if room.is_full() {
                 break;
             }
             let Some((records, progress)) = self.take_from(&at, room, now) else { continue };
-            if progress == Progress::NoMemory && room.may_unpack {
+            if progress == Progress::NoMemory && room.may_decompress {
                 // The others may go on with what they have: that frees memory. If they got more, there might never be enough.
-                room.may_unpack = false;
+                room.may_decompress = false;
                 self.without_memory = Some(at);
             }
             if records.next_offset > records.from_offset {
@@ -256,7 +257,12 @@ impl Consumer {
     }
 
     /// What comes next of a partition, perhaps nothing; and whether there is no memory for more.
-    fn take_from(&mut self, at: &TopicPartition, room: Room, now: Instant) -> Option<(PartitionRecords, Progress)> {
+    fn take_from(
+        &mut self,
+        at: &TopicPartition,
+        room: ReadBudget,
+        now: Instant,
+    ) -> Option<(PartitionRecords, Progress)> {
         let partition = self.partitions.get_mut(at)?;
         let fetched = partition.fetched.front_mut()?;
         let mut records = Vec::new();

@@ -49,7 +49,7 @@ use token::StartTokens;
 use crate::budget::Budget;
 use crate::client::EpochEnds;
 use crate::error::{Error, Result};
-use crate::protocol::{EpochQuestion, FetchRequest, FetchResponse, Metadata};
+use crate::protocol::{FetchRequest, FetchResponse, Metadata, OffsetForLeaderPartition};
 use crate::types::{Address, Member, TopicPartition};
 use crate::worker::Worker;
 
@@ -66,7 +66,7 @@ enum Answer {
     /// What the leaders hold of partitions of [`Phase::OutOfRange`].
     LogOffsets(Result<Vec<Facts>>),
     /// What the leaders hold of what was read of partitions of [`Phase::Validating`].
-    EpochEnds { questions: Vec<EpochQuestion>, result: Result<EpochEnds> },
+    EpochEnds { questions: Vec<OffsetForLeaderPartition>, result: Result<EpochEnds> },
     /// What came of a commit.
     Committed {
         commits: BTreeMap<TopicPartition, Commit>,

@@ -20,7 +20,7 @@ use super::{Answer, Consumer, Event, Truncation};
 use crate::backoff::{Backoff, RetryPolicy};
 use crate::client::{EpochEnds, divergence};
 use crate::error::Result;
-use crate::protocol::{EpochEnd, EpochQuestion};
+use crate::protocol::{EpochEnd, OffsetForLeaderPartition};
 use crate::types::TopicPartition;
 
 /// What an answer has shown that is to be repeated.
@@ -39,7 +39,7 @@ impl Consumer {
             let state = self.partitions.get(&partition)?;
             let is_old = |suspicion: &Suspicion| suspicion.metadata_serial == self.metadata_serial;
             let (current_leader_epoch, epoch) = state.leader_epoch.zip(state.position_epoch)?;
-            let question = EpochQuestion { partition, current_leader_epoch, epoch };
+            let question = OffsetForLeaderPartition { partition, current_leader_epoch, epoch };
             (!state.suspicion.as_ref().is_some_and(is_old)).then_some(question)
         };
         let questions: Vec<_> = self.in_phase(Phase::Validating, now).into_iter().filter_map(question).collect();
@@ -52,7 +52,12 @@ impl Consumer {
         })
     }
 
-    pub(super) fn take_epoch_ends(&mut self, questions: &[EpochQuestion], ends: EpochEnds, now: Instant) -> Result<()> {
+    pub(super) fn take_epoch_ends(
+        &mut self,
+        questions: &[OffsetForLeaderPartition],
+        ends: EpochEnds,
+        now: Instant,
+    ) -> Result<()> {
         let mut failure = None;
         for (at, end) in ends {
             let Some(partition) = self.partitions.get_mut(&at) else { continue };

@@ -1,4 +1,4 @@
-//! The protocol's error codes. Knows no request, and not what the caller does about a code.
+//! The protocol's error codes. Must not know requests, nor how a caller handles a code.
 
 use std::fmt;
 
@@ -22,9 +22,9 @@ macro_rules! error_codes {
 
             /// Whether the request may succeed later. As in the protocol's table, with these exceptions, which are retriable:
             ///
-            /// - an unknown code: a newer broker's word must not end a client that does not understand it;
-            /// - `UNKNOWN_SERVER_ERROR` and `BROKER_NOT_AVAILABLE`: a broker that starts or stops answers with them;
-            /// - `MEMBER_ID_REQUIRED`: the response carries the id to join with;
+            /// - an unknown code: a code that is newer than this client must not stop it;
+            /// - `UNKNOWN_SERVER_ERROR` and `BROKER_NOT_AVAILABLE`: a broker responds with them while it starts or stops;
+            /// - `MEMBER_ID_REQUIRED`: the response has the member id to join with;
             /// - `UNRELEASED_INSTANCE_ID`: the coordinator releases it when the other member's session times out;
             /// - `REBOOTSTRAP_REQUIRED`: the bootstrap servers know the cluster
             ///   ([KIP-1102](https://cwiki.apache.org/confluence/display/KAFKA/KIP-1102%3A+Enable+clients+to+rebootstrap+based+on+timeout+or+error+code)).
@@ -180,7 +180,7 @@ error_codes! {
 }
 
 impl ErrorCode {
-    /// Whether it refuses a member of a group: who it is, or which generation or epoch it is of.
+    /// Whether it refuses a member of a group: its id, generation or epoch.
     pub(crate) fn is_about_member(self) -> bool {
         matches!(
             self,
@@ -216,7 +216,7 @@ mod tests {
 
     use super::ErrorCode;
 
-    /// Of the newest code that Kafka 4.3 has.
+    /// The newest code of Kafka 4.3.
     const CODE_MAX: i16 = 133;
 
     #[test]

@@ -1,22 +1,21 @@
-//! Everything that can go wrong between us and a broker, as values. Knows nothing of what the caller does about it.
+//! The errors of this crate. Must not know how a caller handles them.
 
 mod code;
+mod display;
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::registry::Advertised;
 use crate::sasl::SaslFault;
 use crate::tls::TlsFault;
-use crate::types::{Address, TopicPartition};
+use crate::types::{Address, Advertised, TopicPartition};
 
 pub use code::ErrorCode;
 
-/// The result of a call into the client.
+/// The result of a call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The requests that name a member of a group.
+/// The requests that a member of a group sends.
 const MEMBER_REQUESTS: [&str; 6] =
     ["JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit", "ConsumerGroupHeartbeat"];
 
@@ -25,71 +24,71 @@ const MEMBER_REQUESTS: [&str; 6] =
 pub enum Error {
     /// The host name did not resolve.
     Resolve {
-        /// Who was looked up.
+        /// The address with the host name.
         address: Address,
         /// The broker that advertises the address; `None` for a bootstrap server.
         advertised: Option<Advertised>,
-        /// The resolver's answer.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// No connection could be made.
+    /// The TCP connection failed.
     Connect {
-        /// Who was called.
+        /// The broker's address.
         address: Address,
         /// The broker that advertises the address; `None` for a bootstrap server.
         advertised: Option<Advertised>,
-        /// Why not.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// No broker answered a request that any broker can answer.
+    /// No broker responded to a request that any broker can serve.
     NoBrokerAvailable {
-        /// The failure of each broker, at least two; the one that says most is the first.
+        /// The failure of each broker, at least two, the most significant one first.
         failures: Vec<Error>,
     },
-    /// The TLS handshake broke off, for a reason that may pass.
+    /// The TLS handshake failed for a reason that may pass.
     Handshake {
         /// The peer.
         address: Address,
-        /// What the socket or the TLS library said.
+        /// The error of the socket or of the TLS library.
         source: io::Error,
     },
-    /// We and the broker do not trust each other's certificates.
+    /// The TLS handshake failed, and will fail until somebody changes a certificate or a setting.
     Tls {
         /// The peer.
         address: Address,
-        /// Why not.
+        /// The reason.
         fault: TlsFault,
     },
-    /// We and the broker do not come together in SASL.
+    /// SASL authentication failed, and will fail until somebody changes the credentials or a setting.
     Sasl {
         /// The peer.
         address: Address,
-        /// Why not.
+        /// The reason.
         fault: SaslFault,
     },
-    /// The connection broke, or the broker closed it, while a request was under way.
+    /// The connection broke, or the broker closed it, before the response was complete.
     Disconnected {
         /// The peer.
         address: Address,
-        /// What was asked.
+        /// The request's name.
         request: &'static str,
-        /// What the socket said.
+        /// The error of the socket.
         source: io::Error,
     },
-    /// No answer before the deadline.
+    /// No response within the timeout.
     TimedOut {
         /// The peer.
         address: Address,
-        /// What was asked.
+        /// The request's name.
         request: &'static str,
-        /// How long we waited.
+        /// The timeout.
         waited: Duration,
     },
-    /// The peer's bytes are not the protocol.
+    /// The response cannot be decoded.
     Malformed {
         /// The peer.
         address: Address,
-        /// What was asked.
+        /// The request's name.
         request: &'static str,
         /// What is wrong, and where.
         detail: String,
@@ -98,84 +97,84 @@ pub enum Error {
     ResponseTooLarge {
         /// The peer.
         address: Address,
-        /// What was asked.
+        /// The request's name.
         request: &'static str,
         /// Announced size in bytes.
         bytes: u64,
         /// The limit in bytes.
         limit_bytes: u64,
     },
-    /// No version of a request that both sides speak.
+    /// Client and broker support no common version of a request.
     UnsupportedVersion {
         /// The peer.
         address: Address,
-        /// The request.
+        /// The request's name.
         request: &'static str,
-        /// What we speak.
+        /// The client's versions, lowest and highest.
         ours: (i16, i16),
-        /// What the broker speaks, if it knows the request at all.
+        /// The broker's versions; `None` if it does not support the request.
         theirs: Option<(i16, i16)>,
     },
-    /// The broker understood and refused.
+    /// The broker refused the request.
     Broker {
         /// The peer.
         address: Address,
-        /// What was asked.
+        /// The request's name.
         request: &'static str,
         /// The protocol's error code.
         code: ErrorCode,
-        /// The partition, group or topic it is about, as text; empty if the whole request was refused.
+        /// The partition, group or topic that was refused, as text; empty if the whole request was refused.
         subject: String,
     },
-    /// Nobody leads some partitions of a topic at the moment.
+    /// Partitions of a topic have no leader at the moment.
     Leaderless {
         /// One of them.
         partition: TopicPartition,
         /// How many others there are.
         others: usize,
     },
-    /// The cluster has the topic not (yet), or does not let us see it.
+    /// The topic does not exist, or the client may not read it.
     Topic {
-        /// Its name.
+        /// The topic's name.
         topic: String,
-        /// Why not.
+        /// The protocol's error code.
         code: ErrorCode,
     },
-    /// A record batch of one partition cannot be read: its bytes are damaged or of a kind that we do not know.
+    /// A record batch of one partition cannot be read: its bytes are damaged or in an unknown format.
     CorruptBatch {
-        /// Where it lies.
+        /// The partition.
         partition: TopicPartition,
-        /// Base offset of the batch, or the asked offset if not even that could be read.
+        /// Base offset of the batch, or the fetched offset if that cannot be read.
         offset: i64,
         /// What is wrong.
         detail: String,
     },
-    /// Records of one partition have a message format that this client does not read: they were written before Kafka 0.11, or to a
-    /// topic whose `message.format.version` says so.
+    /// Records of one partition have a message format that this client does not read: they were written before Kafka 0.11, or to a topic with an
+    /// old `message.format.version`.
     OldFormat {
-        /// Where they lie.
+        /// The partition.
         partition: TopicPartition,
-        /// The first of them.
+        /// Offset of the first one.
         offset: i64,
-        /// The format's number: 0 or 1.
+        /// The message format: 0 or 1.
         format: i8,
     },
-    /// A fetch of a single partition, or one decompressed batch, exceeds the receive limit.
+    /// A fetch response with a single partition, or one decompressed batch, exceeds the receive limit.
     BatchTooLarge {
-        /// Where it lies.
+        /// The partition.
         partition: TopicPartition,
-        /// Base offset of the batch, or the asked offset.
+        /// Base offset of the batch, or the fetched offset.
         offset: i64,
         /// The limit in bytes.
         limit_bytes: u64,
     },
     /// The background thread of a connection could not be started.
     Thread(io::Error),
-    /// A setting of the builder makes no sense.
+    /// A setting is invalid.
     Config(String),
     /// As many attempts failed in a row as the retry policy allows.
     RetriesExhausted {
-        /// How many.
+        /// Their number.
         attempts: u32,
         /// The last failure.
         source: Box<Error>,
@@ -183,7 +182,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether waiting and asking again, here or at another broker, can help without anybody doing something.
+    /// Whether a retry, at this broker or another one, can succeed without a change of configuration.
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::Resolve { .. }
@@ -196,7 +195,7 @@ impl Error {
             | Self::Leaderless { .. }
             | Self::CorruptBatch { .. } => true,
             Self::Broker { request, code, .. } => {
-                // A request that names no member cannot be refused for it: the broker is at fault, and may recover.
+                // The broker cannot mean a member if the request names none: it is faulty, and may recover.
                 code.is_retriable() || (code.is_about_member() && !MEMBER_REQUESTS.contains(request))
             }
             Self::Topic { code, .. } => code.is_retriable() || code.is_about_member(),
@@ -212,124 +211,13 @@ impl Error {
         }
     }
 
-    /// The same failure of a connection whose address a broker advertises.
+    /// Adds where the address comes from, if the host name did not resolve or the connection failed.
     pub(crate) fn advertised_by(mut self, by: Option<Advertised>) -> Self {
         if let Self::Resolve { advertised, .. } | Self::Connect { advertised, .. } = &mut self {
             *advertised = by;
         }
         self
     }
-}
-
-/// As many failures of [`Error::NoBrokerAvailable`] are shown.
-const FAILURES_SHOWN_MAX: usize = 10;
-
-/// Each failure with its cause, on one line.
-fn show_failures(failures: &[Error], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.write_str("no broker is available")?;
-    for (shown, failure) in failures.iter().take(FAILURES_SHOWN_MAX).enumerate() {
-        write!(f, "{} {failure}", if shown == 0 { ":" } else { ";" })?;
-        if let Some(source) = std::error::Error::source(failure) {
-            write!(f, ": {source}")?;
-        }
-    }
-    match failures.len().saturating_sub(FAILURES_SHOWN_MAX) {
-        0 => Ok(()),
-        more => write!(f, "; and {more} more"),
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Resolve { address, advertised, .. } => {
-                write!(f, "cannot resolve the broker's name '{}'", address.host)?;
-                advertised.as_ref().map_or(Ok(()), |by| write!(f, " ({by})"))
-            }
-            Self::Connect { address, advertised, .. } => {
-                write!(f, "cannot connect to broker {address}")?;
-                advertised.as_ref().map_or(Ok(()), |by| write!(f, " ({by})"))
-            }
-            Self::NoBrokerAvailable { failures } => show_failures(failures, f),
-            Self::Handshake { address, .. } => {
-                write!(f, "the TLS handshake with broker {address} broke off: is this its port for TLS?")
-            }
-            Self::Tls { address, fault } => write!(f, "no TLS with broker {address}: {fault}"),
-            Self::Sasl { address, fault } => write!(f, "no authentication with broker {address}: {fault}"),
-            Self::Disconnected { address, request, .. } => {
-                write!(f, "connection to broker {address} broke during {request}")
-            }
-            Self::TimedOut { address, request, waited } => {
-                write!(f, "broker {address} did not answer {request} within {} ms", waited.as_millis())
-            }
-            Self::Malformed { address, request, detail } => {
-                write!(f, "broker {address} answered {request} with bytes that are not Kafka's protocol: {detail}")
-            }
-            Self::ResponseTooLarge { address, request, bytes, limit_bytes } => write!(
-                f,
-                "{address} announced a response to {request} of {bytes} bytes, more than the limit of {limit_bytes}: is it a \
-                 Kafka broker, and this its port for plain connections?"
-            ),
-            Self::UnsupportedVersion { address, request, ours, theirs } => {
-                write!(
-                    f,
-                    "broker {address} and this client share no version of {request}: ours {}-{}, ",
-                    ours.0, ours.1
-                )?;
-                match theirs {
-                    Some((low, high)) => write!(f, "the broker's {low}-{high}"),
-                    None => write!(f, "the broker has none"),
-                }
-            }
-            Self::Broker { address, request, code, subject } => {
-                write!(f, "broker {address} refused {request}")?;
-                if !subject.is_empty() {
-                    write!(f, " for {subject}")?;
-                }
-                write!(f, ": {code}")?;
-                code.missing_permission().map_or(Ok(()), |permission| write!(f, "; {permission}"))?;
-                if *code == ErrorCode::GROUP_AUTHORIZATION_FAILED && needs_describe(request) {
-                    write!(f, ", which brings DESCRIBE unless an ACL denies that: {request} needs DESCRIBE")?;
-                }
-                Ok(())
-            }
-            Self::Leaderless { partition, others: 0 } => write!(f, "{partition} has no leader"),
-            Self::Leaderless { partition, others } => {
-                write!(f, "{partition} and {others} more of its topic have no leader")
-            }
-            Self::Topic { topic, code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION } => {
-                write!(f, "topic '{topic}' does not exist; waiting for it, as this client never creates one")
-            }
-            Self::Topic { topic, code } => {
-                write!(f, "topic '{topic}' cannot be read: {code}")?;
-                code.missing_permission().map_or(Ok(()), |permission| write!(f, "; {permission}"))
-            }
-            Self::CorruptBatch { partition, offset, detail } => {
-                write!(f, "record batch at offset {offset} of {partition} cannot be read: {detail}")
-            }
-            Self::OldFormat { partition, offset, format } => write!(
-                f,
-                "the records at offset {offset} of {partition} have message format v{format}, which Kafka 4.0 dropped \
-                 (KIP-724); only v2 is read: copy them to a new topic with a client that reads them, such as MirrorMaker of \
-                 Kafka 3.9, or start after them"
-            ),
-            Self::BatchTooLarge { partition, offset, limit_bytes } => {
-                write!(
-                    f,
-                    "record batch at offset {offset} of {partition} is larger than the limit of {limit_bytes} bytes"
-                )
-            }
-            Self::Thread(_) => write!(f, "cannot start a thread for a broker connection"),
-            Self::Config(detail) => write!(f, "{detail}"),
-            Self::RetriesExhausted { attempts, .. } => write!(f, "gave up after {attempts} failed attempts in a row"),
-        }
-    }
-}
-
-/// Whether a request takes the permission DESCRIBE on the group instead of READ
-/// ([operations and resources](https://kafka.apache.org/documentation/#operations_resources_and_protocols)).
-fn needs_describe(request: &str) -> bool {
-    matches!(request, "FindCoordinator" | "OffsetFetch" | "DescribeGroups" | "ConsumerGroupDescribe")
 }
 
 impl std::error::Error for Error {
@@ -341,7 +229,7 @@ impl std::error::Error for Error {
             | Self::Disconnected { source, .. }
             | Self::Thread(source) => Some(source),
             Self::RetriesExhausted { source, .. } => Some(source),
-            // Its text has the failures and their causes already.
+            // The text has the failures with their causes.
             Self::NoBrokerAvailable { .. }
             | Self::Tls { .. }
             | Self::Sasl { .. }
@@ -360,25 +248,13 @@ impl std::error::Error for Error {
     }
 }
 
-impl ErrorCode {
-    /// What an operator must grant where a broker refuses for want of it
-    /// ([operations and resources](https://kafka.apache.org/documentation/#operations_resources_and_protocols)).
-    fn missing_permission(self) -> Option<&'static str> {
-        match self {
-            Self::TOPIC_AUTHORIZATION_FAILED => Some("grant this user READ and DESCRIBE on the topic"),
-            Self::GROUP_AUTHORIZATION_FAILED => Some("grant this user READ on the group"),
-            Self::CLUSTER_AUTHORIZATION_FAILED => Some("grant this user the operation on the cluster"),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Address, Error, ErrorCode};
+    use super::{Error, ErrorCode};
+    use crate::types::Address;
 
     #[test]
-    fn a_request_without_a_member_is_sent_again_after_it_was_refused_for_the_member() {
+    fn a_member_error_is_retriable_unless_a_member_sent_the_request() {
         let is_retriable = |request, code| {
             let address = Address { host: "broker".to_owned(), port: 9092 };
             Error::Broker { address, request, code, subject: String::new() }.is_retriable()
@@ -394,20 +270,5 @@ mod tests {
             }
         }
         assert!(!is_retriable("Metadata", ErrorCode::CLUSTER_AUTHORIZATION_FAILED));
-    }
-
-    #[test]
-    fn a_refusal_for_a_group_names_the_permission_that_is_missing() {
-        let refusal = |request| {
-            let address = Address { host: "b".to_owned(), port: 1 };
-            let code = ErrorCode::GROUP_AUTHORIZATION_FAILED;
-            Error::Broker { address, request, code, subject: "group 'g'".to_owned() }.to_string()
-        };
-        for request in ["JoinGroup", "Heartbeat", "OffsetCommit"] {
-            assert!(refusal(request).ends_with("; grant this user READ on the group"), "{}", refusal(request));
-        }
-        for request in ["FindCoordinator", "OffsetFetch"] {
-            assert!(refusal(request).ends_with(&format!("{request} needs DESCRIBE")), "{}", refusal(request));
-        }
     }
 }

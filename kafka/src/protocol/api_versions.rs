@@ -1,4 +1,4 @@
-//! `ApiVersions`: which requests, and which versions of them, a broker speaks
+//! `ApiVersions`: the requests that a broker supports, and their versions
 //! ([KIP-511](https://cwiki.apache.org/confluence/display/KAFKA/KIP-511)). Does not choose a version.
 
 use std::collections::HashMap;
@@ -6,19 +6,21 @@ use std::collections::HashMap;
 use bytes::BytesMut;
 use kafka_protocol::messages::{self, ApiKey};
 
-use super::{Failure, Malformed, Reader, Request, Unencodable, encode_message, text};
+use super::fields::text;
+use super::reader::{Malformed, Reader};
+use super::request::{Failure, Request, Unencodable, encode_message};
 use crate::error::ErrorCode;
 
 /// The first request on every connection.
 #[derive(Debug)]
 pub(crate) struct ApiVersionsRequest;
 
-/// What a broker says of itself.
+/// What a broker supports.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ApiVersions {
-    /// The broker does not know the version of the request itself; `ranges` holds at most what it knows of that.
+    /// The broker does not support this version of `ApiVersions` itself; `ranges` has at most the supported ones of that.
     pub(crate) unsupported: bool,
-    /// Lowest and highest version by the request's number.
+    /// Lowest and highest version by API key.
     pub(crate) ranges: HashMap<i16, (i16, i16)>,
 }
 
@@ -27,7 +29,7 @@ impl Request for ApiVersionsRequest {
     const KEY: i16 = ApiKey::ApiVersions as i16;
     const VERSIONS: (i16, i16) = (0, 4);
     const FLEXIBLE_SINCE: i16 = 3;
-    /// A client must be able to read the answer before it knows what the broker speaks.
+    /// A client must be able to decode the response before it knows the broker's versions.
     const RESPONSE_HEADER_FLEXIBLE: bool = false;
     type Response = ApiVersions;
 
@@ -41,12 +43,12 @@ impl Request for ApiVersionsRequest {
     fn decode(&self, version: i16, from: &mut Reader) -> Result<ApiVersions, Failure> {
         let error = from.error_code()?;
         let unsupported = error == Some(ErrorCode::UNSUPPORTED_VERSION);
-        // A broker that does not know the version answers in version 0.
+        // A broker that does not support the version responds in version 0.
         let version = if unsupported { 0 } else { version };
         from.set_flexible(version >= Self::FLEXIBLE_SINCE);
         let ranges = from.array(6, range)?.into_iter().collect();
         if version >= 1 {
-            from.i32()?; // throttle time: nothing follows this request at once
+            from.i32()?; // throttle time: the broker itself delays the next response
         }
         from.skip_tagged_fields()?;
         match error {

@@ -1,15 +1,17 @@
-//! `ConsumerGroupDescribe`: state and members of a group of the consumer protocol, with the partitions that the broker assigned
-//! to each ([KIP-848](https://cwiki.apache.org/confluence/display/KAFKA/KIP-848%3A+The+Next+Generation+of+the+Consumer+Rebalance+Protocol)).
+//! `ConsumerGroupDescribe`: state and members of a group of the consumer protocol, with the partitions that the coordinator assigned to each
+//! ([KIP-848](https://cwiki.apache.org/confluence/display/KAFKA/KIP-848%3A+The+Next+Generation+of+the+Consumer+Rebalance+Protocol)).
 
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use kafka_protocol::messages::{self, ApiKey, GroupId};
 
-use super::{Failure, Malformed, Reader, Request, Unencodable, encode_message, group_refused, text};
+use super::fields::text;
+use super::reader::{Malformed, Reader};
+use super::request::{Failure, Request, Unencodable, check_group, encode_message, group_refused, only};
 use crate::types::{GroupDescription, MemberDescription, TopicPartition};
 
-/// Asks for one group.
+/// Requests one group.
 #[derive(Debug, Clone)]
 pub(crate) struct ConsumerGroupDescribeRequest {
     pub(crate) group: String,
@@ -30,9 +32,9 @@ impl Request for ConsumerGroupDescribeRequest {
 
     fn decode(&self, version: i16, from: &mut Reader) -> Result<GroupDescription, Failure> {
         from.i32()?; // throttle time: the broker itself delays the next response
-        let mut groups = from.array(20, |from| {
+        let groups = from.array(20, |from| {
             let error = from.error_code()?;
-            from.nullable_string()?; // error message: the code says it
+            from.nullable_string()?; // error message: says the same as the code
             let group = from.string()?;
             let state = from.string()?;
             from.i32()?; // group epoch
@@ -44,13 +46,9 @@ impl Request for ConsumerGroupDescribeRequest {
             Ok((group, error, GroupDescription { state, members }))
         })?;
         from.skip_tagged_fields()?;
-        match (groups.pop(), groups.is_empty()) {
-            (Some((group, error, described)), true) if group == self.group => match error {
-                Some(code) => Err(group_refused(code, &self.group)),
-                None => Ok(described),
-            },
-            _ => Err(from.malformed("a response that is not about the requested group").into()),
-        }
+        let (group, error, described) = only(groups, "groups")?;
+        check_group(from, &group, &self.group)?;
+        error.map_or(Ok(described), |code| Err(group_refused(code, &self.group)))
     }
 }
 
@@ -64,7 +62,7 @@ fn member(version: i16, from: &mut Reader) -> Result<MemberDescription, Malforme
     from.array(1, Reader::string)?; // subscribed topics
     from.nullable_string()?; // subscribed topics as a pattern
     let partitions = assignment(from)?;
-    assignment(from)?; // target assignment: not in effect yet
+    assignment(from)?; // target assignment: not current yet
     if version >= 1 {
         from.i8()?; // member type
     }

@@ -1,4 +1,4 @@
-//! `ConsumerGroupHeartbeat`: everything between a member and the coordinator that divides the partitions
+//! `ConsumerGroupHeartbeat`: joins, heartbeats and leaves a group of the consumer protocol, whose coordinator assigns the partitions
 //! ([KIP-848](https://cwiki.apache.org/confluence/display/KAFKA/KIP-848%3A+The+Next+Generation+of+the+Consumer+Rebalance+Protocol)).
 
 use std::sync::Arc;
@@ -8,42 +8,42 @@ use bytes::BytesMut;
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
 use kafka_protocol::messages::{self, ApiKey, GroupId};
 
-use super::{
-    Failure, Malformed, Reader, Request, Unencodable, encode_message, member_refused, milliseconds, text, topic_name,
-};
+use super::fields::{milliseconds, text, topic_name};
+use super::reader::{Malformed, Reader};
+use super::request::{Failure, Request, Unencodable, encode_message, member_refused};
 use crate::types::{Member, TopicId};
 
-/// The epoch of one who joins.
+/// Member epoch that joins.
 pub(crate) const EPOCH_JOIN: i32 = 0;
-/// The epoch of one who leaves for good.
+/// Member epoch of a dynamic member that leaves.
 pub(crate) const EPOCH_LEAVE: i32 = -1;
-/// The epoch of a static member that leaves and will be back.
+/// Member epoch of a static member that leaves and keeps its assignment until the session times out.
 pub(crate) const EPOCH_LEAVE_STATIC: i32 = -2;
 
-/// The partitions of topics, named by the topics' ids.
+/// Partitions by topic id.
 pub(crate) type PartitionsById = Vec<(TopicId, Vec<i32>)>;
 
-/// One sign of life, with what has changed.
+/// One heartbeat, with the fields that have changed.
 #[derive(Debug, Clone)]
 pub(crate) struct ConsumerGroupHeartbeatRequest {
     pub(crate) group: String,
-    /// With an epoch of the above, or the one that the coordinator gave last.
+    /// With one of the epochs above, or the current member epoch.
     pub(crate) member: Member,
-    /// Where we stand.
+    /// `client.rack`.
     pub(crate) rack: Option<String>,
-    /// What we want: how long we may take to give something up, and the topics. Sent by one who joins.
-    pub(crate) wish: Option<(Duration, Vec<Arc<str>>)>,
-    /// What we have; `None`: as before.
+    /// Rebalance timeout and topics; sent when joining.
+    pub(crate) subscription: Option<(Duration, Vec<Arc<str>>)>,
+    /// The partitions that the member owns; `None`: unchanged.
     pub(crate) owned: Option<PartitionsById>,
 }
 
-/// What the coordinator says.
+/// The coordinator's response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ConsumerGroupHeartbeat {
     pub(crate) epoch: i32,
-    /// When the next sign of life is due.
+    /// Time until the next heartbeat.
     pub(crate) interval: Duration,
-    /// What we shall have, if that has changed.
+    /// The target assignment, if it has changed.
     pub(crate) assignment: Option<PartitionsById>,
 }
 
@@ -55,7 +55,7 @@ impl Request for ConsumerGroupHeartbeatRequest {
     type Response = ConsumerGroupHeartbeat;
 
     fn encode(&self, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
-        let (timeout_ms, topics) = match &self.wish {
+        let (timeout_ms, topics) = match &self.subscription {
             Some((timeout, topics)) => {
                 (milliseconds(*timeout), Some(topics.iter().map(|topic| topic_name(topic)).collect()))
             }
@@ -80,13 +80,13 @@ impl Request for ConsumerGroupHeartbeatRequest {
     }
 
     fn decode(&self, _version: i16, from: &mut Reader) -> Result<ConsumerGroupHeartbeat, Failure> {
-        from.i32()?; // throttle time: the broker itself holds back the next answer
+        from.i32()?; // throttle time: the broker itself delays the next response
         let error = from.error_code()?;
-        from.nullable_string()?; // error message: the code says it
-        from.nullable_string()?; // member id: we have chosen it
+        from.nullable_string()?; // error message: says the same as the code
+        from.nullable_string()?; // member id: chosen by the client
         let epoch = from.i32()?;
         let interval_ms = from.i32()?;
-        // A structure that may be null has a byte before it that says so.
+        // A nullable structure begins with a byte that is negative for null.
         let assignment = if from.i8()? < 0 { None } else { Some(assignment(from)?) };
         from.skip_tagged_fields()?;
         match error {

@@ -1,6 +1,7 @@
-//! The consumer protocol: what members of a classic group exchange through the coordinator, which passes it on unread: what each
-//! subscribes to and owns ([ConsumerProtocolSubscription](https://github.com/apache/kafka/blob/trunk/clients/src/main/resources/common/message/ConsumerProtocolSubscription.json)),
-//! and what it is assigned. Must not know how partitions are assigned.
+//! The embedded consumer protocol: the bytes that members of a classic group exchange through the coordinator, which does not read them: the
+//! subscription and owned partitions of each ([ConsumerProtocolSubscription](https://github.com/apache/kafka/blob/trunk/clients/src/main/resources/common/message/ConsumerProtocolSubscription.json)),
+//! and its assignment. Must not know how partitions are assigned.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -9,26 +10,28 @@ use kafka_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubsc
 use kafka_protocol::messages::{consumer_protocol_assignment, consumer_protocol_subscription};
 use kafka_protocol::protocol::{Encodable, StrBytes};
 
-use super::{Malformed, Reader, by_topic, text, topic_name};
+use super::fields::{text, topic_name};
+use super::reader::{Malformed, Reader};
+use super::requested::by_topic;
 use crate::error::{Error, Result};
 use crate::types::TopicPartition;
 
-/// With what a member has, since when, and its rack. Who knows only an older version reads the beginning.
+/// The version with owned partitions, generation and rack. Members that know only an older version read its fields, which come first.
 const SUBSCRIPTION_VERSION: i16 = 3;
-/// All versions are alike.
+/// All versions have the same fields.
 const ASSIGNMENT_VERSION: i16 = 0;
 
-/// What a member wants and has.
+/// The topics that a member subscribes to, and the partitions that it owns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Subscription {
     pub(crate) topics: BTreeSet<Arc<str>>,
     pub(crate) owned: BTreeSet<TopicPartition>,
-    /// The generation that it was given them in; `None`: in no known one.
+    /// The generation in which they were assigned, if it is known.
     pub(crate) generation: Option<i32>,
 }
 
 impl Subscription {
-    /// As a member sends it. The generation stands there twice: members before Kafka 3.3 look for it in the user data.
+    /// Encodes the generation twice: members before Kafka 3.3 read it from the user data.
     pub(crate) fn encode(&self, rack: Option<&str>) -> Result<Bytes> {
         let generation = self.generation.unwrap_or(-1);
         let owned = by_topic(self.owned.iter().map(|at| (at, at.partition))).into_iter().map(|(topic, partitions)| {
@@ -45,9 +48,8 @@ impl Subscription {
         encode(&message, SUBSCRIPTION_VERSION)
     }
 
-    /// As a member has sent it, of whatever version. A message that ends between two fields has the defaults of the others, as other
-    /// clients read it too: [kafka-go](https://github.com/segmentio/kafka-go/issues/1156) names version 1 and ends before that
-    /// version's owned partitions. What follows the fields that are known here is of a newer version.
+    /// Decodes any version. A message that ends between two fields has the defaults of the missing ones, as in other clients: [kafka-go](https://github.com/segmentio/kafka-go/issues/1156) names
+    /// version 1 and ends before that version's owned partitions. Bytes after the known fields belong to a newer version.
     pub(crate) fn decode(bytes: Bytes) -> Result<Self, Malformed> {
         let mut from = Reader::new(bytes, false);
         let version = from.i16()?;
@@ -59,7 +61,7 @@ impl Subscription {
     }
 }
 
-/// What a member gets, as the leader sends it.
+/// Encodes the assignment of one member, as the leader sends it.
 pub(crate) fn encode_assignment(assigned: &BTreeSet<TopicPartition>) -> Result<Bytes> {
     let assigned = by_topic(assigned.iter().map(|at| (at, at.partition))).into_iter().map(|(topic, partitions)| {
         consumer_protocol_assignment::TopicPartition::default()
@@ -69,7 +71,7 @@ pub(crate) fn encode_assignment(assigned: &BTreeSet<TopicPartition>) -> Result<B
     encode(&ConsumerProtocolAssignment::default().with_assigned_partitions(assigned.collect()), ASSIGNMENT_VERSION)
 }
 
-/// What we get, as a leader has sent it. No bytes at all, or none after the version: nothing.
+/// Decodes an assignment. No bytes, or none after the version, mean an empty one.
 pub(crate) fn decode_assignment(bytes: Bytes) -> Result<BTreeSet<TopicPartition>, Malformed> {
     let mut from = Reader::new(bytes, false);
     if from.remaining() > 0 {
@@ -78,17 +80,18 @@ pub(crate) fn decode_assignment(bytes: Bytes) -> Result<BTreeSet<TopicPartition>
     if from.remaining() > 0 { partitions(&mut from) } else { Ok(BTreeSet::new()) }
 }
 
-/// Where members before Kafka 3.3 keep the generation, if they use the assignor `cooperative-sticky`.
+/// The generation of members before Kafka 3.3 that use the assignor `cooperative-sticky`.
 fn generation_in(user_data: Option<Bytes>) -> Option<i32> {
     let generation = <[u8; 4]>::try_from(user_data?.as_ref()).ok().map(i32::from_be_bytes);
     generation.filter(|generation| *generation >= 0)
 }
 
-/// The version, then the message.
+/// Encodes the version, then the message.
 fn encode(message: &impl Encodable, version: i16) -> Result<Bytes> {
     let mut bytes = BytesMut::new();
     bytes.put_i16(version);
-    let unencodable = |error| Error::Config(format!("the group cannot be told: {error}"));
+    let unencodable =
+        |error| Error::Config(format!("the member's subscription or assignment cannot be encoded: {error}"));
     message.encode(&mut bytes, version).map_err(unencodable)?;
     Ok(bytes.freeze())
 }
@@ -111,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscription_is_read_as_it_was_sent() {
+    fn a_subscription_survives_encoding() {
         let check = |subscription: Subscription| {
             assert_eq!(Subscription::decode(subscription.encode(Some("rack")).unwrap()), Ok(subscription.clone()));
             assert_eq!(Subscription::decode(subscription.encode(None).unwrap()), Ok(subscription));
@@ -126,7 +129,7 @@ mod tests {
 
     /// As Java's `ConsumerProtocol` writes them, byte for byte.
     #[test]
-    fn bytes_are_those_of_kafkas_own_members() {
+    fn bytes_are_those_of_kafkas_consumer() {
         let subscription =
             Subscription { topics: ["t".into()].into(), owned: [at("t", 2)].into(), generation: Some(9) };
         let expected =
@@ -146,9 +149,9 @@ mod tests {
         check(future, &[at("t", 2)], Some(5));
     }
 
-    /// As other clients encode theirs, field by field: version, topics, user data, owned partitions, generation, rack.
+    /// The fields in order: version, topics, user data, owned partitions, generation, rack.
     #[test]
-    fn members_of_every_client_are_understood() {
+    fn subscriptions_of_other_clients_are_decoded() {
         let check = |client: &str, bytes: &'static [u8], owned: &[TopicPartition], generation| {
             let read = Subscription::decode(Bytes::from_static(bytes));
             let expected =
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assignment_is_read_as_it_was_sent() {
+    fn an_assignment_survives_encoding() {
         let assigned: BTreeSet<_> = [at("a", 0), at("a", 1), at("b", 0)].into();
         let bytes = encode_assignment(&assigned).unwrap();
         let expected = b"\0\0\0\0\0\x02\0\x01a\0\0\0\x02\0\0\0\0\0\0\0\x01\0\x01b\0\0\0\x01\0\0\0\0\xff\xff\xff\xff";
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_none_are_refused() {
+    fn malformed_bytes_are_refused() {
         for bytes in [&b"\0"[..], b"\0\0\x7f\xff\xff\xff", b"\0\x01\0\0\0\x01\0\x02t", b"\0\0\xff\xff\xff\xf0"] {
             assert!(Subscription::decode(Bytes::from_static(bytes)).is_err(), "{bytes:?}");
             assert!(decode_assignment(Bytes::from_static(bytes)).is_err(), "{bytes:?}");

@@ -1,12 +1,14 @@
 //! `DescribeGroups`: state and members of a classic group, with the partitions that the leader assigned to each.
-//! Does not look into the assignments.
+//! Does not decode the assignments.
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{self, ApiKey, GroupId};
 
-use super::{Failure, Reader, Request, Unencodable, encode_message, group_refused, text};
+use super::fields::text;
+use super::reader::{Malformed, Reader};
+use super::request::{Failure, Request, Unencodable, check_group, encode_message, group_refused, only};
 
-/// Asks for one group.
+/// Requests one group.
 #[derive(Debug, Clone)]
 pub(crate) struct DescribeGroupsRequest {
     pub(crate) group: String,
@@ -47,10 +49,10 @@ impl Request for DescribeGroupsRequest {
         if version >= 1 {
             from.i32()?; // throttle time: the broker itself delays the next response
         }
-        let mut groups = from.array(14, |from| {
+        let groups = from.array(14, |from| {
             let error = from.error_code()?;
             if version >= 6 {
-                from.nullable_string()?; // error message: the code says it
+                from.nullable_string()?; // error message: says the same as the code
             }
             let group = from.string()?;
             let state = from.string()?;
@@ -64,17 +66,13 @@ impl Request for DescribeGroupsRequest {
             Ok((group, error, DescribedClassicGroup { state, members }))
         })?;
         from.skip_tagged_fields()?;
-        match (groups.pop(), groups.is_empty()) {
-            (Some((group, error, described)), true) if group == self.group => match error {
-                Some(code) => Err(group_refused(code, &self.group)),
-                None => Ok(described),
-            },
-            _ => Err(from.malformed("a response that is not about the requested group").into()),
-        }
+        let (group, error, described) = only(groups, "groups")?;
+        check_group(from, &group, &self.group)?;
+        error.map_or(Ok(described), |code| Err(group_refused(code, &self.group)))
     }
 }
 
-fn member(version: i16, from: &mut Reader) -> Result<DescribedClassicMember, super::Malformed> {
+fn member(version: i16, from: &mut Reader) -> Result<DescribedClassicMember, Malformed> {
     let id = from.string()?;
     let instance_id = if version >= 4 { from.nullable_string()? } else { None };
     let client_id = from.string()?;

@@ -1,5 +1,5 @@
-//! Fetch: record batches of some partitions from one broker, without a fetch session: each request says everything.
-//! Does not look into the batches.
+//! `Fetch`: record batches of some partitions of one broker, without a fetch session: each request names all of its partitions. Does not decode
+//! the batches.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,78 +8,78 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{self, ApiKey, BrokerId, fetch_request};
 
-use super::{
-    Asked, Failure, Malformed, Reader, Request, Unencodable, by_topic, encode_message, isolation_level, milliseconds,
-    text, topic_name,
-};
+use super::fields::{isolation_level, milliseconds, text, topic_name};
+use super::reader::{Malformed, Reader};
+use super::request::{Failure, Request, Unencodable, encode_message};
+use super::requested::{Requested, by_topic};
 use crate::error::ErrorCode;
 use crate::types::{IsolationLevel, TopicId, TopicPartition};
 
-/// The last version that names topics; the next ones have their ids instead
+/// The last version that names topics; later ones have topic ids instead
 /// ([KIP-516](https://cwiki.apache.org/confluence/display/KAFKA/KIP-516)).
 const VERSION_MAX_BY_NAME: i16 = 12;
-/// The version that says "this request belongs to no session and shall start none"
+/// The request belongs to no fetch session and starts none
 /// ([KIP-227](https://cwiki.apache.org/confluence/display/KAFKA/KIP-227)).
 const SESSION_EPOCH_NONE: i32 = -1;
 
-/// Asks one broker for records.
+/// Requests records from one broker.
 #[derive(Debug, Clone)]
 pub(crate) struct FetchRequest {
     pub(crate) isolation: IsolationLevel,
-    /// How long the broker may wait for `min_bytes` to come together.
+    /// How long the broker may wait until it has `min_bytes`.
     pub(crate) max_wait: Duration,
     pub(crate) min_bytes: i32,
-    /// Soft limit over all partitions: the first batch comes whole even if it is larger
+    /// Soft limit over all partitions: the first batch is complete even if it is larger
     /// ([KIP-74](https://cwiki.apache.org/confluence/display/KAFKA/KIP-74)).
     pub(crate) max_bytes: i32,
-    /// Where we stand, to be shown to a replica nearby
+    /// `client.rack`, so that the broker can name a replica in the same rack
     /// ([KIP-392](https://cwiki.apache.org/confluence/display/KAFKA/KIP-392)).
     pub(crate) rack: Option<String>,
     /// The broker fills the response in this order (topic by topic).
     pub(crate) partitions: Vec<FetchPartition>,
 }
 
-/// What is wanted of one partition.
+/// One partition of the request.
 #[derive(Debug, Clone)]
 pub(crate) struct FetchPartition {
     pub(crate) partition: TopicPartition,
     pub(crate) topic_id: Option<TopicId>,
-    /// The first offset that is wanted.
+    /// The first offset to fetch.
     pub(crate) position: i64,
-    /// The leader's epoch as far as we know: a leader of another epoch refuses.
+    /// The leader epoch in the client's metadata: a leader of another epoch refuses.
     pub(crate) leader_epoch: Option<i32>,
     /// Soft limit, like that of the whole request.
     pub(crate) max_bytes: i32,
 }
 
-/// What came of it.
+/// The broker's response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FetchResponse {
-    /// How long the broker asks us to stay away
+    /// How long the client must wait before the next fetch
     /// ([KIP-219](https://cwiki.apache.org/confluence/display/KAFKA/KIP-219)).
     pub(crate) throttle: Duration,
-    /// Only partitions that were asked for, each at most once.
+    /// Only requested partitions, each at most once.
     pub(crate) partitions: Vec<FetchedPartition>,
 }
 
-/// What came of one partition.
+/// One partition of the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FetchedPartition {
     pub(crate) partition: TopicPartition,
     pub(crate) error: Option<ErrorCode>,
-    /// -1 if the broker does not say; so are the next two.
+    /// -1 with an error.
     pub(crate) high_watermark: i64,
+    /// -1 with an error.
     pub(crate) last_stable_offset: i64,
-    pub(crate) log_start_offset: i64,
-    /// Another broker that we should rather ask; there are no records then.
+    /// The replica to fetch from instead; the response has no records then.
     pub(crate) preferred_read_replica: Option<i32>,
     /// The aborted transactions in the records' range of offsets; only under `read_committed`.
     pub(crate) aborted: Vec<AbortedTransaction>,
-    /// Record batches, the last one perhaps cut short. They share the response's memory.
+    /// Record batches, the last one possibly incomplete. They share the response's memory.
     pub(crate) records: Bytes,
 }
 
-/// Where a transaction begins that ends with an abort marker.
+/// The first offset of a transaction that ends with an abort marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AbortedTransaction {
     pub(crate) producer_id: i64,
@@ -89,11 +89,11 @@ pub(crate) struct AbortedTransaction {
 impl Request for FetchRequest {
     const NAME: &'static str = "Fetch";
     const KEY: i16 = ApiKey::Fetch as i16;
-    /// From 4 on with the isolation level and record batches of format 2.
+    /// Since version 4 with the isolation level and record batches of format 2.
     const VERSIONS: (i16, i16) = (4, 17);
     const FLEXIBLE_SINCE: i16 = 12;
     type Response = FetchResponse;
-    /// Its limit is the connection's.
+    /// The connection's limit applies.
     const RESPONSE_BYTES_MAX: u32 = u32::MAX;
 
     fn version_max(&self) -> i16 {
@@ -105,14 +105,14 @@ impl Request for FetchRequest {
     }
 
     fn encode(&self, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
-        let partitions = self.partitions.iter().map(|wanted| {
+        let partitions = self.partitions.iter().map(|requested| {
             let item = fetch_request::FetchPartition::default()
-                .with_partition(wanted.partition.partition)
-                .with_current_leader_epoch(wanted.leader_epoch.unwrap_or(-1))
-                .with_fetch_offset(wanted.position)
+                .with_partition(requested.partition.partition)
+                .with_current_leader_epoch(requested.leader_epoch.unwrap_or(-1))
+                .with_fetch_offset(requested.position)
                 .with_log_start_offset(-1)
-                .with_partition_max_bytes(wanted.max_bytes);
-            (&wanted.partition, (wanted.topic_id, item))
+                .with_partition_max_bytes(requested.max_bytes);
+            (&requested.partition, (requested.topic_id, item))
         });
         let mut topics = Vec::new();
         for (name, partitions) in by_topic(partitions) {
@@ -140,11 +140,11 @@ impl Request for FetchRequest {
         if version >= 7 {
             from.i32()?; // session id: there is no session
         }
-        let mut asked = Asked::new(self.partitions.iter().map(|wanted| &wanted.partition));
+        let mut requested = Requested::new(self.partitions.iter().map(|requested| &requested.partition));
         let names = self.names();
         let topics = from.array(3, |from| {
             let topic = if version > VERSION_MAX_BY_NAME { topic_by_id(&names, from)? } else { from.string()?.into() };
-            let partitions = from.array(26, |from| partition(version, from, &topic, &mut asked))?;
+            let partitions = from.array(26, |from| partition(version, from, &topic, &mut requested))?;
             from.skip_tagged_fields()?;
             Ok(partitions)
         })?;
@@ -162,7 +162,7 @@ impl Request for FetchRequest {
 
 impl FetchRequest {
     fn names(&self) -> HashMap<TopicId, Arc<str>> {
-        let named = |wanted: &FetchPartition| Some((wanted.topic_id?, Arc::clone(&wanted.partition.topic)));
+        let named = |requested: &FetchPartition| Some((requested.topic_id?, Arc::clone(&requested.partition.topic)));
         self.partitions.iter().filter_map(named).collect()
     }
 }
@@ -171,16 +171,23 @@ fn topic_by_id(names: &HashMap<TopicId, Arc<str>>, from: &mut Reader) -> Result<
     let id = from.topic_id()?;
     match id.and_then(|id| names.get(&id)) {
         Some(name) => Ok(Arc::clone(name)),
-        None => Err(from.malformed(&format!("an answer about topic id {id:?}, which was not asked"))),
+        None => Err(from.malformed(&format!("topic id {id:?}, which was not requested"))),
     }
 }
 
-fn partition(version: i16, from: &mut Reader, topic: &str, asked: &mut Asked) -> Result<FetchedPartition, Malformed> {
-    let partition = asked.answer(topic, from.i32()?)?;
+fn partition(
+    version: i16,
+    from: &mut Reader,
+    topic: &str,
+    requested: &mut Requested,
+) -> Result<FetchedPartition, Malformed> {
+    let partition = requested.take(topic, from.i32()?)?;
     let error = from.error_code()?;
     let high_watermark = from.i64()?;
     let last_stable_offset = from.i64()?;
-    let log_start_offset = if version >= 5 { from.i64()? } else { -1 };
+    if version >= 5 {
+        from.i64()?; // log start offset: ListOffsets is sent where it is needed
+    }
     let aborted = from.array(16, |from| {
         let transaction = AbortedTransaction { producer_id: from.i64()?, first_offset: from.i64()? };
         from.skip_tagged_fields()?;
@@ -194,7 +201,6 @@ fn partition(version: i16, from: &mut Reader, topic: &str, asked: &mut Asked) ->
         error,
         high_watermark,
         last_stable_offset,
-        log_start_offset,
         preferred_read_replica,
         aborted,
         records,

@@ -1,24 +1,25 @@
-//! `FindCoordinator`: which broker keeps a group's offsets and members.
+//! `FindCoordinator`: the broker that coordinates a group.
 
 use bytes::BytesMut;
 use kafka_protocol::messages::{self, ApiKey};
 
-use super::{Failure, Malformed, Reader, Request, Unencodable, address, encode_message, group_refused, text};
+use super::fields::{address, text};
+use super::reader::{Malformed, Reader};
+use super::request::{Failure, Request, Unencodable, check_group, encode_message, group_refused, only};
 use crate::error::ErrorCode;
-use crate::text::shorten;
 use crate::types::Address;
 
-/// The first version that asks for several groups at once
+/// The first version that names several groups
 /// ([KIP-699](https://cwiki.apache.org/confluence/display/KAFKA/KIP-699)).
 const VERSION_MIN_BATCHED: i16 = 4;
 
-/// Asks any broker for the coordinator of one group.
+/// Requests the coordinator of one group from any broker.
 #[derive(Debug, Clone)]
 pub(crate) struct FindCoordinatorRequest {
     pub(crate) group: String,
 }
 
-/// The broker to ask about the group.
+/// The broker that coordinates the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Coordinator {
     pub(crate) id: i32,
@@ -43,27 +44,24 @@ impl Request for FindCoordinatorRequest {
     }
 
     fn decode(&self, version: i16, from: &mut Reader) -> Result<Coordinator, Failure> {
-        from.i32()?; // throttle time: the broker itself holds back the next answer
-        let answer = if version >= VERSION_MIN_BATCHED {
-            let answers = from.array(13, |from| self.batched_answer(from))?;
-            <[Answer; 1]>::try_from(answers)
-                .map(|[answer]| answer)
-                .map_err(|answers| Malformed(format!("{} answers about one group", answers.len())))?
+        from.i32()?; // throttle time: the broker itself delays the next response
+        let found = if version >= VERSION_MIN_BATCHED {
+            only(from.array(13, |from| self.group(from))?, "groups")?
         } else {
             let error = from.error_code()?;
-            from.nullable_string()?; // error message: the code says it
-            Answer { id: from.i32()?, host: from.string()?, port: from.i32()?, error }
+            from.nullable_string()?; // error message: says the same as the code
+            Found { id: from.i32()?, host: from.string()?, port: from.i32()?, error }
         };
         from.skip_tagged_fields()?;
-        match answer.error {
+        match found.error {
             Some(code) => Err(group_refused(code, &self.group)),
-            None => Ok(Coordinator { id: answer.id, address: address(answer.host, answer.port)? }),
+            None => Ok(Coordinator { id: found.id, address: address(found.host, found.port)? }),
         }
     }
 }
 
-/// Host and port mean nothing where there is an error.
-struct Answer {
+/// The response about one group. Host and port are meaningless with an error.
+struct Found {
     id: i32,
     host: String,
     port: i32,
@@ -71,14 +69,12 @@ struct Answer {
 }
 
 impl FindCoordinatorRequest {
-    fn batched_answer(&self, from: &mut Reader) -> Result<Answer, Malformed> {
+    fn group(&self, from: &mut Reader) -> Result<Found, Malformed> {
         let group = from.string()?;
-        if group != self.group {
-            return Err(from.malformed(&format!("an answer about group '{}', which was not asked", shorten(&group))));
-        }
-        let answer = Answer { id: from.i32()?, host: from.string()?, port: from.i32()?, error: from.error_code()? };
-        from.nullable_string()?; // error message: the code says it
+        check_group(from, &group, &self.group)?;
+        let found = Found { id: from.i32()?, host: from.string()?, port: from.i32()?, error: from.error_code()? };
+        from.nullable_string()?; // error message: says the same as the code
         from.skip_tagged_fields()?;
-        Ok(answer)
+        Ok(found)
     }
 }

@@ -1,8 +1,7 @@
-//! Responses of any bytes. Of each it must hold, whatever a peer sends: reading ends, without a panic, in memory that its own
-//! bytes bound; an error is one short line; an answer is one to the question; and `kafka-protocol`, if it can read the same
-//! bytes, has read the same: written by it once more, they give the same answer.
+//! Fuzz targets: responses of any bytes. Decoding ends without a panic, in memory bounded by the bytes; an error is one short line; a response is about
+//! the request; and if `kafka-protocol` can decode the same bytes and encodes them again, the result is decoded to the same response.
 //!
-//! An input is a version's number and a response as it stands behind its length. Of `Fetch`, the topic's id stands between.
+//! An input is a version number and a response without its length. For `Fetch`, a topic id is between them.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -14,21 +13,20 @@ use kafka_protocol::messages::{self, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
 use super::*;
-use crate::types::{CommittedOffset, Member, TopicId, TopicPartition};
+use crate::types::{Address, CommittedOffset, IsolationLevel, Member, TopicId, TopicPartition};
 
-/// The topic that all requests are about.
+/// The topic of all requests.
 pub(crate) const TOPIC: &str = "events";
 /// Its partitions.
 pub(crate) const PARTITIONS: i32 = 3;
-/// The group that all requests are about.
+/// The group of all requests.
 pub(crate) const GROUP: &str = "readers";
 
-/// Memory for an answer, per byte of the response: two bytes may announce an empty string, which takes 24 bytes, and
-/// while a list grows it is there twice.
+/// Memory per byte of a response: two bytes may be an empty string, which takes 24 bytes, and a growing list exists twice.
 const MEMORY_FACTOR: usize = 24;
-/// Memory that every answer may take: what was asked, and the text of an error.
+/// Memory for an empty response: the requested partitions, and the text of an error.
 const MEMORY_LEAST: usize = 8 * 1024;
-/// An error has no more characters.
+/// The longest error, in characters.
 const ERROR_CHARS_MAX: usize = 600;
 
 /// Each response.
@@ -37,24 +35,24 @@ pub(crate) const TARGETS: &[Target] = &[
     target("metadata", |input| response::<_, messages::MetadataResponse>(&metadata(), input, described)),
     target("fetch", fetched),
     target("list_offsets", |input| {
-        response::<_, messages::ListOffsetsResponse>(&list_offsets(), input, |answers| {
-            all_asked(answers.iter().map(|answer| &answer.partition));
-            assert!(!answers.iter().any(|answer| answer.result.is_ok_and(|offset| offset < 0)));
+        response::<_, messages::ListOffsetsResponse>(&list_offsets(), input, |partitions| {
+            all_requested(partitions.iter().map(|(partition, _)| partition));
+            assert!(!partitions.iter().any(|(_, result)| result.is_ok_and(|offset| offset < 0)));
         })
     }),
     target("offset_fetch", |input| {
-        response::<_, messages::OffsetFetchResponse>(&offset_fetch(), input, |answers| {
-            all_asked(answers.iter().map(|(partition, _)| partition));
+        response::<_, messages::OffsetFetchResponse>(&offset_fetch(), input, |partitions| {
+            all_requested(partitions.iter().map(|(partition, _)| partition));
         })
     }),
     target("offset_commit", |input| {
-        response::<_, messages::OffsetCommitResponse>(&offset_commit(member(1)), input, |answers| {
-            all_asked(answers.iter().map(|(partition, _)| partition));
+        response::<_, messages::OffsetCommitResponse>(&offset_commit(member(1)), input, |partitions| {
+            all_requested(partitions.iter().map(|(partition, _)| partition));
         })
     }),
     target("offset_for_leader_epoch", |input| {
-        response::<_, messages::OffsetForLeaderEpochResponse>(&offset_for_leader_epoch(), input, |answers| {
-            all_asked(answers.iter().map(|answer| &answer.partition));
+        response::<_, messages::OffsetForLeaderEpochResponse>(&offset_for_leader_epoch(), input, |partitions| {
+            all_requested(partitions.iter().map(|(partition, _)| partition));
         })
     }),
     target("find_coordinator", |input| {
@@ -90,8 +88,8 @@ const fn target(name: &'static str, run: fn(&[u8]) -> bool) -> Target {
     Target { name, run, words: &[TOPIC, GROUP, "other"], tries: 4_000 }
 }
 
-/// Reads a response, and asserts all that is said above. Whether it is one to us and to `kafka-protocol`.
-fn response<R, M>(request: &R, input: &[u8], promised: impl FnOnce(&R::Response)) -> bool
+/// Decodes a response and checks the properties above. True if both decoders accept it.
+fn response<R, M>(request: &R, input: &[u8], check: impl FnOnce(&R::Response)) -> bool
 where
     R: Request<Response: PartialEq + Debug>,
     M: Decodable + Encodable + HeaderVersion + PartialEq,
@@ -102,8 +100,8 @@ where
     let correlation_id = bytes.first_chunk().map_or(0, |first| i32::from_be_bytes(*first));
     let bytes = Bytes::copy_from_slice(bytes);
     let decode = |bytes| decode_response(request, version, correlation_id, bytes);
-    let answer = within(bytes.len() * MEMORY_FACTOR + MEMORY_LEAST, || decode(bytes.clone()));
-    match &answer {
+    let decoded = within(bytes.len() * MEMORY_FACTOR + MEMORY_LEAST, || decode(bytes.clone()));
+    match &decoded {
         Err(Failure::Malformed(malformed)) => {
             let text = malformed.to_string();
             let is_fit = text.chars().count() <= ERROR_CHARS_MAX && !text.contains(char::is_control);
@@ -111,25 +109,25 @@ where
             return false;
         }
         Err(Failure::Refused { .. }) => {}
-        Ok(answer) => promised(answer),
+        Ok(response) => check(response),
     }
-    if believes_tagged_counts(R::KEY, version) {
+    if trusts_tagged_counts(R::KEY, version) {
         return true;
     }
-    let Some(written) = written_again::<M>(bytes, version) else { return false };
-    assert_eq!(decode(written), answer, "{} version {version}", R::NAME);
+    let Some(written) = encoded_again::<M>(bytes, version) else { return false };
+    assert_eq!(decode(written), decoded, "{} version {version}", R::NAME);
     true
 }
 
-/// Whether `kafka-protocol` knows a list among the tagged fields, which we pass over: it would make room for any count there.
-fn believes_tagged_counts(key: i16, version: i16) -> bool {
+/// Whether `kafka-protocol` decodes an array in the tagged fields, which are skipped here: it allocates memory for any announced count.
+fn trusts_tagged_counts(key: i16, version: i16) -> bool {
     (key == ApiVersionsRequest::KEY && version >= ApiVersionsRequest::FLEXIBLE_SINCE)
         || (key == FetchRequest::KEY && version >= FetchRequest::FLEXIBLE_SINCE)
 }
 
-/// The same by `kafka-protocol`; `None` if it does not take all of the bytes, or reads something else where it has written
-/// them itself (it forgets tagged fields of the greatest numbers). Only for bytes that we take: it believes counts.
-fn written_again<M: Decodable + Encodable + HeaderVersion + PartialEq>(bytes: Bytes, version: i16) -> Option<Bytes> {
+/// Decodes and encodes by `kafka-protocol`; `None` if it does not accept all bytes, or decodes its own encoding to something else (it drops tagged fields
+/// with the greatest numbers). Only for accepted bytes: it trusts counts.
+fn encoded_again<M: Decodable + Encodable + HeaderVersion + PartialEq>(bytes: Bytes, version: i16) -> Option<Bytes> {
     let header_version = M::header_version(version);
     let read = |mut bytes: Bytes| {
         let header = ResponseHeader::decode(&mut bytes, header_version).ok()?;
@@ -155,8 +153,7 @@ fn described(metadata: &Metadata) {
     assert_eq!(numbers().collect::<HashSet<_>>().len(), numbers().count());
 }
 
-/// The byte that says whether there is an assignment is made -1 or 1: Kafka takes every byte below zero for "none", and
-/// `kafka-protocol` every one but 1.
+/// Sets the byte in front of the assignment to -1 or 1: for Kafka, every negative byte means null; for `kafka-protocol`, every byte but 1.
 fn member_heartbeat(input: &[u8]) -> bool {
     let mut input = input.to_vec();
     if let Some(byte) = before_assignment(&input).ok().and_then(|at| input.get_mut(at)) {
@@ -180,24 +177,24 @@ fn fetched(input: &[u8]) -> bool {
     let Some((version, rest)) = input.split_first() else { return false };
     let Some((id, bytes)) = rest.split_first_chunk() else { return false };
     let request = fetch(TopicId(*id));
-    response::<_, messages::FetchResponse>(&request, &[&[*version], bytes].concat(), |answer| {
-        asked_once(answer.partitions.iter().map(|fetched| &fetched.partition));
+    response::<_, messages::FetchResponse>(&request, &[&[*version], bytes].concat(), |response| {
+        requested_once(response.partitions.iter().map(|fetched| &fetched.partition));
     })
 }
 
-/// Each was asked about and is answered once.
-fn asked_once<'a>(answered: impl Iterator<Item = &'a TopicPartition>) -> usize {
-    let answered: Vec<_> = answered.collect();
-    assert!(answered.iter().all(|at| &*at.topic == TOPIC && (0..PARTITIONS).contains(&at.partition)));
-    assert_eq!(answered.iter().collect::<HashSet<_>>().len(), answered.len());
-    answered.len()
+/// Each partition was requested and occurs once.
+fn requested_once<'a>(found: impl Iterator<Item = &'a TopicPartition>) -> usize {
+    let found: Vec<_> = found.collect();
+    assert!(found.iter().all(|at| &*at.topic == TOPIC && (0..PARTITIONS).contains(&at.partition)));
+    assert_eq!(found.iter().collect::<HashSet<_>>().len(), found.len());
+    found.len()
 }
 
-fn all_asked<'a>(answered: impl Iterator<Item = &'a TopicPartition>) {
-    assert_eq!(asked_once(answered), partitions().count());
+fn all_requested<'a>(found: impl Iterator<Item = &'a TopicPartition>) {
+    assert_eq!(requested_once(found), partitions().count());
 }
 
-/// What the requests are about.
+/// The partitions of all requests.
 pub(crate) fn partitions() -> impl Iterator<Item = TopicPartition> {
     (0..PARTITIONS).map(|number| TopicPartition::new(TOPIC, number))
 }
@@ -211,7 +208,7 @@ pub(crate) fn metadata() -> MetadataRequest {
 }
 
 pub(crate) fn fetch(topic_id: TopicId) -> FetchRequest {
-    let wanted = |partition| FetchPartition {
+    let requested = |partition| FetchPartition {
         partition,
         topic_id: Some(topic_id).filter(|id| id.0 != [0; 16]),
         position: 0,
@@ -224,7 +221,7 @@ pub(crate) fn fetch(topic_id: TopicId) -> FetchRequest {
         min_bytes: 0,
         max_bytes: 10_000,
         rack: None,
-        partitions: partitions().map(wanted).collect(),
+        partitions: partitions().map(requested).collect(),
     }
 }
 
@@ -247,8 +244,8 @@ pub(crate) fn offset_commit(member: Member) -> OffsetCommitRequest {
 }
 
 pub(crate) fn offset_for_leader_epoch() -> OffsetForLeaderEpochRequest {
-    let question = |partition| EpochQuestion { partition, current_leader_epoch: -1, epoch: 0 };
-    OffsetForLeaderEpochRequest { partitions: partitions().map(question).collect() }
+    let requested = |partition| OffsetForLeaderPartition { partition, current_leader_epoch: -1, epoch: 0 };
+    OffsetForLeaderEpochRequest { partitions: partitions().map(requested).collect() }
 }
 
 pub(crate) fn find_coordinator() -> FindCoordinatorRequest {
@@ -289,7 +286,7 @@ pub(crate) fn consumer_group_heartbeat() -> ConsumerGroupHeartbeatRequest {
         group: GROUP.to_owned(),
         member: member(EPOCH_JOIN),
         rack: None,
-        wish: Some((Duration::from_mins(1), vec![TOPIC.into()])),
+        subscription: Some((Duration::from_mins(1), vec![TOPIC.into()])),
         owned: Some(Vec::new()),
     }
 }

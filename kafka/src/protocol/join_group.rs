@@ -1,5 +1,5 @@
-//! `JoinGroup`: asks to be a member of a classic group. Answered once every member has asked, or has been given up.
-//! Does not look into what members tell each other.
+//! `JoinGroup`: joins a classic group. The coordinator responds when every member has joined, or has timed out. Does not decode the members'
+//! subscriptions.
 
 use std::time::Duration;
 
@@ -7,70 +7,72 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::{self, ApiKey, GroupId};
 
-use super::{Failure, Reader, Request, Unencodable, encode_message, member_refused, milliseconds, text};
+use super::fields::{milliseconds, text};
+use super::reader::Reader;
+use super::request::{Failure, Request, Unencodable, encode_message, member_refused};
 use crate::error::ErrorCode;
 
-/// What kind of group it is: one of consumers.
+/// The protocol type of consumer groups.
 pub(crate) const PROTOCOL_TYPE: &str = "consumer";
 
-/// The first version that names static members, which came with Kafka 2.3.
+/// The first version with static members, of Kafka 2.3.
 pub(crate) const VERSION_MIN_STATIC: i16 = 5;
 
-/// Asks to be a static member ([KIP-345](https://cwiki.apache.org/confluence/display/KAFKA/KIP-345)); of a coordinator before Kafka 2.3
-/// to be a dynamic one: its requests name no instance id.
+/// Joins as a static member ([KIP-345](https://cwiki.apache.org/confluence/display/KAFKA/KIP-345)); as a dynamic one with a coordinator before
+/// Kafka 2.3, whose versions have no instance id.
 #[derive(Debug, Clone)]
 pub(crate) struct JoinGroupRequest {
     pub(crate) group: String,
-    /// The coordinator's name for us; empty before it has given one.
+    /// The member id that the coordinator has assigned; empty before that.
     pub(crate) member_id: String,
     pub(crate) instance_id: String,
-    /// The coordinator gives a member up that it has not heard of for so long.
+    /// The coordinator removes a member that sends no heartbeat for this long.
     pub(crate) session_timeout: Duration,
-    /// How long the members have to ask, once one of them has.
+    /// How long the members have to rejoin once a rebalance has begun.
     pub(crate) rebalance_timeout: Duration,
-    /// The assignors that we know, the preferred one first, each with our subscription as it takes it.
+    /// The supported assignors, the preferred one first, each with the encoded subscription.
     pub(crate) assignors: Vec<(&'static str, Bytes)>,
 }
 
-/// What the coordinator says.
+/// The coordinator's response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum JoinAnswer {
-    /// We are a member.
+pub(crate) enum JoinGroupResponse {
+    /// The client is a member.
     Joined(Joined),
-    /// A dynamic member must join with this id, which the coordinator has made
+    /// A dynamic member must join again with this id
     /// ([KIP-394](https://cwiki.apache.org/confluence/display/KAFKA/KIP-394%3A+Require+member.id+for+initial+join+group+request)).
-    IdRequired(String),
+    MemberIdRequired(String),
 }
 
-/// We are a member.
+/// A membership.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Joined {
-    /// Whether the coordinator has heard of the instance id.
+    /// Whether the request's version has the instance id.
     pub(crate) is_static: bool,
     pub(crate) generation: i32,
     pub(crate) member_id: String,
-    /// The assignor that the coordinator has chosen, as all members know it.
+    /// The assignor that the coordinator has chosen; all members support it.
     pub(crate) assignor: String,
-    /// If we are the leader: who else is there.
+    /// Present if the client is the leader.
     pub(crate) leads: Option<Leadership>,
 }
 
-/// The leader's task.
+/// What only the leader gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Leadership {
-    /// All members, ourselves included.
+    /// All members, including the leader.
     pub(crate) members: Vec<JoinedMember>,
-    /// Nothing is to be divided anew: we came back as a static member, and the others keep what they have
+    /// The leader is a static member that rejoined, and all members keep their assignments
     /// ([KIP-814](https://cwiki.apache.org/confluence/display/KAFKA/KIP-814%3A+Static+membership+protocol+should+let+the+leader+skip+assignment)).
     pub(crate) skips_assignment: bool,
 }
 
-/// One member, as the leader is told.
+/// One member of the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct JoinedMember {
     pub(crate) member_id: String,
     pub(crate) instance_id: Option<String>,
-    /// What it has told the chosen assignor.
+    /// Its subscription for the chosen assignor.
     pub(crate) subscription: Bytes,
 }
 
@@ -79,7 +81,7 @@ impl Request for JoinGroupRequest {
     const KEY: i16 = ApiKey::JoinGroup as i16;
     const VERSIONS: (i16, i16) = (2, 9);
     const FLEXIBLE_SINCE: i16 = 6;
-    type Response = JoinAnswer;
+    type Response = JoinGroupResponse;
 
     fn encode(&self, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
         let assignors = self.assignors.iter().map(|(name, subscription)| {
@@ -96,12 +98,12 @@ impl Request for JoinGroupRequest {
         encode_message(&message, version, to)
     }
 
-    fn decode(&self, version: i16, from: &mut Reader) -> Result<JoinAnswer, Failure> {
-        from.i32()?; // throttle time: the broker itself holds back the next answer
+    fn decode(&self, version: i16, from: &mut Reader) -> Result<JoinGroupResponse, Failure> {
+        from.i32()?; // throttle time: the broker itself delays the next response
         let error = from.error_code()?;
         let generation = from.i32()?;
         if version >= 7 {
-            from.nullable_string()?; // protocol type: we have named it
+            from.nullable_string()?; // protocol type: that of the request
         }
         let assignor = from.nullable_string()?;
         let leader = from.string()?;
@@ -118,7 +120,7 @@ impl Request for JoinGroupRequest {
         })?;
         from.skip_tagged_fields()?;
         if error == Some(ErrorCode::MEMBER_ID_REQUIRED) && self.member_id.is_empty() && !member_id.is_empty() {
-            return Ok(JoinAnswer::IdRequired(member_id));
+            return Ok(JoinGroupResponse::MemberIdRequired(member_id));
         }
         if let Some(code) = error {
             return Err(member_refused(code, &self.group, Some(&self.instance_id)));
@@ -126,7 +128,7 @@ impl Request for JoinGroupRequest {
         let Some(assignor) = assignor else { return Err(from.malformed("a member without an assignor").into()) };
         let leads = (leader == member_id).then_some(Leadership { members, skips_assignment });
         let is_static = version >= VERSION_MIN_STATIC;
-        Ok(JoinAnswer::Joined(Joined { is_static, generation, member_id, assignor, leads }))
+        Ok(JoinGroupResponse::Joined(Joined { is_static, generation, member_id, assignor, leads }))
     }
 
     fn wait(&self) -> Duration {

@@ -1,23 +1,25 @@
-//! `LeaveGroup`: ends a membership in a classic group, so that the others need not wait until it times out.
+//! `LeaveGroup`: leaves a classic group, so that its partitions are reassigned before the session times out.
 
 use bytes::BytesMut;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::{self, ApiKey, GroupId};
 
-use super::{Failure, Malformed, Reader, Request, Unencodable, encode_message, group_refused, text};
+use super::fields::text;
+use super::reader::{Malformed, Reader};
+use super::request::{Failure, Request, Unencodable, encode_message, group_refused};
 use crate::error::ErrorCode;
 
-/// The first version that names static members, and can take several out at once.
+/// The first version with static members; it names several members.
 const VERSION_MIN_BATCHED: i16 = 3;
 
-/// Takes one member out of its group.
+/// Removes one member from its group.
 #[derive(Debug, Clone)]
 pub(crate) struct LeaveGroupRequest {
     pub(crate) group: String,
-    /// The id that the coordinator gave it last: so that it is not another one by the same instance id. Empty if it is not known:
-    /// then the old versions, which have nothing else, are refused with `UNKNOWN_MEMBER_ID`.
+    /// The member id that the coordinator assigned, so that another member with the same instance id is not removed. Empty if it is not known:
+    /// the coordinator refuses that with `UNKNOWN_MEMBER_ID` in versions without instance id.
     pub(crate) member_id: String,
-    /// Of a static member.
+    /// `group.instance.id` of a static member.
     pub(crate) instance_id: Option<String>,
 }
 
@@ -42,12 +44,12 @@ impl Request for LeaveGroupRequest {
     }
 
     fn decode(&self, version: i16, from: &mut Reader) -> Result<(), Failure> {
-        from.i32()?; // throttle time: the broker itself holds back the next answer
+        from.i32()?; // throttle time: the broker itself delays the next response
         let error = from.error_code()?;
         let members = if version >= VERSION_MIN_BATCHED { from.array(5, member_error)? } else { Vec::new() };
         from.skip_tagged_fields()?;
         if members.len() > 1 {
-            return Err(Malformed(format!("{} answers about one member", members.len())).into());
+            return Err(Malformed(format!("{} members instead of 1", members.len())).into());
         }
         match error.or(members.into_iter().flatten().next()) {
             Some(code) => Err(group_refused(code, &self.group)),

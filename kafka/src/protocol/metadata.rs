@@ -1,5 +1,4 @@
-//! Metadata: the brokers of the cluster, and the partitions of topics with their leaders. Never creates a topic by asking
-//! for it.
+//! `Metadata`: the brokers of the cluster, and the partitions of topics with their leaders. Never creates a topic.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,47 +7,47 @@ use bytes::BytesMut;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{self, ApiKey};
 
-use super::{Failure, Malformed, Reader, Request, Unencodable, address, encode_message, topic_name};
+use super::fields::{address, topic_name};
+use super::reader::{Malformed, Reader};
+use super::request::{Failure, Request, Unencodable, encode_message};
 use crate::error::ErrorCode;
 use crate::text::shorten;
 use crate::types::{Address, TopicId};
 
-/// Asks about some topics; with none, only about the brokers.
+/// Requests some topics; with none, only the brokers.
 #[derive(Debug, Clone)]
 pub(crate) struct MetadataRequest {
     pub(crate) topics: Vec<Arc<str>>,
 }
 
-/// What one broker knows of the cluster.
+/// The cluster as one broker knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
-    /// The cluster's id, if the broker says.
+    /// The cluster's id, if the broker names it.
     pub cluster_id: Option<String>,
-    /// The brokers that are up.
+    /// The live brokers.
     pub brokers: Vec<BrokerInfo>,
-    /// Exactly the topics that were asked about, each once.
+    /// Exactly the requested topics, each once.
     pub topics: Vec<TopicMetadata>,
 }
 
 /// A broker of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerInfo {
-    /// Its number.
+    /// Its id (`node.id`, `broker.id`).
     pub id: i32,
-    /// Where clients reach it: its advertised listener.
+    /// Its advertised listener.
     pub address: Address,
-    /// Where it stands, if the cluster is set up so.
-    pub rack: Option<String>,
 }
 
-/// A topic, or why nothing is known of it.
+/// A topic, or why its partitions are unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicMetadata {
-    /// As it was asked for.
+    /// As in the request.
     pub name: Arc<str>,
-    /// Its id, from brokers since 2.8.
+    /// Its id; brokers before 2.8 have none.
     pub id: Option<TopicId>,
-    /// Why there are no partitions, such as [`ErrorCode::UNKNOWN_TOPIC_OR_PARTITION`].
+    /// Why the response has no partitions, such as [`ErrorCode::UNKNOWN_TOPIC_OR_PARTITION`].
     pub error: Option<ErrorCode>,
     /// In the order of the response.
     pub partitions: Vec<PartitionMetadata>,
@@ -59,9 +58,9 @@ pub struct TopicMetadata {
 pub struct PartitionMetadata {
     /// Its number, from 0.
     pub partition: i32,
-    /// The broker to read it from, if it has a leader now.
+    /// The id of its leader, if it has one.
     pub leader: Option<i32>,
-    /// How often the leader has changed, from brokers since 2.1.
+    /// The leader epoch; brokers before 2.1 have none.
     pub leader_epoch: Option<i32>,
     /// Such as [`ErrorCode::LEADER_NOT_AVAILABLE`].
     pub error: Option<ErrorCode>,
@@ -70,7 +69,7 @@ pub struct PartitionMetadata {
 impl Request for MetadataRequest {
     const NAME: &'static str = "Metadata";
     const KEY: i16 = ApiKey::Metadata as i16;
-    /// From 4 on a client can say that asking must not create the topic.
+    /// Since version 4 a request can forbid that the broker creates the topic.
     const VERSIONS: (i16, i16) = (4, 13);
     const FLEXIBLE_SINCE: i16 = 9;
     type Response = Metadata;
@@ -84,12 +83,12 @@ impl Request for MetadataRequest {
     }
 
     fn decode(&self, version: i16, from: &mut Reader) -> Result<Metadata, Failure> {
-        from.i32()?; // throttle time: the broker itself holds back the next answer
+        from.i32()?; // throttle time: the broker itself delays the next response
         let brokers = from.array(9, broker)?;
         let cluster_id = from.nullable_string()?;
         from.i32()?; // controller
-        let mut asked: HashSet<&Arc<str>> = self.topics.iter().collect();
-        let topics = from.array(5, |from| topic(version, from, &mut asked))?;
+        let mut missing: HashSet<&Arc<str>> = self.topics.iter().collect();
+        let topics = from.array(5, |from| topic(version, from, &mut missing))?;
         if (8..=10).contains(&version) {
             from.i32()?; // authorized operations
         }
@@ -98,9 +97,9 @@ impl Request for MetadataRequest {
         if let Some(code) = error {
             return Err(Failure::Refused { code, subject: String::new() });
         }
-        match asked.into_iter().next() {
+        match missing.into_iter().next() {
             None => Ok(Metadata { cluster_id, brokers, topics }),
-            Some(topic) => Err(Malformed(format!("no answer about topic {topic}")).into()),
+            Some(topic) => Err(Malformed(format!("topic {topic} is missing")).into()),
         }
     }
 }
@@ -108,16 +107,16 @@ impl Request for MetadataRequest {
 fn broker(from: &mut Reader) -> Result<BrokerInfo, Malformed> {
     let id = from.i32()?;
     let address = address(from.string()?, from.i32()?)?;
-    let rack = from.nullable_string()?;
+    from.nullable_string()?; // rack: the leader chooses the replica, not the client
     from.skip_tagged_fields()?;
-    Ok(BrokerInfo { id, address, rack })
+    Ok(BrokerInfo { id, address })
 }
 
-fn topic(version: i16, from: &mut Reader, asked: &mut HashSet<&Arc<str>>) -> Result<TopicMetadata, Malformed> {
+fn topic(version: i16, from: &mut Reader, missing: &mut HashSet<&Arc<str>>) -> Result<TopicMetadata, Malformed> {
     let error = from.error_code()?;
     let name = from.string()?;
-    let Some(name) = asked.take(&Arc::from(name.as_str())).cloned() else {
-        return Err(from.malformed(&format!("an answer about topic '{}', which was not asked", shorten(&name))));
+    let Some(name) = missing.take(&Arc::from(name.as_str())).cloned() else {
+        return Err(from.malformed(&format!("topic '{}', which was not requested", shorten(&name))));
     };
     let id = if version >= 10 { from.topic_id()? } else { None };
     from.i8()?; // internal topic or not
@@ -128,7 +127,7 @@ fn topic(version: i16, from: &mut Reader, asked: &mut HashSet<&Arc<str>>) -> Res
     from.skip_tagged_fields()?;
     let distinct: HashSet<i32> = partitions.iter().map(|partition| partition.partition).collect();
     if distinct.len() < partitions.len() {
-        return Err(from.malformed(&format!("a partition of topic '{name}' is described twice")));
+        return Err(from.malformed(&format!("topic '{name}' has a partition twice")));
     }
     Ok(TopicMetadata { name, id, error, partitions })
 }
@@ -145,7 +144,7 @@ fn partition(version: i16, from: &mut Reader) -> Result<PartitionMetadata, Malfo
     }
     from.skip_tagged_fields()?;
     if partition < 0 {
-        return Err(from.malformed(&format!("a partition of number {partition}")));
+        return Err(from.malformed(&format!("partition number {partition}")));
     }
     Ok(PartitionMetadata { partition, leader, leader_epoch, error })
 }

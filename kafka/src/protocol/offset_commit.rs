@@ -1,25 +1,27 @@
-//! `OffsetCommit`: what a group has read, told to the group's coordinator.
+//! `OffsetCommit`: commits a group's offsets. Sent to the group's coordinator.
 
 use bytes::BytesMut;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::{self, ApiKey, GroupId};
 
-use super::{Asked, Failure, Reader, Request, Unencodable, by_topic, encode_message, text, topic_name};
+use super::fields::{instance_id_since, text, topic_name};
+use super::reader::Reader;
+use super::request::{Failure, Request, Unencodable, encode_message};
+use super::requested::{Requested, by_topic, read_topics};
 use crate::error::ErrorCode;
 use crate::types::{CommittedOffset, Member, TopicPartition};
 
-/// How one outside the group signs: no generation, and (by default) no member id. The coordinator takes it while the group
-/// has no members.
+/// The generation of a client that is not a member, with an empty member id. The coordinator accepts it while the group has no members.
 const GENERATION_NONE: i32 = -1;
 
-/// The first version that names static members.
+/// The first version with static members.
 const VERSION_MIN_STATIC: i16 = 7;
 
 /// Commits offsets.
 #[derive(Debug, Clone)]
 pub(crate) struct OffsetCommitRequest {
     pub(crate) group: String,
-    /// As whom; `None`: as one outside the group.
+    /// The committing member; `None` for a client that is not a member.
     pub(crate) member: Option<Member>,
     pub(crate) offsets: Vec<(TopicPartition, CommittedOffset)>,
 }
@@ -27,10 +29,10 @@ pub(crate) struct OffsetCommitRequest {
 impl Request for OffsetCommitRequest {
     const NAME: &'static str = "OffsetCommit";
     const KEY: i16 = ApiKey::OffsetCommit as i16;
-    /// From 10 on by topic id, which would be no gain: an offset of a topic that was made anew is noticed by other means.
+    /// Since version 10 with topic ids instead of names, which is not needed: the topic id is checked when the partition is assigned.
     const VERSIONS: (i16, i16) = (3, 9);
     const FLEXIBLE_SINCE: i16 = 8;
-    /// About exactly the partitions committed, each once.
+    /// Exactly the committed partitions, each once.
     type Response = Vec<(TopicPartition, Option<ErrorCode>)>;
 
     fn encode(&self, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
@@ -53,27 +55,22 @@ impl Request for OffsetCommitRequest {
             Some(member) => message
                 .with_generation_id_or_member_epoch(member.epoch)
                 .with_member_id(text(&member.id))
-                .with_group_instance_id(member.instance_id_since(VERSION_MIN_STATIC, version)),
+                .with_group_instance_id(instance_id_since(member, VERSION_MIN_STATIC, version)),
             None => message,
         };
         encode_message(&message, version, to)
     }
 
     fn decode(&self, _version: i16, from: &mut Reader) -> Result<Self::Response, Failure> {
-        let mut asked = Asked::new(self.offsets.iter().map(|(partition, _)| partition));
-        from.i32()?; // throttle time: the broker itself holds back the next answer
-        let topics = from.array(3, |from| {
-            let topic = from.string()?;
-            let partitions = from.array(6, |from| {
-                let answer = (asked.answer(&topic, from.i32()?)?, from.error_code()?);
-                from.skip_tagged_fields()?;
-                Ok(answer)
-            })?;
+        let mut requested = Requested::new(self.offsets.iter().map(|(partition, _)| partition));
+        from.i32()?; // throttle time: the broker itself delays the next response
+        let committed = read_topics(from, 6, |from, topic| {
+            let committed = (requested.take(topic, from.i32()?)?, from.error_code()?);
             from.skip_tagged_fields()?;
-            Ok(partitions)
+            Ok(committed)
         })?;
         from.skip_tagged_fields()?;
-        asked.finish()?;
-        Ok(topics.into_iter().flatten().collect())
+        requested.finish()?;
+        Ok(committed)
     }
 }

@@ -1,4 +1,4 @@
-//! `OffsetFetch`: what a group has committed. Asked of the group's coordinator.
+//! `OffsetFetch`: the committed offsets of a group. Sent to the group's coordinator.
 
 use bytes::BytesMut;
 use kafka_protocol::messages::offset_fetch_request::{
@@ -6,28 +6,28 @@ use kafka_protocol::messages::offset_fetch_request::{
 };
 use kafka_protocol::messages::{self, ApiKey, GroupId};
 
-use super::{
-    Asked, Failure, Malformed, Reader, Request, Unencodable, by_topic, encode_message, group_refused, text, topic_name,
-};
+use super::fields::{text, topic_name};
+use super::reader::{Malformed, Reader};
+use super::request::{Failure, Request, Unencodable, check_group, encode_message, group_refused, only};
+use super::requested::{Requested, by_topic, read_topics};
 use crate::error::ErrorCode;
-use crate::text::shorten;
 use crate::types::{CommittedOffset, TopicPartition};
 
-/// The first version that waits for open transactions to end, instead of giving an offset that they will change
+/// The first version that refuses while a transaction may still change the offset
 /// ([KIP-447](https://cwiki.apache.org/confluence/display/KAFKA/KIP-447)).
 const VERSION_MIN_STABLE: i16 = 7;
-/// The first version that asks about several groups at once
+/// The first version that names several groups
 /// ([KIP-709](https://cwiki.apache.org/confluence/display/KAFKA/KIP-709)).
 const VERSION_MIN_BATCHED: i16 = 8;
 
-/// Asks for the committed offsets of some partitions, as one outside the group.
+/// Requests the committed offsets of some partitions, not as a member.
 #[derive(Debug, Clone)]
 pub(crate) struct OffsetFetchRequest {
     pub(crate) group: String,
     pub(crate) partitions: Vec<TopicPartition>,
 }
 
-/// The answer about one partition: its committed offset, if there is one.
+/// One partition of the response: its committed offset, if it has one.
 pub(crate) type FetchedOffset = (TopicPartition, Result<Option<CommittedOffset>, ErrorCode>);
 
 impl Request for OffsetFetchRequest {
@@ -35,7 +35,7 @@ impl Request for OffsetFetchRequest {
     const KEY: i16 = ApiKey::OffsetFetch as i16;
     const VERSIONS: (i16, i16) = (3, 9);
     const FLEXIBLE_SINCE: i16 = 6;
-    /// About exactly the partitions asked, each once.
+    /// Exactly the requested partitions, each once.
     type Response = Vec<FetchedOffset>;
 
     fn encode(&self, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
@@ -62,53 +62,46 @@ impl Request for OffsetFetchRequest {
     }
 
     fn decode(&self, version: i16, from: &mut Reader) -> Result<Vec<FetchedOffset>, Failure> {
-        let mut asked = Asked::new(&self.partitions);
-        from.i32()?; // throttle time: the broker itself holds back the next answer
+        let mut requested = Requested::new(&self.partitions);
+        from.i32()?; // throttle time: the broker itself delays the next response
         let (offsets, error) = if version >= VERSION_MIN_BATCHED {
             let groups = from.array(4, |from| {
                 let group = from.string()?;
-                if group != self.group {
-                    return Err(
-                        from.malformed(&format!("an answer about group '{}', which was not asked", shorten(&group)))
-                    );
-                }
-                let answer = (offsets(version, from, &mut asked)?, from.error_code()?);
+                check_group(from, &group, &self.group)?;
+                let committed = (offsets(version, from, &mut requested)?, from.error_code()?);
                 from.skip_tagged_fields()?;
-                Ok(answer)
+                Ok(committed)
             })?;
-            <[_; 1]>::try_from(groups)
-                .map(|[group]| group)
-                .map_err(|groups| Malformed(format!("{} answers about one group", groups.len())))?
+            only(groups, "groups")?
         } else {
-            (offsets(version, from, &mut asked)?, from.error_code()?)
+            (offsets(version, from, &mut requested)?, from.error_code()?)
         };
         from.skip_tagged_fields()?;
         match error {
-            // A group that the coordinator does not know has committed nothing.
+            // An unknown group has no committed offsets.
             Some(ErrorCode::GROUP_ID_NOT_FOUND) => {
                 Ok(self.partitions.iter().map(|at| (at.clone(), Ok(None))).collect())
             }
             Some(code) => Err(group_refused(code, &self.group)),
             None => {
-                asked.finish()?;
+                requested.finish()?;
                 Ok(offsets)
             }
         }
     }
 }
 
-fn offsets(version: i16, from: &mut Reader, asked: &mut Asked) -> Result<Vec<FetchedOffset>, Malformed> {
-    let topics = from.array(3, |from| {
-        let topic = from.string()?;
-        let partitions = from.array(15, |from| partition(version, from, &topic, asked))?;
-        from.skip_tagged_fields()?;
-        Ok(partitions)
-    })?;
-    Ok(topics.into_iter().flatten().collect())
+fn offsets(version: i16, from: &mut Reader, requested: &mut Requested) -> Result<Vec<FetchedOffset>, Malformed> {
+    read_topics(from, 15, |from, topic| partition(version, from, topic, requested))
 }
 
-fn partition(version: i16, from: &mut Reader, topic: &str, asked: &mut Asked) -> Result<FetchedOffset, Malformed> {
-    let partition = asked.answer(topic, from.i32()?)?;
+fn partition(
+    version: i16,
+    from: &mut Reader,
+    topic: &str,
+    requested: &mut Requested,
+) -> Result<FetchedOffset, Malformed> {
+    let partition = requested.take(topic, from.i32()?)?;
     let offset = from.i64()?;
     let leader_epoch = if version >= 5 { from.optional_i32()? } else { None };
     let metadata = from.nullable_string()?.unwrap_or_default();

@@ -1,65 +1,65 @@
-//! `OffsetForLeaderEpoch`: where the records of a leader's epoch end in the log as it is now. Asked of the partition's leader
+//! `OffsetForLeaderEpoch`: the end offset of a leader epoch in the leader's log. Sent to the partition's leader
 //! ([KIP-320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation)).
 
 use bytes::BytesMut;
-use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
-use kafka_protocol::messages::{self, ApiKey, BrokerId};
+use kafka_protocol::messages::{self, ApiKey, BrokerId, offset_for_leader_epoch_request};
 
-use super::{Asked, Failure, Malformed, Reader, Request, Unencodable, by_topic, encode_message, topic_name};
+use super::fields::topic_name;
+use super::reader::{Malformed, Reader};
+use super::request::{Failure, Request, Unencodable, encode_message};
+use super::requested::{Requested, by_topic, read_topics};
 use crate::error::ErrorCode;
 use crate::types::TopicPartition;
 
-/// Asks where epochs end.
+/// Requests the end offsets of leader epochs.
 #[derive(Debug, Clone)]
 pub(crate) struct OffsetForLeaderEpochRequest {
-    pub(crate) partitions: Vec<EpochQuestion>,
+    pub(crate) partitions: Vec<OffsetForLeaderPartition>,
 }
 
-/// What is asked about one partition.
+/// One partition of the request.
 #[derive(Debug, Clone)]
-pub(crate) struct EpochQuestion {
+pub(crate) struct OffsetForLeaderPartition {
     pub(crate) partition: TopicPartition,
-    /// The leader's epoch as far as we know: a leader of another epoch refuses.
+    /// The leader epoch in the client's metadata: a leader of another epoch refuses.
     pub(crate) current_leader_epoch: i32,
-    /// The epoch whose end is wanted.
+    /// The epoch whose end offset is requested.
     pub(crate) epoch: i32,
 }
 
-/// The end of an epoch in a leader's log.
+/// The end of a leader epoch in the leader's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EpochEnd {
-    /// The greatest epoch in the log that is not greater than the one asked for.
+    /// The greatest epoch in the log that is not greater than the requested one.
     pub(crate) epoch: i32,
     /// One past the last offset of that epoch.
     pub(crate) end_offset: i64,
 }
 
-/// The answer about one partition; `None` where the leader knows of no such epoch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct EpochAnswer {
-    pub(crate) partition: TopicPartition,
-    pub(crate) result: Result<Option<EpochEnd>, ErrorCode>,
-}
+/// One partition of the response; `None` if the log has no such epoch.
+pub(crate) type FetchedEpochEnd = (TopicPartition, Result<Option<EpochEnd>, ErrorCode>);
 
 impl Request for OffsetForLeaderEpochRequest {
     const NAME: &'static str = "OffsetForLeaderEpoch";
     const KEY: i16 = ApiKey::OffsetForLeaderEpoch as i16;
-    /// From 3 on who may read a topic may ask; before, only who may manage the cluster.
+    /// Since version 3 the request requires DESCRIBE on the topic; before, CLUSTER_ACTION on the cluster.
     const VERSIONS: (i16, i16) = (3, 4);
     const FLEXIBLE_SINCE: i16 = 4;
-    /// About exactly the partitions asked, each once.
-    type Response = Vec<EpochAnswer>;
+    /// Exactly the requested partitions, each once.
+    type Response = Vec<FetchedEpochEnd>;
 
     fn encode(&self, version: i16, to: &mut BytesMut) -> Result<(), Unencodable> {
-        let partitions = self.partitions.iter().map(|question| {
-            let item = OffsetForLeaderPartition::default()
-                .with_partition(question.partition.partition)
-                .with_current_leader_epoch(question.current_leader_epoch)
-                .with_leader_epoch(question.epoch);
-            (&question.partition, item)
+        let partitions = self.partitions.iter().map(|requested| {
+            let item = offset_for_leader_epoch_request::OffsetForLeaderPartition::default()
+                .with_partition(requested.partition.partition)
+                .with_current_leader_epoch(requested.current_leader_epoch)
+                .with_leader_epoch(requested.epoch);
+            (&requested.partition, item)
         });
         let topics = by_topic(partitions).into_iter().map(|(topic, partitions)| {
-            OffsetForLeaderTopic::default().with_topic(topic_name(topic)).with_partitions(partitions)
+            offset_for_leader_epoch_request::OffsetForLeaderTopic::default()
+                .with_topic(topic_name(topic))
+                .with_partitions(partitions)
         });
         let message = messages::OffsetForLeaderEpochRequest::default()
             .with_replica_id(BrokerId(-1))
@@ -67,27 +67,22 @@ impl Request for OffsetForLeaderEpochRequest {
         encode_message(&message, version, to)
     }
 
-    fn decode(&self, _version: i16, from: &mut Reader) -> Result<Vec<EpochAnswer>, Failure> {
-        let mut asked = Asked::new(self.partitions.iter().map(|question| &question.partition));
-        from.i32()?; // throttle time: the broker itself holds back the next answer
-        let topics = from.array(3, |from| {
-            let topic = from.string()?;
-            let partitions = from.array(18, |from| answer(from, &topic, &mut asked))?;
-            from.skip_tagged_fields()?;
-            Ok(partitions)
-        })?;
+    fn decode(&self, _version: i16, from: &mut Reader) -> Result<Vec<FetchedEpochEnd>, Failure> {
+        let mut requested = Requested::new(self.partitions.iter().map(|requested| &requested.partition));
+        from.i32()?; // throttle time: the broker itself delays the next response
+        let ends = read_topics(from, 18, |from, topic| partition(from, topic, &mut requested))?;
         from.skip_tagged_fields()?;
-        asked.finish()?;
-        Ok(topics.into_iter().flatten().collect())
+        requested.finish()?;
+        Ok(ends)
     }
 }
 
-fn answer(from: &mut Reader, topic: &str, asked: &mut Asked) -> Result<EpochAnswer, Malformed> {
+fn partition(from: &mut Reader, topic: &str, requested: &mut Requested) -> Result<FetchedEpochEnd, Malformed> {
     let error = from.error_code()?;
-    let partition = asked.answer(topic, from.i32()?)?;
+    let partition = requested.take(topic, from.i32()?)?;
     let epoch = from.optional_i32()?;
     let end_offset = Some(from.i64()?).filter(|offset| *offset >= 0);
     from.skip_tagged_fields()?;
     let end = epoch.zip(end_offset).map(|(epoch, end_offset)| EpochEnd { epoch, end_offset });
-    Ok(EpochAnswer { partition, result: error.map_or(Ok(end), Err) })
+    Ok((partition, error.map_or(Ok(end), Err)))
 }

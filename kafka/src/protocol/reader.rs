@@ -1,69 +1,84 @@
-//! Takes a response apart without trusting it: every length and count is checked against the bytes that are there before
-//! anything is allocated for it. Knows the protocol's primitive types
-//! ([protocol guide](https://kafka.apache.org/protocol#protocol_types)), no message.
+//! Decodes the protocol's [primitive types](https://kafka.apache.org/protocol#protocol_types) from untrusted bytes: every length and count is
+//! checked against the remaining bytes before anything is allocated for it. Must not know messages.
+
+use std::fmt;
 
 use bytes::{Buf, Bytes};
 
-use super::Malformed;
 use crate::error::ErrorCode;
 use crate::types::TopicId;
 
-/// A position in a response. Byte strings that it gives out share the response's memory.
+/// The peer's bytes are not the protocol: what is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) String);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A position in a response. The byte strings that it returns share the response's memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
-    left: Bytes,
+    rest: Bytes,
     length: usize,
     flexible: bool,
 }
 
 impl Reader {
-    /// Starts at the first byte. `flexible` versions have compact lengths and tagged fields
+    /// Starts at the first byte. Flexible versions have compact lengths and tagged fields
     /// ([KIP-482](https://cwiki.apache.org/confluence/display/KAFKA/KIP-482)).
     pub(crate) fn new(bytes: Bytes, flexible: bool) -> Self {
-        Self { length: bytes.len(), left: bytes, flexible }
+        Self { length: bytes.len(), rest: bytes, flexible }
     }
 
-    /// From here on, reads as an older or newer version does.
+    /// Switches between the encodings of flexible and older versions.
     pub(crate) fn set_flexible(&mut self, flexible: bool) {
         self.flexible = flexible;
     }
 
-    /// Bytes not yet read.
+    /// Count of the bytes that have not been read.
     pub(crate) fn remaining(&self) -> usize {
-        self.left.len()
+        self.rest.len()
     }
 
-    /// Bytes after the message's end are an error: we and the peer do not speak of the same message.
+    /// The bytes that have not been read.
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.rest
+    }
+
+    /// Fails if bytes follow the end of the message.
     pub(crate) fn finish(self) -> Result<(), Malformed> {
-        if self.left.is_empty() {
+        if self.rest.is_empty() {
             return Ok(());
         }
-        Err(self.malformed(&format!("{} bytes follow the end of the message", self.left.len())))
+        Err(self.malformed(&format!("{} bytes follow the end of the message", self.rest.len())))
     }
 
-    /// An error that says where we are.
+    /// An error at this position.
     pub(crate) fn malformed(&self, what: &str) -> Malformed {
-        Malformed(format!("{what}, at byte {} of {}", self.length - self.left.len(), self.length))
+        Malformed(format!("{what}, at byte {} of {}", self.length - self.rest.len(), self.length))
     }
 
-    /// A fixed number of bytes.
+    /// A number of bytes.
     pub(crate) fn take(&mut self, count: usize) -> Result<Bytes, Malformed> {
-        if count > self.left.len() {
-            return Err(self.malformed(&format!("{count} bytes announced, {} are there", self.left.len())));
+        if count > self.rest.len() {
+            return Err(self.malformed(&format!("{count} bytes announced, {} left", self.rest.len())));
         }
-        Ok(self.left.split_to(count))
+        Ok(self.rest.split_to(count))
     }
 
-    /// A fixed number of bytes that nobody wants.
+    /// Skips a number of bytes.
     pub(crate) fn skip(&mut self, count: usize) -> Result<(), Malformed> {
         self.take(count).map(drop)
     }
 
     fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let Some(value) = self.left.first_chunk::<N>().copied() else {
-            return Err(self.malformed(&format!("{N} bytes needed, {} are there", self.left.len())));
+        let Some(value) = self.rest.first_chunk::<N>().copied() else {
+            return Err(self.malformed(&format!("{N} bytes needed, {} left", self.rest.len())));
         };
-        self.left.advance(N);
+        self.rest.advance(N);
         Ok(value)
     }
 
@@ -87,17 +102,17 @@ impl Reader {
         self.fixed().map(i64::from_be_bytes)
     }
 
-    /// A field where -1 stands for "none": broker ids, epochs.
+    /// A field in which -1 means "none": broker ids, epochs.
     pub(crate) fn optional_i32(&mut self) -> Result<Option<i32>, Malformed> {
         Ok(Some(self.i32()?).filter(|value| *value >= 0))
     }
 
-    /// A topic id; all zeros stand for "none".
+    /// A topic id; all zeros mean "none".
     pub(crate) fn topic_id(&mut self) -> Result<Option<TopicId>, Malformed> {
         Ok(Some(TopicId(self.fixed()?)).filter(|id| id.0 != [0; 16]))
     }
 
-    /// 0 stands for "no error".
+    /// An error code; 0 means "none".
     pub(crate) fn error_code(&mut self) -> Result<Option<ErrorCode>, Malformed> {
         Ok(Some(ErrorCode(self.i16()?)).filter(|code| code.0 != 0))
     }
@@ -138,7 +153,7 @@ impl Reader {
         Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
-    /// Bytes with a zigzag length before them, as in record batches; `None` for a length of -1.
+    /// Bytes after their zigzag length, as in record batches; `None` for a length of -1.
     pub(crate) fn varint_bytes(&mut self) -> Result<Option<Bytes>, Malformed> {
         match self.varint()? {
             -1 => Ok(None),
@@ -149,7 +164,7 @@ impl Reader {
         }
     }
 
-    /// A length or count before its content; `None` for null. `short` strings have 16 bits in old versions.
+    /// A length or count; `None` for null. Strings have `short` lengths of 16 bits in versions that are not flexible.
     fn length(&mut self, short: bool) -> Result<Option<usize>, Malformed> {
         let length = match (self.flexible, short) {
             (true, _) => i64::from(self.unsigned_varint()?) - 1,
@@ -183,7 +198,7 @@ impl Reader {
         }
     }
 
-    /// Elements of at least `element_bytes_min` bytes each; null is taken as empty.
+    /// An array whose elements have at least `element_bytes_min` bytes each; null is read as empty.
     pub(crate) fn array<T>(
         &mut self,
         element_bytes_min: usize,
@@ -197,7 +212,7 @@ impl Reader {
         Ok(elements)
     }
 
-    /// Passes over an array whose elements have exactly `element_bytes` bytes each.
+    /// Skips an array whose elements have exactly `element_bytes` bytes each.
     pub(crate) fn skip_array(&mut self, element_bytes: usize) -> Result<(), Malformed> {
         let count = self.count(element_bytes)?;
         self.skip(count.saturating_mul(element_bytes))
@@ -205,18 +220,18 @@ impl Reader {
 
     fn count(&mut self, element_bytes_min: usize) -> Result<usize, Malformed> {
         let count = self.length(false)?.unwrap_or(0);
-        if count.saturating_mul(element_bytes_min.max(1)) > self.left.len() {
-            return Err(self.malformed(&format!("{count} elements announced in {} bytes", self.left.len())));
+        if count.saturating_mul(element_bytes_min.max(1)) > self.rest.len() {
+            return Err(self.malformed(&format!("{count} elements announced in {} bytes", self.rest.len())));
         }
         Ok(count)
     }
 
-    /// Passes over the tagged fields that end every structure of a flexible version: none of them is needed here.
+    /// Skips the tagged fields at the end of a structure of a flexible version: none of them is needed here.
     pub(crate) fn skip_tagged_fields(&mut self) -> Result<(), Malformed> {
         if !self.flexible {
             return Ok(());
         }
-        // Not bounded by a check of the count: each field takes at least two bytes, so the bytes end the loop.
+        // Each field has at least two bytes, so the bytes bound the loop.
         for _ in 0..self.unsigned_varint()? {
             self.unsigned_varint()?;
             let length = self.unsigned_varint()?;

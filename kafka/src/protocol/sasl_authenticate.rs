@@ -1,31 +1,32 @@
-//! `SaslAuthenticate`: one message of a mechanism, and the broker's answer to it
-//! ([KIP-152](https://cwiki.apache.org/confluence/display/KAFKA/KIP-152+-+Improve+diagnostics+for+SASL+authentication+failures)). Knows no mechanism.
+//! `SaslAuthenticate`: one message of a SASL mechanism, and the broker's reply
+//! ([KIP-152](https://cwiki.apache.org/confluence/display/KAFKA/KIP-152+-+Improve+diagnostics+for+SASL+authentication+failures)). Must not know mechanisms.
 
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{self, ApiKey};
 
-use super::{Failure, Reader, Request, Unencodable, encode_message};
+use super::reader::Reader;
+use super::request::{Failure, Request, Unencodable, encode_message};
 use crate::error::ErrorCode;
 
-/// The first version whose answer says how long it counts
+/// The first version with a session lifetime
 /// ([KIP-368](https://cwiki.apache.org/confluence/display/KAFKA/KIP-368%3A+Allow+SASL+Connections+to+Periodically+Re-Authenticate)).
 const VERSION_MIN_LIFETIME: i16 = 1;
 
-/// A message of the mechanism; not to be printed, since it may hold the password.
+/// A message of the mechanism. Not `Debug`: it may contain the password.
 pub(crate) struct SaslAuthenticateRequest {
     pub(crate) message: Bytes,
 }
 
-/// The broker's answer.
+/// The broker's response.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SaslAuthenticate {
-    /// Why it does not believe us, and the same in its words.
+    /// Why the broker rejects the credentials: code and message.
     pub(crate) refusal: Option<(ErrorCode, String)>,
-    /// Its message of the mechanism.
+    /// The server's message of the mechanism.
     pub(crate) message: Bytes,
-    /// How long it believes us; `None`: as long as the connection lasts.
+    /// The session lifetime; `None`: as long as the connection.
     pub(crate) lifetime: Option<Duration>,
 }
 
@@ -43,11 +44,11 @@ impl Request for SaslAuthenticateRequest {
     }
 
     fn decode(&self, version: i16, from: &mut Reader) -> Result<SaslAuthenticate, Failure> {
-        let (error, words) = (from.error_code()?, from.nullable_string()?.unwrap_or_default());
+        let (error, error_message) = (from.error_code()?, from.nullable_string()?.unwrap_or_default());
         let message = from.nullable_bytes()?.unwrap_or_default();
         let lifetime_ms = if version >= VERSION_MIN_LIFETIME { from.i64()? } else { 0 };
         from.skip_tagged_fields()?;
         let lifetime = u64::try_from(lifetime_ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis);
-        Ok(SaslAuthenticate { refusal: error.map(|code| (code, words)), message, lifetime })
+        Ok(SaslAuthenticate { refusal: error.map(|code| (code, error_message)), message, lifetime })
     }
 }

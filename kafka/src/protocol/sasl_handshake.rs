@@ -1,19 +1,22 @@
-//! `SaslHandshake`: which mechanism is spoken from here on ([KIP-43](https://cwiki.apache.org/confluence/display/KAFKA/KIP-43%3A+Kafka+SASL+enhancements)).
-//! Version 0 had no `SaslAuthenticate` after it.
+//! `SaslHandshake`: chooses the SASL mechanism
+//! ([KIP-43](https://cwiki.apache.org/confluence/display/KAFKA/KIP-43%3A+Kafka+SASL+enhancements)).
+//! Version 0 is not followed by `SaslAuthenticate`, so it is not used.
 
 use bytes::BytesMut;
 use kafka_protocol::messages::{self, ApiKey};
 
-use super::{Failure, Reader, Request, Unencodable, encode_message, text};
+use super::fields::text;
+use super::reader::Reader;
+use super::request::{Failure, Request, Unencodable, encode_message};
 use crate::error::ErrorCode;
 
-/// Names the mechanism that we want.
+/// Requests a mechanism.
 #[derive(Debug)]
 pub(crate) struct SaslHandshakeRequest {
     pub(crate) mechanism: String,
 }
 
-/// Whether it may be, and what may.
+/// Whether the broker supports it, and the mechanisms that it supports.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SaslHandshake {
     pub(crate) error: Option<ErrorCode>,

@@ -1,5 +1,4 @@
-//! `SyncGroup`: the leader of a classic group says who gets what, and each member is told its part.
-//! Does not look into the assignments.
+//! `SyncGroup`: the leader of a classic group sends the assignments, and each member receives its own. Does not decode them.
 
 use std::time::Duration;
 
@@ -7,23 +6,25 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::{self, ApiKey, GroupId};
 
+use super::fields::{instance_id_since, text};
 use super::join_group::PROTOCOL_TYPE;
-use super::{Failure, Reader, Request, Unencodable, encode_message, member_refused, text};
+use super::reader::Reader;
+use super::request::{Failure, Request, Unencodable, encode_message, member_refused};
 use crate::types::Member;
 
-/// The first version that names static members.
+/// The first version with static members.
 const VERSION_MIN_STATIC: i16 = 3;
 
-/// Asks for our part.
+/// Requests the member's assignment.
 #[derive(Debug, Clone)]
 pub(crate) struct SyncGroupRequest {
     pub(crate) group: String,
     pub(crate) member: Member,
-    /// The chosen one.
+    /// The assignor that the coordinator has chosen.
     pub(crate) assignor: String,
-    /// By member id, from the leader; empty from everybody else.
+    /// From the leader, by member id; empty from other members.
     pub(crate) assignments: Vec<(String, Bytes)>,
-    /// How long the leader may take.
+    /// How long the leader may take to send the assignments.
     pub(crate) rebalance_timeout: Duration,
 }
 
@@ -42,7 +43,7 @@ impl Request for SyncGroupRequest {
             .with_group_id(GroupId(text(&self.group)))
             .with_generation_id(self.member.epoch)
             .with_member_id(text(&self.member.id))
-            .with_group_instance_id(self.member.instance_id_since(VERSION_MIN_STATIC, version))
+            .with_group_instance_id(instance_id_since(&self.member, VERSION_MIN_STATIC, version))
             .with_assignments(assignments.collect());
         let message = if version >= 5 {
             message.with_protocol_type(Some(text(PROTOCOL_TYPE))).with_protocol_name(Some(text(&self.assignor)))
@@ -53,11 +54,11 @@ impl Request for SyncGroupRequest {
     }
 
     fn decode(&self, version: i16, from: &mut Reader) -> Result<Bytes, Failure> {
-        from.i32()?; // throttle time: the broker itself holds back the next answer
+        from.i32()?; // throttle time: the broker itself delays the next response
         let error = from.error_code()?;
         if version >= 5 {
             from.nullable_string()?; // protocol type
-            from.nullable_string()?; // assignor: the coordinator refuses another one than ours
+            from.nullable_string()?; // assignor: that of the request
         }
         let assignment = from.nullable_bytes()?.unwrap_or_default();
         from.skip_tagged_fields()?;

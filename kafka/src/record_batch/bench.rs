@@ -1,16 +1,17 @@
-//! The stages between a fetch and its records, for benchmarks to call. No part of the interface: changes without notice.
+//! The stages between a fetch response and its records, for benchmarks. Not part of the API: changes without notice.
 
 use bytes::{Buf, Bytes};
 
-use super::header::{Batch, Head};
-use super::{FaultKind, PartitionReader, Room, to_usize};
+use super::fault::FaultKind;
+use super::header::{Batch, FirstBatch};
+use super::partition_reader::{PartitionReader, ReadBudget, to_usize};
 use crate::error::Result;
 use crate::types::{IsolationLevel, Record, TopicPartition};
 
-/// More than a batch of any benchmark has.
+/// Larger than the batches of the benchmarks.
 const BYTES_MAX: u32 = 100 << 20;
 
-/// Reads record batches as they come from a log.
+/// Reads record batches of a log.
 #[derive(Debug)]
 pub struct Reader(PartitionReader);
 
@@ -23,17 +24,17 @@ impl Reader {
 
     /// Appends the next records; none at the end.
     pub fn read(&mut self, records_max: usize, into: &mut Vec<Record>) -> Result<()> {
-        self.0.read(Room::of(records_max), into).map(|_| ())
+        self.0.read(ReadBudget::of(records_max), into).map(|_| ())
     }
 }
 
-/// Takes every batch out of its compression, and gives the bytes that there were.
+/// Decompresses every batch, and returns the count of the decompressed bytes.
 ///
 /// # Errors
-/// What is wrong with a batch, for people.
+/// What is wrong with a batch.
 pub fn decompress(mut batches: Bytes) -> std::result::Result<usize, String> {
     let mut bytes = 0_usize;
-    while let Ok(Head::Complete(batch)) = Batch::first(&batches) {
+    while let Ok(FirstBatch::Complete(batch)) = Batch::first(&batches) {
         batches.advance(batch.size());
         bytes = bytes.saturating_add(payload_bytes(&batch).map_err(|fault| format!("{fault:?}"))?);
     }

@@ -1,5 +1,4 @@
-//! Takes the records of a batch out of their compression, never into more bytes than a limit allows. Knows nothing of what
-//! the bytes mean.
+//! Decompresses the records of a batch, within a limit of bytes. Must not know what the bytes mean.
 
 use std::io::{self, Read};
 
@@ -8,21 +7,21 @@ use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-/// Snappy cannot make more than 64 bytes out of a copy element of 3; a length beyond that is forged.
+/// Snappy expands 3 bytes (a copy element) to 64 at most; an announced length beyond that is damaged.
 const SNAPPY_RATIO_MAX: usize = 22;
-/// How a stream of snappy blocks begins (snappy-java, which Kafka's own clients use), before two version numbers.
+/// The beginning of a stream of snappy blocks (snappy-java, as Kafka's clients write it), before two version numbers.
 const XERIAL_MAGIC: &[u8] = b"\x82SNAPPY\0";
 const XERIAL_HEADER_BYTES: usize = 16;
-/// zstd is decoded in steps of about this size, between which the limit is looked at.
+/// zstd is decoded in steps of about this size; the limit is checked after each.
 const ZSTD_STEP_BYTES: usize = 1024 * 1024;
-/// What becomes of a byte, as a guess: memory for the output before there is any.
+/// Expected decompressed bytes per compressed byte, for the first allocation.
 const EXPECTED_RATIO: usize = 4;
-/// gzip refers back by up to 32 KiB; the decoder has little beside that.
+/// gzip has a window of 32 KiB; the decoder needs little more.
 const GZIP_WORKING_BYTES: usize = 64 * 1024;
-/// The decoder of lz4 frames holds a block compressed, and two with what they refer back to.
+/// The lz4 decoder holds one compressed block and two decompressed ones, which later blocks refer to.
 const LZ4_BLOCKS: usize = 3;
 
-/// How records are compressed ([KIP-110](https://cwiki.apache.org/confluence/display/KAFKA/KIP-110) and its forerunners).
+/// The compression type of a batch ([KIP-110](https://cwiki.apache.org/confluence/display/KAFKA/KIP-110) added zstd).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Codec {
     None,
@@ -32,10 +31,10 @@ pub(super) enum Codec {
     Zstd,
 }
 
-/// Why there are no decompressed bytes.
+/// Why bytes cannot be decompressed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum DecompressError {
-    /// They would be more than the limit.
+    /// The output exceeds the limit.
     TooLarge,
     /// The compressed bytes are damaged.
     Damaged(String),
@@ -48,7 +47,7 @@ impl From<io::Error> for DecompressError {
 }
 
 impl Codec {
-    /// From the low three bits of a batch's attributes.
+    /// Decodes the low three bits of a batch's attributes.
     pub(super) fn from_bits(bits: i16) -> Option<Self> {
         match bits {
             0 => Some(Self::None),
@@ -68,7 +67,7 @@ impl Codec {
         }
     }
 
-    /// Decompresses into a buffer of some capacity, which grows if that is less than the output needs.
+    /// Decompresses into a buffer of this capacity, which grows if the output is larger.
     pub(super) fn decompress_into(
         self,
         input: &[u8],
@@ -80,7 +79,7 @@ impl Codec {
         Ok(output)
     }
 
-    /// How many bytes it decompresses into, in no more memory than [`working_bytes`](Self::working_bytes).
+    /// Size of the decompressed bytes. Takes no more memory than [`working_bytes`](Self::working_bytes).
     pub(super) fn decompressed_bytes(self, input: &[u8], bytes_max: usize) -> Result<usize, DecompressError> {
         let mut count = Count(0);
         self.run(input, bytes_max, &mut count)?;
@@ -97,30 +96,30 @@ impl Codec {
         }
     }
 
-    /// What the decoder takes beside an output of at most `bytes_max` bytes.
+    /// Memory of the decoder, in bytes, in addition to an output of at most `bytes_max` bytes.
     pub(super) fn working_bytes(self, input: &[u8], bytes_max: usize) -> usize {
         match self {
             Self::None | Self::Snappy => 0,
             Self::Gzip => GZIP_WORKING_BYTES,
             Self::Lz4 => lz4_block_bytes(input).saturating_mul(LZ4_BLOCKS),
-            // Its buffer is twice the window at most, and as large as what was written to it.
+            // Its buffer is at most twice the window, and not larger than the decoded bytes.
             Self::Zstd => zstd_window(input).saturating_mul(2).min(bytes_max).saturating_add(ZSTD_STEP_BYTES),
         }
     }
 }
 
-/// The first guess of the size of the output.
+/// The expected size of the output.
 pub(super) fn expected_bytes(input: &[u8]) -> usize {
     input.len().saturating_mul(EXPECTED_RATIO)
 }
 
-/// Where decompressed bytes go.
+/// The destination of decompressed bytes.
 trait Output {
-    /// How many there are.
+    /// Count of the bytes.
     fn len(&self) -> usize;
-    /// Appends all that a decoder gives.
+    /// Appends all output of a decoder.
     fn append(&mut self, from: impl Read) -> io::Result<()>;
-    /// Appends what a snappy block becomes, whose length it announces.
+    /// Appends a decompressed snappy block, whose length it announces.
     fn append_snappy(&mut self, block: &[u8], length: usize) -> Result<(), snap::Error>;
 }
 
@@ -141,7 +140,7 @@ impl Output for Vec<u8> {
     }
 }
 
-/// Only counts them.
+/// Counts the bytes without keeping them.
 struct Count(usize);
 
 impl Output for Count {
@@ -155,21 +154,21 @@ impl Output for Count {
         Ok(())
     }
 
-    /// A block that has another length than it announces is damaged, which shows when it is decompressed.
+    /// Trusts the announced length: a block with another length fails when it is decompressed.
     fn append_snappy(&mut self, _: &[u8], length: usize) -> Result<(), snap::Error> {
         self.0 = self.0.saturating_add(length);
         Ok(())
     }
 }
 
-/// Appends all that a decoder gives, and stops one byte beyond the limit.
+/// Appends all output of a decoder, and stops one byte after the limit.
 fn drain(decoder: impl Read, bytes_max: usize, into: &mut impl Output) -> Result<(), DecompressError> {
     let left = bytes_max.saturating_sub(into.len()).saturating_add(1);
     into.append(decoder.take(u64::try_from(left).unwrap_or(u64::MAX)))?;
     if into.len() > bytes_max { Err(DecompressError::TooLarge) } else { Ok(()) }
 }
 
-/// One frame after the other. The decoder's own memory is bounded by the format: blocks of at most 4 MiB.
+/// Decodes one frame after the other. The format bounds the decoder's memory: blocks have at most 4 MiB.
 fn lz4(mut input: &[u8], bytes_max: usize, into: &mut impl Output) -> Result<(), DecompressError> {
     while !input.is_empty() {
         drain(lz4_flex::frame::FrameDecoder::new(&mut input), bytes_max, into)?;
@@ -192,7 +191,7 @@ fn snappy(input: &[u8], bytes_max: usize, into: &mut impl Output) -> Result<(), 
     while let Some((length, after)) = rest.split_first_chunk::<4>() {
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
         let Some((block, after)) = after.split_at_checked(length) else {
-            let detail = format!("a snappy block of {length} bytes is announced, {} are there", after.len());
+            let detail = format!("a snappy block of {length} bytes is announced, {} are left", after.len());
             return Err(DecompressError::Damaged(detail));
         };
         snappy_block(block, bytes_max, into)?;
@@ -214,8 +213,8 @@ fn snappy_block(block: &[u8], bytes_max: usize, into: &mut impl Output) -> Resul
     into.append_snappy(block, length).map_err(damaged)
 }
 
-/// One frame after the other. The decoder keeps a frame's window (at most 128 MiB, the format's usual limit) beside the
-/// output, but only as far as the content fills it.
+/// Decodes one frame after the other. In addition to the output, the decoder keeps the frame's window (at most 128 MiB, the format's usual
+/// limit) as far as the content fills it.
 fn zstd(mut input: &[u8], bytes_max: usize, into: &mut impl Output) -> Result<(), DecompressError> {
     let damaged = |error: FrameDecoderError| DecompressError::Damaged(error.to_string());
     while !input.is_empty() {
@@ -229,7 +228,7 @@ fn zstd(mut input: &[u8], bytes_max: usize, into: &mut impl Output) -> Result<()
             }
             started => started.map_err(damaged)?,
         }
-        // What is decoded but still held as the window cannot be seen: each unfinished step has made this much at least.
+        // Bytes in the decoder's window cannot be counted: each unfinished step has decoded at least one step's size.
         let mut decoded_min = into.len();
         loop {
             let finished = decoder
@@ -248,8 +247,8 @@ fn zstd(mut input: &[u8], bytes_max: usize, into: &mut impl Output) -> Result<()
     Ok(())
 }
 
-/// The window of the first frame, in bytes: how far back it may refer
-/// ([frame header](https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1.1)); 0 if that cannot be read.
+/// The window size of the first frame, in bytes
+/// ([frame header](https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1.1)); 0 if it cannot be read.
 fn zstd_window(input: &[u8]) -> usize {
     let Some([_, _, _, _, descriptor, rest @ ..]) = Some(input) else { return 0 };
     let is_single_segment = descriptor & 0x20 != 0;
@@ -258,7 +257,7 @@ fn zstd_window(input: &[u8]) -> usize {
         let base = 1_usize.checked_shl(10 + u32::from(window >> 3)).unwrap_or(usize::MAX);
         return base.saturating_add(base / 8 * usize::from(window & 7));
     }
-    // The window is the content, whose size follows the dictionary's id.
+    // The window is the whole content, whose size follows the dictionary id.
     let id_bytes = [0, 1, 2, 4].get(usize::from(descriptor & 3)).copied().unwrap_or(0);
     let (size_bytes, least) = match descriptor >> 6 {
         0 => (1, 0),

@@ -1,12 +1,12 @@
-//! Record batches of any bytes, and sound ones of any content. Reading ends, without a panic, in memory that the bytes and the
-//! limit bound; offsets ascend, within the batches' own; positions are where the batches end; it makes no difference how many
-//! records are asked for at once, nor how they are compressed; and what `kafka-protocol` writes reads as it was meant.
+//! Fuzz targets: record batches of any bytes, and valid ones of any content. Reading ends without a panic, in memory bounded by the bytes and the
+//! limit; offsets ascend within those of the batches; the position is the end of the batches; neither the number of records per read nor the
+//! compression changes the result; and records that `kafka-protocol` encodes are decoded to the same values.
 //!
-//! The first bytes of an input say how it is read: see each target.
+//! The first bytes of an input are options: see each target.
 
 use std::io::Write as _;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use fuzzkit::{Target, within};
 use kafka_protocol::compression::{Compressor as _, Lz4, Snappy, Zstd};
 use kafka_protocol::indexmap::IndexMap;
@@ -14,18 +14,22 @@ use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::records;
 use kafka_protocol::records::{Compression, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 
-use super::compression::Codec;
-use super::*;
+use super::compression::{Codec, DecompressError};
+use super::partition_reader::{PartitionReader, Progress, ReadBudget, to_usize};
+use crate::budget::Budget;
+use crate::error::{Error, Result};
+use crate::protocol::AbortedTransaction;
+use crate::types::{Header, IsolationLevel, Record, TopicPartition};
 
 /// The limit of a decompressed batch, in bytes.
 const BYTES_MAX: u32 = 256 * 1024;
-/// Memory for reading, per byte of the input: the guess at what its decompression gives, and the records' own.
+/// Memory per byte of the input: the expected decompressed bytes and the records.
 const MEMORY_FACTOR: usize = 12;
-/// Memory for reading, in multiples of the limit: a batch decompressed in a buffer that doubles, one in hand, headers.
+/// Memory in multiples of the limit: a batch decompressed into a buffer that doubles, another one, headers.
 const MEMORY_LIMITS: usize = 5;
-/// Memory of the decoders that is theirs whatever the input: lz4 takes blocks of 4 MiB, zstd steps of 1 MiB.
+/// Memory of the decoders for any input: lz4 has blocks of 4 MiB, zstd steps of 1 MiB.
 const MEMORY_LEAST: usize = 14 * 1024 * 1024;
-/// Bytes of a batch before its records, and where in them things stand.
+/// Size of a batch's header, and the offsets of two of its fields.
 const HEAD_BYTES: usize = 61;
 const CRC: usize = 17;
 const ATTRIBUTES: usize = 21;
@@ -39,13 +43,13 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "written", run: written, words: &["aaaaaaaaaaaaaaaa"], tries: 1_000 },
 ];
 
-/// What is read, and how it ended.
+/// The records, the error if there was one, and the position.
 type Outcome = (Vec<Record>, Result<()>, i64);
 
-/// Reads all there is, and asserts what must hold whatever it is.
+/// Reads everything and checks the properties of any input.
 fn read(bytes: &Bytes, position: i64, isolation: IsolationLevel, records_max: usize) -> Outcome {
     let partition = TopicPartition::new("topic", 0);
-    // Producer 0 has aborted everything.
+    // All transactions of producer 0 are aborted.
     let aborted = vec![AbortedTransaction { producer_id: 0, first_offset: 0 }];
     let mut reader = PartitionReader::new(partition, bytes.clone(), position, isolation, aborted, BYTES_MAX);
     let heads = heads(bytes);
@@ -53,7 +57,7 @@ fn read(bytes: &Bytes, position: i64, isolation: IsolationLevel, records_max: us
     let (mut all, mut end) = (Vec::new(), Ok(()));
     while end.is_ok() && !reader.is_empty() {
         let (before, from) = (all.len(), reader.position());
-        end = reader.read(Room::of(records_max), &mut all).map(|_| ());
+        end = reader.read(ReadBudget::of(records_max), &mut all).map(|_| ());
         assert!(all.len() - before <= records_max && (end.is_ok() || all.len() == before));
         assert!((from..=reader.end_position()).contains(&reader.position()));
     }
@@ -64,22 +68,22 @@ fn read(bytes: &Bytes, position: i64, isolation: IsolationLevel, records_max: us
     match &end {
         Ok(()) => assert_eq!(reader.position(), reader.end_position()),
         Err(error) => {
-            assert!(reader.read(Room::of(records_max), &mut all).is_err(), "the error does not stay");
+            assert!(reader.read(ReadBudget::of(records_max), &mut all).is_err(), "the error does not stay");
             assert!(!error.to_string().contains(char::is_control), "{error}");
         }
     }
     (all, end, reader.position())
 }
 
-/// A batch that is all there.
+/// A complete batch.
 struct Seen {
     base: i64,
     next: i64,
-    /// Its checksum is right.
+    /// Whether its checksum is right.
     is_whole: bool,
 }
 
-/// Each of them, taken apart without our reader.
+/// All complete batches, decoded without [`PartitionReader`].
 fn heads(mut bytes: &[u8]) -> Vec<Seen> {
     let mut heads = Vec::new();
     let mut end = 0;
@@ -104,7 +108,7 @@ fn head(bytes: &[u8]) -> Option<(i64, i32, i32, i32)> {
     Some((base, i32_at(8)?, i32_at(23)?, i32_at(57)?)).filter(|_| head.get(16) == Some(&2))
 }
 
-/// Makes the checksum of each batch that of its bytes.
+/// Sets the checksum of each batch to that of its bytes.
 fn seal(mut bytes: &mut [u8]) {
     while let Some((_, length, ..)) = head(bytes) {
         let size = usize::try_from(length).unwrap_or(0) + 12;
@@ -121,12 +125,12 @@ fn memory(input: &[u8]) -> usize {
     input.len() * MEMORY_FACTOR + to_usize(BYTES_MAX) * MEMORY_LIMITS + MEMORY_LEAST
 }
 
-/// The same where nothing is compressed: only headers take more than their bytes.
+/// The same without compression: only headers take more memory than their bytes.
 fn memory_of_plain(input: &[u8]) -> usize {
     input.len() * MEMORY_FACTOR + to_usize(BYTES_MAX)
 }
 
-/// An input: what to do (1: make checksums right, 2: read committed), the position, and what a fetch has brought.
+/// An input: options (1: correct checksums, 2: read committed), the position, and the fetched bytes.
 fn batches(input: &[u8]) -> bool {
     let Some(([how, position], fetched)) = input.split_first_chunk() else { return false };
     let mut fetched = fetched.to_vec();
@@ -140,7 +144,7 @@ fn batches(input: &[u8]) -> bool {
     outcome.1.is_ok()
 }
 
-/// Each batch for itself, its size found out beforehand: the same again.
+/// Reads with a budget for one batch, whose size is measured first: the result is the same.
 fn read_in_little_memory(bytes: &Bytes, position: i64, isolation: IsolationLevel) -> (Vec<Record>, bool) {
     let aborted = vec![AbortedTransaction { producer_id: 0, first_offset: 0 }];
     let partition = TopicPartition::new("topic", 0);
@@ -151,13 +155,13 @@ fn read_in_little_memory(bytes: &Bytes, position: i64, isolation: IsolationLevel
     while !reader.is_empty() {
         let mut records = Vec::new();
         let before = reader.position();
-        match reader.read(Room::of(1000), &mut records) {
+        match reader.read(ReadBudget::of(1000), &mut records) {
             Ok(progress) => {
                 assert!(progress == Progress::Done || reader.position() > before, "no memory for one batch");
             }
             Err(_) => return (all, false),
         }
-        // Copies: the records themselves hold the memory of their batch.
+        // Copied, because records hold the memory of their batch.
         let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
         all.extend(records.into_iter().map(|record| Record {
             key: record.key.as_ref().map(copy),
@@ -169,7 +173,7 @@ fn read_in_little_memory(bytes: &Bytes, position: i64, isolation: IsolationLevel
     (all, true)
 }
 
-/// One by one, a few at once, or all: the same.
+/// Reads one, a few, or all records at once: the result is the same.
 fn read_in_steps(bytes: &Bytes, position: i64, isolation: IsolationLevel) -> Outcome {
     let read = |records_max| within(memory(bytes), || read(bytes, position, isolation, records_max));
     let (all, end, last) = read(1000);
@@ -180,7 +184,7 @@ fn read_in_steps(bytes: &Bytes, position: i64, isolation: IsolationLevel) -> Out
     (all, end, last)
 }
 
-/// An input: a codec, attributes, last offset delta, record count, and records as they are before compression.
+/// An input: a codec, attributes, last offset delta, record count, and uncompressed records.
 fn records_of_one(input: &[u8]) -> bool {
     let Some(([codec, attributes, delta, count], payload)) = input.split_first_chunk() else { return false };
     let batch = |codec| Bytes::from(batch(codec, *attributes, *delta, *count, payload));
@@ -193,7 +197,7 @@ fn records_of_one(input: &[u8]) -> bool {
     plain.1.is_ok()
 }
 
-/// A sound batch, if its records are.
+/// A batch that is valid if its records are.
 fn batch(codec: Codec, attributes: u8, delta: u8, count: u8, payload: &[u8]) -> Vec<u8> {
     let records = compressed(codec, payload);
     let length = i32::try_from(records.len() + HEAD_BYTES - 12).unwrap_or(i32::MAX);
@@ -213,7 +217,7 @@ fn batch(codec: Codec, attributes: u8, delta: u8, count: u8, payload: &[u8]) -> 
     bytes
 }
 
-/// By encoders that are not our decoders' other half, where there are others.
+/// Compresses with encoders of other libraries than the decoders, if there are any.
 fn compressed(codec: Codec, plain: &[u8]) -> Vec<u8> {
     let mut into = BytesMut::new();
     let put = |buffer: &mut BytesMut| {
@@ -237,7 +241,7 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
     written.unwrap_or_default()
 }
 
-/// An input: a codec, and compressed bytes. A limit changes nothing but whether they are too many.
+/// An input: a codec, and compressed bytes. A lower limit only changes whether they are too large.
 fn compression(input: &[u8]) -> bool {
     let Some((codec, bytes)) = input.split_first() else { return false };
     let codec = CODECS.get(usize::from(*codec) % CODECS.len()).copied().unwrap_or(Codec::None);
@@ -253,7 +257,7 @@ fn compression(input: &[u8]) -> bool {
     true
 }
 
-/// Takes choices out of an input; zeros when it is used up.
+/// Reads choices from an input; zeros after its end.
 struct Choices<'a>(&'a [u8]);
 
 impl Choices<'_> {
@@ -263,7 +267,7 @@ impl Choices<'_> {
         *first
     }
 
-    /// Nothing, or up to 63 bytes, perhaps over and over.
+    /// Null, or up to 63 bytes, possibly repeated.
     fn bytes(&mut self) -> Option<Bytes> {
         let how = self.byte();
         let (part, rest) = self.0.split_at(self.0.len().min(usize::from(how & 0x3f)));
@@ -277,7 +281,7 @@ impl Choices<'_> {
     }
 }
 
-/// An input: a codec, then what is in the records of a batch.
+/// An input: a codec, then the content of a batch's records.
 fn written(input: &[u8]) -> bool {
     let mut choices = Choices(input);
     let codec = choices.byte();
@@ -301,7 +305,7 @@ fn written(input: &[u8]) -> bool {
         *attributes |= bits;
     }
     seal(&mut bytes);
-    let expected: Vec<Record> = sent.iter().map(meant).collect();
+    let expected: Vec<Record> = sent.iter().map(expected).collect();
     let (records, end, _) = read_in_steps(&bytes.freeze(), 0, IsolationLevel::ReadCommitted);
     if matches!(end, Err(Error::BatchTooLarge { .. })) {
         return false;
@@ -332,7 +336,7 @@ fn sent_record(offset: i64, choices: &mut Choices) -> records::Record {
     }
 }
 
-fn meant(sent: &records::Record) -> Record {
+fn expected(sent: &records::Record) -> Record {
     let headers = sent.headers.iter();
     let headers = headers.map(|(name, value)| Header { name: name.as_bytes(), value: value.as_deref() });
     Record {
@@ -344,13 +348,13 @@ fn meant(sent: &records::Record) -> Record {
     }
 }
 
-/// The batches of a fetch, as inputs of `compression` and of `records`.
+/// The batches of a fetch response as inputs of `compression` and of `records`.
 #[cfg(test)]
 pub(crate) fn parts(fetched: &Bytes) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut rest = fetched.clone();
     let mut parts = Vec::new();
-    while let Ok(Head::Complete(batch)) = Batch::first(&rest) {
-        rest.advance(batch.size());
+    while let Ok(super::header::FirstBatch::Complete(batch)) = super::header::Batch::first(&rest) {
+        bytes::Buf::advance(&mut rest, batch.size());
         let codec = batch.codec().unwrap();
         let bits = u8::try_from(CODECS.iter().position(|known| *known == codec).unwrap()).unwrap();
         let plain = codec.decompress(batch.payload(), to_usize(BYTES_MAX)).unwrap();

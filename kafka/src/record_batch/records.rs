@@ -1,16 +1,15 @@
-//! The records of one batch, taken out one after the other. Does not know which of them the caller may see.
+//! Decodes the records of one batch, one after the other. Must not know which of them the consumer may see.
 
 use bytes::Bytes;
 
 use super::header::Batch;
-use super::headers::Headers;
 use crate::protocol::{Malformed, Reader};
-use crate::types::Record;
+use crate::types::{Headers, Record};
 
-/// What the producer's "no timestamp" looks like.
+/// The timestamp of a record without a timestamp.
 const NO_TIMESTAMP: i64 = -1;
 
-/// The records of a batch that have not been taken out yet.
+/// The records of a batch that have not been decoded yet.
 #[derive(Debug)]
 pub(super) struct Records {
     batch: Batch,
@@ -20,7 +19,7 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// `payload` is decompressed. Nothing grows as it is taken out: records and their headers are parts of it.
+    /// `payload` is decompressed. Decoding allocates nothing: records and their headers are slices of it.
     pub(super) fn new(batch: Batch, payload: Bytes) -> Self {
         let left = batch.record_count;
         Self { batch, payload: Reader::new(payload, false), left, offset_delta_min: 0 }
@@ -30,12 +29,12 @@ impl Records {
         &self.batch
     }
 
-    /// No record is left; what follows the last one has perhaps not been looked at yet.
+    /// Whether no record is left. `next` still checks that no bytes follow the last one.
     pub(super) fn is_at_end(&self) -> bool {
         self.left == 0
     }
 
-    /// `None` after the last record, if nothing follows it.
+    /// Decodes the next record; `None` after the last one.
     pub(super) fn next(&mut self) -> Result<Option<Record>, Malformed> {
         if self.left == 0 {
             self.payload.clone().finish()?;
@@ -53,7 +52,7 @@ impl Records {
         let offset_delta = i64::from(body.varint()?);
         let (low, high) = (self.offset_delta_min, i64::from(self.batch.last_offset_delta));
         if !(low..=high).contains(&offset_delta) {
-            let detail = format!("a record's offset lies {offset_delta} after the batch's, not {low} to {high}");
+            let detail = format!("a record has offset delta {offset_delta}, not {low} to {high}");
             return Err(body.malformed(&detail));
         }
         let timestamp = if self.batch.has_append_time() {
@@ -64,11 +63,11 @@ impl Records {
         };
         let key = body.varint_bytes()?;
         let value = body.varint_bytes()?;
-        let headers = Headers::read(&mut body)?;
+        let headers = headers(&mut body)?;
         body.finish()?;
         self.offset_delta_min = offset_delta + 1;
         Ok(Record {
-            // The batch's last offset has been checked to be one.
+            // The header's check has shown that the batch's last offset does not overflow.
             offset: self.batch.base_offset.saturating_add(offset_delta),
             timestamp_ms: Some(timestamp).filter(|timestamp| *timestamp != NO_TIMESTAMP),
             key,
@@ -76,4 +75,18 @@ impl Records {
             headers,
         })
     }
+}
+
+/// Decodes the headers at the end of a record: their count, then each of them.
+fn headers(body: &mut Reader) -> Result<Headers, Malformed> {
+    let announced = body.varint()?;
+    let count = usize::try_from(announced).ok();
+    let Some(count) = count.filter(|count| count.saturating_mul(Headers::HEADER_BYTES_MIN) <= body.remaining()) else {
+        return Err(body.malformed(&format!("{announced} headers announced in {} bytes", body.remaining())));
+    };
+    if count == 0 {
+        return Ok(Headers::default());
+    }
+    let bytes = Headers::encoded_length(count, body.rest()).map_err(|what| body.malformed(&what))?;
+    Ok(Headers::from_encoded(count, body.take(bytes)?))
 }

@@ -1,21 +1,20 @@
-//! Who we are in SASL, and what can go wrong when we say so. The messages are made in `plain` and `scram`; who sends them is not
-//! known here.
+//! SASL authentication: credentials, mechanisms and faults. `plain` and `scram` encode the messages; who sends them is not known here.
 
 pub(crate) mod plain;
 pub(crate) mod scram;
 
 use std::fmt;
 
-use crate::security::Secret;
+use crate::secret::Secret;
 use crate::text::shorten;
 
-/// As many mechanisms of a broker are shown.
+/// How many of a broker's mechanisms an error shows.
 const MECHANISMS_SHOWN_MAX: usize = 10;
 
-/// Who we are in SASL.
+/// The client's credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sasl {
-    /// How it is proved.
+    /// How they are sent.
     pub mechanism: SaslMechanism,
     /// The user's name.
     pub username: String,
@@ -23,18 +22,18 @@ pub struct Sasl {
     pub password: Secret,
 }
 
-/// How we prove who we are.
+/// A SASL mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaslMechanism {
-    /// The password itself ([RFC 4616](https://www.rfc-editor.org/rfc/rfc4616)).
+    /// Sends the password ([RFC 4616](https://www.rfc-editor.org/rfc/rfc4616)).
     Plain,
-    /// A proof that we know the password, for one that the broker does ([RFC 7677](https://www.rfc-editor.org/rfc/rfc7677)).
+    /// Client and broker prove to each other that they know the password ([RFC 7677](https://www.rfc-editor.org/rfc/rfc7677)).
     ScramSha256,
     /// The same with SHA-512.
     ScramSha512,
 }
 
-/// As Kafka's settings spell it (`sasl.mechanism`).
+/// The values of Kafka's setting `sasl.mechanism`.
 impl fmt::Display for SaslMechanism {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -45,30 +44,30 @@ impl fmt::Display for SaslMechanism {
     }
 }
 
-/// Why a broker and we do not come together, until somebody changes something.
+/// Why SASL authentication fails until somebody changes the configuration of client or broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SaslFault {
-    /// The broker's port does not know the mechanism.
+    /// The listener does not support the mechanism.
     Mechanism {
-        /// What we want.
+        /// The client's mechanism.
         ours: SaslMechanism,
-        /// What the broker offers.
+        /// The listener's mechanisms.
         theirs: Vec<String>,
     },
-    /// The broker's port authenticates nobody by SASL.
+    /// The listener does not expect SASL authentication.
     NotHere,
-    /// The broker does not believe us.
+    /// The broker rejects the credentials.
     Refused {
-        /// How we said it.
+        /// The client's mechanism.
         mechanism: SaslMechanism,
-        /// Who we said we are.
+        /// The client's user.
         username: String,
-        /// The broker's words.
+        /// The broker's error message.
         message: String,
     },
-    /// We do not believe the broker: what it sends does not show that it knows the password.
+    /// The server's messages do not prove that it knows the password.
     Unproved {
-        /// What is wrong with it.
+        /// What is wrong with them.
         detail: String,
     },
 }
@@ -78,14 +77,14 @@ impl fmt::Display for SaslFault {
         match self {
             Self::Mechanism { ours, theirs } => {
                 let theirs = theirs.get(..MECHANISMS_SHOWN_MAX.min(theirs.len())).unwrap_or_default().join(", ");
-                write!(f, "it does not offer the mechanism {ours} on this port, but {}", shorten(&theirs))
+                write!(f, "the listener does not support {ours}, only {}", shorten(&theirs))
             }
-            Self::NotHere => write!(f, "it authenticates nobody by SASL on this port"),
+            Self::NotHere => write!(f, "the listener does not expect SASL authentication"),
             Self::Refused { mechanism, username, message } => {
-                write!(f, "it refused user '{username}' by {mechanism}, saying '{}'", shorten(message))
+                write!(f, "credentials of user '{username}' rejected ({mechanism}): '{}'", shorten(message))
             }
             Self::Unproved { detail } => {
-                write!(f, "it did not prove that it knows the password: {}", shorten(detail))
+                write!(f, "the broker did not prove that it knows the password: {}", shorten(detail))
             }
         }
     }

@@ -1,8 +1,8 @@
-//! The one message of PLAIN ([RFC 4616](https://www.rfc-editor.org/rfc/rfc4616)). Whoever reads it has the password.
+//! The message of the mechanism PLAIN ([RFC 4616](https://www.rfc-editor.org/rfc/rfc4616)). It contains the password.
 
 use super::Sasl;
 
-/// No other identity to act as, then name and password as they are.
+/// Encodes an empty authorization identity, the user name and the password.
 pub(crate) fn message(sasl: &Sasl) -> Vec<u8> {
     format!("\0{}\0{}", sasl.username, sasl.password.expose()).into_bytes()
 }
@@ -11,7 +11,7 @@ pub(crate) fn message(sasl: &Sasl) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::sasl::SaslMechanism;
-    use crate::security::Secret;
+    use crate::secret::Secret;
 
     #[test]
     fn the_message_of_the_rfc() {

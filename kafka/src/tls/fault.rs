@@ -1,5 +1,5 @@
-//! Why a TLS connection is refused, by us or by the broker, in words that a person can act on. What may be an accident of the
-//! moment is none of these.
+//! Why a TLS handshake fails until somebody changes a certificate or a setting, with a text that an operator can act on. Faults that may pass by
+//! themselves are not among these.
 
 use std::fmt;
 use std::io;
@@ -10,53 +10,53 @@ use rustls::{AlertDescription, CertificateError, OtherError};
 
 use crate::text::shorten;
 
-/// As many names of a certificate are shown.
+/// How many names of a certificate an error shows.
 const NAMES_SHOWN_MAX: usize = 10;
-/// What the library says of an authority's certificate that stands for a host; it does not show the type of this error.
+/// The library's text for a CA certificate that is used as a server certificate; the type of this error is private.
 const AUTHORITY_AS_HOST: &str = "CaUsedAsEndEntity";
 
-/// Why there is no TLS with a broker, until somebody changes something.
+/// Why TLS handshakes with a broker fail until somebody changes something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsFault {
-    /// The broker's certificate comes from no authority that we trust.
+    /// The broker's certificate is not signed by a trusted certificate authority (CA).
     Untrusted,
-    /// An authority of the right name is trusted, but the broker's certificate is not signed with its key.
+    /// A CA with the issuer's name is trusted, but the broker's certificate is signed with another key.
     OtherKey,
-    /// The broker's certificate is signed in a way that is not taken, such as with SHA-1.
+    /// The signature algorithm of the broker's certificate is not supported, such as SHA-1.
     Signature,
-    /// The broker's certificate is marked as an authority's, which must not stand for a host.
+    /// The broker's certificate is a CA certificate, which cannot be a server certificate.
     Authority,
-    /// The broker's certificate is for other names than the one that we called.
+    /// The broker's certificate does not have the host name of the connection.
     WrongName {
-        /// Its names.
+        /// The names that it has.
         names: Vec<String>,
     },
     /// The broker's certificate is no longer valid.
     Expired {
-        /// Since when.
+        /// Time since it expired.
         ago: Duration,
     },
     /// The broker's certificate is not yet valid.
     NotYetValid {
-        /// When it will be.
+        /// Time until it is valid.
         ahead: Duration,
     },
-    /// The broker's certificate has another fault.
+    /// The broker's certificate is invalid for another reason.
     Certificate(String),
-    /// The host that we called has a name that no certificate can have.
+    /// The host name of the connection is neither a DNS name nor an IP address.
     HostName,
-    /// The broker says that it does not know the host name that we called.
+    /// The broker does not serve the host name of the connection (alert `unrecognized_name`).
     NameRefused,
-    /// The broker wants to see a certificate, and we have none.
+    /// The broker requires a client certificate, and the client has none.
     CertificateDemanded,
-    /// The broker does not take our certificate, and says so by this alert.
+    /// The broker rejects the client certificate with this alert.
     CertificateRefused(String),
-    /// We and the broker share no version of TLS or no cipher.
+    /// Client and broker have no TLS version or cipher suite in common.
     NothingShared(String),
 }
 
 impl TlsFault {
-    /// What an error of a stream means; `None` if it is no matter of TLS, or one that may pass.
+    /// The fault behind an error of a stream; `None` if it is not a TLS error, or one that may pass.
     pub(crate) fn of(error: &io::Error, shows_certificate: bool) -> Option<Self> {
         match error.get_ref()?.downcast_ref::<rustls::Error>()? {
             rustls::Error::InvalidCertificate(error) => Some(Self::of_certificate(error)),
@@ -78,7 +78,7 @@ impl TlsFault {
             CertificateError::NotValidYetContext { time, not_before } => {
                 Self::NotYetValid { ahead: apart(*not_before, *time) }
             }
-            // Keys of different kinds, such as RSA and ECDSA, are told by the second.
+            // The second is for keys of different algorithms, such as RSA and ECDSA.
             CertificateError::BadSignature
             | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => Self::OtherKey,
             CertificateError::UnsupportedSignatureAlgorithmContext { .. } => Self::Signature,
@@ -87,7 +87,7 @@ impl TlsFault {
         }
     }
 
-    /// Of the [alerts](https://www.rfc-editor.org/rfc/rfc8446#section-6.2), those that will come again.
+    /// The fault behind an [alert](https://www.rfc-editor.org/rfc/rfc8446#section-6.2); `None` for alerts that may pass.
     fn of_alert(alert: AlertDescription, shows_certificate: bool) -> Option<Self> {
         match alert {
             AlertDescription::CertificateRequired
@@ -103,14 +103,14 @@ impl TlsFault {
             } else {
                 Self::CertificateDemanded
             }),
-            // Some servers say no more than this to a client without a certificate.
+            // Some servers send this alert to a client without a certificate.
             AlertDescription::HandshakeFailure if !shows_certificate => Some(Self::NothingShared(format!(
-                "the broker answers {alert:?}; or it demands a client certificate, and none is set"
+                "the broker sent the alert {alert:?}; it may also require a client certificate, and none is set"
             ))),
             AlertDescription::HandshakeFailure
             | AlertDescription::ProtocolVersion
             | AlertDescription::InsufficientSecurity => {
-                Some(Self::NothingShared(format!("the broker answers {alert:?}")))
+                Some(Self::NothingShared(format!("the broker sent the alert {alert:?}")))
             }
             AlertDescription::UnrecognisedName => Some(Self::NameRefused),
             _ => None,
@@ -121,21 +121,24 @@ impl TlsFault {
 impl fmt::Display for TlsFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Untrusted => write!(f, "its certificate comes from no authority that is trusted here"),
+            Self::Untrusted => write!(f, "its certificate is not signed by a trusted certificate authority"),
             Self::OtherKey => {
-                write!(f, "its certificate is not signed with the key that the authority of that name has here")
+                write!(
+                    f,
+                    "its certificate is not signed with the key of the trusted certificate authority of that name"
+                )
             }
             Self::Signature => {
                 write!(
                     f,
-                    "its certificate is signed in a way that is not accepted (SHA-1, ECDSA P-521 and DSA are not)"
+                    "the signature algorithm of its certificate is not supported (SHA-1, ECDSA P-521 and DSA are not)"
                 )
             }
             Self::Authority => {
-                write!(f, "its certificate is marked as an authority's (CA:TRUE), which must not stand for a host")
+                write!(f, "its certificate is a CA certificate (CA:TRUE), which cannot be a server certificate")
             }
             Self::WrongName { names } if names.is_empty() => {
-                write!(f, "its certificate names no host (only subject alternative names count)")
+                write!(f, "its certificate has no subject alternative name")
             }
             Self::WrongName { names } => {
                 let shown = names.get(..NAMES_SHOWN_MAX.min(names.len())).unwrap_or_default().join(", ");
@@ -143,23 +146,23 @@ impl fmt::Display for TlsFault {
             }
             Self::Expired { ago } => write!(f, "its certificate expired {} ago", rough(*ago)),
             Self::NotYetValid { ahead } => write!(f, "its certificate is not valid before {} from now", rough(*ahead)),
-            Self::Certificate(detail) => write!(f, "its certificate cannot be accepted: {detail}"),
-            Self::HostName => write!(f, "no certificate can have this host name"),
-            Self::NameRefused => write!(f, "it does not know the host name that it was called by"),
-            Self::CertificateDemanded => write!(f, "it demands a client certificate, and none is set"),
-            Self::CertificateRefused(alert) => write!(f, "it does not accept our client certificate ({alert})"),
-            Self::NothingShared(detail) => write!(f, "no TLS version or cipher is shared: {detail}"),
+            Self::Certificate(detail) => write!(f, "its certificate is invalid: {detail}"),
+            Self::HostName => write!(f, "its host name is neither a DNS name nor an IP address"),
+            Self::NameRefused => write!(f, "it does not serve this host name (alert unrecognized_name)"),
+            Self::CertificateDemanded => write!(f, "it requires a client certificate, and none is set"),
+            Self::CertificateRefused(alert) => write!(f, "it rejected the client certificate ({alert})"),
+            Self::NothingShared(detail) => write!(f, "no TLS version or cipher suite in common: {detail}"),
         }
     }
 }
 
-/// The name in what the library prints, such as `DnsName("broker.example")`.
+/// The name in the library's output, such as `DnsName("broker.example")`.
 fn bare(printed: &str) -> String {
     let inner = printed.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(printed);
     inner.trim_matches('"').to_owned()
 }
 
-/// A duration as people say it.
+/// A duration, rounded for people.
 fn rough(duration: Duration) -> String {
     let hours = duration.as_secs() / 3600;
     match hours {

@@ -1,4 +1,4 @@
-//! PEM files with certificates and keys, and what is wrong with them. No error has a byte of a file in it.
+//! Reads PEM files with certificates and keys. No error contains a byte of a file.
 
 use std::fmt;
 use std::fs::File;
@@ -12,39 +12,39 @@ use rustls_native_certs::ErrorKind;
 
 use crate::text::shorten;
 
-/// A PEM file is not larger than this, in bytes: the bundle of all public authorities has a quarter of a megabyte.
+/// The largest PEM file, in bytes: the bundle of all public CAs has a quarter of a megabyte.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
-/// The header of a key that a password protects ([RFC 7468](https://www.rfc-editor.org/rfc/rfc7468#section-11), and the older
-/// form, which says so in a line of its own).
+/// The header of an encrypted key ([RFC 7468](https://www.rfc-editor.org/rfc/rfc7468#section-11), and the
+/// older form with a line of its own).
 const ENCRYPTED: [&str; 2] = ["BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
 
 /// The PEM files of TLS.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct TlsFiles {
-    /// Certificates of the authorities to trust; `None`: the system's.
+    /// Trusted CA certificates; `None`: those of the system.
     pub authorities: Option<PathBuf>,
-    /// For mutual TLS.
+    /// The client certificate, for mutual TLS.
     pub client: Option<ClientCertificate>,
 }
 
-/// Who we are in TLS.
+/// A client certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
-    /// PEM file with the certificate, and those between it and its authority.
+    /// PEM file with the certificate and the intermediate ones of its chain.
     pub certificate: PathBuf,
-    /// PEM file with its key.
+    /// PEM file with its private key.
     pub key: PathBuf,
 }
 
-/// What a file of TLS is for.
+/// The purpose of a PEM file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsFile {
-    /// Whom we trust.
+    /// Trusted CA certificates.
     Authorities,
-    /// Who we are.
+    /// The client certificate.
     Certificate,
-    /// How we prove it.
+    /// The client certificate's private key.
     Key,
 }
 
@@ -53,33 +53,33 @@ pub enum TlsFile {
 pub enum TlsError {
     /// A file cannot be read.
     Unreadable {
-        /// What it is for.
+        /// Its purpose.
         file: TlsFile,
-        /// Where it is.
+        /// Its path.
         path: PathBuf,
-        /// Why not.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A file has not what it should have.
+    /// A file has invalid content.
     Unfit {
-        /// What it is for.
+        /// Its purpose.
         file: TlsFile,
-        /// Where it is.
+        /// Its path.
         path: PathBuf,
         /// What is wrong.
         problem: &'static str,
     },
-    /// No file of authorities is named, and the system has none.
+    /// No CA file is set, and the system has no CA certificates.
     NoAuthorities {
-        /// What went wrong first in looking for them, if anything did.
+        /// The first error of the search, if there was one.
         why: Option<String>,
     },
-    /// The cryptography library refuses its own defaults.
+    /// The cryptography library rejects its own defaults.
     Unusable(rustls::Error),
 }
 
 impl TlsError {
-    /// Which file it is about.
+    /// The file with the error.
     pub fn file(&self) -> TlsFile {
         match self {
             Self::Unreadable { file, .. } | Self::Unfit { file, .. } => *file,
@@ -94,9 +94,12 @@ impl fmt::Display for TlsError {
             Self::Unreadable { path, .. } => write!(f, "cannot read '{}'", path.display()),
             Self::Unfit { path, problem, .. } => write!(f, "'{}' {problem}", path.display()),
             Self::NoAuthorities { why } => {
-                write!(f, "this system has no certificates of authorities to trust")?;
+                write!(f, "the system has no CA certificates")?;
                 why.as_ref().map_or(Ok(()), |why| write!(f, " ({why})"))?;
-                write!(f, "; name a PEM file with them, or mend SSL_CERT_FILE and SSL_CERT_DIR, if one of them is set")
+                write!(
+                    f,
+                    "; set a PEM file with CA certificates, or fix SSL_CERT_FILE and SSL_CERT_DIR if one of them is set"
+                )
             }
             Self::Unusable(_) => write!(f, "TLS cannot be set up"),
         }
@@ -113,37 +116,37 @@ impl std::error::Error for TlsError {
     }
 }
 
-/// Every certificate of the file must be fit: one that is passed over would be missed later, at some broker.
+/// Reads CA certificates. Each must be valid: one that was skipped would be missed later, at some broker.
 pub(super) fn authorities_of(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     for certificate in certificates(TlsFile::Authorities, path)? {
         store.add(certificate).map_err(|_| {
-            unfit(TlsFile::Authorities, path, "has a certificate that is damaged or cannot be an authority's")
+            unfit(TlsFile::Authorities, path, "has a certificate that is damaged or cannot be a CA certificate")
         })?;
     }
     Ok(store)
 }
 
-/// Those that this system trusts. Among hundreds, a few odd ones may be passed over.
+/// The system's CA certificates. Among hundreds, a few that cannot be parsed are skipped.
 pub(super) fn authorities_of_system() -> Result<RootCertStore, TlsError> {
     let found = rustls_native_certs::load_native_certs();
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(found.certs);
     if store.is_empty() {
-        return Err(TlsError::NoAuthorities { why: found.errors.first().map(words_of) });
+        return Err(TlsError::NoAuthorities { why: found.errors.first().map(without_content) });
     }
     Ok(store)
 }
 
-/// The library's own words, but where they may quote a line of the file.
-fn words_of(error: &rustls_native_certs::Error) -> String {
+/// The library's error text, unless it may quote a line of the file.
+fn without_content(error: &rustls_native_certs::Error) -> String {
     match &error.kind {
         ErrorKind::Pem(_) => format!("{}: it is not well-formed", error.context),
         _ => shorten(&error.to_string()),
     }
 }
 
-/// A certificate with those between it and its authority, and its key.
+/// A certificate chain and its private key.
 pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 pub(super) fn identity_of(client: &ClientCertificate) -> Result<Identity, TlsError> {
@@ -151,18 +154,18 @@ pub(super) fn identity_of(client: &ClientCertificate) -> Result<Identity, TlsErr
     Ok((chain, key(&client.key)?))
 }
 
-/// Why a certificate and its key, each well-formed PEM, are of no use together.
+/// Why a well-formed certificate and a well-formed key cannot be used together.
 pub(super) fn refused_identity(client: &ClientCertificate, error: &rustls::Error) -> TlsError {
     match error {
         rustls::Error::InconsistentKeys(_) => unfit(TlsFile::Key, &client.key, "is the key of another certificate"),
         rustls::Error::InvalidCertificate(_) => {
             unfit(TlsFile::Certificate, &client.certificate, "has a certificate that is damaged")
         }
-        // Java, for one, writes elliptic keys without their public half, which `ring` asks for.
+        // Java, for example, writes elliptic-curve keys without the public key, which `ring` requires.
         _ => unfit(
             TlsFile::Key,
             &client.key,
-            "has a key that cannot be used; allowed: RSA, Ed25519, and ECDSA P-256 and P-384 with its public half, which openssl \
+            "has a key that cannot be used; allowed: RSA, Ed25519, and ECDSA P-256 and P-384 with its public key, which openssl \
              ec -in … -out … adds",
         ),
     }
@@ -170,7 +173,7 @@ pub(super) fn refused_identity(client: &ClientCertificate, error: &rustls::Error
 
 fn certificates(file: TlsFile, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let pem = read(file, path)?;
-    // The library's own error may quote a line, which in a file of another kind may be a key.
+    // The library's error may quote a line, which may be part of a key.
     let malformed = |_| unfit(file, path, "is not a well-formed PEM file");
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(malformed)?;
     if certificates.is_empty() {
@@ -184,7 +187,7 @@ pub(super) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
         let has = |text: &str| pem.windows(text.len()).any(|window| window == text.as_bytes());
         let problem = if ENCRYPTED.iter().any(|text| has(text)) {
-            "has a key that is protected by a password; give one without (openssl pkey -in … -out …)"
+            "has a key that is protected by a password; use one without a password (openssl pkey -in … -out …)"
         } else if matches!(error, pem::Error::NoItemsFound) {
             "has no private key in PEM form (-----BEGIN PRIVATE KEY-----)"
         } else {

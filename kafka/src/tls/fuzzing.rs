@@ -1,4 +1,4 @@
-//! PEM files of any bytes: no panic, memory that the file's size bounds, and errors without a byte of the file.
+//! Fuzz target: PEM files of any bytes: no panic, memory that the file's size bounds, and errors without a byte of the file.
 
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,9 +7,9 @@ use fuzzkit::{Target, within};
 
 use super::files::{self, ClientCertificate, TlsError};
 
-/// Memory that a file may take, per byte: its text, and what is taken out of it.
+/// Memory per byte of a file: its text and the decoded values.
 const MEMORY_FACTOR: usize = 8;
-/// Memory that needs no bytes.
+/// Memory for an empty file.
 const MEMORY_LEAST: usize = 64 * 1024;
 
 pub(crate) const TARGETS: &[Target] = &[Target {
@@ -31,7 +31,7 @@ fn pem(input: &[u8]) -> bool {
         [files::authorities_of(&path).err(), files::identity_of(&client).err()]
     });
     let _ = fs::remove_file(&path);
-    // Its words are constants, the file's name apart.
+    // The texts are constants, except for the file's name.
     assert!(errors.iter().flatten().all(|error| matches!(error, TlsError::Unfit { .. })), "{errors:?}");
     errors.iter().any(Option::is_none)
 }

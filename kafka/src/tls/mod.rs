@@ -1,8 +1,7 @@
-//! TLS by rustls: whom we trust and who we are, read once from PEM files, for every connection afterwards. Knows nothing of
-//! sockets; keys stay out of every error.
+//! TLS settings: CA certificates and client certificate, read once from PEM files. Must not know sockets; no error contains a key.
 //!
-//! A broker's certificate must come from a trusted authority, be valid now, and name the host that was called; there is no
-//! way to leave any of that out.
+//! A broker's certificate must be signed by a trusted CA, be valid now, and have the host name of the connection; none of these checks can be
+//! disabled.
 
 mod fault;
 mod files;
@@ -22,7 +21,7 @@ use rustls::{ClientConfig, ClientConnection};
 pub use fault::TlsFault;
 pub use files::{ClientCertificate, TlsError, TlsFile, TlsFiles};
 
-/// How to speak TLS with brokers: 1.2 and 1.3. Cheap to clone.
+/// A TLS configuration for versions 1.2 and 1.3. Cheap to clone.
 #[derive(Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
@@ -36,7 +35,10 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Reads the files; without a file of authorities, those of the system (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others).
+    /// Reads the files. Without a CA file, the system's CA certificates are trusted (`SSL_CERT_FILE` and `SSL_CERT_DIR` override them).
+    ///
+    /// # Errors
+    /// A file cannot be read or has invalid content, or the system has no CA certificates.
     pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
         let authorities = match &files.authorities {
             Some(path) => files::authorities_of(path)?,
@@ -53,17 +55,17 @@ impl Tls {
                 builder.with_client_auth_cert(chain, key).map_err(|error| files::refused_identity(client, &error))?
             }
         };
-        // Connections are few and long: each checks the broker's certificate anew.
+        // Connections are few and long: each one checks the broker's certificate.
         config.resumption = Resumption::disabled();
         Ok(Self { config: Arc::new(config), shows_certificate: files.client.is_some() })
     }
 
-    /// Whether we have a certificate of our own to show.
+    /// Whether the client has a certificate.
     pub(crate) fn shows_certificate(&self) -> bool {
         self.shows_certificate
     }
 
-    /// The state of a new connection to this host: a name, or an IP address that the certificate must then have.
+    /// The TLS state of a new connection. The broker's certificate must have this DNS name or IP address.
     pub(crate) fn client(&self, host: &str) -> Result<ClientConnection, TlsFault> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsFault::HostName)?;
         ClientConnection::new(Arc::clone(&self.config), name)

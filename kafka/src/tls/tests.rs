@@ -1,4 +1,4 @@
-//! Files that are not what they should be, and what errors of TLS mean. Real certificates are in the tests with brokers.
+//! Invalid PEM files, and the faults behind TLS errors. The tests with brokers use real certificates.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use rustls::{AlertDescription, CertificateError, OtherError};
 
 use super::*;
 
-/// What is wrong with authorities, or with a key, in a file of this text.
+/// What is wrong with the CA certificates, or with a key, in a file with this text.
 fn problem(name: &str, text: &str, load: impl FnOnce(PathBuf) -> TlsError) -> String {
     let path = std::env::temp_dir().join(format!("kafka-tls-{}-{name}.pem", std::process::id()));
     fs::write(&path, text).unwrap();
@@ -24,7 +24,7 @@ fn authorities(path: PathBuf) -> TlsError {
 }
 
 #[test]
-fn files_of_authorities_that_hold_none() {
+fn files_without_ca_certificates() {
     let check = |name, text: &str, expected| assert_eq!(problem(name, text, authorities), expected, "{name}");
     let none = "'FILE' has no certificate in PEM form (-----BEGIN CERTIFICATE-----)";
     check("empty", "", none);
@@ -36,7 +36,7 @@ fn files_of_authorities_that_hold_none() {
     check(
         "damaged",
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-        "'FILE' has a certificate that is damaged or cannot be an authority's",
+        "'FILE' has a certificate that is damaged or cannot be a CA certificate",
     );
     check("large", &"x".repeat((4 << 20) + 1), "'FILE' is too large for a PEM file of certificates");
     let missing = authorities(PathBuf::from("/nowhere"));
@@ -44,7 +44,7 @@ fn files_of_authorities_that_hold_none() {
 }
 
 #[test]
-fn files_of_keys_that_hold_none() {
+fn files_without_a_usable_key() {
     let check = |name, text: &str, expected: &str| {
         let key = |path: PathBuf| files::key(&path).unwrap_err();
         let found = problem(name, text, key);
@@ -66,7 +66,7 @@ fn files_of_keys_that_hold_none() {
 }
 
 #[test]
-fn what_errors_of_tls_mean() {
+fn faults_behind_tls_errors() {
     let fault = |error: rustls::Error, shows| TlsFault::of(&io::Error::new(io::ErrorKind::InvalidData, error), shows);
     let certificate = |error| fault(rustls::Error::InvalidCertificate(error), false).unwrap().to_string();
     let at = |days: u64| UnixTime::since_unix_epoch(Duration::from_secs(days * 24 * 3600));
@@ -82,22 +82,24 @@ fn what_errors_of_tls_mean() {
     };
     let for_another = "its certificate is for another host: it names ";
     assert_eq!(named(&["DnsName(\"a.example\")", "IpAddress(10.0.0.1)"]), format!("{for_another}a.example, 10.0.0.1"));
-    assert_eq!(named(&[]), "its certificate names no host (only subject alternative names count)");
+    assert_eq!(named(&[]), "its certificate has no subject alternative name");
     assert_eq!(named(&["a"; 1000]), format!("{for_another}{}", ["a"; 10].join(", ")));
     let (signature_algorithm_id, public_key_algorithm_id) = (vec![1; 1000], vec![2; 1000]);
     let with_sha1 = CertificateError::UnsupportedSignatureAlgorithmContext {
         signature_algorithm_id: signature_algorithm_id.clone(),
         supported_algorithms: vec![rustls::pki_types::alg_id::RSA_PKCS1_SHA256],
     };
-    assert!(certificate(with_sha1).contains("signed in a way that is not accepted (SHA-1"));
+    assert!(certificate(with_sha1).contains("its certificate is not supported (SHA-1"));
     let kinds = CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
         signature_algorithm_id,
         public_key_algorithm_id,
     };
     for error in [kinds, CertificateError::BadSignature] {
-        assert!(certificate(error).contains("not signed with the key that the authority of that name has here"));
+        assert!(
+            certificate(error).contains("not signed with the key of the trusted certificate authority of that name")
+        );
     }
-    assert_eq!(certificate(CertificateError::Revoked), "its certificate cannot be accepted: Revoked");
+    assert_eq!(certificate(CertificateError::Revoked), "its certificate is invalid: Revoked");
     let much = OtherError(Arc::new(io::Error::other("x\n".repeat(1000))));
     let shown = certificate(CertificateError::Other(much));
     assert!(shown.chars().count() < 300 && !shown.contains('\n'), "{shown}");
@@ -109,10 +111,10 @@ fn what_errors_of_tls_mean() {
     assert!(matches!(alert(AlertDescription::ProtocolVersion, true), Some(TlsFault::NothingShared(_))));
     for (shows, hinted) in [(false, true), (true, false)] {
         let words = alert(AlertDescription::HandshakeFailure, shows).unwrap().to_string();
-        assert_eq!(words.contains("or it demands a client certificate"), hinted, "{words}");
+        assert_eq!(words.contains("it may also require a client certificate"), hinted, "{words}");
     }
     assert_eq!(alert(AlertDescription::UnrecognisedName, true), Some(TlsFault::NameRefused));
-    // These may pass: a broker that goes down, bytes that were damaged on their way.
+    // These may pass: a broker that shuts down, damaged bytes.
     assert_eq!(alert(AlertDescription::InternalError, true), None);
     assert_eq!(fault(rustls::Error::DecryptError, true), None);
     assert_eq!(TlsFault::of(&io::ErrorKind::UnexpectedEof.into(), true), None);

@@ -1,6 +1,6 @@
-//! The client and brokers made by hand, for what a real one does too seldom: close an idle connection, hang for good.
+//! The client against fake brokers that do what real ones do too seldom: close an idle connection, hang.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -15,8 +15,8 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion};
 const API_VERSIONS: i16 = 18;
 const METADATA: i16 = 3;
 
-/// Answers on each connection as many questions as told and closes it then; says how many connections there have been.
-fn broker(questions: usize) -> (Address, Receiver<()>) {
+/// Responds to this many requests on each connection after `ApiVersions`, then closes it; sends a message for each connection.
+fn broker(requests: usize) -> (Address, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
     let (connections, seen) = channel();
@@ -24,7 +24,7 @@ fn broker(questions: usize) -> (Address, Receiver<()>) {
         while let Ok((mut stream, _)) = listener.accept()
             && connections.send(()).is_ok()
         {
-            for _ in 0..=questions {
+            for _ in 0..=requests {
                 if serve(&mut stream).is_err() {
                     break;
                 }
@@ -35,32 +35,28 @@ fn broker(questions: usize) -> (Address, Receiver<()>) {
 }
 
 fn serve(stream: &mut TcpStream) -> io::Result<()> {
-    let mut length = [0; 4];
-    stream.read_exact(&mut length)?;
-    let mut request = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
-    stream.read_exact(&mut request)?;
+    let request = testkit::read_frame(stream)?;
     let version = i16::from_be_bytes(request[2..4].try_into().unwrap());
     let id = i32::from_be_bytes(request[4..8].try_into().unwrap());
     match i16::from_be_bytes(request[..2].try_into().unwrap()) {
         API_VERSIONS => {
             let metadata = ApiVersion::default().with_api_key(METADATA).with_min_version(4).with_max_version(12);
-            answer(stream, &ApiVersionsResponse::default().with_api_keys(vec![metadata]), version, id)
+            respond(stream, &ApiVersionsResponse::default().with_api_keys(vec![metadata]), version, id)
         }
-        METADATA => answer(stream, &MetadataResponse::default().with_cluster_id(Some("c".into())), version, id),
+        METADATA => respond(stream, &MetadataResponse::default().with_cluster_id(Some("c".into())), version, id),
         other => panic!("request {other}"),
     }
 }
 
-fn answer<M: Encodable + HeaderVersion>(stream: &mut TcpStream, message: &M, version: i16, id: i32) -> io::Result<()> {
+fn respond<M: Encodable + HeaderVersion>(stream: &mut TcpStream, message: &M, version: i16, id: i32) -> io::Result<()> {
     let mut bytes = BytesMut::new();
     let header = ResponseHeader::default().with_correlation_id(id);
     header.encode(&mut bytes, M::header_version(version)).unwrap();
     message.encode(&mut bytes, version).unwrap();
-    stream.write_all(&u32::try_from(bytes.len()).unwrap().to_be_bytes())?;
-    stream.write_all(&bytes)
+    stream.write_all(&testkit::frame(&bytes))
 }
 
-/// Takes connections and says nothing.
+/// Accepts connections and sends nothing.
 fn silent_broker() -> (Address, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     (Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() }, listener)
@@ -77,16 +73,16 @@ fn a_connection_that_was_closed_while_idle_is_no_failure() {
 }
 
 #[test]
-fn a_broker_that_breaks_off_each_time_is_a_failure_and_not_asked_for_ever() {
+fn a_broker_that_closes_every_connection_is_a_failure_after_one_attempt() {
     let (address, connections) = broker(0);
     let mut client = Client::new(vec![address.clone(), address], ConnectionSettings::default());
     let error = client.metadata(vec![]).unwrap_err();
     assert!(matches!(error, Error::Disconnected { request: "Metadata", .. }), "{error}");
-    assert_eq!(connections.try_iter().count(), 1, "no address is asked twice");
+    assert_eq!(connections.try_iter().count(), 1, "an address was tried twice");
 }
 
 #[test]
-fn a_broker_that_hangs_is_passed_over_once_another_has_answered() {
+fn a_broker_that_hangs_is_skipped_once_another_has_responded() {
     let (silent, listener) = silent_broker();
     let (address, _connections) = broker(10);
     let settings = ConnectionSettings { connect_timeout: Duration::from_millis(200), ..ConnectionSettings::default() };
@@ -97,5 +93,5 @@ fn a_broker_that_hangs_is_passed_over_once_another_has_answered() {
         client.metadata(vec![]).unwrap();
     }
     listener.set_nonblocking(true).unwrap();
-    assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "it was called again");
+    assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock, "it was tried again");
 }

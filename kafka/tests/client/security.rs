@@ -151,7 +151,12 @@ fn every_fault_of_a_certificate_is_told_apart() {
             assert!(expected(&fault), "{fault:?}");
         };
         let other = tls(|certificates, files| files.authorities = Some(certificates.other_authority()));
-        check(Listener::Ssl, other, |fault| *fault == TlsFault::Untrusted, "no authority that is trusted");
+        check(
+            Listener::Ssl,
+            other,
+            |fault| *fault == TlsFault::Untrusted,
+            "not signed by a trusted certificate authority",
+        );
         let renewed = tls(|certificates, files| files.authorities = Some(certificates.renewed_authority()));
         check(Listener::Ssl, renewed, |fault| *fault == TlsFault::OtherKey, "not signed with the key");
         let itself = tls(|certificates, files| files.authorities = Some(certificates.itself()));
@@ -174,13 +179,13 @@ fn every_fault_of_a_certificate_is_told_apart() {
                 listener,
                 trusting(),
                 |fault| *fault == TlsFault::CertificateDemanded,
-                "demands a client certificate",
+                "requires a client certificate",
             );
             check(
                 listener,
                 showing(Certificates::stranger),
                 |fault| matches!(fault, TlsFault::CertificateRefused(_)),
-                "does not accept our client certificate",
+                "rejected the client certificate",
             );
         }
     });
@@ -199,7 +204,7 @@ fn every_fault_of_an_authentication_is_told_apart() {
         for mechanism in [Plain, ScramSha256, ScramSha512] {
             for user in [USER, "nobody"] {
                 let wrong = sasl(mechanism, user, "wrong-password");
-                let text = format!("it refused user '{user}' by {mechanism}, saying 'Authentication failed");
+                let text = format!("credentials of user '{user}' rejected ({mechanism}): 'Authentication failed");
                 let fault = check(Listener::SaslSsl, sasl_ssl(wrong), &text);
                 assert!(matches!(fault, SaslFault::Refused { .. }), "{fault:?}");
             }
@@ -208,12 +213,12 @@ fn every_fault_of_an_authentication_is_told_apart() {
         let fault = check(
             Listener::SaslPlaintext,
             sasl_plaintext(right(ScramSha512)),
-            "does not offer the mechanism SCRAM-SHA-512 on this port, but ",
+            "the listener does not support SCRAM-SHA-512, only ",
         );
         let SaslFault::Mechanism { ours: ScramSha512, mut theirs } = fault else { panic!("{fault:?}") };
         theirs.sort();
         assert_eq!(theirs, ["PLAIN", "SCRAM-SHA-256"]);
-        let fault = check(Listener::Ssl, sasl_ssl(right(Plain)), "authenticates nobody by SASL on this port");
+        let fault = check(Listener::Ssl, sasl_ssl(right(Plain)), "the listener does not expect SASL authentication");
         assert_eq!(fault, SaslFault::NotHere);
     });
 }

@@ -6,12 +6,15 @@
 //! send anything instead.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, Write};
+use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use testkit::FrameServer;
+
+pub use testkit::frame;
 
 /// The requests that a consumer makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,13 +80,12 @@ pub type Mischief = Box<dyn FnMut(Vec<u8>) -> Answer + Send>;
 /// A running broker; it goes away with this.
 pub struct FakeBroker {
     shared: Arc<Shared>,
-    port: u16,
+    server: FrameServer,
 }
 
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    ended: AtomicBool,
 }
 
 struct State {
@@ -107,7 +109,7 @@ pub struct Log {
 impl FakeBroker {
     /// Starts with a log that is never changed.
     pub fn start(topic: &str, log: Log) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = testkit::listen().unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = State {
             topic: topic.to_owned(),
@@ -117,24 +119,14 @@ impl FakeBroker {
             mischief: BTreeMap::new(),
             asked: BTreeMap::new(),
         };
-        let shared =
-            Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), ended: AtomicBool::new(false) });
-        let accepting = Arc::clone(&shared);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                if accepting.ended.load(Ordering::SeqCst) {
-                    break;
-                }
-                let (Ok(stream), shared) = (stream, Arc::clone(&accepting)) else { continue };
-                // A client that hangs up in the middle is what half of the tests are about.
-                thread::spawn(move || drop(serve(&shared, stream)));
-            }
-        });
-        Self { shared, port }
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let serving = Arc::clone(&shared);
+        let server = FrameServer::start(listener, move |_, stream| serve(&serving, stream)).unwrap();
+        Self { shared, server }
     }
 
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.server.port())
     }
 
     /// From now on answers to this request are what `mischief` makes of them.
@@ -169,14 +161,6 @@ impl FakeBroker {
     }
 }
 
-impl Drop for FakeBroker {
-    fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
-        // Wakes the accepting thread; if it is gone, so much the better.
-        drop(TcpStream::connect(("127.0.0.1", self.port)));
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
@@ -184,12 +168,8 @@ impl Shared {
 }
 
 fn serve(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
     loop {
-        let mut length = [0; 4];
-        stream.read_exact(&mut length)?;
-        let mut request = vec![0; usize::try_from(i32::from_be_bytes(length)).unwrap()];
-        stream.read_exact(&mut request)?;
+        let request = testkit::read_frame(&mut stream)?;
         let mut request = Request(&request);
         let (key, version, correlation_id) = (request.i16(), request.i16(), request.i32());
         request.string(); // client id
@@ -313,11 +293,6 @@ impl State {
             }
         }
     }
-}
-
-/// Bytes with their length before them.
-pub fn frame(bytes: &[u8]) -> Vec<u8> {
-    [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat()
 }
 
 /// Writes a response.

@@ -1,29 +1,29 @@
-//! Connections that are kept, and brokers or load balancers that close them.
+//! Kept connections, and brokers or load balancers that close them.
 
 use super::*;
 use crate::link::Link;
 
 const FETCH: i16 = 1;
-/// Longer than the shortest time after which a connection may have been closed for being idle.
+/// Longer than the shortest idle timeout.
 const IDLE_LIMIT: Duration = Duration::from_millis(1100);
 
-/// Answers one request for metadata.
+/// Responds to one request for metadata.
 fn serve(peer: &mut Peer) {
     let (key, version, id) = peer.request().unwrap();
     assert_eq!(key, METADATA);
-    peer.answer(&MetadataResponse::default(), version, id);
+    peer.send_response(&MetadataResponse::default(), version, id);
 }
 
 #[test]
 fn a_connection_that_was_closed_while_idle_is_opened_again() {
-    /// What the client finds on an idle connection, or on its next request.
+    /// How the idle connection ends, or the next request on it.
     const ENDS: [fn(&mut Peer); 4] = [
         |_| {},
-        // A load balancer that speaks HTTP.
+        // A load balancer that sends HTTP.
         |peer| peer.send(b"HTTP/1.1 408 Request Time-out\r\nConnection: close\r\n\r\n"),
-        // The next request is read, but not answered.
+        // The next request has no response.
         |peer| drop(peer.receive()),
-        // The response breaks off.
+        // The response is incomplete.
         |peer| {
             drop(peer.receive());
             peer.send(&[0, 0, 0, 100, 1]);
@@ -32,10 +32,10 @@ fn a_connection_that_was_closed_while_idle_is_opened_again() {
     for (index, end) in ENDS.into_iter().enumerate() {
         let (closed, is_closed) = channel();
         let (address, connections) = broker(move |number, peer| {
-            peer.greet(&[(METADATA, 0, 12)]);
+            peer.negotiate(&[(METADATA, 0, 12)]);
             serve(peer);
             if number == 0 {
-                // The first two are over before the client's next request; the others wait for that.
+                // The first two end before the client's next request; the others wait for it.
                 if index >= 2 {
                     closed.send(()).unwrap();
                 }
@@ -55,13 +55,13 @@ fn a_connection_that_was_closed_while_idle_is_opened_again() {
 #[test]
 fn a_connection_that_was_idle_for_minutes_is_not_used() {
     let (address, _connections) = broker(|_, peer| {
-        peer.greet(&[(METADATA, 0, 12)]);
+        peer.negotiate(&[(METADATA, 0, 12)]);
         assert_eq!(peer.receive(), None);
     });
     let mut connection = Connection::open(&address, &settings(LONG)).unwrap();
     let now = Instant::now();
     assert!(connection.is_usable(now));
-    assert!(!connection.is_usable(now + IDLE_MAX), "a load balancer may have dropped it without a word");
+    assert!(!connection.is_usable(now + IDLE_MAX), "a load balancer may have dropped it silently");
     assert!(connection.is_usable(now));
 }
 
@@ -71,14 +71,14 @@ fn fetch(max_wait: Duration) -> FetchRequest {
 }
 
 #[test]
-fn a_connection_that_is_closed_while_the_broker_holds_the_response_is_opened_again() {
+fn a_connection_that_is_closed_while_the_broker_delays_the_response_is_opened_again() {
     let (address, connections) = broker(|number, peer| {
-        peer.greet(&[(FETCH, 4, 11)]);
+        peer.negotiate(&[(FETCH, 4, 11)]);
         let (_, version, id) = peer.request().unwrap();
         if number < 2 {
             thread::sleep(IDLE_LIMIT);
         } else {
-            peer.answer(&kafka_protocol::messages::FetchResponse::default(), version, id);
+            peer.send_response(&kafka_protocol::messages::FetchResponse::default(), version, id);
         }
     });
     Link::new(address, settings(LONG)).call(&fetch(LONG)).unwrap();
@@ -86,9 +86,9 @@ fn a_connection_that_is_closed_while_the_broker_holds_the_response_is_opened_aga
 }
 
 #[test]
-fn a_new_connection_that_breaks_at_once_is_a_failure() {
+fn a_new_connection_that_is_closed_at_once_is_a_failure() {
     let (address, connections) = broker(|_, peer| {
-        peer.greet(&[(FETCH, 4, 11)]);
+        peer.negotiate(&[(FETCH, 4, 11)]);
         assert!(peer.request().is_some());
     });
     let error = Link::new(address, settings(LONG)).call(&fetch(LONG)).unwrap_err();

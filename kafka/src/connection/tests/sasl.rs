@@ -1,4 +1,4 @@
-//! SASL with brokers that lie, and with those that want to hear again who we are.
+//! SASL with brokers that do not know the password, and with session lifetimes.
 
 use bytes::Bytes;
 use kafka_protocol::messages::{
@@ -7,15 +7,14 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::Decodable;
 
 use super::*;
-use crate::connection::authentication::RENEWAL_AFTER_MIN;
 use crate::link::Link;
 use crate::sasl::{Sasl, SaslFault, SaslMechanism};
-use crate::security::Secret;
+use crate::secret::Secret;
 
 const HANDSHAKE: i16 = 17;
 const AUTHENTICATE: i16 = 36;
-const SPOKEN: [(i16, i16, i16); 3] = [(METADATA, 0, 12), (HANDSHAKE, 0, 1), (AUTHENTICATE, 0, 2)];
-/// Shorter than we may keep to: said again as soon as a broker hears it.
+const SUPPORTED: [(i16, i16, i16); 3] = [(METADATA, 0, 12), (HANDSHAKE, 0, 1), (AUTHENTICATE, 0, 2)];
+/// Shorter than the shortest interval: the client authenticates again as soon as brokers accept it.
 const LIFETIME_MS: i64 = 1;
 
 fn settings(mechanism: SaslMechanism) -> ConnectionSettings {
@@ -32,32 +31,32 @@ impl Peer {
         (M::decode(&mut request, version).unwrap(), header.correlation_id)
     }
 
-    /// Agrees to any mechanism; gives its name.
-    fn agree(&mut self) -> String {
+    /// Accepts any mechanism; returns its name.
+    fn accept_mechanism(&mut self) -> String {
         let (request, id) = self.read::<SaslHandshakeRequest>(1, 1);
-        self.answer(&SaslHandshakeResponse::default(), 1, id);
+        self.send_response(&SaslHandshakeResponse::default(), 1, id);
         request.mechanism.to_string()
     }
 
-    /// Agrees to the mechanism if the client goes on.
-    fn answers_handshake(&mut self) -> bool {
+    /// Accepts the mechanism; false if the client has closed the connection.
+    fn accepts_handshake(&mut self) -> bool {
         let Some((key, version, id)) = self.request() else { return false };
         assert_eq!((key, version), (HANDSHAKE, 1));
-        self.answer(&SaslHandshakeResponse::default(), version, id);
+        self.send_response(&SaslHandshakeResponse::default(), version, id);
         true
     }
 
-    /// The client's next message; `answer` is what the broker says to it.
-    fn converse(&mut self, answer: impl FnOnce(&str) -> SaslAuthenticateResponse) {
+    /// Responds to the client's next message.
+    fn respond(&mut self, response: impl FnOnce(&str) -> SaslAuthenticateResponse) {
         let (request, id) = self.read::<SaslAuthenticateRequest>(2, 2);
-        let response = answer(std::str::from_utf8(&request.auth_bytes).unwrap());
-        self.answer(&response, 2, id);
+        let response = response(std::str::from_utf8(&request.auth_bytes).unwrap());
+        self.send_response(&response, 2, id);
     }
 
-    /// Believes a client that says who it is by PLAIN, for a short while.
-    fn believe(&mut self) {
-        assert_eq!(self.agree(), "PLAIN");
-        self.converse(|message| {
+    /// Accepts the credentials by PLAIN, with a short session lifetime.
+    fn accept_credentials(&mut self) {
+        assert_eq!(self.accept_mechanism(), "PLAIN");
+        self.respond(|message| {
             assert_eq!(message, "\0alice\0hush");
             SaslAuthenticateResponse::default().with_session_lifetime_ms(LIFETIME_MS)
         });
@@ -66,21 +65,21 @@ impl Peer {
     fn serve(&mut self) {
         let (key, version, id) = self.request().unwrap();
         assert_eq!((key, version), (METADATA, 12));
-        self.answer(&MetadataResponse::default(), version, id);
+        self.send_response(&MetadataResponse::default(), version, id);
     }
 }
 
-fn says(message: impl Into<String>) -> SaslAuthenticateResponse {
+fn message(message: impl Into<String>) -> SaslAuthenticateResponse {
     SaslAuthenticateResponse::default().with_auth_bytes(Bytes::from(message.into()))
 }
 
-/// What comes of a broker that goes on so after the mechanism has been agreed on.
+/// The fault of an authentication in which the broker does this after the handshake.
 fn fault(mechanism: SaslMechanism, behave: impl FnOnce(&mut Peer) + Send + 'static) -> SaslFault {
     let (address, thread) = peer(move |peer| {
-        peer.greet(&SPOKEN);
-        peer.agree();
+        peer.negotiate(&SUPPORTED);
+        peer.accept_mechanism();
         behave(peer);
-        assert_eq!(peer.receive(), None, "the client goes on");
+        assert_eq!(peer.receive(), None, "the client sent another request");
     });
     let error = Connection::open(&address, &settings(mechanism)).unwrap_err();
     thread.join().unwrap();
@@ -90,26 +89,26 @@ fn fault(mechanism: SaslMechanism, behave: impl FnOnce(&mut Peer) + Send + 'stat
 }
 
 #[test]
-fn a_broker_that_does_not_know_the_password_learns_nothing_and_is_left() {
+fn a_broker_that_does_not_know_the_password_is_rejected() {
     let unproved = |fault, expected: &str| {
         let SaslFault::Unproved { detail } = fault else { panic!("{fault:?}") };
         assert!(detail.contains(expected), "{detail}");
     };
     for mechanism in [SaslMechanism::ScramSha256, SaslMechanism::ScramSha512] {
-        let another_nonce = fault(mechanism, |peer| peer.converse(|_| says("r=other,s=c2FsdA==,i=4096")));
-        unproved(another_nonce, "does not continue ours");
+        let another_nonce = fault(mechanism, |peer| peer.respond(|_| message("r=other,s=c2FsdA==,i=4096")));
+        unproved(another_nonce, "does not begin with the client's");
         let much_work = fault(mechanism, |peer| {
-            peer.converse(|first| says(format!("r={}x,s=c2FsdA==,i=2000000000", nonce_of(first))));
+            peer.respond(|first| message(format!("r={}x,s=c2FsdA==,i=2000000000", nonce_of(first))));
         });
         unproved(much_work, "'2000000000' iterations");
         let any_password = fault(mechanism, |peer| {
-            peer.converse(|first| says(format!("r={}x,s=c2FsdA==,i=4096", nonce_of(first))));
-            peer.converse(|_| says("v=c2lnbmF0dXJl"));
+            peer.respond(|first| message(format!("r={}x,s=c2FsdA==,i=4096", nonce_of(first))));
+            peer.respond(|_| message("v=c2lnbmF0dXJl"));
         });
         unproved(any_password, "signature is wrong");
         let nothing = fault(mechanism, |peer| {
-            peer.converse(|first| says(format!("r={}x,s=c2FsdA==,i=4096", nonce_of(first))));
-            peer.converse(|_| says(""));
+            peer.respond(|first| message(format!("r={}x,s=c2FsdA==,i=4096", nonce_of(first))));
+            peer.respond(|_| message(""));
         });
         unproved(nothing, "no signature");
     }
@@ -120,77 +119,77 @@ fn nonce_of(client_first: &str) -> &str {
 }
 
 #[test]
-fn a_refusal_in_the_words_of_scram_is_one() {
+fn an_error_of_scram_rejects_the_credentials() {
     let fault = fault(SaslMechanism::ScramSha256, |peer| {
-        peer.converse(|first| says(format!("r={}x,s=c2FsdA==,i=4096", nonce_of(first))));
-        peer.converse(|_| says("e=invalid-proof"));
+        peer.respond(|first| message(format!("r={}x,s=c2FsdA==,i=4096", nonce_of(first))));
+        peer.respond(|_| message("e=invalid-proof"));
     });
-    assert_eq!(fault.to_string(), "it refused user 'alice' by SCRAM-SHA-256, saying 'invalid-proof'");
+    assert_eq!(fault.to_string(), "credentials of user 'alice' rejected (SCRAM-SHA-256): 'invalid-proof'");
 }
 
 #[test]
-fn a_brokers_own_words_are_kept_short_and_on_one_line() {
+fn a_brokers_error_message_is_cut_and_escaped() {
     let fault = fault(SaslMechanism::Plain, |peer| {
-        peer.converse(|_| {
-            let words = "no\n\u{1b}[2J".repeat(5000);
-            SaslAuthenticateResponse::default().with_error_code(58).with_error_message(Some(words.into()))
+        peer.respond(|_| {
+            let message = "no\n\u{1b}[2J".repeat(5000);
+            SaslAuthenticateResponse::default().with_error_code(58).with_error_message(Some(message.into()))
         });
     });
     let shown = fault.to_string();
     assert!(shown.len() < 300 && !shown.contains(|char: char| char.is_control()), "{shown}");
-    assert!(shown.starts_with("it refused user 'alice' by PLAIN, saying 'no\\n\\u{1b}[2J"), "{shown}");
+    assert!(shown.starts_with("credentials of user 'alice' rejected (PLAIN): 'no\\n\\u{1b}[2J"), "{shown}");
 }
 
 #[test]
-fn who_we_are_is_said_again_on_the_same_connection() {
+fn reauthentication_uses_the_same_connection() {
     let (address, thread) = peer(|peer| {
-        peer.greet(&SPOKEN);
+        peer.negotiate(&SUPPORTED);
         for _ in 0..3 {
-            peer.believe();
+            peer.accept_credentials();
             peer.serve();
         }
     });
     let mut connection = Connection::open(&address, &settings(SaslMechanism::Plain)).unwrap();
     for _ in 0..3 {
         connection.call(&metadata()).unwrap();
-        connection.renew_at = Some(Instant::now());
+        connection.reauthenticate_at = Some(Instant::now());
     }
     thread.join().unwrap();
 }
 
-/// Asks twice, with so much time between that we say again who we are; each of the two connections goes on so after its first answer.
-fn asks_again(go_on: impl Fn(&mut Peer) + Send + 'static) {
+/// Sends two requests with a re-authentication between them. On each of its two connections the broker does `then` after the first response.
+fn reauthenticates(then: impl Fn(&mut Peer) + Send + 'static) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
     let thread = thread::spawn(move || {
         for _ in 0..2 {
             let mut peer = Peer(listener.accept().unwrap().0);
-            peer.greet(&SPOKEN);
-            peer.believe();
+            peer.negotiate(&SUPPORTED);
+            peer.accept_credentials();
             peer.serve();
-            go_on(&mut peer);
+            then(&mut peer);
         }
     });
     let mut link = Link::new(address, settings(SaslMechanism::Plain));
     link.call(&metadata()).unwrap();
-    thread::sleep(RENEWAL_AFTER_MIN);
+    thread::sleep(DUE_AFTER_MIN);
     link.call(&metadata()).unwrap();
     drop(link);
     thread.join().unwrap();
 }
 
 #[test]
-fn a_broker_that_hangs_up_instead_of_hearing_it_again_is_called_anew() {
-    asks_again(|_| {});
+fn a_broker_that_closes_the_connection_before_reauthentication_gets_a_new_one() {
+    reauthenticates(|_| {});
 }
 
 #[test]
 fn a_refused_reauthentication_is_tried_on_a_new_connection() {
     for refusal in ["Cannot change principals during re-authentication", "Session too short"] {
-        asks_again(move |peer| {
-            if peer.answers_handshake() {
-                peer.converse(|_| refused(refusal));
-                assert_eq!(peer.receive(), None, "the client goes on");
+        reauthenticates(move |peer| {
+            if peer.accepts_handshake() {
+                peer.respond(|_| refused(refusal));
+                assert_eq!(peer.receive(), None, "the client sent another request");
             }
         });
     }
@@ -198,42 +197,42 @@ fn a_refused_reauthentication_is_tried_on_a_new_connection() {
 
 #[test]
 fn a_connection_that_is_closed_during_reauthentication_is_opened_again() {
-    asks_again(|peer| {
-        peer.answers_handshake();
+    reauthenticates(|peer| {
+        peer.accepts_handshake();
     });
 }
 
 #[test]
 fn an_authentication_that_a_new_connection_refuses_too_is_final() {
     let (address, connections) = broker(|number, peer| {
-        peer.greet(&SPOKEN);
+        peer.negotiate(&SUPPORTED);
         if number == 0 {
-            peer.believe();
+            peer.accept_credentials();
             peer.serve();
         }
-        peer.agree();
-        peer.converse(|_| refused("Authentication failed"));
-        assert_eq!(peer.receive(), None, "the client goes on");
+        peer.accept_mechanism();
+        peer.respond(|_| refused("Authentication failed"));
+        assert_eq!(peer.receive(), None, "the client sent another request");
     });
     let mut link = Link::new(address, settings(SaslMechanism::Plain));
     link.call(&metadata()).unwrap();
-    thread::sleep(RENEWAL_AFTER_MIN);
+    thread::sleep(DUE_AFTER_MIN);
     let error = link.call(&metadata()).unwrap_err();
     assert!(matches!(error, Error::Sasl { fault: SaslFault::Refused { .. }, .. }), "{error:?}");
     assert_eq!(connections.try_iter().count(), 2);
 }
 
-fn refused(words: &str) -> SaslAuthenticateResponse {
-    SaslAuthenticateResponse::default().with_error_code(58).with_error_message(Some(words.to_owned().into()))
+fn refused(message: &str) -> SaslAuthenticateResponse {
+    SaslAuthenticateResponse::default().with_error_code(58).with_error_message(Some(message.to_owned().into()))
 }
 
 #[test]
-fn a_broker_that_will_not_hear_it_again_is_called_anew() {
-    asks_again(|peer| {
+fn a_broker_that_refuses_reauthentication_gets_a_new_connection() {
+    reauthenticates(|peer| {
         if let Some((key, version, id)) = peer.request() {
             assert_eq!((key, version), (HANDSHAKE, 1));
-            peer.answer(&SaslHandshakeResponse::default().with_error_code(34), 1, id);
-            assert_eq!(peer.receive(), None, "the client goes on");
+            peer.send_response(&SaslHandshakeResponse::default().with_error_code(34), 1, id);
+            assert_eq!(peer.receive(), None, "the client sent another request");
         }
     });
 }

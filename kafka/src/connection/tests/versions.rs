@@ -1,37 +1,39 @@
-//! Brokers that do not answer the latest version of `ApiVersions`, each in its own way.
+//! Brokers that do not respond to the latest version of `ApiVersions`.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
-/// What a broker does with one version of `ApiVersions`.
+/// How a broker treats a version of `ApiVersions`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Treatment {
-    Answers,
+    Responds,
     Closes,
-    /// Closes the connection amid the response.
+    /// Closes the connection within the response.
     CutsOff,
-    /// The response cannot be read.
+    /// The response is malformed.
     Garbles,
-    /// `UNSUPPORTED_VERSION`, and nothing else.
-    RefusesInBrief,
+    /// The response is only `UNSUPPORTED_VERSION`, without versions.
+    Refuses,
 }
 
-/// A broker that treats versions so, and answers metadata; gives the versions of `ApiVersions` that it has seen.
+/// A broker that treats versions of `ApiVersions` like this, and responds to requests for metadata; returns the received versions.
 fn broker_with(treat: impl Fn(i16) -> Treatment + Send + Sync + 'static) -> (Address, Arc<Mutex<Vec<i16>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let versions_seen = Arc::clone(&seen);
     let (address, _) = broker(move |_, peer| {
         while let Some((key, version, id)) = peer.request() {
             if key == METADATA {
-                peer.answer(&MetadataResponse::default(), version, id);
+                peer.send_response(&MetadataResponse::default(), version, id);
                 continue;
             }
             versions_seen.lock().unwrap().push(version);
             let id_bytes = id.to_be_bytes();
             match treat(version) {
-                Treatment::Answers => peer.answer(&versions(&[(METADATA, 0, 12), (API_VERSIONS, 0, 3)]), version, id),
+                Treatment::Responds => {
+                    peer.send_response(&versions(&[(METADATA, 0, 12), (API_VERSIONS, 0, 3)]), version, id)
+                }
                 Treatment::Closes => break,
                 Treatment::CutsOff => {
                     peer.send(&[&[0, 0, 0, 100], &id_bytes[..], &[0; 9]].concat());
@@ -40,14 +42,14 @@ fn broker_with(treat: impl Fn(i16) -> Treatment + Send + Sync + 'static) -> (Add
                 Treatment::Garbles => {
                     peer.send(&[&[0, 0, 0, 12], &id_bytes[..], &[0, 0, 0x7f, 0xff, 0, 3, 0, 1]].concat());
                 }
-                Treatment::RefusesInBrief => peer.send(&[&[0, 0, 0, 6], &id_bytes[..], &[0, 35]].concat()),
+                Treatment::Refuses => peer.send(&[&[0, 0, 0, 6], &id_bytes[..], &[0, 35]].concat()),
             }
         }
     });
     (address, seen)
 }
 
-/// The versions of `ApiVersions` that the broker has seen since the last look.
+/// The versions of `ApiVersions` that the broker has received since the last call.
 fn take(seen: &Mutex<Vec<i16>>) -> Vec<i16> {
     std::mem::take(&mut seen.lock().unwrap())
 }
@@ -57,8 +59,8 @@ fn opens(address: &Address, settings: &ConnectionSettings) {
 }
 
 #[test]
-fn an_older_version_is_found_on_new_connections_and_remembered() {
-    use Treatment::{Answers, Closes, CutsOff, Garbles, RefusesInBrief};
+fn an_older_version_is_found_on_new_connections_and_kept() {
+    use Treatment::{Closes, CutsOff, Garbles, Refuses, Responds};
     for (treatment, up_to, expected) in [
         (Closes, 3, &[4, 3][..]),
         (Closes, 2, &[4, 3, 0]),
@@ -67,24 +69,24 @@ fn an_older_version_is_found_on_new_connections_and_remembered() {
         (CutsOff, 0, &[4, 3, 0]),
         (Garbles, 3, &[4, 0]),
         (Garbles, 2, &[4, 0]),
-        (RefusesInBrief, 2, &[4, 0]),
+        (Refuses, 2, &[4, 0]),
     ] {
-        let (address, seen) = broker_with(move |version| if version <= up_to { Answers } else { treatment });
+        let (address, seen) = broker_with(move |version| if version <= up_to { Responds } else { treatment });
         let settings = settings(LONG);
         opens(&address, &settings);
         assert_eq!(take(&seen), expected);
-        // Any connection with the same settings knows.
+        // All connections with the same registry use it.
         opens(&address, &settings.clone());
         assert_eq!(take(&seen), [*expected.last().unwrap()]);
     }
 }
 
 #[test]
-fn a_broker_that_restarts_is_not_taken_for_an_old_one() {
+fn a_broker_that_restarts_gets_the_latest_version() {
     let is_up = Arc::new(AtomicBool::new(false));
     let up = Arc::clone(&is_up);
     let (address, seen) =
-        broker_with(move |_| if up.load(Ordering::SeqCst) { Treatment::Answers } else { Treatment::Closes });
+        broker_with(move |_| if up.load(Ordering::SeqCst) { Treatment::Responds } else { Treatment::Closes });
     let settings = settings(LONG);
     let error = Connection::open(&address, &settings).unwrap_err();
     assert!(matches!(error, Error::Disconnected { request: "ApiVersions", .. }), "{error:?}");
@@ -95,11 +97,11 @@ fn a_broker_that_restarts_is_not_taken_for_an_old_one() {
 }
 
 #[test]
-fn a_version_that_is_no_longer_answered_is_forgotten() {
+fn a_version_without_a_response_is_not_kept() {
     let is_new = Arc::new(AtomicBool::new(false));
     let new = Arc::clone(&is_new);
     let (address, seen) = broker_with(move |version| match (new.load(Ordering::SeqCst), version) {
-        (false, 0) | (true, 4) => Treatment::Answers,
+        (false, 0) | (true, 4) => Treatment::Responds,
         _ => Treatment::Closes,
     });
     let settings = settings(LONG);
@@ -113,7 +115,7 @@ fn a_version_that_is_no_longer_answered_is_forgotten() {
 }
 
 #[test]
-fn a_response_that_no_version_makes_readable_is_an_error() {
+fn a_response_that_is_malformed_in_all_versions_is_an_error() {
     let (address, seen) = broker_with(|_| Treatment::Garbles);
     let error = Connection::open(&address, &settings(LONG)).unwrap_err();
     assert!(matches!(error, Error::Malformed { request: "ApiVersions", .. }), "{error:?}");

@@ -14,7 +14,7 @@ use crate::consumer::event::Holder;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::consumer_protocol::{self, Subscription};
 use crate::protocol::{
-    HeartbeatRequest, JoinAnswer, JoinGroupRequest, Joined, JoinedMember, LeaveGroupRequest, Malformed, Request,
+    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, Joined, JoinedMember, LeaveGroupRequest, Malformed, Request,
     SyncGroupRequest,
 };
 use crate::types::{Address, Member, TopicPartition};
@@ -86,8 +86,8 @@ impl Classic {
         let mut request = self.join_request(owned)?;
         loop {
             match client.call_coordinator(&self.group, &request)? {
-                (coordinator, JoinAnswer::Joined(joined)) => return Ok((coordinator, joined)),
-                (_, JoinAnswer::IdRequired(id)) => {
+                (coordinator, JoinGroupResponse::Joined(joined)) => return Ok((coordinator, joined)),
+                (_, JoinGroupResponse::MemberIdRequired(id)) => {
                     self.member.id.clone_from(&id);
                     request.member_id = id;
                 }

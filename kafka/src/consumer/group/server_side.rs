@@ -51,7 +51,7 @@ impl ServerSide {
     fn exchange(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Beat> {
         let tells_all = self.told.is_none();
         let request = ConsumerGroupHeartbeatRequest {
-            wish: tells_all.then(|| (REBALANCE_TIMEOUT, self.topics.clone())),
+            subscription: tells_all.then(|| (REBALANCE_TIMEOUT, self.topics.clone())),
             owned: (self.told.as_ref() != Some(owned)).then(|| self.by_id(owned)),
             ..self.request(self.member.epoch)
         };
@@ -79,7 +79,7 @@ impl ServerSide {
             group: self.group.clone(),
             member: Member { epoch, ..self.member.clone() },
             rack: self.rack.clone(),
-            wish: None,
+            subscription: None,
             owned: None,
         }
     }

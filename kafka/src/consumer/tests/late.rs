@@ -17,7 +17,7 @@ fn metadata_is_asked_for_sooner_while_a_fetch_is_late() {
     let later = |seconds| now + Duration::from_secs(seconds);
     (consumer.metadata_asked, consumer.metadata_due) = (now, later(10));
     consumer.send_fetches(now).unwrap();
-    let late_at = now + consumer.config.connection.patience() + consumer.config.fetch_wait;
+    let late_at = now + consumer.config.connection.late_after() + consumer.config.fetch_wait;
     assert_eq!((consumer.metadata_due(now), consumer.next_timer(now)), (later(10), Some(late_at)));
     assert_eq!(consumer.metadata_due(late_at), later(1), "it is late");
     consumer.metadata_asked = late_at;

@@ -49,7 +49,7 @@ fn consumer() -> Consumer {
 }
 
 fn metadata(address: &Address, id: u8, leaders: &[Option<i32>]) -> Metadata {
-    let broker = |id| BrokerInfo { id, address: address.clone(), rack: None };
+    let broker = |id| BrokerInfo { id, address: address.clone() };
     let partitions = leaders.iter().zip(0..).map(|(leader, partition)| PartitionMetadata {
         partition,
         leader: *leader,
@@ -152,7 +152,6 @@ impl Consumer {
             error: None,
             high_watermark: 1000,
             last_stable_offset: 1000,
-            log_start_offset: 0,
             preferred_read_replica: None,
             aborted: vec![],
             records: Bytes::new(),

@@ -38,7 +38,7 @@ impl Consumer {
 
 /// The leader of `leader_epoch` answers where an epoch ends.
 fn ended(consumer: &mut Consumer, leader_epoch: i32, epoch: i32, result: Result<Option<EpochEnd>>) {
-    let questions = vec![EpochQuestion { partition: at(0), current_leader_epoch: leader_epoch, epoch }];
+    let questions = vec![OffsetForLeaderPartition { partition: at(0), current_leader_epoch: leader_epoch, epoch }];
     consumer.handle(Answer::EpochEnds { questions, result: Ok(vec![(at(0), result)]) }).unwrap();
 }
 
@@ -159,7 +159,6 @@ fn nothing_that_the_leader_before_has_sent_is_given_out_after_its_successor_is_k
         error: None,
         high_watermark: 1000,
         last_stable_offset: 1000,
-        log_start_offset: 0,
         preferred_read_replica: None,
         aborted: vec![],
         records: BATCH.into(),

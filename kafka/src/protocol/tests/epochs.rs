@@ -2,17 +2,16 @@
 
 use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
 
-use super::super::offset_for_leader_epoch::EpochAnswer;
 use super::*;
 
 #[test]
 fn offset_for_leader_epoch() {
-    let question = |topic, number, current_leader_epoch, epoch| EpochQuestion {
+    let requested = |topic, number, current_leader_epoch, epoch| OffsetForLeaderPartition {
         partition: partition(topic, number),
         current_leader_epoch,
         epoch,
     };
-    let partitions = vec![question("a", 0, 7, 5), question("b", 0, 8, 8), question("a", 1, 9, 0)];
+    let partitions = vec![requested("a", 0, 7, 5), requested("b", 0, 8, 8), requested("a", 1, 9, 0)];
     let request = OffsetForLeaderEpochRequest { partitions };
     for version in versions(&request) {
         let sent: messages::OffsetForLeaderEpochRequest = sent(&request, version);
@@ -38,11 +37,11 @@ fn offset_for_leader_epoch() {
             topic("a", vec![found(1, -1, -1, 0), found(0, 4, 120, 0)]),
             topic("b", vec![found(0, -1, -1, 74)]),
         ]);
-        let answer = |topic, number, result| EpochAnswer { partition: partition(topic, number), result };
+        let ended = |topic, number, result| (partition(topic, number), result);
         let expected = vec![
-            answer("a", 1, Ok(None)),
-            answer("a", 0, Ok(Some(EpochEnd { epoch: 4, end_offset: 120 }))),
-            answer("b", 0, Err(ErrorCode::FENCED_LEADER_EPOCH)),
+            ended("a", 1, Ok(None)),
+            ended("a", 0, Ok(Some(EpochEnd { epoch: 4, end_offset: 120 }))),
+            ended("b", 0, Err(ErrorCode::FENCED_LEADER_EPOCH)),
         ];
         check(&request, version, &complete, &Ok(expected));
 

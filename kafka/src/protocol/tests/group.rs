@@ -1,5 +1,7 @@
 //! Requests and responses about groups.
 
+use kafka_protocol::protocol::StrBytes;
+
 use super::*;
 use crate::types::Member;
 

@@ -56,7 +56,7 @@ fn join_group() {
         };
         let joined = |leads| {
             let (member_id, assignor) = ("id-1".to_owned(), "first".to_owned());
-            Ok(JoinAnswer::Joined(Joined { is_static: version >= 5, generation: 6, member_id, assignor, leads }))
+            Ok(JoinGroupResponse::Joined(Joined { is_static: version >= 5, generation: 6, member_id, assignor, leads }))
         };
         check(&request, version, &response("id-2", 0), &joined(None));
         let joined_member = |id: &str, instance_id: Option<&str>, subscription| JoinedMember {
@@ -69,7 +69,7 @@ fn join_group() {
         check(&request, version, &response("id-1", 0), &joined(Some(leads)));
         check(&request, version, &response("", 82), &refused(ErrorCode::FENCED_INSTANCE_ID));
         let first = JoinGroupRequest { member_id: String::new(), ..request.clone() };
-        check(&first, version, &response("", 79), &Ok(JoinAnswer::IdRequired("id-1".to_owned())));
+        check(&first, version, &response("", 79), &Ok(JoinGroupResponse::MemberIdRequired("id-1".to_owned())));
         check(&request, version, &response("", 79), &refused(ErrorCode::MEMBER_ID_REQUIRED));
         if version >= 7 {
             let without = response("id-2", 0).with_protocol_name(None);
@@ -161,11 +161,12 @@ fn consumer_group_heartbeat() {
         group: GROUP.to_owned(),
         member: member(),
         rack: Some("r1".to_owned()),
-        wish: None,
+        subscription: None,
         owned: None,
     };
-    let wish = Some((Duration::from_mins(1), vec![Arc::from("a"), Arc::from("b")]));
-    let all = ConsumerGroupHeartbeatRequest { wish, owned: Some(vec![(TOPIC_ID, vec![0, 3])]), ..steady.clone() };
+    let subscription = Some((Duration::from_mins(1), vec![Arc::from("a"), Arc::from("b")]));
+    let all =
+        ConsumerGroupHeartbeatRequest { subscription, owned: Some(vec![(TOPIC_ID, vec![0, 3])]), ..steady.clone() };
     let nothing = ConsumerGroupHeartbeatRequest { owned: Some(vec![]), ..steady.clone() };
     for version in versions(&steady) {
         let sent_of = |request| -> messages::ConsumerGroupHeartbeatRequest { sent(request, version) };

@@ -25,10 +25,11 @@ use kafka_protocol::messages::{self, BrokerId, GroupId, RequestHeader, fetch_res
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
 use super::api_versions::ApiVersions;
+use super::fields::{text, topic_name};
 use super::find_coordinator::Coordinator;
-use super::list_offsets::ListedOffset;
 use super::*;
-use crate::types::{CommittedOffset, IsolationLevel, TopicId, TopicPartition};
+use crate::error::ErrorCode;
+use crate::types::{Address, CommittedOffset, IsolationLevel, TopicId, TopicPartition};
 
 const CORRELATION_ID: i32 = 77;
 const TOPIC_ID: TopicId = TopicId([7; 16]);
@@ -171,8 +172,8 @@ fn metadata() {
         let expected = Metadata {
             cluster_id: Some("cluster".to_owned()),
             brokers: vec![
-                BrokerInfo { id: 1, address: broker_address("one"), rack: None },
-                BrokerInfo { id: 2, address: broker_address("::1"), rack: Some("east".to_owned()) },
+                BrokerInfo { id: 1, address: broker_address("one") },
+                BrokerInfo { id: 2, address: broker_address("::1") },
             ],
             topics: vec![
                 TopicMetadata {
@@ -229,12 +230,12 @@ fn what_a_peer_calls_things_is_cut_to_one_line() {
         let broker = MetadataResponseBroker::default().with_host(text(host)).with_port(port);
         messages::MetadataResponse::default().with_brokers(vec![broker])
     };
-    check(&of("a\nb", 1), r"a broker of the name 'a\nb'");
-    check(&of(&long, 1), &format!("a broker of the name '{}…'", &long[..200]));
-    check(&of(&long[..201], -1), &format!("port -1 of broker '{}…'", &long[..200]));
+    check(&of("a\nb", 1), r"invalid broker host name 'a\nb'");
+    check(&of(&long, 1), &format!("invalid broker host name '{}…'", &long[..200]));
+    check(&of(&long[..201], -1), &format!("invalid port -1 of broker '{}…'", &long[..200]));
     let topic = MetadataResponseTopic::default().with_name(Some(topic_name("a\nb")));
     let topics = messages::MetadataResponse::default().with_topics(vec![topic]);
-    check(&topics, r"an answer about topic 'a\nb', which was not asked");
+    check(&topics, r"topic 'a\nb', which was not requested");
 }
 
 #[test]
@@ -265,7 +266,7 @@ fn list_offsets() {
         let response = |topics| messages::ListOffsetsResponse::default().with_topics(topics);
         let complete =
             response(vec![topic("a", vec![found(1, 12, 0), found(0, -1, 6)]), topic("b", vec![found(0, 0, 0)])]);
-        let listed = |topic, number, result| ListedOffset { partition: partition(topic, number), result };
+        let listed = |topic, number, result| (partition(topic, number), result);
         let expected =
             vec![listed("a", 1, Ok(12)), listed("a", 0, Err(ErrorCode::NOT_LEADER_OR_FOLLOWER)), listed("b", 0, Ok(0))];
         check(&request, version, &complete, &Ok(expected));

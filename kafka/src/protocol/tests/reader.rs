@@ -43,7 +43,7 @@ fn strings() {
     check(&[0, 0], false, Ok(Some("")));
     check(&[0xff, 0xff], false, Ok(None));
     check(&[0xff, 0xfe], false, Err("a length of -2, at byte 2 of 2"));
-    check(&[0, 3, b'h', b'i'], false, Err("3 bytes announced, 2 are there, at byte 2 of 4"));
+    check(&[0, 3, b'h', b'i'], false, Err("3 bytes announced, 2 left, at byte 2 of 4"));
     check(&[0, 1, 0xff], false, Err("not UTF-8"));
     check(&[3, b'h', b'i'], true, Ok(Some("hi")));
     check(&[1], true, Ok(Some("")));

@@ -54,21 +54,21 @@ fn check(bytes: Vec<u8>, records_before: usize, fragment: &str) {
     assert_eq!((records.len(), offset), (records_before, 100), "{detail}");
     assert!(detail.contains(fragment), "{detail}");
     // The error stays, and nothing is skipped.
-    assert!(reader.read(Room::of(1000), &mut Vec::new()).is_err() && !reader.is_empty());
+    assert!(reader.read(ReadBudget::of(1000), &mut Vec::new()).is_err() && !reader.is_empty());
     assert!(reader.position() <= 100 + 20);
 }
 
 #[test]
 fn heads() {
     check(changed(16, &[3]), 0, "message format v3");
-    check(changed(LAST_OFFSET_DELTA, &(-1i32).to_be_bytes()), 0, "its last offset lies -1 after its first");
+    check(changed(LAST_OFFSET_DELTA, &(-1i32).to_be_bytes()), 0, "its last offset delta is -1");
     check(changed(RECORD_COUNT, &i32::MAX.to_be_bytes()), 0, "2147483647 records in 20 offsets");
     check(changed(RECORD_COUNT, &(-1i32).to_be_bytes()), 0, "-1 records");
     check(changed(ATTRIBUTES, &[0, 5]), 0, "codec 5");
     check(changed(BASE_TIMESTAMP, &i64::MAX.to_be_bytes()), 1, "timestamp is out of range");
     let mut short = testdata!("none.bin").to_vec();
     put(&mut short, LENGTH, &[0, 0, 0, 20]);
-    check(short.clone(), 0, "less than its head has");
+    check(short.clone(), 0, "less than its header has");
     put(&mut short, LENGTH, &(-5i32).to_be_bytes());
     check(short, 0, "a length of -5 bytes");
 }
@@ -100,13 +100,13 @@ fn records() {
     // Length, attributes, timestamp delta, offset delta, key, value, header count; numbers are doubled (zigzag).
     let fine = |offset_delta: u8| [12, 0, 0, offset_delta * 2, 1, 1, 0];
     assert_eq!(read_all(&mut reader(with_records(2, &[&fine(0), &fine(9)]), 0)).len(), 2);
-    check(with_records(2, &[&fine(0), &fine(0)]), 1, "a record's offset lies 0 after the batch's, not 1 to 9");
-    check(with_records(2, &[&fine(1), &fine(0)]), 1, "a record's offset lies 0 after");
-    check(with_records(2, &[&fine(0), &fine(10)]), 1, "a record's offset lies 10 after");
-    check(with_records(1, &[&[12, 0, 0, 1, 1, 1, 0]]), 0, "a record's offset lies -1 after");
-    check(with_records(2, &[&fine(0)]), 1, "1 bytes needed, 0 are there");
+    check(with_records(2, &[&fine(0), &fine(0)]), 1, "a record has offset delta 0, not 1 to 9");
+    check(with_records(2, &[&fine(1), &fine(0)]), 1, "a record has offset delta 0");
+    check(with_records(2, &[&fine(0), &fine(10)]), 1, "a record has offset delta 10");
+    check(with_records(1, &[&[12, 0, 0, 1, 1, 1, 0]]), 0, "a record has offset delta -1");
+    check(with_records(2, &[&fine(0)]), 1, "1 bytes needed, 0 left");
     check(with_records(1, &[&fine(0), &[0]]), 1, "1 bytes follow the end");
-    check(with_records(1, &[&[14, 0, 0, 0, 1, 1, 0]]), 0, "7 bytes announced, 6 are there");
+    check(with_records(1, &[&[14, 0, 0, 0, 1, 1, 0]]), 0, "7 bytes announced, 6 left");
     check(with_records(1, &[&[14, 0, 0, 0, 1, 1, 0, 0]]), 0, "1 bytes follow the end");
     check(with_records(1, &[&[1]]), 0, "a record without a length");
     check(with_records(1, &[&[3]]), 0, "a length of -2");
@@ -141,8 +141,8 @@ fn the_epoch_is_that_of_the_batch_before_the_position() {
     put(&mut next, ATTRIBUTES, &[0, 1]); // gzip, says its head
     let mut reader = reader([testdata!("none.bin").to_vec(), seal(next)].concat(), 0);
     let mut records = Vec::new();
-    reader.read(Room::of(1000), &mut records).unwrap();
+    reader.read(ReadBudget::of(1000), &mut records).unwrap();
     assert_eq!((records.len(), reader.position(), reader.leader_epoch()), (20, 120, Some(5)));
-    assert!(reader.read(Room::of(1000), &mut records).is_err());
+    assert!(reader.read(ReadBudget::of(1000), &mut records).is_err());
     assert_eq!((reader.position(), reader.leader_epoch()), (120, Some(5)), "the damaged one was opened in vain");
 }

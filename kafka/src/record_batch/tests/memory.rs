@@ -5,6 +5,7 @@ use fuzzkit::within;
 use super::damage::{INDEPENDENT, gzip, lz4, plain, snappy, xerial, zstd};
 use super::forge::{put, seal, with_payload, with_records};
 use super::*;
+use crate::types::{Header, Headers};
 
 /// For whatever is not measured: lists that grow, small allocations.
 const SLACK_BYTES: usize = 64 * 1024;
@@ -90,16 +91,20 @@ fn a_batch_waits_until_the_records_of_others_are_dropped() {
     let budget = Budget::new(1, || ());
     let mut reader = reader_within([first, seal(second)].concat(), &budget);
     let mut records = Vec::new();
-    assert_eq!(reader.read(Room::of(1000), &mut records).unwrap(), Progress::NoMemory);
+    assert_eq!(reader.read(ReadBudget::of(1000), &mut records).unwrap(), Progress::NoMemory);
     assert_eq!((records.len(), reader.position()), (20, 120));
-    assert_eq!(reader.read(Room::of(1000), &mut records).unwrap(), Progress::NoMemory);
+    assert_eq!(reader.read(ReadBudget::of(1000), &mut records).unwrap(), Progress::NoMemory);
     assert_eq!((records.len(), reader.position(), reader.is_empty()), (20, 120, false));
     records.truncate(1);
-    assert_eq!(reader.read(Room::of(1000), &mut Vec::new()).unwrap(), Progress::NoMemory, "one record is left of it");
+    assert_eq!(
+        reader.read(ReadBudget::of(1000), &mut Vec::new()).unwrap(),
+        Progress::NoMemory,
+        "one record is left of it"
+    );
     records.clear();
-    let stays = Room { may_unpack: false, ..Room::of(1000) };
+    let stays = ReadBudget { may_decompress: false, ..ReadBudget::of(1000) };
     assert_eq!(reader.read(stays, &mut records).unwrap(), Progress::NoMemory, "somebody else comes first");
-    assert_eq!(reader.read(Room::of(1000), &mut records).unwrap(), Progress::Done);
+    assert_eq!(reader.read(ReadBudget::of(1000), &mut records).unwrap(), Progress::Done);
     assert_eq!((records.len(), reader.position(), reader.is_empty()), (20, 140, true));
     drop(records);
     assert_eq!(budget.held(), (0, 0));
@@ -111,7 +116,7 @@ fn what_is_not_compressed_needs_no_memory_of_its_own() {
     let other = budget.batch(1).unwrap();
     let mut reader = reader_within(testdata!("none.bin"), &budget);
     let mut records = Vec::new();
-    let stays = Room { may_unpack: false, ..Room::of(1000) };
+    let stays = ReadBudget { may_decompress: false, ..ReadBudget::of(1000) };
     assert_eq!(reader.read(stays, &mut records).unwrap(), Progress::Done);
     assert_eq!(records.len(), 20);
     drop(other);
@@ -137,7 +142,7 @@ fn a_large_batch_takes_just_its_size() {
             let mut reader = reader_within(bytes, &budget);
             for number in 0..3 {
                 let mut records = Vec::new();
-                let progress = reader.read(Room::of(1000), &mut records).unwrap();
+                let progress = reader.read(ReadBudget::of(1000), &mut records).unwrap();
                 assert_eq!(progress, if number < 2 { Progress::NoMemory } else { Progress::Done });
                 let sizes: Vec<_> = records.iter().map(|record| record.value.as_ref().map(Bytes::len)).collect();
                 assert_eq!((sizes, records[0].offset), (vec![Some(VALUE_BYTES)], number), "codec {codec}");

@@ -6,7 +6,13 @@ mod memory;
 
 use std::fmt::Write;
 
-use super::*;
+use bytes::Bytes;
+
+use super::partition_reader::{PartitionReader, Progress, ReadBudget};
+use crate::budget::Budget;
+use crate::error::{Error, Result};
+use crate::protocol::AbortedTransaction;
+use crate::types::{IsolationLevel, Record, TopicPartition};
 
 /// More than any test batch needs.
 const BYTES_MAX: u32 = 16 * 1024 * 1024;
@@ -34,7 +40,7 @@ fn drain(reader: &mut PartitionReader, records_max: usize) -> (Vec<Record>, Resu
     let mut records = Vec::new();
     while !reader.is_empty() {
         let before = records.len();
-        if let Err(error) = reader.read(Room::of(records_max), &mut records) {
+        if let Err(error) = reader.read(ReadBudget::of(records_max), &mut records) {
             assert_eq!(records.len(), before, "records came with an error");
             return (records, Err(error));
         }
@@ -147,7 +153,7 @@ fn position_follows_what_was_given_out() {
     let mut reader = reader(testdata!("compacted.bin"), 18);
     let mut step = |records_max| {
         let mut records = Vec::new();
-        reader.read(Room::of(records_max), &mut records).unwrap();
+        reader.read(ReadBudget::of(records_max), &mut records).unwrap();
         (values(&records).join(" "), reader.position(), reader.is_empty())
     };
     assert_eq!(step(0), (String::new(), 18, false));

@@ -1,25 +1,25 @@
-//! A server's two messages of any bytes. No panic; what we answer continues our nonce and takes no more iterations than are
-//! allowed; and of all last messages only the one that knows the password is believed.
+//! Fuzz target: a server's two messages of any bytes. No panic; the client's final message has its nonce; the iterations are within the limits;
+//! and only the final message of a server that knows the password is accepted.
 //!
 //! An input is the hash's number, the server's first message, a zero and its last one.
 
 use fuzzkit::{Target, within};
 
 use super::{ClientFirst, Hash, ITERATIONS_MAX, ITERATIONS_MIN, STANDARD, first_attribute, refusal};
-use crate::security::Secret;
+use crate::secret::Secret;
 use base64::Engine as _;
 
-/// Our nonce in the recorded exchanges.
+/// The client's nonce in the recorded exchanges.
 pub(crate) const NONCE: &str = "nonce-of-ours";
-/// As the testkit's brokers know it.
+/// A user of the testkit's brokers.
 const USER: &str = "alice";
 const PASSWORD: &str = "correct horse, battery=staple";
 
-/// More than this would take too long for a target.
+/// More would take too long for a fuzz target.
 const ITERATIONS_TRIED_MAX: u32 = 10_000;
-/// Memory that the messages may take, per byte.
+/// Memory per byte of the messages.
 const MEMORY_FACTOR: usize = 8;
-/// The same, for what is not theirs.
+/// Memory for empty messages.
 const MEMORY_LEAST: usize = 4 * 1024;
 
 pub(crate) const TARGETS: &[Target] = &[Target {
@@ -41,12 +41,14 @@ fn exchange(input: &[u8]) -> bool {
         return false;
     }
     let memory = input.len() * MEMORY_FACTOR + MEMORY_LEAST;
-    let ours = ClientFirst::new(hash, USER, NONCE.to_owned());
-    let Ok((answer, proof)) = within(memory, || ours.answer(&Secret::new(PASSWORD), first)) else { return false };
-    assert!(answer.starts_with(&format!("c=biws,r={NONCE}")), "{answer}");
-    // What a server that knows the password says. It cannot be told from what is known here without it.
-    let theirs = ring::hmac::sign(&proof.server_key, proof.transcript.as_bytes());
-    let expected = format!("v={}", STANDARD.encode(theirs));
+    let client_first = ClientFirst::new(hash, USER, NONCE.to_owned());
+    let Ok((client_final, proof)) = within(memory, || client_first.finish(&Secret::new(PASSWORD), first)) else {
+        return false;
+    };
+    assert!(client_final.starts_with(&format!("c=biws,r={NONCE}")), "{client_final}");
+    // The final message of a server that knows the password.
+    let signature = ring::hmac::sign(&proof.server_key, proof.transcript.as_bytes());
+    let expected = format!("v={}", STANDARD.encode(signature));
     let last_text = std::str::from_utf8(last).unwrap_or_default();
     let is_right = first_attribute(last_text) == expected;
     assert_eq!(within(memory, || proof.verify(last)).is_ok(), is_right, "{last_text}");

@@ -1,9 +1,9 @@
 //! The messages of SCRAM ([RFC 5802](https://www.rfc-editor.org/rfc/rfc5802), and
-//! [RFC 7677](https://www.rfc-editor.org/rfc/rfc7677) for SHA-256): both sides prove that they know the password, and neither
-//! sends it. The cryptography is a library's; knows nothing of connections.
+//! [RFC 7677](https://www.rfc-editor.org/rfc/rfc7677) for SHA-256): client and server prove that they know the password, and
+//! neither sends it. `ring` has the cryptography; must not know connections.
 //!
-//! Names and passwords are taken as they are, in UTF-8, not prepared as the RFC has it: so do Kafka's tools, brokers and clients
-//! (`ScramFormatter.normalize`), and another form would be another password to them.
+//! Names and passwords are used in UTF-8 without the RFC's preparation (SASLprep), as Kafka's tools, brokers and clients use them
+//! (`ScramFormatter.normalize`): a prepared password would be another one to them.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -17,18 +17,18 @@ use base64::engine::general_purpose::STANDARD;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hmac, pbkdf2};
 
-use crate::security::Secret;
+use crate::secret::Secret;
 
-/// Fewer would let passwords be guessed from what was overheard; the least that Kafka takes (`ScramMechanism`).
+/// Kafka's minimum (`ScramMechanism`): fewer iterations make it easier to guess a password from captured messages.
 const ITERATIONS_MIN: u32 = 4096;
-/// More would let a peer that is no broker keep us busy; Kafka itself takes at most 16384.
+/// More would let a malicious peer keep the client busy; Kafka's maximum is 16384.
 const ITERATIONS_MAX: u32 = 1_000_000;
-/// Bytes of randomness in our nonce.
+/// Random bytes of the client's nonce.
 const NONCE_BYTES: usize = 24;
-/// "n,,": no channel binding, no other identity to act as.
+/// No channel binding, no authorization identity.
 const GS2_HEADER: &str = "n,,";
 
-/// The hash, and what is built on it.
+/// A hash function, with its HMAC and PBKDF2.
 #[derive(Clone, Copy)]
 pub(crate) struct Hash {
     digest: &'static digest::Algorithm,
@@ -46,18 +46,18 @@ impl Hash {
     }
 }
 
-/// Text that no peer can foresee.
+/// A random nonce.
 pub(crate) fn nonce() -> Result<String, String> {
     let mut random = [0; NONCE_BYTES];
-    SystemRandom::new().fill(&mut random).map_err(|_| "the system gives no random numbers".to_owned())?;
+    SystemRandom::new().fill(&mut random).map_err(|_| "the operating system has no random numbers".to_owned())?;
     Ok(STANDARD.encode(random))
 }
 
-/// The exchange after our first message.
+/// The client's first message.
 pub(crate) struct ClientFirst {
     hash: Hash,
     nonce: String,
-    /// The message without what stands before the name.
+    /// The message without the GS2 header (`client-first-message-bare`).
     bare: String,
 }
 
@@ -71,12 +71,12 @@ impl ClientFirst {
         format!("{GS2_HEADER}{}", self.bare)
     }
 
-    /// Our last message, and what the server's last one must then be.
-    pub(crate) fn answer(&self, password: &Secret, server_first: &[u8]) -> Result<(String, ServerProof), String> {
+    /// The client's final message, and what the server's final message must prove.
+    pub(crate) fn finish(&self, password: &Secret, server_first: &[u8]) -> Result<(String, ServerProof), String> {
         let text = std::str::from_utf8(server_first).map_err(|_| "its first message is not UTF-8".to_owned())?;
         let challenge = Challenge::parse(text)?;
         if !challenge.nonce.starts_with(&self.nonce) || challenge.nonce.len() == self.nonce.len() {
-            return Err("its nonce does not continue ours".to_owned());
+            return Err("its nonce does not begin with the client's".to_owned());
         }
         let mut salted = vec![0; self.hash.digest.output_len()];
         pbkdf2::derive(
@@ -89,17 +89,17 @@ impl ClientFirst {
         let salted = hmac::Key::new(self.hash.hmac, &salted);
         let client_key = hmac::sign(&salted, b"Client Key");
         let stored_key = digest::digest(self.hash.digest, client_key.as_ref());
-        let unproved = format!("c={},r={}", STANDARD.encode(GS2_HEADER), challenge.nonce);
-        let transcript = format!("{},{text},{unproved}", self.bare);
+        let without_proof = format!("c={},r={}", STANDARD.encode(GS2_HEADER), challenge.nonce);
+        let transcript = format!("{},{text},{without_proof}", self.bare);
         let signature = hmac::sign(&hmac::Key::new(self.hash.hmac, stored_key.as_ref()), transcript.as_bytes());
         let proof: Vec<u8> =
             client_key.as_ref().iter().zip(signature.as_ref()).map(|(key, signature)| key ^ signature).collect();
         let server_key = hmac::Key::new(self.hash.hmac, hmac::sign(&salted, b"Server Key").as_ref());
-        Ok((format!("{unproved},p={}", STANDARD.encode(proof)), ServerProof { server_key, transcript }))
+        Ok((format!("{without_proof},p={}", STANDARD.encode(proof)), ServerProof { server_key, transcript }))
     }
 }
 
-/// What the server's first message says.
+/// The server's first message.
 struct Challenge<'a> {
     nonce: &'a str,
     salt: Vec<u8>,
@@ -107,13 +107,12 @@ struct Challenge<'a> {
 }
 
 impl<'a> Challenge<'a> {
-    /// `r=nonce,s=salt,i=iterations`; what follows is for later versions of SCRAM, and so would be an `m=` before it, which must
-    /// not be ignored.
+    /// `r=nonce,s=salt,i=iterations`. Later versions of SCRAM may append attributes; an `m=` in front is mandatory and therefore an error.
     fn parse(text: &'a str) -> Result<Self, String> {
         let mut attributes = text.split(',');
         let mut next = |name: &str| {
             let value = attributes.next().and_then(|attribute| attribute.strip_prefix(name)?.strip_prefix('='));
-            value.ok_or_else(|| format!("its first message has no '{name}=' in its place"))
+            value.ok_or_else(|| format!("its first message has no '{name}=' at its place"))
         };
         let (nonce, salt, iterations) = (next("r")?, next("s")?, next("i")?);
         let salt = STANDARD.decode(salt).map_err(|_| "its salt is not base64".to_owned())?;
@@ -125,14 +124,14 @@ impl<'a> Challenge<'a> {
     }
 }
 
-/// What the server must still prove.
+/// What the server's final message must prove.
 pub(crate) struct ServerProof {
     server_key: hmac::Key,
     transcript: String,
 }
 
 impl ServerProof {
-    /// Whether the server's last message shows that it knows the password; compared in constant time.
+    /// Verifies, in constant time, that the server's final message proves that it knows the password.
     pub(crate) fn verify(&self, server_final: &[u8]) -> Result<(), String> {
         let text = std::str::from_utf8(server_final).map_err(|_| "its last message is not UTF-8".to_owned())?;
         let signature = first_attribute(text).strip_prefix("v=").and_then(|signature| STANDARD.decode(signature).ok());
@@ -142,12 +141,12 @@ impl ServerProof {
     }
 }
 
-/// What the server's last message says in the place of its proof, if it refuses ours.
+/// The error of the server's final message, if it rejects the client's proof.
 pub(crate) fn refusal(server_final: &[u8]) -> Option<&str> {
     first_attribute(std::str::from_utf8(server_final).ok()?).strip_prefix("e=")
 }
 
-/// Extensions may follow.
+/// The first attribute; extensions may follow.
 fn first_attribute(message: &str) -> &str {
     message.split(',').next().unwrap_or_default()
 }

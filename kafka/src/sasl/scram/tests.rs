@@ -12,7 +12,7 @@ fn client() -> ClientFirst {
 }
 
 fn answer(server_first: &str) -> Result<(String, ServerProof), String> {
-    client().answer(&Secret::new("pencil"), server_first.as_bytes())
+    client().finish(&Secret::new("pencil"), server_first.as_bytes())
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn the_example_of_rfc_5802() {
     };
     let client = ClientFirst::new(hash, "user", "fyko+d2lbbFgONRv9qkxdawL".to_owned());
     let server_first = b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096";
-    let (message, proof) = client.answer(&Secret::new("pencil"), server_first).unwrap();
+    let (message, proof) = client.finish(&Secret::new("pencil"), server_first).unwrap();
     assert_eq!(message, "c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=");
     proof.verify(b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ=").unwrap();
 }
@@ -70,14 +70,14 @@ fn a_first_message_that_no_broker_sends() {
     check("r=rOprNGfwEbeRWgbNEkqOx,s=W22Z", "no 'i='");
     check("s=W22Z,r=rOprNGfwEbeRWgbNEkqOx,i=4096", "no 'r='");
     check(&format!("m=must-understand,{SERVER_FIRST}"), "no 'r='");
-    check("r=another,s=W22Z,i=4096", "does not continue ours");
-    check("r=rOprNGfwEbeRWgbNEkqO,s=W22Z,i=4096", "does not continue ours");
+    check("r=another,s=W22Z,i=4096", "does not begin with the client's");
+    check("r=rOprNGfwEbeRWgbNEkqO,s=W22Z,i=4096", "does not begin with the client's");
     check("r=rOprNGfwEbeRWgbNEkqOx,s=W22,i=4096", "salt is not base64");
     for iterations in ["4095", "0", "-4096", "1000001", "99999999999999999999", "", "many"] {
         let message = format!("r=rOprNGfwEbeRWgbNEkqOx,s=W22Z,i={iterations}");
         check(&message, &format!("'{iterations}' iterations; allowed: 4096 to 1000000"));
     }
-    let error = client().answer(&Secret::new("pencil"), b"r=\xff").map(drop).unwrap_err();
+    let error = client().finish(&Secret::new("pencil"), b"r=\xff").map(drop).unwrap_err();
     assert!(error.contains("not UTF-8"), "{error}");
 }
 

@@ -5,11 +5,9 @@
 mod answers;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, Write};
+use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -18,6 +16,7 @@ use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable};
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
+use testkit::FrameServer;
 
 pub const TOPIC: &str = "t";
 pub const TOPIC_ID: [u8; 16] = [7; 16];
@@ -89,13 +88,12 @@ pub enum Joined {
 /// A running broker; it goes away with this.
 pub struct FakeBroker {
     shared: Arc<Shared>,
-    port: u16,
+    server: FrameServer,
 }
 
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    ended: AtomicBool,
 }
 
 struct State {
@@ -120,7 +118,7 @@ struct State {
 
 impl FakeBroker {
     pub fn start(partitions: i32) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = testkit::listen().unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = State {
             port: port.into(),
@@ -137,24 +135,14 @@ impl FakeBroker {
             rebalances: false,
             has_left: false,
         };
-        let shared =
-            Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), ended: AtomicBool::new(false) });
-        let accepting = Arc::clone(&shared);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                if accepting.ended.load(Ordering::SeqCst) {
-                    break;
-                }
-                let (Ok(stream), shared) = (stream, Arc::clone(&accepting)) else { continue };
-                // A client that is done hangs up.
-                thread::spawn(move || drop(serve(&shared, stream)));
-            }
-        });
-        Self { shared, port }
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let serving = Arc::clone(&shared);
+        let server = FrameServer::start(listener, move |_, stream| serve(&serving, stream)).unwrap();
+        Self { shared, server }
     }
 
     pub fn address(&self) -> Address {
-        Address { host: "127.0.0.1".to_owned(), port: self.port }
+        Address { host: "127.0.0.1".to_owned(), port: self.server.port() }
     }
 
     /// Refuses the next requests.
@@ -211,14 +199,6 @@ impl FakeBroker {
     }
 }
 
-impl Drop for FakeBroker {
-    fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
-        // Wakes the accepting thread; if it is gone, so much the better.
-        drop(TcpStream::connect(("127.0.0.1", self.port)));
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
@@ -270,13 +250,8 @@ fn batch(offset: i64, epoch: i32) -> Bytes {
 }
 
 fn serve(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
     loop {
-        let mut length = [0; 4];
-        stream.read_exact(&mut length)?;
-        let mut request = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
-        stream.read_exact(&mut request)?;
-        let mut request = Bytes::from(request);
+        let mut request = Bytes::from(testkit::read_frame(&mut stream)?);
         let api = ApiKey::try_from(request.slice(0..2).get_i16()).unwrap();
         let version = request.slice(2..4).get_i16();
         let header = RequestHeader::decode(&mut request, api.request_header_version(version)).unwrap();
@@ -293,8 +268,7 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
             *state.asked.entry(api as i16).or_default() += 1;
             state.answer(api, version, &mut request, &mut response);
         }
-        stream.write_all(&u32::try_from(response.len()).unwrap().to_be_bytes())?;
-        stream.write_all(&response)?;
+        stream.write_all(&testkit::frame(&response))?;
     }
 }
 

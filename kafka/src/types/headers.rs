@@ -1,72 +1,64 @@
-//! The headers of one record, as the bytes that they were sent as: two of them can be a header, so a list of them could take
-//! thirty times their memory. Checked once, then read one after the other.
+//! The headers of one record, kept in their encoding: two bytes can be a header, so a list of headers could take thirty times the memory. They
+//! are checked once and decoded whenever they are read.
 
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Malformed, Reader};
-
-/// A header takes at least two bytes: the lengths of its name and of its value.
-const HEADER_BYTES_MIN: usize = 2;
-/// Groups of seven bits in a number of 32 bits.
+/// Groups of seven bits in an integer of 32 bits.
 const VARINT_BYTES_MAX: u32 = 5;
 
 /// The headers of a record in the order sent, duplicates kept. Cloning copies none.
 #[derive(Clone, Default)]
 pub struct Headers {
     count: usize,
-    /// Each header's name and value with their lengths before them, and nothing else.
+    /// Name and value of each header, each after its length.
     encoded: Bytes,
 }
 
 /// One header of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
-    /// Name, as bytes on the wire; Kafka asks for UTF-8 but does not check it.
+    /// Name as sent; Kafka does not check that it is UTF-8.
     pub name: &'a [u8],
     /// Value, if it has one.
     pub value: Option<&'a [u8]>,
 }
 
 impl Headers {
-    /// Takes the headers from the end of a record: their count, and each of them.
-    pub(super) fn read(body: &mut Reader) -> Result<Self, Malformed> {
-        let announced = body.varint()?;
-        let count = usize::try_from(announced).ok();
-        let Some(count) = count.filter(|count| count.saturating_mul(HEADER_BYTES_MIN) <= body.remaining()) else {
-            return Err(body.malformed(&format!("{announced} headers announced in {} bytes", body.remaining())));
-        };
-        if count == 0 {
-            return Ok(Self::default());
-        }
-        let all = body.clone().take(body.remaining())?;
-        let mut left: &[u8] = &all;
+    /// A header has at least two bytes: the lengths of its name and of its value.
+    pub(crate) const HEADER_BYTES_MIN: usize = 2;
+
+    /// Checks that some bytes begin with `count` encoded headers, and returns the length of these; fails with what is wrong.
+    pub(crate) fn encoded_length(count: usize, bytes: &[u8]) -> Result<usize, String> {
+        let mut rest = bytes;
         for number in 0..count {
-            if let Err(what) = next(&mut left) {
-                return Err(body.malformed(&format!("{what}: number {} of {count}", number + 1)));
-            }
+            next(&mut rest).map_err(|what| format!("{what}: number {} of {count}", number + 1))?;
         }
-        let bytes = all.len() - left.len();
-        Ok(Self { count, encoded: body.take(bytes)? })
+        Ok(bytes.len() - rest.len())
     }
 
-    /// How many there are.
+    /// Takes bytes that [`encoded_length`](Self::encoded_length) has checked.
+    pub(crate) fn from_encoded(count: usize, encoded: Bytes) -> Self {
+        Self { count, encoded }
+    }
+
+    /// Count of the headers.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there is none.
+    /// Whether the record has no headers.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// One after the other, in the order sent.
+    /// The headers in the order sent.
     pub fn iter(&self) -> Iter<'_> {
         Iter(&self.encoded)
     }
 
-    /// The bytes that they take: their names and values, and the lengths of these.
+    /// Size of the encoded headers in bytes: names, values and their lengths.
     pub fn encoded_bytes(&self) -> usize {
         self.encoded.len()
     }
@@ -107,7 +99,7 @@ impl<'a> FromIterator<Header<'a>> for Headers {
     }
 }
 
-/// Goes through the headers of a record.
+/// Iterates over the headers of a record.
 #[derive(Clone, Debug)]
 pub struct Iter<'a>(&'a [u8]);
 
@@ -118,18 +110,18 @@ impl<'a> Iterator for Iter<'a> {
         if self.0.is_empty() {
             return None;
         }
-        // They have been checked.
+        // The encoding has been checked.
         next(&mut self.0).ok()
     }
 }
 
-/// Takes the first header out of the bytes; fails with what is wrong.
+/// Decodes the first header; fails with what is wrong.
 fn next<'a>(from: &mut &'a [u8]) -> Result<Header<'a>, &'static str> {
     let name = bytes(from)?.ok_or("a header without a name")?;
     Ok(Header { name, value: bytes(from)? })
 }
 
-/// Bytes with a zigzag length before them; none for a length of -1.
+/// Bytes after their zigzag length; `None` for a length of -1.
 fn bytes<'a>(from: &mut &'a [u8]) -> Result<Option<&'a [u8]>, &'static str> {
     let length = varint(from)?;
     if length == -1 {
@@ -141,14 +133,14 @@ fn bytes<'a>(from: &mut &'a [u8]) -> Result<Option<&'a [u8]>, &'static str> {
     Ok(Some(taken))
 }
 
-/// A zigzag number of at most 32 bits ([varint](https://kafka.apache.org/protocol#protocol_types)).
+/// A zigzag integer of at most 32 bits ([varint](https://kafka.apache.org/protocol#protocol_types)).
 fn varint(from: &mut &[u8]) -> Result<i32, &'static str> {
     let mut value = 0_u32;
     for group in 0..VARINT_BYTES_MAX {
         let (&byte, rest) = from.split_first().ok_or("a header that is cut short")?;
         *from = rest;
         let bits = u32::from(byte & 0x7f);
-        // Of the last group only the lowest bits belong to 32.
+        // Only the lowest bits of the last group fit into 32 bits.
         if group + 1 == VARINT_BYTES_MAX && bits >> (32 - 7 * group) != 0 {
             break;
         }
@@ -160,7 +152,7 @@ fn varint(from: &mut &[u8]) -> Result<i32, &'static str> {
     Err("a header's length of more than 32 bits")
 }
 
-/// The counterpart of [`bytes`].
+/// Encodes what [`bytes`] decodes.
 fn put_bytes(to: &mut BytesMut, bytes: Option<&[u8]>) {
     let length = bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX));
     let mut left = ((length << 1) ^ (length >> 31)).cast_unsigned();
