@@ -13,14 +13,49 @@ step() {
     printf -- '--- %s: ok, %d s\n' "$current_step" "$((SECONDS - started))"
 }
 
-# report_failed_step COMMAND...: if the script ends in failure from here on, says in which step, after the command (`:` for
-# none) has shown what may explain it.
+# background NAME COMMAND...: starts the command. `finish NAME` waits for it, prints what it has printed, and fails if it has failed.
+background() {
+    local name=$1
+    shift
+    printf '\n=== %s: started in the background\n' "$name"
+    mkdir -p target/ci/background
+    set -m # a process group of its own, see end_background
+    (
+        started=$SECONDS
+        "$@"
+        printf -- '--- %s: ok, %d s in the background\n' "$name" "$((SECONDS - started))"
+    ) < /dev/null > "target/ci/background/$name.log" 2>&1 &
+    set +m
+    background_jobs[$name]=$!
+}
+
+declare -A background_jobs=()
+
+finish() {
+    local status=0
+    wait "${background_jobs[$1]}" || status=$?
+    unset "background_jobs[$1]"
+    cat "target/ci/background/$1.log"
+    return "$status"
+}
+
+# end_background: ends what still runs there, so that nothing outlives the script.
+end_background() {
+    local job
+    for job in "${background_jobs[@]}"; do
+        kill -TERM -- "-$job" 2> /dev/null || true
+    done
+}
+
+# report_failed_step COMMAND...: if the script ends in failure from here on, says in which step, after the command (`:` for none)
+# has shown an explanation.
 report_failed_step() {
     explanation=("$@")
     trap 'say_which_step_failed $?' EXIT
 }
 
 say_which_step_failed() {
+    end_background
     [ "$1" != 0 ] || return 0
     "${explanation[@]}" >&2 || true
     printf '\n!!! FAILED (exit %d): %s\n' "$1" "$current_step" >&2
@@ -31,7 +66,7 @@ fail() {
     exit 1
 }
 
-# What could not be done here, in words that nobody overlooks.
+# left_out TEXT: says what could not be done here, so that nobody overlooks it.
 left_out() {
     printf '\n***\n*** LEFT OUT: %s\n***\n' "$*"
 }

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use options::{Options, Task};
 
-/// What can go wrong ends the program with one line; nobody handles it.
+/// Any error ends the program with one line.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Failure>;
 

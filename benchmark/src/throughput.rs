@@ -1,4 +1,4 @@
-//! How fast everybody takes each data set: in turns, so that whatever the machine does besides hits all alike.
+//! The rate of each peer with each data set: in turns, so that other load of the machine affects all of them.
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ struct Turn<'a> {
 
 impl Turn<'_> {
     fn rounds(&self) -> Result<SetResult> {
-        // The broker has read nothing of the topic yet; nobody shall wait for that alone.
+        // The broker has nothing of the topic in its page cache yet; no peer shall wait for that alone.
         self.run(Peer::Tuned)?;
         let rounds = if self.set.counts() { self.options.rounds } else { self.options.rounds.saturating_sub(1).max(1) };
         let mut peers: Vec<PeerResult> = self.set.peers.iter().map(|&peer| PeerResult::new(peer)).collect();

@@ -11,17 +11,17 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use testkit::{Client, Cluster, Error, NEWEST, ProduceOptions, Result, samples};
+use testkit::{ANCIENT, Client, Cluster, Error, NEWEST, OLDEST, ProduceOptions, Result, samples};
 
 const HELP: &str = "\
 Usage: testkit check
-       testkit fetch
+       testkit fetch [--all]
        testkit broker --port PORT --data-dir DIR
        testkit has-topic --bootstrap-servers SERVERS --topic TOPIC
        testkit samples --round N (--print | --bootstrap-servers SERVERS --topic TOPIC)
 
 check      says in one line what is missing to run Kafka on this machine, if anything is
-fetch      downloads Kafka into the cache if it is not there
+fetch      downloads Kafka into the cache if it is not there; --all every version that the tests use
 broker     runs a Kafka broker with its data below DIR; prints 'ready' when it is, and runs until its input ends; if that
            was the line 'keep', until somebody stops the process whose id is in DIR/broker.pid
 has-topic  prints 'yes' or 'no'
@@ -43,6 +43,7 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["check"] => testkit::check_prerequisites(),
         ["fetch"] => testkit::fetch(NEWEST),
+        ["fetch", "--all"] => [NEWEST, OLDEST, ANCIENT].into_iter().try_for_each(testkit::fetch),
         ["broker", "--port", port, "--data-dir", directory] => broker(port, directory),
         ["has-topic", "--bootstrap-servers", servers, "--topic", topic] => has_topic(servers, topic),
         ["samples", "--round", round, "--print"] => print_samples(round),

@@ -4,7 +4,7 @@ use super::svg::{self, Bar, Curve, Lines};
 use crate::results::Results;
 use crate::sets;
 
-/// Where latency is looked at: close together where it gets rare.
+/// The percentiles of the latency plot: close together where they are rare.
 const PERCENTS: [f64; 11] = [1.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 100.0];
 
 /// File names and pictures of all that was measured.
