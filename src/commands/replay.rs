@@ -147,11 +147,7 @@ impl Tally {
                 return;
             }
         }
-        let kind = match event {
-            Event::Opportunity(_) => "opportunities",
-            Event::Project(_) => "projects",
-        };
-        *self.replayed.entry(kind).or_default() += 1;
+        *self.replayed.entry(event.kind().table()).or_default() += 1;
     }
 
     fn add_unidentified(&mut self, reason: Reason) {

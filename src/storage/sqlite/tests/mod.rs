@@ -3,6 +3,7 @@
 mod apply;
 mod checkpoints;
 mod errors;
+mod event_types;
 mod failures;
 mod files;
 mod order;
