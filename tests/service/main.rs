@@ -17,6 +17,7 @@ mod output;
 mod payloads;
 mod poison;
 mod producers;
+mod quickstart;
 mod refusals;
 mod replay;
 mod reset;
