@@ -5,9 +5,9 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::support::batches::{Batch, Record, varint};
-use crate::support::child::{PATIENCE, Place};
 use crate::support::fake_broker::{Answer, Api, FakeBroker, Log, frame};
-use crate::support::{bombs, child};
+use crate::support::process::{Installation, WAIT_MAX};
+use crate::support::{decompression_bombs, process};
 
 const TOPIC: &str = "hostile";
 
@@ -33,20 +33,20 @@ fn log_of(batch: &Batch) -> Log {
     Log { batches: vec![(3, batch.encode())], end_offset: 3 }
 }
 
-fn place(broker: &FakeBroker) -> Place {
-    let mut place = Place::new(&broker.address(), TOPIC);
-    place.set("KAFKA_FETCH_MAX_BYTES", "1048576").set("KAFKA_RECEIVE_MAX_BYTES", &RECEIVE_BYTES_MAX.to_string());
-    place.set("RETRY_INITIAL_MS", "2").set("RETRY_MAX_MS", "10");
+fn installation(broker: &FakeBroker) -> Installation {
+    let mut installation = Installation::new(&broker.address(), TOPIC);
+    installation.set("KAFKA_FETCH_MAX_BYTES", "1048576").set("KAFKA_RECEIVE_MAX_BYTES", &RECEIVE_BYTES_MAX.to_string());
+    installation.set("RETRY_INITIAL_MS", "2").set("RETRY_MAX_MS", "10");
     let limited = format!("ulimit -d {MEMORY_KIB_MAX} && exec \"$@\"");
-    place.wrap(&["sh", "-c", &limited, "sh"]);
-    place
+    installation.wrap(&["sh", "-c", &limited, "sh"]);
+    installation
 }
 
 /// The good log has taken effect, and nothing else has.
-fn assert_good_result(case: &str, place: &Place) {
-    place.assert_clean();
+fn assert_good_result(case: &str, installation: &Installation) {
+    installation.assert_clean();
     let text = |query: &str| -> Vec<String> {
-        let database = place.database();
+        let database = installation.database();
         let mut statement = database.prepare(query).unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
@@ -60,15 +60,15 @@ fn assert_good_result(case: &str, place: &Place) {
 
 /// Runs against a broker that lies until the service has complained of it three times with all of these parts, and that then
 /// behaves well.
-fn rides_out(case: &str, parts: &[&str], lie: impl FnOnce(&FakeBroker)) {
+fn survives(case: &str, parts: &[&str], lie: impl FnOnce(&FakeBroker)) {
     let broker = FakeBroker::start(TOPIC, log_of(&good_batch()));
     lie(&broker);
-    let place = place(&broker);
-    let mut service = place.start(&["run", "--exit-at-end"]);
+    let installation = installation(&broker);
+    let mut service = installation.start(&["run", "--exit-at-end"]);
     let parts = [&["trying again"], parts].concat();
-    place.wait_for(&format!("{case}: three WARNs with {parts:?}"), |place| {
-        assert!(service.is_running(), "{case}: ended; {}", place.tail());
-        let warnings = place.log().into_iter().filter(|line| child::is_warning(line, &parts));
+    installation.wait_for(&format!("{case}: three WARNs with {parts:?}"), |installation| {
+        assert!(service.is_running(), "{case}: ended; {}", installation.tail());
+        let warnings = installation.log().into_iter().filter(|line| process::is_warning(line, &parts));
         warnings.filter(|line| line["attempt"].is_u64() && line["wait_ms"].is_u64()).count() >= 3
     });
     let peak_kib = service.peak_kib();
@@ -76,7 +76,7 @@ fn rides_out(case: &str, parts: &[&str], lie: impl FnOnce(&FakeBroker)) {
     broker.replace_log(log_of(&good_batch()));
     broker.behave();
     service.ends_with(0);
-    assert_good_result(case, &place);
+    assert_good_result(case, &installation);
     let (offset, metadata) = broker.committed().unwrap();
     assert!(offset == 3 && metadata.contains("fake-cluster"), "{case}: committed {offset} with '{metadata}'");
 }
@@ -129,7 +129,7 @@ fn every_answer_may_be_no_answer_at_all() {
     cases.retain(|(api, (name, ..))| (*api, *name) != (Api::Fetch, "gigantic"));
     in_parallel(cases, |(api, (name, parts, lie)): (Api, (&str, &[&str], Lie))| {
         let name_of_api = if api == Api::Versions { "ApiVersions".to_owned() } else { format!("{api:?}") };
-        rides_out(&format!("{api:?} {name}"), &[&[name_of_api.as_str()], parts].concat(), |broker| {
+        survives(&format!("{api:?} {name}"), &[&[name_of_api.as_str()], parts].concat(), |broker| {
             broker.misbehave(api, lie);
         });
     });
@@ -209,7 +209,7 @@ fn numbers_in_answers_may_be_forged() {
         ("an error code", Api::Fetch, 35, vec![0xff, 0xff], vec!["Fetch", "UNKNOWN_SERVER_ERROR"]),
     ];
     in_parallel(cases, |(case, api, at, bytes, parts)| {
-        rides_out(case, &parts, |broker| broker.misbehave(api, patched(at, &bytes)));
+        survives(case, &parts, |broker| broker.misbehave(api, patched(at, &bytes)));
     });
 }
 
@@ -285,7 +285,7 @@ fn forged_batches_are_told_and_never_stored() {
     in_parallel(forged_batches(), |(case, part, batch)| {
         let broker = |broker: &FakeBroker| broker.replace_log(log_of(&batch));
         // Records before the damage may be stored: they are the good ones.
-        rides_out(case, &["hostile-0", part], broker);
+        survives(case, &["hostile-0", part], broker);
     });
 }
 
@@ -303,7 +303,7 @@ fn commits_are_tried_until_they_are_accepted() {
     ];
     in_parallel(lies.into(), |(case, parts, lie)| {
         // A position is claimed by a commit before it is read from, so nothing goes on without it.
-        rides_out(case, parts, |broker| broker.misbehave(Api::OffsetCommit, lie));
+        survives(case, parts, |broker| broker.misbehave(Api::OffsetCommit, lie));
     });
 }
 
@@ -315,22 +315,22 @@ fn patch_commit<const AT: usize>(mut good: Vec<u8>) -> Answer {
 /// What the service says when it ends with exit code 1 after it has read the good batch; nothing else may be stored.
 fn gives_up(case: &str, log: Log) -> String {
     let broker = FakeBroker::start(TOPIC, log);
-    let place = place(&broker);
-    place.start(&["run"]).ends_with(1);
-    assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(3), "{case}");
-    assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), Some(0), "{case}");
-    place.assert_clean();
-    place.stderr().lines().last().unwrap_or_default().to_owned()
+    let installation = installation(&broker);
+    installation.start(&["run"]).ends_with(1);
+    assert_eq!(installation.number("SELECT count(*) FROM opportunities"), Some(3), "{case}");
+    assert_eq!(installation.number("SELECT count(*) FROM unidentified_messages"), Some(0), "{case}");
+    installation.assert_clean();
+    installation.stderr().lines().last().unwrap_or_default().to_owned()
 }
 
 #[test]
 fn a_decompression_bomb_ends_the_service_with_its_coordinates() {
     const BOMB_BYTES: usize = 256 << 20;
     let bombs = vec![
-        ("gzip", 1, bombs::gzip(BOMB_BYTES)),
-        ("snappy", 2, bombs::snappy(BOMB_BYTES)),
-        ("lz4", 3, bombs::lz4(BOMB_BYTES)),
-        ("zstd", 4, bombs::zstd(BOMB_BYTES)),
+        ("gzip", 1, decompression_bombs::gzip(BOMB_BYTES)),
+        ("snappy", 2, decompression_bombs::snappy(BOMB_BYTES)),
+        ("lz4", 3, decompression_bombs::lz4(BOMB_BYTES)),
+        ("zstd", 4, decompression_bombs::zstd(BOMB_BYTES)),
     ];
     in_parallel(bombs, |(codec, attributes, payload)| {
         assert!(payload.len() < RECEIVE_BYTES_MAX, "{codec}: refused for its own size");
@@ -347,9 +347,9 @@ fn a_decompression_bomb_ends_the_service_with_its_coordinates() {
 fn a_batch_larger_than_any_response_ends_the_service_with_its_coordinates() {
     let broker = FakeBroker::start(TOPIC, log_of(&good_batch()));
     broker.misbehave(Api::Fetch, |_| Answer::Raw(i32::MAX.to_be_bytes().to_vec()));
-    let place = place(&broker);
-    place.start(&["run"]).ends_with(1);
-    let line = place.stderr().lines().last().unwrap_or_default().to_owned();
+    let installation = installation(&broker);
+    installation.start(&["run"]).ends_with(1);
+    let line = installation.stderr().lines().last().unwrap_or_default().to_owned();
     for part in ["offset 0", "hostile-0", "16777216", "KAFKA_RECEIVE_MAX_BYTES"] {
         assert!(line.contains(part), "{line}");
     }
@@ -381,9 +381,9 @@ fn a_broker_of_another_age_is_told_apart() {
     };
     let broker = FakeBroker::start(TOPIC, log_of(&good_batch()));
     broker.misbehave(Api::Versions, foreign_range);
-    let place = place(&broker);
-    place.start(&["run"]).ends_with(1);
-    let line = place.stderr().lines().last().unwrap_or_default().to_owned();
+    let installation = installation(&broker);
+    installation.start(&["run"]).ends_with(1);
+    let line = installation.stderr().lines().last().unwrap_or_default().to_owned();
     assert!(line.contains(&broker.address()) && line.contains("Metadata") && line.contains("90-99"), "{line}");
 }
 
@@ -398,15 +398,15 @@ fn silence_and_endless_answers_do_not_hold_up_a_stop() {
     in_parallel(cases, |(api, (case, lie)): (Api, (&str, Lie))| {
         let broker = FakeBroker::start(TOPIC, log_of(&good_batch()));
         broker.misbehave(api, lie);
-        let place = place(&broker);
-        let mut service = place.start(&["run"]);
+        let installation = installation(&broker);
+        let mut service = installation.start(&["run"]);
         // Leave is taken at the end.
         let first = if api == Api::LeaveGroup { Api::OffsetCommit } else { api };
-        assert!(broker.wait_asked(first, 1, PATIENCE), "{api:?} {case}: was not asked");
+        assert!(broker.wait_asked(first, 1, WAIT_MAX), "{api:?} {case}: was not asked");
         assert!(service.is_running());
         service.signal("TERM");
         // A commit under way is waited for, half of SHUTDOWN_TIMEOUT_MS, and the group's word that we have left, an eighth.
         let status = service.wait(Duration::from_secs(9));
-        assert_eq!(status.code(), Some(0), "{api:?} {case}: {}", place.tail());
+        assert_eq!(status.code(), Some(0), "{api:?} {case}: {}", installation.tail());
     });
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::batches::Batch;
-use crate::support::child::Place;
 use crate::support::fake_broker::{Answer, Api, FakeBroker, Log};
+use crate::support::process::Installation;
 
 const TOPIC: &str = "refusals";
 
@@ -38,8 +38,8 @@ fn survives(api: Api, codes: &[i16]) {
     let event = |number| format!(r#"{{"event_id":"opp_{number}","name":"n","stage":"won"}}"#);
     let batch = Batch::of(0, &[&event(0), &event(1), &event(2)]);
     let broker = FakeBroker::start(TOPIC, Log { batches: vec![(3, batch.encode())], end_offset: 3 });
-    let mut place = Place::new(&broker.address(), TOPIC);
-    place.set("RETRY_INITIAL_MS", "2").set("RETRY_MAX_MS", "10");
+    let mut installation = Installation::new(&broker.address(), TOPIC);
+    installation.set("RETRY_INITIAL_MS", "2").set("RETRY_MAX_MS", "10");
     let asked = Arc::new(AtomicUsize::new(0));
     let (count, all) = (Arc::clone(&asked), codes.to_vec());
     broker.misbehave(api, move |mut response| {
@@ -49,9 +49,9 @@ fn survives(api: Api, codes: &[i16]) {
         }
         Answer::Response(response)
     });
-    place.run_to_end();
-    place.assert_clean();
-    assert_eq!(place.stored(), 3, "{api:?}");
+    installation.run_to_end();
+    installation.assert_clean();
+    assert_eq!(installation.stored(), 3, "{api:?}");
     assert!(asked.load(Ordering::SeqCst) >= codes.len(), "{api:?} was asked {asked:?} times");
     assert_eq!(broker.committed().map(|(offset, _)| offset), Some(3), "{api:?}");
 }

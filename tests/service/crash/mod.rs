@@ -8,9 +8,9 @@
 #![allow(clippy::print_stderr)]
 
 mod commits;
+mod crash_fixture;
 mod disk;
 mod killed;
 mod power;
 mod refused;
 mod shim;
-mod stage;

@@ -10,16 +10,16 @@ use rusqlite::{Connection, OptionalExtension};
 use testkit::Random;
 
 use super::commits::{Commits, commits};
+use super::crash_fixture::{CrashFixture, PARTITIONS, assert_sound};
 use super::disk::{Disk, Fate, Image, lay_out};
 use super::shim::{self, Call, DISK, Plan, read_trace};
-use super::stage::{PARTITIONS, Stage, assert_sound};
-use crate::support::child::Place;
+use crate::support::process::Installation;
 use crate::support::sized;
 
 /// Several runs of one service, with new records before each; and what it did to its disk and told Kafka.
 struct Past {
-    stage: Stage,
-    place: Place,
+    fixture: CrashFixture,
+    installation: Installation,
     calls: Vec<Call>,
     /// The disk as the trace names it.
     root: PathBuf,
@@ -27,21 +27,21 @@ struct Past {
 
 impl Past {
     fn new(synchronous: &str) -> Self {
-        let mut stage = Stage::new("power", 60);
-        let mut place = stage.place("none");
+        let mut fixture = CrashFixture::new("power", 60);
+        let mut installation = fixture.installation("none");
         // Its log lies on the disk as well, so that the trace has what the service believed and when.
-        place.set("DATABASE_SYNCHRONOUS", synchronous).set("LOG_FILE", &format!("{DISK}/logs/consumer.log"));
-        place.set("WAL_MAX_BYTES", "1048576");
-        let trace = place.path().join("trace");
-        shim::install(&mut place, &Plan::Watch, Some(&trace));
+        installation.set("DATABASE_SYNCHRONOUS", synchronous).set("LOG_FILE", &format!("{DISK}/logs/consumer.log"));
+        installation.set("WAL_MAX_BYTES", "1048576");
+        let trace = installation.path().join("trace");
+        shim::install(&mut installation, &Plan::Watch, Some(&trace));
         for records in [60, 700, 60] {
-            place.run_to_end();
-            stage.produce(records);
+            installation.run_to_end();
+            fixture.produce(records);
         }
-        place.run_to_end();
-        shim::remove(&mut place);
-        let (calls, root) = (read_trace(&trace), place.path().join(DISK));
-        Self { stage, place, calls, root }
+        installation.run_to_end();
+        shim::remove(&mut installation);
+        let (calls, root) = (read_trace(&trace), installation.path().join(DISK));
+        Self { fixture, installation, calls, root }
     }
 
     /// Whether the moment before this call is one in which it turns out what is safe.
@@ -100,8 +100,8 @@ impl Held {
         let up_to_cursor = format!("{messages} WHERE id <= (SELECT last_id FROM unidentified_log_cursor)");
         Self {
             positions: rows.map(Result::unwrap).collect(),
-            unidentified: places(&database, messages),
-            written_out: places(&database, &up_to_cursor),
+            unidentified: installations(&database, messages),
+            written_out: installations(&database, &up_to_cursor),
             logged: logged(&directory.path().join("logs/unidentified_messages.log")),
         }
     }
@@ -124,7 +124,7 @@ impl Held {
     }
 }
 
-fn places(database: &Connection, query: &str) -> BTreeSet<At> {
+fn installations(database: &Connection, query: &str) -> BTreeSet<At> {
     let mut statement = database.prepare(query).unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     rows.map(Result::unwrap).collect()
@@ -215,11 +215,11 @@ fn goes_on_from_what_is_left(synchronous: &str) {
                 let mut fate = if turn % (2 * step) == 0 { Fate::Nothing } else { Fate::Chance(&mut random) };
                 let image = disk.image(&mut fate);
                 lay_out(&image, &past.root, &past.root);
-                set_group(&past.stage, &past.place, &told);
+                set_group(&past.fixture, &past.installation, &told);
                 if !Held::by(&image, &past.root).positions.is_empty() {
-                    assert_sound(&past.place);
+                    assert_sound(&past.installation);
                 }
-                past.stage.assert_ends_well(&mut past.place);
+                past.fixture.assert_ends_well(&mut past.installation);
             }
         }
         if let Call::Sent(bytes) = call {
@@ -230,13 +230,13 @@ fn goes_on_from_what_is_left(synchronous: &str) {
 }
 
 /// The group has committed exactly this.
-fn set_group(stage: &Stage, place: &Place, told: &Commits) {
-    if stage.kafka.committed_offsets(&place.group()).is_ok_and(|committed| !committed.is_empty()) {
-        stage.kafka.delete_group(&place.group()).unwrap();
+fn set_group(fixture: &CrashFixture, installation: &Installation, told: &Commits) {
+    if fixture.kafka.committed_offsets(&installation.group()).is_ok_and(|committed| !committed.is_empty()) {
+        fixture.kafka.delete_group(&installation.group()).unwrap();
     }
     for partition in 0..PARTITIONS {
         if let Some((offset, metadata)) = told.get(&partition) {
-            stage.kafka.commit_offset(&place.group(), &stage.topic, partition, *offset, metadata).unwrap();
+            fixture.kafka.commit_offset(&installation.group(), &fixture.topic, partition, *offset, metadata).unwrap();
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::sync::OnceLock;
 
-use crate::support::child::Place;
+use crate::support::process::Installation;
 
 /// The directory of a place in which calls count.
 pub const DISK: &str = "disk";
@@ -68,16 +68,16 @@ pub enum Call {
 }
 
 /// Puts the shim before whatever is started in the place from now on.
-pub fn install(place: &mut Place, plan: &Plan, trace: Option<&Path>) {
-    let (under, trace) = (place.path().join(DISK), trace.map_or("", |path| path.to_str().unwrap()).to_owned());
+pub fn install(installation: &mut Installation, plan: &Plan, trace: Option<&Path>) {
+    let (under, trace) = (installation.path().join(DISK), trace.map_or("", |path| path.to_str().unwrap()).to_owned());
     fs::create_dir_all(&under).unwrap();
-    place.set("LD_PRELOAD", library().to_str().unwrap());
-    place.set("FAULTS_UNDER", under.to_str().unwrap());
-    place.set("FAULTS_PLAN", &plan.to_string()).set("FAULTS_TRACE", &trace);
+    installation.set("LD_PRELOAD", library().to_str().unwrap());
+    installation.set("FAULTS_UNDER", under.to_str().unwrap());
+    installation.set("FAULTS_PLAN", &plan.to_string()).set("FAULTS_TRACE", &trace);
 }
 
-pub fn remove(place: &mut Place) {
-    place.set("LD_PRELOAD", "");
+pub fn remove(installation: &mut Installation) {
+    installation.set("LD_PRELOAD", "");
 }
 
 fn library() -> &'static Path {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::team::Team;
-use crate::support::child::Place;
+use super::group_fixture::GroupFixture;
+use crate::support::process::Installation;
 
 /// How often an offset may have taken effect over all databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,14 +17,14 @@ pub enum Times {
 }
 
 /// Every offset of the team's topic has taken effect.
-pub fn assert_covered(team: &Team<'_>, times: Times) {
+pub fn assert_covered(group_fixture: &GroupFixture<'_>, times: Times) {
     let mut all: BTreeMap<i32, Vec<Range<i64>>> = BTreeMap::new();
-    for place in &team.places {
-        for (partition, ranges) in taken_in(place) {
+    for installation in &group_fixture.installations {
+        for (partition, ranges) in taken_in(installation) {
             all.entry(partition).or_default().extend(ranges);
         }
     }
-    for (partition, end) in (0..).zip(team.kafka.end_offsets(&team.topic).unwrap()) {
+    for (partition, end) in (0..).zip(group_fixture.kafka.end_offsets(&group_fixture.topic).unwrap()) {
         let mut ranges = all.remove(&partition).unwrap_or_default();
         ranges.sort_by_key(|range| (range.start, range.end));
         let mut reached = 0;
@@ -42,8 +42,8 @@ pub fn assert_covered(team: &Team<'_>, times: Times) {
 
 /// The ranges of offsets that a database has taken in, by partition. A position goes on by reading or, with a row that says so, by
 /// a jump, which begins the counters anew; and never back.
-fn taken_in(place: &Place) -> BTreeMap<i32, Vec<Range<i64>>> {
-    let database = place.database();
+fn taken_in(installation: &Installation) -> BTreeMap<i32, Vec<Range<i64>>> {
+    let database = installation.database();
     let mut changes: BTreeMap<i32, Vec<(Option<i64>, i64)>> = BTreeMap::new();
     let query = "SELECT partition, from_offset, to_offset FROM position_changes ORDER BY rowid";
     let mut statement = database.prepare(query).unwrap();

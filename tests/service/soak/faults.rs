@@ -9,7 +9,7 @@ use testkit::{Node, Random};
 
 use super::Size;
 use super::watch::Watch;
-use crate::support::child::{Place, Service};
+use crate::support::process::{Installation, Service};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
@@ -59,7 +59,7 @@ pub struct Count {
 
 /// A running service that reads under a steady load, and whoever means it ill.
 pub struct Chaos<'a> {
-    place: &'a Place,
+    installation: &'a Installation,
     node: &'a Node,
     watch: &'a Watch,
     random: Random,
@@ -71,10 +71,10 @@ pub struct Chaos<'a> {
 }
 
 impl<'a> Chaos<'a> {
-    pub fn begin(place: &'a Place, node: &'a Node, watch: &'a Watch, seed: u64, size: Size) -> Self {
-        let service = start(place, watch);
+    pub fn begin(installation: &'a Installation, node: &'a Node, watch: &'a Watch, seed: u64, size: Size) -> Self {
+        let service = start(installation, watch);
         let (counts, random) = (BTreeMap::new(), Random::from_seed(seed));
-        Self { place, node, watch, random, size, service, counts, kills_meanwhile: 0 }
+        Self { installation, node, watch, random, size, service, counts, kills_meanwhile: 0 }
     }
 
     /// Every fault, in a random order.
@@ -107,12 +107,12 @@ impl<'a> Chaos<'a> {
             }
             Fault::HeldSnapshot => self.hold_snapshot(may_kill),
         }
-        let (ended, before) = (Instant::now(), self.place.stored());
+        let (ended, before) = (Instant::now(), self.installation.stored());
         if fault.ends_service() {
-            self.service = start(self.place, self.watch);
+            self.service = start(self.installation, self.watch);
         }
-        self.place.wait_for("the next row", |place| place.stored() > before);
-        assert!(self.service.is_running(), "ended by itself after {fault:?}; {}", self.place.tail());
+        self.installation.wait_for("the next row", |installation| installation.stored() > before);
+        assert!(self.service.is_running(), "ended by itself after {fault:?}; {}", self.installation.tail());
         let count = self.counts.entry(fault).or_default();
         count.times += 1;
         count.recovery_max = count.recovery_max.max(ended.elapsed());
@@ -127,23 +127,23 @@ impl<'a> Chaos<'a> {
     /// Lets a fault last.
     fn last(&mut self, may_kill: bool) {
         thread::sleep(self.some_time());
-        assert!(self.service.is_running(), "ended by itself; {}", self.place.tail());
+        assert!(self.service.is_running(), "ended by itself; {}", self.installation.tail());
         if may_kill && self.random.below(3) == 0 {
             self.service.kill();
-            self.service = start(self.place, self.watch);
+            self.service = start(self.installation, self.watch);
             self.kills_meanwhile += 1;
         }
     }
 
     fn hold_snapshot(&mut self, may_kill: bool) {
-        let lines = self.place.log().len();
-        let reader = self.place.database();
+        let lines = self.installation.log().len();
+        let reader = self.installation.database();
         reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
         let limit = format!("limit is {}", self.size.wal_max_bytes);
-        self.place.wait_warning(lines, &["write-ahead log", &limit, "trying again"]);
-        let before = self.place.stored();
+        self.installation.wait_warning(lines, &["write-ahead log", &limit, "trying again"]);
+        let before = self.installation.stored();
         self.last(may_kill);
-        assert_eq!(self.place.stored(), before, "stored beyond the limit of the write-ahead log");
+        assert_eq!(self.installation.stored(), before, "stored beyond the limit of the write-ahead log");
         reader.execute_batch("COMMIT").unwrap();
     }
 
@@ -152,8 +152,8 @@ impl<'a> Chaos<'a> {
     }
 }
 
-fn start<'a>(place: &'a Place, watch: &Watch) -> Service<'a> {
-    let service = place.start(&["run"]);
+fn start<'a>(installation: &'a Installation, watch: &Watch) -> Service<'a> {
+    let service = installation.start(&["run"]);
     watch.pid.store(service.pid(), Ordering::Relaxed);
     service
 }

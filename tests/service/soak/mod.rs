@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use testkit::{Client, Cluster, NEWEST, unique};
 
-use crate::support::child::{Place, memory_kib};
 use crate::support::events::stream;
+use crate::support::process::{Installation, memory_kib};
 use crate::support::sized;
 use faults::{Chaos, Fault};
 use load::Produced;
@@ -73,27 +73,27 @@ fn everything_goes_wrong_under_a_steady_load() {
     let cluster = Cluster::start(NEWEST).unwrap();
     let (kafka, topic) = (cluster.client().unwrap(), unique("soak"));
     kafka.create_topic(&topic, PARTITIONS, &[]).unwrap();
-    let mut place = Place::new(&cluster.bootstrap_servers(), &topic);
-    place.set("WAL_MAX_BYTES", &size.wal_max_bytes.to_string());
-    place.set("BATCH_MAX_RECORDS", &BATCH_MAX_RECORDS.to_string());
-    place.set("RETRY_MAX_MS", "1000").set("LOG_LEVEL", "INFO");
+    let mut installation = Installation::new(&cluster.bootstrap_servers(), &topic);
+    installation.set("WAL_MAX_BYTES", &size.wal_max_bytes.to_string());
+    installation.set("BATCH_MAX_RECORDS", &BATCH_MAX_RECORDS.to_string());
+    installation.set("RETRY_MAX_MS", "1000").set("LOG_LEVEL", "INFO");
     let (watch, over) = (Watch::default(), AtomicBool::new(false));
     let (mut chaos, produced) = thread::scope(|scope| {
         let over_at_end = Over(&over);
-        scope.spawn(|| watch.look(&place.wal_path(), &over));
+        scope.spawn(|| watch.look(&installation.wal_path(), &over));
         let events = stream(seed, size.ids, PARTITIONS.cast_signed());
         let load = scope.spawn(|| load::produce(kafka, &topic, events, RATE, &over));
-        let mut chaos = Chaos::begin(&place, cluster.node(1).unwrap(), &watch, seed, size);
+        let mut chaos = Chaos::begin(&installation, cluster.node(1).unwrap(), &watch, seed, size);
         endure(&mut chaos, size.duration);
         drop(over_at_end);
         (chaos, load.join().unwrap())
     });
 
-    let lag = catch_up(kafka, &topic, &place);
-    let at_end = (memory_kib(watch.pid.load(Ordering::Relaxed), "VmRSS").unwrap(), wal_bytes(&place.wal_path()));
+    let lag = catch_up(kafka, &topic, &installation);
+    let at_end = (memory_kib(watch.pid.load(Ordering::Relaxed), "VmRSS").unwrap(), wal_bytes(&installation.wal_path()));
     chaos.stop();
-    report(&place, &chaos, &watch, &produced, at_end, lag);
-    assert_right(&place, &watch, &produced, size);
+    report(&installation, &chaos, &watch, &produced, at_end, lag);
+    assert_right(&installation, &watch, &produced, size);
 }
 
 /// Rounds of faults. The last third of the time belongs to one process, so that what it piles up shows.
@@ -118,12 +118,12 @@ fn endure(chaos: &mut Chaos<'_>, duration: Duration) {
 }
 
 /// Waits until everything is stored, and the group knows; gives the lag that is left.
-fn catch_up(kafka: &Client, topic: &str, place: &Place) -> i64 {
+fn catch_up(kafka: &Client, topic: &str, installation: &Installation) -> i64 {
     let end: i64 = kafka.end_offsets(topic).unwrap().iter().sum();
-    place.wait_for("the last record", |place| place.stored() == end);
+    installation.wait_for("the last record", |installation| installation.stored() == end);
     let mut lag = end;
-    place.wait_for("the last commit", |_| {
-        let committed = kafka.committed_offsets(&place.group()).unwrap();
+    installation.wait_for("the last commit", |_| {
+        let committed = kafka.committed_offsets(&installation.group()).unwrap();
         lag = end - committed.values().map(|committed| committed.offset).sum::<i64>();
         lag == 0
     });
@@ -131,7 +131,7 @@ fn catch_up(kafka: &Client, topic: &str, place: &Place) -> i64 {
 }
 
 fn report(
-    place: &Place,
+    installation: &Installation,
     chaos: &Chaos<'_>,
     watch: &Watch,
     produced: &Produced,
@@ -139,7 +139,7 @@ fn report(
     lag: i64,
 ) {
     let line = |what: &str, value: String| println!("{what:<48} {value:>12}");
-    let rows = |table: &str| place.number(&format!("SELECT count(*) FROM {table}")).unwrap().to_string();
+    let rows = |table: &str| installation.number(&format!("SELECT count(*) FROM {table}")).unwrap().to_string();
     let mib = |bytes: u64| format!("{}.{} MiB", bytes >> 20, (bytes % (1 << 20)) * 10 / (1 << 20));
     let seconds = produced.elapsed.as_secs();
     line("duration of the load", format!("{seconds} s"));
@@ -161,20 +161,20 @@ fn report(
 }
 
 /// What must hold once everything has been read and the service has stopped.
-fn assert_right(place: &Place, watch: &Watch, produced: &Produced, size: Size) {
+fn assert_right(installation: &Installation, watch: &Watch, produced: &Produced, size: Size) {
     let memory_kib = watch.memory_kib_max.load(Ordering::Relaxed);
     assert!(memory_kib < MEMORY_KIB_MAX, "the service had {memory_kib} KiB");
     let wal_bytes = watch.wal_bytes_max.load(Ordering::Relaxed);
     assert!(wal_bytes < size.wal_max_bytes + TRANSACTION_BYTES_MAX, "the write-ahead log had {wal_bytes} bytes");
-    let errors: Vec<_> = place.log().into_iter().filter(|line| line["level"] == "ERROR").collect();
+    let errors: Vec<_> = installation.log().into_iter().filter(|line| line["level"] == "ERROR").collect();
     assert!(errors.is_empty(), "{errors:?}");
 
-    let verified = place.ask(&["verify"]);
+    let verified = installation.ask(&["verify"]);
     assert_eq!(verified.code, Some(0), "{verified:?}");
-    place.run_to_end();
-    place.assert_clean();
-    produced.tables.assert_stored(&place.database());
-    produced.tables.assert_logged(&place.unidentified_path());
+    installation.run_to_end();
+    installation.assert_clean();
+    produced.tables.assert_stored(&installation.database());
+    produced.tables.assert_logged(&installation.unidentified_path());
     let jumps = "SELECT count(*) FROM position_changes WHERE reason <> 'first_start'";
-    assert_eq!(place.number(jumps), Some(0), "positions moved other than by reading");
+    assert_eq!(installation.number(jumps), Some(0), "positions moved other than by reading");
 }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::child::memory_kib;
+use crate::support::process::memory_kib;
 
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(20);
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What was seen so far.
 #[derive(Default)]
@@ -28,7 +28,7 @@ impl Watch {
             let memory_kib = memory_kib(self.pid.load(Ordering::Relaxed), "VmHWM").unwrap_or(0);
             self.memory_kib_max.fetch_max(memory_kib, Ordering::Relaxed);
             self.wal_bytes_max.fetch_max(wal_bytes(wal), Ordering::Relaxed);
-            thread::sleep(LOOK);
+            thread::sleep(CHECK_INTERVAL);
         }
     }
 }

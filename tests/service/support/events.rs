@@ -11,7 +11,7 @@ use testkit::{Position, Random, Record};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-use super::child::json_lines;
+use super::process::json_lines;
 
 /// As `last_modified` is stored: UTC, of fixed width.
 const FIXED_WIDTH: &[time::format_description::BorrowedFormatItem<'_>] =

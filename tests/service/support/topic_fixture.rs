@@ -7,35 +7,35 @@ use std::ops::Range;
 use rusqlite::Row;
 use testkit::{Client, Cluster, Position, ProduceOptions, Record, unique};
 
-use super::child::Place;
+use super::process::Installation;
 
 /// A topic, its broker, and a service's place.
-pub struct Scene {
+pub struct TopicFixture {
     pub cluster: &'static Cluster,
     pub kafka: &'static Client,
     pub topic: String,
-    pub place: Place,
+    pub installation: Installation,
 }
 
 /// A row of `position_changes`: partition, from, to, reason.
 pub type Change = (i32, Option<i64>, i64, String);
 
-impl Scene {
+impl TopicFixture {
     pub fn new(name: &str, partitions: u32) -> Self {
         Self::on(testkit::NEWEST, name, partitions)
     }
 
     /// Where the group has no members: anybody may set its offsets at any time.
     pub fn without_members(name: &str, partitions: u32) -> Self {
-        let mut scene = Self::new(name, partitions);
-        scene.place.set("KAFKA_GROUP_PROTOCOL", "none");
-        scene
+        let mut fixture = Self::new(name, partitions);
+        fixture.installation.set("KAFKA_GROUP_PROTOCOL", "none");
+        fixture
     }
 
     pub fn on(version: &str, name: &str, partitions: u32) -> Self {
-        let scene = Self::without_topic(version, name);
-        scene.create_topic(partitions);
-        scene
+        let fixture = Self::without_topic(version, name);
+        fixture.create_topic(partitions);
+        fixture
     }
 
     pub fn without_topic(version: &str, name: &str) -> Self {
@@ -45,8 +45,8 @@ impl Scene {
     /// On a cluster of the test's own, without topic.
     pub fn on_cluster(cluster: &'static Cluster, name: &str) -> Self {
         let topic = unique(name);
-        let place = Place::new(&cluster.bootstrap_servers(), &topic);
-        Self { cluster, kafka: cluster.client().unwrap(), topic, place }
+        let installation = Installation::new(&cluster.bootstrap_servers(), &topic);
+        Self { cluster, kafka: cluster.client().unwrap(), topic, installation }
     }
 
     /// Gives the topic's id.
@@ -67,18 +67,20 @@ impl Scene {
 
     /// The same topic and group, and a place for another service.
     pub fn beside(&self) -> Self {
-        let mut place = Place::new(&self.cluster.bootstrap_servers(), &self.topic);
-        if let Some(protocol) = self.place.variables().get("KAFKA_GROUP_PROTOCOL") {
-            place.set("KAFKA_GROUP_PROTOCOL", protocol);
+        let mut installation = Installation::new(&self.cluster.bootstrap_servers(), &self.topic);
+        if let Some(protocol) = self.installation.variables().get("KAFKA_GROUP_PROTOCOL") {
+            installation.set("KAFKA_GROUP_PROTOCOL", protocol);
         }
-        Self { cluster: self.cluster, kafka: self.kafka, topic: self.topic.clone(), place }
+        Self { cluster: self.cluster, kafka: self.kafka, topic: self.topic.clone(), installation }
     }
 
     /// A place whose commands look at this one's database, behind these words.
-    pub fn beside_database(&self, wrapper: &[&str]) -> Place {
-        let mut place = self.beside().place;
-        place.set("DATABASE_URL", &format!("sqlite:///{}", self.place.database_path().display())).wrap(wrapper);
-        place
+    pub fn beside_database(&self, wrapper: &[&str]) -> Installation {
+        let mut installation = self.beside().installation;
+        installation
+            .set("DATABASE_URL", &format!("sqlite:///{}", self.installation.database_path().display()))
+            .wrap(wrapper);
+        installation
     }
 
     /// One opportunity per number, each with an id of its own.
@@ -96,7 +98,7 @@ impl Scene {
     }
 
     pub fn database_id(&self) -> String {
-        self.place.database().query_row("SELECT id FROM database_identity", [], |row| row.get(0)).unwrap()
+        self.installation.database().query_row("SELECT id FROM database_identity", [], |row| row.get(0)).unwrap()
     }
 
     /// Where the partitions of the topic go on, as stored.
@@ -111,14 +113,14 @@ impl Scene {
 
     /// The sum of a column of `consumer_offsets`.
     pub fn number(&self, column: &str) -> i64 {
-        self.place.number(&format!("SELECT sum({column}) FROM consumer_offsets")).unwrap()
+        self.installation.number(&format!("SELECT sum({column}) FROM consumer_offsets")).unwrap()
     }
 
     /// Waits until the group has an offset for a partition; gives the text that was committed with it.
     pub fn wait_committed(&self, partition: i32, offset: i64) -> String {
         let at = (self.topic.clone(), partition);
         let mut found = None;
-        self.place.wait_for("the commit", |_| {
+        self.installation.wait_for("the commit", |_| {
             let mut committed = self.kafka.committed_offsets(&self.group()).unwrap();
             found = committed.remove(&at).filter(|committed| committed.offset == offset);
             found.is_some()
@@ -146,7 +148,7 @@ impl Scene {
     }
 
     pub fn rows<T>(&self, query: &str, row: impl Fn(&Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
-        let database = self.place.database();
+        let database = self.installation.database();
         let mut statement = database.prepare(query).unwrap();
         let rows = statement.query_map([], |found| row(found)).unwrap();
         rows.map(Result::unwrap).collect()
@@ -154,15 +156,15 @@ impl Scene {
 
     /// Runs until the end, after which tables and group agree with the log.
     pub fn run_to_end(&self) {
-        self.place.run_to_end();
+        self.installation.run_to_end();
         self.assert_at_end();
     }
 
     /// Everything has been read, in the database's eyes and in the group's; and the group's offsets are marked as ours.
     pub fn assert_at_end(&self) {
-        self.place.assert_clean();
+        self.installation.assert_clean();
         let ends = self.kafka.end_offsets(&self.topic).unwrap();
-        assert_eq!(self.next_offsets(), ends, "stored positions; {}", self.place.tail());
+        assert_eq!(self.next_offsets(), ends, "stored positions; {}", self.installation.tail());
         let committed = self.kafka.committed_offsets(&self.group()).unwrap();
         let marks = format!("database={} cluster=", self.database_id());
         for (partition, end) in (0..).zip(&ends) {
@@ -173,9 +175,9 @@ impl Scene {
     }
 
     /// The service must refuse to run, say all of this, and leave every position as it is. Gives all that it said.
-    pub fn is_refused(&self, parts: &[&str]) -> String {
-        let before = self.place.database_path().exists().then(|| (self.next_offsets(), self.changes()));
-        let answer = self.place.ask(&["run", "--exit-at-end"]);
+    pub fn assert_refused(&self, parts: &[&str]) -> String {
+        let before = self.installation.database_path().exists().then(|| (self.next_offsets(), self.changes()));
+        let answer = self.installation.ask(&["run", "--exit-at-end"]);
         assert_eq!(answer.code, Some(1), "{answer:?}");
         assert_last_line_has(&answer.stderr, parts);
         if let Some(before) = before {
@@ -185,22 +187,22 @@ impl Scene {
     }
 
     /// Stops a running service as `systemctl stop` does.
-    pub fn stop(service: &mut super::child::Service<'_>) {
+    pub fn stop(service: &mut super::process::Service<'_>) {
         service.signal("TERM");
         service.ends_with(0);
     }
 
     /// The database as one file without a log, as backups are made.
     pub fn back_up(&self) -> Vec<u8> {
-        let copy = self.place.path().join("backup.db");
+        let copy = self.installation.path().join("backup.db");
         let _ = fs::remove_file(&copy); // There may be an earlier one.
-        self.place.database().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+        self.installation.database().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
         fs::read(copy).unwrap()
     }
 
     /// Puts a backup in the database's place.
     pub fn restore(&self, backup: &[u8]) {
-        let path = self.place.database_path();
+        let path = self.installation.database_path();
         for suffix in ["-wal", "-shm"] {
             let _ = fs::remove_file(format!("{}{suffix}", path.display())); // A clean stop removes them itself.
         }

@@ -13,27 +13,28 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Longer than anything takes that is not stuck, on a machine that does much else.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Between two looks at a condition.
-const LOOK: Duration = Duration::from_millis(10);
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A place for one service: directory, settings, database. Processes may come and go in it.
-pub struct Place {
+pub struct Installation {
     directory: TempDir,
     variables: BTreeMap<String, String>,
     /// Words before the program's name, such as a shell that sets limits.
     wrapper: Vec<String>,
 }
 
-impl Place {
+impl Installation {
     /// Small waits, everything logged; everything else as it comes.
     pub fn new(bootstrap_servers: &str, topic: &str) -> Self {
-        let mut place = Self { directory: TempDir::new().unwrap(), variables: BTreeMap::new(), wrapper: Vec::new() };
-        place.set("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers).set("KAFKA_TOPIC", topic);
-        place.set("KAFKA_GROUP_ID", &format!("group-of-{topic}"));
-        place.set("RETRY_INITIAL_MS", "10").set("RETRY_MAX_MS", "100").set("LOG_LEVEL", "DEBUG");
-        place
+        let mut installation =
+            Self { directory: TempDir::new().unwrap(), variables: BTreeMap::new(), wrapper: Vec::new() };
+        installation.set("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers).set("KAFKA_TOPIC", topic);
+        installation.set("KAFKA_GROUP_ID", &format!("group-of-{topic}"));
+        installation.set("RETRY_INITIAL_MS", "10").set("RETRY_MAX_MS", "100").set("LOG_LEVEL", "DEBUG");
+        installation
     }
 
     pub fn set(&mut self, variable: &str, value: &str) -> &mut Self {
@@ -90,7 +91,7 @@ impl Place {
         for name in names {
             File::create(self.path().join(name)).unwrap();
         }
-        let status = self.start_into(arguments, names[0], names[1]).wait(PATIENCE);
+        let status = self.start_into(arguments, names[0], names[1]).wait(WAIT_MAX);
         Answer { code: status.code(), stdout: read(names[0]), stderr: read(names[1]) }
     }
 
@@ -113,7 +114,7 @@ impl Place {
             .stderr(output(stderr))
             .spawn()
             .unwrap();
-        Service { place: self, child }
+        Service { installation: self, child }
     }
 
     /// Runs until the end of every partition, and must succeed.
@@ -133,7 +134,7 @@ impl Place {
     /// The database, for reading beside the service.
     pub fn database(&self) -> Connection {
         let connection = Connection::open_with_flags(self.database_path(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        connection.busy_timeout(PATIENCE).unwrap();
+        connection.busy_timeout(WAIT_MAX).unwrap();
         connection
     }
 
@@ -141,7 +142,7 @@ impl Place {
     pub fn number(&self, query: &str) -> Option<i64> {
         let path = self.database_path();
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
-        connection.busy_timeout(PATIENCE).ok()?;
+        connection.busy_timeout(WAIT_MAX).ok()?;
         connection.query_row(query, [], |row| row.get(0)).ok()
     }
 
@@ -179,17 +180,17 @@ impl Place {
 
     /// Waits for a condition; says what is in the log if it does not come.
     pub fn wait_for(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_MAX;
         while !condition(self) {
             assert!(Instant::now() < deadline, "{what} did not come; {}", self.tail());
-            thread::sleep(LOOK);
+            thread::sleep(CHECK_INTERVAL);
         }
     }
 
     /// Waits for a WARN whose message holds all parts, one that was not there after `from` lines; gives it.
     pub fn wait_warning(&self, from: usize, parts: &[&str]) -> Value {
-        let find = |place: &Self| place.log().into_iter().skip(from).find(|line| is_warning(line, parts));
-        self.wait_for(&format!("a WARN with {parts:?}"), |place| find(place).is_some());
+        let find = |installation: &Self| installation.log().into_iter().skip(from).find(|line| is_warning(line, parts));
+        self.wait_for(&format!("a WARN with {parts:?}"), |installation| find(installation).is_some());
         find(self).unwrap()
     }
 
@@ -221,7 +222,7 @@ pub fn wait_until(what: &str, deadline: Duration, mut condition: impl FnMut() ->
     let until = Instant::now() + deadline;
     while !condition() {
         assert!(Instant::now() < until, "{what} did not come");
-        thread::sleep(LOOK);
+        thread::sleep(CHECK_INTERVAL);
     }
 }
 
@@ -249,7 +250,7 @@ pub struct Answer {
 
 /// A running program; killed when this goes away.
 pub struct Service<'a> {
-    place: &'a Place,
+    installation: &'a Installation,
     child: Child,
 }
 
@@ -274,15 +275,15 @@ impl Service<'_> {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < until, "still runs after {deadline:?}; {}", self.place.tail());
-            thread::sleep(LOOK);
+            assert!(Instant::now() < until, "still runs after {deadline:?}; {}", self.installation.tail());
+            thread::sleep(CHECK_INTERVAL);
         }
     }
 
     /// Waits for the end and compares the exit code.
     pub fn ends_with(&mut self, code: i32) {
-        let status = self.wait(PATIENCE);
-        assert_eq!(status.code(), Some(code), "{status}; {}", self.place.tail());
+        let status = self.wait(WAIT_MAX);
+        assert_eq!(status.code(), Some(code), "{status}; {}", self.installation.tail());
     }
 
     pub fn kill(&mut self) {

@@ -10,9 +10,9 @@ use super::events::{Coordinates, Order, TABLES, Tables, as_time, stored_events, 
 
 impl Tables {
     /// The databases together hold exactly this. A row or message may stand in several of them; the same one is the same everywhere.
-    pub fn assert_union(&self, databases: &[Connection]) {
+    pub fn assert_combined(&self, databases: &[Connection]) {
         for table in TABLES {
-            let union = union_of_events(databases, table);
+            let union = combined_events(databases, table);
             let expected = self.events.iter().filter(|((of, _), _)| *of == table);
             let mut count = 0;
             for ((_, id), greatest) in expected {
@@ -31,7 +31,7 @@ impl Tables {
     }
 }
 
-fn union_of_events(databases: &[Connection], table: &str) -> BTreeMap<String, (Order, Vec<Value>)> {
+fn combined_events(databases: &[Connection], table: &str) -> BTreeMap<String, (Order, Vec<Value>)> {
     let mut union: BTreeMap<String, (Order, Vec<Value>)> = BTreeMap::new();
     for (id, row) in databases.iter().flat_map(|database| stored_events(database, table)) {
         let order = order(&row);
