@@ -1,5 +1,4 @@
-//! Hosts that drop packets, addresses that lead nowhere, and connections that are cut: what the service does about them, and what an operator
-//! is told.
+//! Hosts that drop packets, unreachable addresses, and connections that are closed: what the service does and logs.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use crate::support::process::{Installation, WAIT_MAX, wait_until};
 
 const TOPIC: &str = "connections";
 
-/// Where the port of the only broker stands in the fake's answers.
+/// The offset of the only broker's port in the fake's metadata response.
 const PORT_IN_METADATA: usize = 27;
 const PORT_IN_FIND_COORDINATOR: usize = 27;
 
@@ -22,7 +21,7 @@ fn broker() -> FakeBroker {
     FakeBroker::start(TOPIC, Log { batches: vec![(1, Batch::of(0, &[event]).encode())], end_offset: 1 })
 }
 
-/// From now on the broker says that it is to be reached at this port.
+/// Makes the broker advertise this port.
 fn advertise(broker: &FakeBroker, port: u16) {
     for (api, at) in [(Api::Metadata, PORT_IN_METADATA), (Api::FindCoordinator, PORT_IN_FIND_COORDINATOR)] {
         broker.misbehave(api, move |mut answer| {
@@ -32,7 +31,7 @@ fn advertise(broker: &FakeBroker, port: u16) {
     }
 }
 
-/// A port that nobody listens on.
+/// A port without a server.
 fn dead_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -43,7 +42,7 @@ fn messages(installation: &Installation, level: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_bootstrap_server_that_drops_packets_does_not_hold_up_the_start() {
+fn a_bootstrap_server_that_drops_packets_does_not_delay_the_start() {
     let (hole, broker) = (BlackHole::open().unwrap(), broker());
     let installation = Installation::new(&format!("{},{}", hole.address(), broker.address()), TOPIC);
     installation.run_to_end();
@@ -55,7 +54,7 @@ fn a_bootstrap_server_that_drops_packets_does_not_hold_up_the_start() {
 }
 
 #[test]
-fn an_advertised_address_that_cannot_be_reached_is_told_with_its_origin() {
+fn an_unreachable_advertised_address_is_logged_with_its_origin() {
     let broker = broker();
     let dead = dead_port();
     advertise(&broker, dead);
@@ -91,7 +90,7 @@ fn check_names_the_failure_of_every_bootstrap_server() {
 }
 
 #[test]
-fn idle_connections_that_are_cut_are_no_warning() {
+fn closed_idle_connections_cause_no_warning() {
     let broker = broker();
     let proxy = IdleProxy::start(&broker.address(), Duration::from_secs(2));
     advertise(&broker, proxy.port());
@@ -99,7 +98,7 @@ fn idle_connections_that_are_cut_are_no_warning() {
     // A heartbeat every 3 s.
     installation.set("KAFKA_GROUP_PROTOCOL", "classic").set("KAFKA_SESSION_TIMEOUT_MS", "9000");
     let mut service = installation.start(&["run"]);
-    // The last ones each go over a connection that is closed, and over a new one then.
+    // The last heartbeats are sent on closed connections first, then on new ones.
     wait_until("cut connections", WAIT_MAX, || proxy.cuts() >= 4);
     assert!(broker.wait_asked(Api::Heartbeat, 8, WAIT_MAX), "{}", installation.tail());
     assert_eq!(installation.stored(), 1);

@@ -1,5 +1,5 @@
-//! Every record takes effect once: the tables are what an independent computation makes of the same records, whatever the codec,
-//! whatever is killed, and whatever comes while the service runs. `TEST_SIZE=full` runs the full sizes.
+//! Every record takes effect once: the tables are those of an independent computation from the same records, with every codec, after
+//! kills, and with records that arrive while the service runs. `TEST_SIZE=full` runs the full sizes.
 
 use std::collections::BTreeMap;
 
@@ -32,13 +32,13 @@ impl Kafka {
         installation
     }
 
-    /// Produces, and adds what must come of it.
+    /// Produces records, and adds them to the expected tables.
     fn produce(&self, topic: &str, options: &ProduceOptions, sent: &[Sent], tables: &mut Tables) {
         let positions = self.client.produce(topic, options, records(sent)).unwrap();
         tables.add(topic, sent, &positions);
     }
 
-    /// The sum of what the topic's partitions end with.
+    /// The sum of the partitions' end offsets.
     fn end(&self, topic: &str) -> i64 {
         self.client.end_offsets(topic).unwrap().iter().sum()
     }
@@ -79,7 +79,7 @@ fn every_codec_and_transactions(version: &str) {
     assert_eq!(installation.stored(), kafka.end(&topic), "control records and aborted transactions are passed over");
     let absent = installation.number("SELECT sum(absent) FROM consumer_offsets").unwrap();
     assert!(absent > 5 * 200, "{absent} offsets without a record");
-    // Nothing is new: nothing changes.
+    // Without new records nothing changes.
     finish(&installation, &tables);
 }
 
@@ -117,7 +117,7 @@ fn killed_twenty_times() {
 }
 
 #[test]
-fn what_comes_while_it_runs() {
+fn records_that_arrive_while_it_runs() {
     let kafka = kafka(NEWEST);
     let (topic, other, late) = (kafka.topic(2), kafka.topic(1), unique("late"));
     let options = ProduceOptions::default();
@@ -154,7 +154,7 @@ fn what_comes_while_it_runs() {
 fn holes_are_counted_as_absent() {
     let kafka = kafka(NEWEST);
     let topic = unique("compacted");
-    // Compacted as soon as a segment is full.
+    // Compacted when a segment is full.
     let settings = [("cleanup.policy", "compact"), ("segment.ms", "100"), ("min.cleanable.dirty.ratio", "0.001")];
     kafka.client.create_topic(&topic, 1, &settings).unwrap();
     let options = ProduceOptions::default();
@@ -165,7 +165,7 @@ fn holes_are_counted_as_absent() {
     produce(0);
     let mut installation = kafka.installation(&topic);
     installation.set("BATCH_MAX_RECORDS", "1");
-    // What the cleaner leaves is seen by the first offset that a reader from the start is given.
+    // The first offset that a consumer reads shows whether the log cleaner has run.
     let mut number = 1;
     installation.wait_for("compaction", |_| {
         produce(number);
@@ -182,7 +182,7 @@ fn holes_are_counted_as_absent() {
 }
 
 #[test]
-fn uncommitted_records_are_read_when_that_is_asked_for() {
+fn uncommitted_records_are_read_with_read_uncommitted() {
     let kafka = kafka(OLDEST);
     let topic = kafka.topic(1);
     let options = ProduceOptions::default();
@@ -234,9 +234,10 @@ fn large_batches() {
     assert_eq!(installation.number("SELECT count(*) FROM opportunities"), Some(6), "what lies before it is stored");
 }
 
-/// Where the topic's time is the broker's, the time in the record says nothing: neither in the tables nor in which event wins.
+/// With `message.timestamp.type=LogAppendTime` the broker's timestamp counts, not the producer's: in the tables, and for which event
+/// wins.
 #[test]
-fn the_time_of_the_log_is_taken_where_the_topic_says_so() {
+fn the_log_append_time_counts_if_the_topic_uses_it() {
     let kafka = kafka(NEWEST);
     let topic = unique("append-time");
     kafka.client.create_topic(&topic, 2, &[("message.timestamp.type", "LogAppendTime")]).unwrap();
@@ -244,7 +245,7 @@ fn the_time_of_the_log_is_taken_where_the_topic_says_so() {
         let value = format!(r#"{{"event_id":"opp_{id}","name":"{name}","stage":"s"}}"#);
         Record::value(value).timestamp_ms(timestamp_ms).partition(partition)
     };
-    // Batches of several records; what comes later says that it is older.
+    // Batches of several records; later records have earlier producer timestamps.
     let options = ProduceOptions::default().codec(Codec::Zstd).linger_ms(1000);
     let produce = |name: &str, timestamp_ms: i64| {
         let records = (0..10).map(|id| event(name, id, timestamp_ms - i64::from(id), 1 - (id % 2).cast_signed()));
@@ -272,7 +273,7 @@ fn the_time_of_the_log_is_taken_where_the_topic_says_so() {
     }
 }
 
-/// The broker's time of each record, by partition and offset, as Kafka's own consumer tells it.
+/// The broker's timestamp of each record, by partition and offset, from Kafka's consumer.
 fn told_by_console_consumer(cluster: &Cluster, topic: &str, records: usize) -> BTreeMap<(i64, i64), i64> {
     const CLASS: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
     let count = records.to_string();

@@ -1,7 +1,7 @@
-//! What goes wrong around the service: brokers stop, stand still and die, the database is locked, its disk full or read-only, logs
-//! cannot be written. It says so, waits, goes on by itself, and ends with the same tables.
+//! Failures of the environment: brokers stop, pause and are killed, the database is locked, its disk is full or read-only, logs cannot
+//! be written. The service logs them, retries, recovers by itself, and ends with the same tables.
 //!
-//! `TEST_SIZE=full` lets each failure last as long as the service promises to ride out at least: 15 or 20 seconds.
+//! With `TEST_SIZE=full` each failure lasts 15 or 20 seconds, the time that the service promises to survive at least.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -19,18 +19,18 @@ use crate::support::load::Load;
 use crate::support::process;
 use crate::support::process::{Installation, Service, json_lines};
 
-/// How long a failure lasts.
+/// The duration of a failure.
 fn lasting(full: Duration) -> Duration {
     if std::env::var_os("TEST_SIZE").is_some_and(|size| size == "full") { full } else { Duration::from_secs(2) }
 }
 
-/// How many records a load has.
+/// The number of records of a load.
 const RECORDS: u32 = 12_000;
-/// As many are more than fits into what the write-ahead log has of the disk already, wherever it stands.
+/// The number of records of a load that does not fit into the present WAL file, whatever its state.
 const FULL_RECORDS: u32 = 30_000;
 const PARTITIONS: i32 = 3;
 
-/// A topic with half of a load in it.
+/// A topic with the first half of a load.
 fn half_loaded(kafka: &Client, name: &str) -> (String, Load) {
     half_loaded_with(kafka, name, RECORDS)
 }
@@ -49,17 +49,17 @@ fn produce_rest(kafka: &Client, topic: &str, load: &Load) {
     kafka.produce(topic, &ProduceOptions::default(), rest.iter().cloned()).unwrap();
 }
 
-/// One that reads in small steps, so that it is in the middle for a while.
+/// An installation whose service reads in small steps, so that a failure can happen in the middle.
 fn slow_installation(cluster: &Cluster, topic: &str) -> Installation {
     let mut installation = Installation::new(&cluster.bootstrap_servers(), topic);
     installation.set("BATCH_MAX_RECORDS", "50").set("KAFKA_FETCH_MAX_BYTES", "50000").set("LOG_LEVEL", "INFO");
     installation
 }
 
-/// The whole load takes effect, the service stops in order, and the tables are right.
+/// Waits until the whole load is stored, stops the service, and checks the tables.
 fn assert_recovers(installation: &Installation, mut service: Service<'_>, load: &Load) {
     installation.wait_for("the whole load", |installation| installation.stored() == i64::from(RECORDS));
-    // Twice what the whole service may take at full rate: nothing piles up while it waits.
+    // Twice the memory of a service at full rate: the backlog is bounded while it retries.
     let peak_kib = service.peak_kib();
     assert!(peak_kib < 200 << 10, "{peak_kib} KiB");
     service.signal("TERM");
@@ -86,7 +86,7 @@ fn a_broker_that_is_stopped_and_started_again() {
 }
 
 #[test]
-fn a_broker_that_stands_still_for_a_while() {
+fn a_broker_that_is_paused_for_a_while() {
     let cluster = Cluster::start(testkit::OLDEST).unwrap();
     let kafka = cluster.client().unwrap();
     let node = cluster.node(1).unwrap();
@@ -139,7 +139,7 @@ fn a_database_that_is_locked_for_a_while() {
 }
 
 #[test]
-fn a_reader_that_keeps_the_write_ahead_log_from_being_reused() {
+fn a_long_running_reader_that_blocks_checkpoints() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
     let kafka = cluster.client().unwrap();
     let (topic, load) = half_loaded(kafka, "snapshot");
@@ -155,7 +155,7 @@ fn a_reader_that_keeps_the_write_ahead_log_from_being_reused() {
     thread::sleep(lasting(Duration::from_secs(15)));
     assert_eq!(installation.stored(), before, "stored beyond the limit");
     let wal = fs::metadata(installation.path().join("data/enterprise.db-wal")).unwrap().len();
-    // One transaction may go beyond it.
+    // One transaction may exceed the limit.
     assert!(wal < 2 << 20, "the log has {wal} bytes");
     reader.execute_batch("COMMIT").unwrap();
     assert_recovers(&installation, service, &load);
@@ -165,7 +165,7 @@ fn is_root() -> bool {
     Command::new("id").arg("-u").output().unwrap().stdout == b"0\n"
 }
 
-/// Runs the service with a file system of its own at `data`, as root or, where users may, as somebody who plays root.
+/// Runs the service with a separate file system at `data`, as root or in a user namespace.
 fn with_own_disk(installation: &mut Installation, options: &str) {
     let mount = format!("mount -t tmpfs -o {options} tmpfs data && exec \"$@\"");
     fs::create_dir(installation.path().join("data")).unwrap();
@@ -175,7 +175,7 @@ fn with_own_disk(installation: &mut Installation, options: &str) {
     installation.wrap(&["unshare", namespaces, "sh", "-c", &mount, "sh"]);
 }
 
-/// The file system at `data` of a running service. It lives on as long as this does.
+/// The file system at `data` of a running service, kept open after the service has ended.
 struct Disk(File);
 
 impl Disk {
@@ -189,7 +189,7 @@ impl Disk {
         Path::new(&format!("/proc/self/fd/{}", self.0.as_raw_fd())).join(name)
     }
 
-    /// Copies the database to where it would be without a file system of its own; the service must have ended.
+    /// Copies the database out of the separate file system; the service must have ended.
     fn bring_out(&self, installation: &Installation) {
         for name in ["enterprise.db", "enterprise.db-wal"] {
             if self.path(name).exists() {
@@ -199,7 +199,7 @@ impl Disk {
     }
 }
 
-/// Records stored so far, as the log tells, since the database itself cannot be seen from outside.
+/// The number of stored records according to the log: the database cannot be read from outside.
 fn logged(installation: &Installation) -> u64 {
     installation
         .log()
@@ -261,7 +261,7 @@ fn a_disk_that_is_read_only_for_a_while() {
         command.args(["-U", "--preserve-credentials"]);
     }
     let data = installation.path().join("data");
-    // Named in full: else the options that it has now would be given again, of which a user may not give some.
+    // All options: otherwise `mount` repeats the present ones, some of which only root may set.
     assert!(command.args(["mount", "-t", "tmpfs", "-o", "remount,rw", "tmpfs"]).arg(&data).status().unwrap().success());
     installation.wait_for("the whole load", |installation| logged(installation) == u64::from(RECORDS));
     let disk = Disk::of(&installation, &service);
@@ -330,14 +330,14 @@ fn a_log_file_that_logrotate_copies_and_truncates() {
     produce_rest(kafka, &topic, &load);
     installation.wait_for("new lines", |installation| !installation.log().is_empty());
     truncate();
-    // `log` insists on whole JSON lines: a hole in the file would be none.
+    // `log` requires whole JSON lines: a hole in the file would fail.
     installation.wait_for("the last line", |installation| installation.stored() == i64::from(RECORDS));
     assert_recovers(&installation, service, &load);
     assert_eq!(installation.log().last().unwrap()["message"], "service stopped");
 }
 
 #[test]
-fn attempts_run_out_where_they_are_counted() {
+fn attempts_are_exhausted_if_they_are_limited() {
     let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let mut installation = Installation::new(&dead, "nowhere");
     installation.set("RETRY_MAX_ATTEMPTS", "3");

@@ -1,5 +1,5 @@
-//! The files of the database and the logs, as operators handle them: removed, moved, replaced and linked while the service runs,
-//! with what permissions they are created, and who may read them.
+//! The files of the database and the logs: removed, moved, replaced and linked while the service runs; their permissions, and who may
+//! read them.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -30,8 +30,8 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", database.display()))
 }
 
-/// Runs a service, changes its files, and gives it more to read or leaves it idle: it must end with one ERROR, and commit nothing
-/// more.
+/// Runs a service, changes its files, and produces more records or leaves it idle: it must end with one ERROR, and commit nothing
+/// after that.
 fn check_noticed(fixture: TopicFixture, with_records: bool, change: impl Fn(&Path), said: &[&str]) -> TopicFixture {
     fixture.produce(0, 0..10);
     let mut service = fixture.installation.start(&["run"]);
@@ -84,7 +84,7 @@ fn a_stop_after_the_database_was_removed_is_a_failure() {
 }
 
 #[test]
-fn another_database_in_its_place_ends_the_service_and_is_left_in_order() {
+fn another_database_at_its_path_ends_the_service_and_stays_sound() {
     let fixture = TopicFixture::new("swapped", 1);
     fixture.produce(0, 0..5);
     fixture.run_to_end();
@@ -103,14 +103,14 @@ fn another_database_in_its_place_ends_the_service_and_is_left_in_order() {
     let errors = errors(&fixture.installation);
     assert!(errors.len() == 1 && errors[0].contains("was replaced by another file"), "{errors:?}");
     assert_eq!(committed(&fixture), 10);
-    // It goes on from the positions of the other one, and every event is there once.
+    // It continues from the positions of the other database, and every event is stored once.
     fixture.run_to_end();
     assert_eq!(fixture.stored_offsets(0), (0..110).collect::<Vec<_>>());
     assert_eq!(fixture.installation.ask(&["verify"]).code, Some(0));
 }
 
 #[test]
-fn a_moved_directory_ends_the_service_and_the_database_can_go_on_there() {
+fn a_moved_directory_ends_the_service_and_the_database_works_there() {
     let moved = |database: &Path| {
         let directory = database.parent().unwrap();
         fs::rename(directory, directory.with_extension("moved")).unwrap();
@@ -124,7 +124,7 @@ fn a_moved_directory_ends_the_service_and_the_database_can_go_on_there() {
 }
 
 #[test]
-fn a_replaced_log_ends_the_service_and_the_next_one_has_all() {
+fn a_replaced_wal_ends_the_service_and_the_next_one_stores_everything() {
     let replaced = |database: &Path| {
         fs::write(beside(database, "-new"), "").unwrap();
         fs::rename(beside(database, "-new"), beside(database, "-wal")).unwrap();
@@ -163,7 +163,7 @@ fn a_link_that_leads_to_another_database_ends_the_service() {
 }
 
 #[test]
-fn no_second_service_gets_in_by_another_name_or_without_the_lock_file() {
+fn no_second_service_starts_by_another_name_or_without_the_lock_file() {
     let fixture = TopicFixture::new("locks", 1);
     fixture.produce(0, 0..10);
     let mut service = fixture.installation.start(&["run"]);
@@ -174,10 +174,10 @@ fn no_second_service_gets_in_by_another_name_or_without_the_lock_file() {
         assert_eq!(answer.code, Some(1), "{answer:?}");
         assert!(answer.stderr.contains("another process of this program uses the database"), "{answer:?}");
     };
-    refused(&fixture.beside_database(&[]));
+    refused(&fixture.on_same_database(&[]));
     fs::remove_file(beside(&database, ".lock")).unwrap();
-    refused(&fixture.beside_database(&[]));
-    let mut other = fixture.beside().installation;
+    refused(&fixture.on_same_database(&[]));
+    let mut other = fixture.another_installation().installation;
     fs::create_dir(other.path().join("data")).unwrap();
     fs::hard_link(&database, other.database_path()).unwrap();
     refused(&other);
@@ -191,7 +191,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).mode() & 0o7777
 }
 
-/// Runs a service under an umask and gives the modes of what it has created.
+/// Runs a service with an umask and returns the modes of the files that it creates.
 fn modes(umask: &str, file_mode: Option<&str>) -> Vec<(&'static str, u32)> {
     let mut fixture = TopicFixture::new("modes", 1);
     let shell = format!("umask {umask}; exec \"$@\"");
@@ -262,17 +262,17 @@ fn check_warns_about_files_that_others_can_read() {
     }
 }
 
-/// A group that the service runs in, and an analyst is a member of.
+/// A group of the service and of an analyst.
 const READERS: &str = "4242";
 
-/// What `sqlite3` says to a user who is only in these groups.
+/// The output of `sqlite3` for a user in these groups only.
 fn as_reader(group: &str, program: &[&str]) -> Output {
     let regid = format!("--regid={group}");
     Command::new("setpriv").args(["--reuid=65534", &regid, "--clear-groups"]).args(program).output().unwrap()
 }
 
-/// The way that the README describes: `FILE_MODE=0640`, a group, and `sqlite3 -readonly`. Only root can become another user; as
-/// another user this test looks at the modes alone, which the test above does too.
+/// As documented: `FILE_MODE=0640`, a group, and `sqlite3 -readonly`. Only root can become another user; otherwise this test checks
+/// only the modes.
 #[test]
 fn a_reader_of_the_group_reads_while_the_service_runs_and_after_it_and_nobody_else_does() {
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
@@ -283,7 +283,7 @@ fn a_reader_of_the_group_reads_while_the_service_runs_and_after_it_and_nobody_el
     fixture.installation.set("FILE_MODE", "0640");
     let group = format!("--regid={READERS}");
     fixture.installation.wrap(&["setpriv", &group, "--clear-groups"]);
-    // As /var/lib is; what lies in it is the service's own.
+    // Like /var/lib, which has the service's directory.
     fs::set_permissions(fixture.installation.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let database = fixture.installation.database_path().display().to_string();
     let count = |group: &str| {
@@ -307,7 +307,7 @@ fn a_reader_of_the_group_reads_while_the_service_runs_and_after_it_and_nobody_el
     }
     assert_eq!(count(READERS).unwrap(), 10, "after it");
     count("65534").unwrap_err();
-    // Its locks stop nobody either: a read lock on the database file.
+    // Nor do its locks block the service: a read lock on the database file.
     fixture.produce(0, 10..20);
     let mut service = fixture.installation.start(&["run"]);
     fixture.wait_committed(0, 20);

@@ -1,5 +1,5 @@
-//! `check` and `status` judge as a start does: what `run` would fail on or skip, what an open transaction holds back, and whether a
-//! service runs.
+//! `check` and `status` apply the start rules: what `run` would fail on or skip, which records an open transaction blocks, and whether
+//! a service runs.
 
 use serde_json::{Value, json};
 use testkit::{Codec, OLDEST, ProduceOptions, Record};
@@ -17,7 +17,7 @@ fn exit_code(installation: &Installation, arguments: &[&str]) -> Option<i32> {
     installation.ask(arguments).code
 }
 
-/// `check` fails with one line about the start that has all parts.
+/// Checks that `check` fails with a line about the start that has all parts.
 fn check_fails(installation: &Installation, parts: &[&str]) {
     let answer = installation.ask(&["check"]);
     assert_eq!(answer.code, Some(1), "{answer:?}");
@@ -26,7 +26,7 @@ fn check_fails(installation: &Installation, parts: &[&str]) {
 }
 
 #[test]
-fn a_topic_made_again_fails_in_check_as_in_run() {
+fn a_recreated_topic_fails_in_check_as_in_run() {
     for version in testkit::VERSIONS {
         let mut fixture = TopicFixture::on(version, "inspect-recreated", 1);
         fixture.produce(0, 0..10);
@@ -164,7 +164,7 @@ fn the_age_of_many_partitions_is_known_however_large_their_batches_are() {
     let fixture = TopicFixture::new("inspect-many", 40);
     fixture.installation.run_to_end();
     let time = |partition: i32| 1_600_000_000_000 + i64::from(partition) * 1_000_000;
-    // Some batches are larger than what is asked of each partition at first.
+    // Some batches are larger than the first fetch of each partition.
     let size = |partition: i32| if partition % 4 == 0 { 300_000 } else { 100 };
     let record =
         |partition: i32| Record::value(vec![b'x'; size(partition)]).partition(partition).timestamp_ms(time(partition));
@@ -175,7 +175,7 @@ fn the_age_of_many_partitions_is_known_however_large_their_batches_are() {
     assert_eq!(rows.len(), 40);
     let ages: Vec<f64> =
         rows.iter().map(|row| row["lag_seconds"].as_f64().unwrap_or_else(|| panic!("{row}"))).collect();
-    // Each is so many seconds younger than the one before.
+    // Each record is 1000 s younger than the previous one.
     for pair in ages.windows(2) {
         assert!((pair[0] - pair[1] - 1000.0).abs() < 0.01, "{ages:?}");
     }

@@ -1,5 +1,5 @@
-//! Small batches of real brokers that become enormous: the service reads them in the memory that its settings allow, and goes on.
-//! What is asserted follows from the settings; without bounds each of these took several times as much.
+//! Small batches that decompress to much data: the service reads them within the memory limits of its settings. Without the limits each
+//! of these tests needed several times as much.
 
 use testkit::NEWEST;
 
@@ -8,16 +8,16 @@ use crate::support::decompression_bombs::{self, Part};
 use crate::support::raw_produce::produce;
 use crate::support::topic_fixture::TopicFixture;
 
-/// The process without what it has fetched, in bytes: its code, SQLite's page cache, stacks, and what the allocator keeps.
+/// Memory of the process without fetched data, in bytes: code, SQLite's page cache, stacks, and free memory of the allocator.
 const PROCESS_BYTES: u64 = 64 << 20;
 /// `KAFKA_BUFFER_MAX_BYTES`.
 const BUFFER_BYTES: u64 = 32 << 20;
-/// How often a text is in memory while SQLite stores it: as it is, bound to the statement, and in the row.
+/// The copies of a text in memory while SQLite stores it: decoded, bound to the statement, and in the row.
 const STORED_COPIES: u64 = 3;
 
 const ZSTD: i16 = 4;
 
-/// A record with what may be large: how often a zero is in its key, and how many headers it has, each of two zeros.
+/// A large record: the number of zeros in its key, and the number of its headers, each of two zeros.
 struct Large<'a> {
     key_bytes: usize,
     value: &'a str,
@@ -25,7 +25,7 @@ struct Large<'a> {
 }
 
 impl Large<'_> {
-    /// As it is in a batch, the zeros not written out.
+    /// Its encoding, with runs of zeros.
     fn parts(&self, offset_delta: i64) -> Vec<Part> {
         let number = |number: usize| varint(i64::try_from(number).unwrap());
         let key = if self.key_bytes == 0 { varint(-1) } else { number(self.key_bytes) };
@@ -41,7 +41,7 @@ impl Large<'_> {
     }
 }
 
-/// A batch of such records, by zstd.
+/// A batch of such records, compressed with zstd.
 fn batch(records: &[Large<'_>]) -> Batch {
     let parts: Vec<Part> = (0..).zip(records).flat_map(|(delta, record)| record.parts(delta)).collect();
     let values: Vec<&str> = records.iter().map(|record| record.value).collect();
@@ -60,7 +60,7 @@ fn fixture(name: &str, partitions: u32) -> TopicFixture {
     fixture
 }
 
-/// Reads everything, with a peak of memory below the bound; says how much of what it read was stored in one way or another.
+/// Reads everything with a memory peak below the limit; returns the number of stored rows and messages.
 fn read_within(fixture: &TopicFixture, records: i64, bytes_max: u64) {
     let mut service = fixture.installation.start(&["run"]);
     fixture.installation.wait_for("everything stored", |installation| {
@@ -107,7 +107,7 @@ fn empty_headers_of_events_take_no_memory() {
 }
 
 #[test]
-fn empty_headers_of_a_message_that_is_no_event_are_all_kept() {
+fn all_empty_headers_of_an_unidentified_message_are_kept() {
     const HEADERS: usize = 1_700_000;
     let fixture = fixture("kept-headers", 1);
     let value = event(0);

@@ -1,4 +1,4 @@
-//! What reaches standard output, the console and the logs: all of it or exit code 1, and nothing in it that a terminal would obey.
+//! Standard output, the console and the logs: incomplete output is exit code 1, and no output has control characters.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use kafka::text::is_unprintable;
 use crate::support::process::Installation;
 use crate::support::topic_fixture::TopicFixture;
 
-/// A place with a database and without a broker.
+/// An installation with a database and without a broker.
 fn installation_with_database() -> Installation {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let installation = Installation::new(&nobody, "nowhere");
@@ -23,7 +23,7 @@ fn installation_with_database() -> Installation {
     installation
 }
 
-/// What prints something to standard output here.
+/// The commands that print to standard output without a broker.
 const PRINTING: [&[&str]; 7] = [
     &["--help"],
     &["--version"],
@@ -60,7 +60,7 @@ fn output_that_cannot_be_written_is_a_failure() {
 }
 
 #[test]
-fn a_reader_that_has_gone_is_no_failure() {
+fn a_closed_pipe_is_no_failure() {
     let installation = installation_with_database();
     for arguments in PRINTING {
         let complete = run(&installation, arguments, Stdio::null(), Stdio::null());
@@ -84,10 +84,10 @@ fn an_error_that_cannot_be_printed_still_gives_its_exit_code() {
     }
 }
 
-/// What another member of the group has committed reaches the log, the console, `status` and the database, but cannot write lines of
-/// its own there.
+/// Metadata that another client has committed appears in the log, on the console, in `status` and in the database, but cannot forge
+/// lines there.
 #[test]
-fn text_of_others_stays_within_its_line() {
+fn text_from_outside_stays_within_its_line() {
     let forged = "2026-01-01T00:00:00.000Z [ERROR] all is lost";
     let metadata = format!("database=x'\n{forged}\u{1b}[2J\u{9b}31m\u{202e} cluster=y");
     let shown = format!(r"x'\n{forged}");

@@ -1,5 +1,5 @@
-//! Every payload that is no event is kept byte for byte, in the table and once in the log file, with the right reason; every one
-//! that is an event, however odd, has its columns right; and none stops the service.
+//! Every payload that is no event is kept byte for byte, in the table and once in the log file, with the right reason; every event has
+//! the right columns; no payload stops the service.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -38,7 +38,7 @@ fn record(number: usize, case: &Case) -> Record {
     }
 }
 
-/// As `unidentified_messages.headers` has them.
+/// The format of `unidentified_messages.headers`.
 fn headers_json(record: &Record) -> Value {
     record
         .headers
@@ -77,7 +77,7 @@ fn row(database: &Connection, table: &str, offset: i64) -> Option<BTreeMap<Strin
     statement.query_row([offset], columns).optional().unwrap()
 }
 
-/// The bytes of a field of the log that is text, null, or base64 under another name.
+/// The bytes of a field of the log file: text, null, or base64 with another name.
 fn logged_bytes(line: &Value, name: &str) -> Option<Vec<u8>> {
     match (line.get(name), line.get(format!("{name}_base64"))) {
         (Some(Value::String(text)), None) => Some(text.clone().into_bytes()),
@@ -92,7 +92,7 @@ fn logged_bytes(line: &Value, name: &str) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn every_payload_is_stored_or_kept_as_it_is() {
+fn every_payload_is_stored_or_kept_byte_for_byte() {
     let cases = payload_cases::all();
     let records: Vec<Record> = cases.iter().enumerate().map(|(number, case)| record(number, case)).collect();
     let (cluster, kafka) = cluster();
@@ -149,7 +149,7 @@ fn every_payload_is_stored_or_kept_as_it_is() {
     assert_eq!(log.len(), kept);
 }
 
-/// Nothing but messages that are no events, each with another payload.
+/// Unidentified messages, each with a different payload.
 fn produce_broken(kafka: &Client, topic: &str, numbers: std::ops::Range<u32>) -> Vec<Position> {
     let records = numbers.map(|number| Record::value(format!("broken {number} {}", "x".repeat(200))).partition(0));
     kafka.produce(topic, &ProduceOptions::default(), records).unwrap()
@@ -177,7 +177,7 @@ fn each_message_is_logged_once_however_often_the_service_is_killed() {
         produce_broken(kafka, &topic, round * MESSAGES..(round + 1) * MESSAGES);
         let before = (installation.stored(), file_bytes(&installation));
         let mut service = installation.start(&["run"]);
-        // While messages come in, which are written out later; or while they are being written out.
+        // While messages are stored, or while they are written to the log file.
         installation.wait_for("the moment to kill", |installation| {
             if round % 2 == 0 { installation.stored() > before.0 } else { file_bytes(installation) > before.1 }
         });
@@ -208,8 +208,8 @@ fn each_message_is_logged_once_when_logrotate_copies_and_truncates() {
             json_lines(&installation.unidentified_path()).len() == expected
         });
         if round == 2 {
-            // A killed service must not be confused by a file that is shorter than it left it. (One that is killed before it has
-            // noted how far it had written, and whose file is rotated before it starts again, cannot know.)
+            // A file that is shorter than a killed service left it must cause no error. (If the service is killed before it has stored the
+            // cursor, and the file is rotated before the next start, duplicates are possible.)
             installation.wait_for("the cursor", |installation| {
                 installation.number("SELECT last_id FROM unidentified_log_cursor") == Some(300)
             });

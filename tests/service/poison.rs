@@ -1,12 +1,12 @@
-//! Records that the database itself refuses, by what an operator has added to it: the service goes on, all others are stored, and
-//! nothing else goes wrong, also when it is killed on the way.
+//! Records that SQLite rejects because of triggers or constraints of an operator: the service keeps them as unidentified messages and
+//! stores all others, even if it is killed.
 
 use rusqlite::Connection;
 use testkit::{ProduceOptions, Record};
 
 use crate::support::topic_fixture::TopicFixture;
 
-/// One refuses at once and ends the transaction, the other one at the commit.
+/// One rejects a row and rolls the transaction back, the other one fails at the commit.
 const REFUSE: &str = "
     CREATE TRIGGER no_fraud AFTER INSERT ON opportunities WHEN new.name = 'fraud'
     BEGIN SELECT RAISE(ROLLBACK, 'we do not want these'); END;
@@ -16,7 +16,7 @@ const REFUSE: &str = "
     BEGIN INSERT INTO suspects VALUES (new.name); END";
 
 #[test]
-fn records_that_sqlite_refuses_are_kept_and_stop_nothing() {
+fn records_that_sqlite_rejects_are_kept_and_the_service_continues() {
     let fixture = TopicFixture::new("poison", 2);
     fixture.run_to_end();
     Connection::open(fixture.installation.database_path()).unwrap().execute_batch(REFUSE).unwrap();
@@ -30,7 +30,7 @@ fn records_that_sqlite_refuses_are_kept_and_stop_nothing() {
         Record::value(value).partition(number % 2)
     };
     fixture.kafka.produce(&fixture.topic, &ProduceOptions::default(), (0..6000).map(event)).unwrap();
-    // Killed whenever it has come further.
+    // Killed after each progress.
     let mut stored = 0;
     while stored < 3000 {
         let mut service = fixture.installation.start(&["run"]);

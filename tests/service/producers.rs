@@ -1,4 +1,4 @@
-//! What producers really send, from outside: clocks that are ahead, and messages that an earlier version refused.
+//! Producers with clocks that are ahead, messages that an earlier version did not recognise, and several databases as one.
 
 use serde_json::json;
 use testkit::{ProduceOptions, Record};
@@ -15,7 +15,7 @@ fn event(id: &str, name: &str, last_modified: &str) -> String {
     format!(r#"{{"event_id":"{id}","name":"{name}","stage":"won","meta_data":{{"last_modified":"{last_modified}"}}}}"#)
 }
 
-/// Messages as an earlier version kept them.
+/// Unidentified messages of an earlier version.
 fn keep(installation: &Installation, values: &[&[u8]]) {
     let database = rusqlite::Connection::open(installation.database_path()).unwrap();
     for (value, offset) in values.iter().zip(0_i64..) {
@@ -49,7 +49,7 @@ fn a_clock_that_is_ahead_freezes_no_row_and_is_reported() {
     send(event("opp_2", "likewise", AHEAD), RECORD_MS);
     send(event("opp_1", "of the next day", "2023-11-15T22:13:20Z"), RECORD_MS + 86_400_000);
     installation.run_to_end();
-    // The record's time counts in a replay too: the first one loses to the event of the next day.
+    // The record's timestamp counts in a replay too: the event of the next day wins.
     keep(installation, &[event("opp_1", "replayed", AHEAD).as_bytes(), event("opp_3", "replayed", AHEAD).as_bytes()]);
     let said = "\
 replayed      2 opportunities
@@ -104,7 +104,7 @@ fn without_a_limit_a_time_counts_as_sent() {
 }
 
 #[test]
-fn what_an_earlier_version_refused_is_taken_in_by_a_replay() {
+fn a_replay_stores_messages_that_an_earlier_version_did_not_recognise() {
     let fixture = TopicFixture::new("refused-before", 1);
     fixture.run_to_end();
     let opportunity = |field: &str, value: &str| {
@@ -156,7 +156,7 @@ fn views_show_several_databases_as_one() {
     let first = TopicFixture::new("views", 1);
     first.produce(0, 0..5);
     first.run_to_end();
-    let mut second = first.beside();
+    let mut second = first.another_installation();
     second.installation.set("KAFKA_GROUP_ID", &format!("another-{}", first.group()));
     first.produce(0, 3..4);
     second.installation.run_to_end();

@@ -1,5 +1,5 @@
-//! A broker that refuses one kind of request with each code in turn: with those that Kafka's table calls retriable, with one that no
-//! table has, and with those about a member to who names none. The service tries again, and all takes effect once.
+//! A broker that refuses each kind of request with each retriable error code, with an unknown code, and with codes about members to a
+//! client that is none. The service retries, and every record takes effect once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,24 +10,24 @@ use crate::support::process::Installation;
 
 const TOPIC: &str = "refusals";
 
-/// [Kafka's table](https://kafka.apache.org/protocol#protocol_error_codes), but for the codes that no request of a consumer has to do with:
-/// retriable there, or newer than any table; and an unknown server error, which ends a request and no broker.
+/// The retriable codes of [Kafka's table](https://kafka.apache.org/protocol#protocol_error_codes) for requests of a consumer, a code that
+/// the table does not have, and UNKNOWN_SERVER_ERROR.
 const RETRIABLE: [i16; 34] = [
     -1, 2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 19, 20, 41, 51, 56, 70, 71, 72, 74, 75, 78, 80, 83, 84, 88, 89, 100, 103,
     106, 129, 133, 999,
 ];
 
-/// Codes about a member: which it is, or of which generation.
+/// Codes about a member's id or generation.
 const ABOUT_MEMBERS: [i16; 6] = [22, 25, 27, 82, 110, 113];
 
-/// Where a good response has the code: for the topic, the partition, or all of it.
+/// The offset of the error code in a response: of the topic, of the partition, or of the whole response.
 fn code_at(api: Api, response: &[u8]) -> usize {
     let topic = 2 + TOPIC.len();
     match api {
         // Correlation id, throttle time; one broker with its host and port, no rack; cluster id, controller; one topic.
         Api::Metadata => 8 + (4 + 4 + 2 + "127.0.0.1".len() + 4 + 2) + (2 + "fake-cluster".len() + 4) + 4,
         Api::ListOffsets => 8 + 4 + topic + 4 + 4,
-        // The same after an error of its own, and a session.
+        // The same after an error code and a session id.
         Api::Fetch => 8 + 2 + 4 + 4 + topic + 4 + 4,
         Api::OffsetFetch => response.len() - 2,
         _ => 8,
@@ -57,7 +57,7 @@ fn survives(api: Api, codes: &[i16]) {
 }
 
 #[test]
-fn a_request_that_is_refused_for_the_moment_is_made_again() {
+fn a_refused_request_is_retried() {
     let of_nobody = [&RETRIABLE[..], &ABOUT_MEMBERS].concat();
     std::thread::scope(|scope| {
         for api in [Api::Metadata, Api::FindCoordinator, Api::OffsetFetch, Api::ListOffsets, Api::Fetch] {
@@ -70,7 +70,7 @@ fn a_request_that_is_refused_for_the_moment_is_made_again() {
     });
 }
 
-/// A group that the coordinator does not know has committed nothing: nothing is wrong with that.
+/// A group that the coordinator does not know has no committed offsets, which is no failure.
 #[test]
 fn a_group_that_is_not_found_has_committed_nothing() {
     survives(Api::OffsetFetch, &[69]);

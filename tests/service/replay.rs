@@ -1,5 +1,5 @@
-//! `replay` from outside: beside a running service, twice, killed, stopped, without permission to write. That the program
-//! understands more than before is played by mending the kept values.
+//! `replay` while a service runs, twice, killed, stopped, and without permission to write. The tests repair the kept values, as if the
+//! program accepted more than before.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use testkit::{ProduceOptions, Record};
 use crate::support::process::{Installation, WAIT_MAX, json_lines};
 use crate::support::topic_fixture::{self, TopicFixture};
 
-/// So many messages that a replay takes many transactions.
+/// Messages for a replay of many transactions.
 const MANY: i64 = 20_000;
 
 fn connect(installation: &Installation) -> Connection {
@@ -32,7 +32,7 @@ fn assert_sound(installation: &Installation) {
     installation.assert_consistent();
 }
 
-/// Everything in the tables but what the running service may still be about to write.
+/// Everything in the tables that the running service does not write.
 fn everything(installation: &Installation) -> BTreeMap<&'static str, Vec<Vec<Value>>> {
     let tables = ["opportunities", "projects", "unidentified_messages", "consumer_offsets"];
     let rows = |table: &'static str| {
@@ -45,7 +45,7 @@ fn everything(installation: &Installation) -> BTreeMap<&'static str, Vec<Vec<Val
     tables.map(rows).into()
 }
 
-/// Messages of an earlier time, all but each hundredth understood by now, each with an id of its own.
+/// Unidentified messages, all except each hundredth recognised now, each with a different id.
 pub fn keep_many(installation: &Installation, messages: i64) {
     connect(installation)
         .execute_batch(&format!(
@@ -66,7 +66,7 @@ pub fn keep_many(installation: &Installation, messages: i64) {
 
 pub const REPLAYED: &str = "SELECT count(replayed_at) FROM unidentified_messages WHERE kafka_topic = 'earlier'";
 
-/// Messages are marked exactly where their event is in its table.
+/// Checks that exactly those messages are marked whose event is in its table.
 pub fn assert_marked_where_stored(installation: &Installation) {
     let different = "SELECT count(*) FROM unidentified_messages AS message WHERE kafka_topic = 'earlier' AND
          (replayed_at IS NULL) = EXISTS (SELECT 1 FROM projects WHERE event_id = 'proj_' || message.kafka_offset)";
@@ -74,9 +74,9 @@ pub fn assert_marked_where_stored(installation: &Installation) {
 }
 
 #[test]
-fn what_is_understood_by_now_goes_to_its_table_beside_the_service() {
+fn recognised_messages_are_stored_while_the_service_runs() {
     let mut fixture = TopicFixture::new("replay", 1);
-    // Times long after those of the records count.
+    // Times much later than those of the records count.
     fixture.installation.set("LAST_MODIFIED_MAX_AHEAD_MS", "0");
     let installation = &fixture.installation;
     let mut service = installation.start(&["run"]);
@@ -139,7 +139,7 @@ unidentified  1 empty, 1 invalid_field
     let status: serde_json::Value = serde_json::from_str(&installation.ask(&["status", "--json"]).stdout).unwrap();
     assert_eq!(status["unidentified"], serde_json::json!({ "empty": 1, "not_json": 1 }));
 
-    // The service goes on, and a stored event of a later record wins over a replayed one.
+    // The service continues, and a stored event of a later record wins over a replayed one.
     let later = opportunity("opp_0_1", "greater still", "2999-01-03");
     fixture.kafka.produce(&fixture.topic, &ProduceOptions::default(), [Record::value(later).partition(0)]).unwrap();
     installation.wait_for("another record", |installation| installation.stored() == 10);
@@ -152,7 +152,7 @@ unidentified  1 empty, 1 invalid_field
 }
 
 #[test]
-fn killed_at_any_moment_it_goes_on_where_it_was() {
+fn after_a_kill_another_replay_continues() {
     let fixture = TopicFixture::new("replay-kill", 1);
     let installation = &fixture.installation;
     let mut service = installation.start(&["run"]);
@@ -206,7 +206,7 @@ fn a_signal_stops_it_between_two_transactions() {
 }
 
 #[test]
-fn events_that_sqlite_refuses_are_passed_over_and_the_rest_goes_in() {
+fn events_that_sqlite_rejects_are_skipped_and_the_others_are_stored() {
     let fixture = TopicFixture::new("replay-refused", 1);
     let installation = &fixture.installation;
     fixture.run_to_end();
@@ -243,7 +243,7 @@ fn a_dry_run_needs_no_permission_to_write_and_a_replay_says_that_it_does() {
 
     fixture.run_to_end();
     keep_many(&fixture.installation, MANY);
-    // Modes do not bind root, unless it gives up that privilege.
+    // File modes do not apply to root, unless it drops that capability.
     let modest = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
     fixture.installation.wrap(if is_root { &modest } else { &[] }).set("RETRY_MAX_ATTEMPTS", "2");
@@ -260,7 +260,7 @@ fn a_dry_run_needs_no_permission_to_write_and_a_replay_says_that_it_does() {
 }
 
 #[test]
-fn a_lock_of_somebody_else_is_waited_for() {
+fn a_locked_database_is_retried() {
     let mut fixture = TopicFixture::new("replay-locked", 1);
     fixture.run_to_end();
     keep_many(&fixture.installation, MANY);

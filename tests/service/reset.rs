@@ -1,12 +1,11 @@
-//! The `reset` command on real brokers: the next start reads from where it says, a new database is filled again, and a group with members
-//! is left alone.
+//! The `reset` command: the next start reads from the new offsets, a new database is filled again, and a group with members is refused.
 
 use std::fs;
 
 use crate::support::process::{Answer, Installation};
 use crate::support::topic_fixture::TopicFixture;
 
-/// Runs the command, which must succeed; gives the lines of its table, each as its columns.
+/// Runs the command, checks that it succeeds, and returns the columns of each line of its table.
 fn reset(installation: &Installation, arguments: &[&str]) -> Vec<Vec<String>> {
     let answer = installation.ask(&[&["reset"], arguments].concat());
     assert_eq!(answer.code, Some(0), "{answer:?}");
@@ -74,7 +73,7 @@ fn each_target_and_each_scope() {
     fixture.produce(1, 0..10);
     fixture.kafka.delete_records(&fixture.topic, 0, 3).unwrap();
     let topic = |partitions: &str| format!("{}{partitions}", fixture.topic);
-    // Before the first run: what a new group shall start with.
+    // Before the first run: the start of a new group.
     assert_eq!(
         reset(&fixture.installation, &["--to-offset", "7", "--topic", &topic(":1")]),
         [row(&fixture, 1, "-", 7, 3)]
@@ -87,7 +86,7 @@ fn each_target_and_each_scope() {
     fixture.run_to_end();
     assert_eq!((fixture.stored_offsets(0), fixture.stored_offsets(1)), ((3..10).collect(), (7..10).collect()));
 
-    // An offset that the log does not have is the nearest one that it has, and that is said.
+    // An offset outside of the log is replaced by the nearest one, and the output says so.
     let answer = fixture.installation.ask(&["reset", "--to-offset", "1", "--topic", &topic("")]);
     assert_eq!(answer.code, Some(0));
     assert!(answer.stdout.contains("the log does not have 1"), "{answer:?}");
@@ -116,7 +115,7 @@ fn each_target_and_each_scope() {
 }
 
 #[test]
-fn a_group_with_members_is_left_alone_and_they_are_named() {
+fn a_group_with_members_is_refused_and_they_are_named() {
     for protocol in ["classic", "consumer"] {
         let mut fixture = TopicFixture::new("reset-members", 1);
         fixture.installation.set("KAFKA_GROUP_PROTOCOL", protocol).set("KAFKA_CLIENT_ID", "the-client");
@@ -139,7 +138,7 @@ fn a_group_with_members_is_left_alone_and_they_are_named() {
 }
 
 #[test]
-fn a_running_service_without_membership_obeys() {
+fn a_running_service_without_membership_follows_a_reset() {
     let fixture = TopicFixture::without_members("reset-running-ours", 1);
     fixture.produce(0, 0..10);
     let mut service = fixture.installation.start(&["run"]);

@@ -1,4 +1,4 @@
-//! The service over TLS and SASL, with brokers of the oldest and the newest version: every way in, and what happens on the way.
+//! The service over TLS and SASL, with brokers of the oldest and the newest version: every protocol and mechanism.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::support::process::{Installation, is_warning};
 use crate::support::secure_fixture::{SecureFixture, assert_no_secret, sasl, text};
 
 #[test]
-fn events_are_read_and_committed_by_every_way_in() {
+fn events_are_read_and_committed_over_every_protocol() {
     for version in testkit::VERSIONS {
         let fixture = SecureFixture::new(version, "ways");
         fixture.produce(0..20);
@@ -49,7 +49,7 @@ fn events_are_read_and_committed_by_every_way_in() {
             let described = format!("SASL_SSL: {mechanism} as 'alice', authorities from '{ca}'");
             check(Listener::SaslSsl, &variables, &described);
         }
-        // The file of authorities that the system is said to have.
+        // The system's file of authorities.
         let system = [("KAFKA_SECURITY_PROTOCOL", "SSL"), ("SSL_CERT_FILE", &*ca)];
         check(Listener::Ssl, &system, "SSL: the system's authorities");
     }
@@ -67,7 +67,7 @@ fn a_password_comes_from_a_file() {
     assert_eq!(installation.number("SELECT count(*) FROM opportunities"), Some(5));
     let status = installation.ask(&["status"]);
     assert!(status.code == Some(0) && !status.stdout.contains("missing"), "{status:?}");
-    // Who may not read it can still see what is stored.
+    // `status` works even if the file cannot be read.
     fs::remove_file(installation.path().join("password")).unwrap();
     let line =
         "KAFKA_SASL_PASSWORD_FILE names a file that cannot be read: 'password': No such file or directory (os error 2)";
@@ -82,7 +82,7 @@ fn a_password_comes_from_a_file() {
 }
 
 #[test]
-fn a_password_that_others_can_read_on_the_wire_is_a_warning() {
+fn a_password_in_clear_text_is_a_warning() {
     let fixture = SecureFixture::new(testkit::NEWEST, "readable");
     let warned = |mechanism| {
         let installation =
@@ -100,7 +100,7 @@ fn a_password_that_others_can_read_on_the_wire_is_a_warning() {
 }
 
 #[test]
-fn authentication_is_repeated_in_time_while_the_service_runs() {
+fn the_service_reauthenticates_in_time() {
     let fixture = SecureFixture::new(testkit::NEWEST, "brief");
     let (variable, ca) = fixture.trusting();
     let mut variables = sasl("SASL_SSL", "SCRAM-SHA-256", USER, PASSWORD);
@@ -125,7 +125,7 @@ fn authentication_is_repeated_in_time_while_the_service_runs() {
 }
 
 #[test]
-fn a_secure_broker_that_stands_still_or_is_restarted_is_ridden_out() {
+fn a_secure_broker_may_be_paused_or_restarted() {
     let cluster = Cluster::builder(testkit::NEWEST).secure().start().unwrap();
     let kafka = cluster.client().unwrap();
     let topic = unique("away");
@@ -142,7 +142,7 @@ fn a_secure_broker_that_stands_still_or_is_restarted_is_ridden_out() {
         installation.set(variable, value);
     }
     installation.set("KAFKA_SSL_CA_LOCATION", &ca);
-    // The broker learns of a new user a moment later.
+    // The broker knows a new user after a while.
     installation.wait_for("the user", |installation| installation.ask(&["check"]).code == Some(0));
     let mut service = installation.start(&["run"]);
     produce(0);

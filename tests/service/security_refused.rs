@@ -1,5 +1,5 @@
-//! The service and brokers that do not come together, on the oldest and the newest version: each reason in its own words, exit code
-//! 1 or 2, and the secret nowhere.
+//! Failed TLS handshakes, authentications and authorizations, on the oldest and the newest version: one error line for each reason,
+//! exit code 1 or 2, and no secret in any output.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use testkit::{Listener, PASSWORD, USER, unique};
 use crate::support::secure_fixture::{SecureFixture, Variables, WRONG, assert_no_secret, sasl, text};
 
 #[test]
-fn a_broker_that_must_not_be_trusted_ends_the_service() {
+fn an_untrusted_broker_ends_the_service() {
     for version in testkit::VERSIONS {
         let fixture = SecureFixture::new(version, "untrusted");
         let (variable, ca) = fixture.trusting();
@@ -60,7 +60,7 @@ fn a_broker_that_must_not_be_trusted_ends_the_service() {
 }
 
 #[test]
-fn a_broker_that_does_not_trust_us_ends_the_service() {
+fn a_broker_that_rejects_the_credentials_ends_the_service() {
     for version in testkit::VERSIONS {
         let fixture = SecureFixture::new(version, "distrusted");
         let (variable, ca) = fixture.trusting();
@@ -117,7 +117,7 @@ fn a_broker_that_does_not_trust_us_ends_the_service() {
     }
 }
 
-/// A user who may do nothing yet, with a group of their own.
+/// A user without permissions, with a separate group.
 fn nobody(fixture: &SecureFixture) -> (String, String) {
     let (user, group) = (unique("user"), unique("group"));
     fixture.kafka.set_scram_password(&user, "SCRAM-SHA-256", PASSWORD).unwrap();
@@ -130,14 +130,14 @@ fn as_user<'a>(user: &'a str, group: &'a str) -> Variables<'a> {
     variables
 }
 
-/// The broker learns of a new user, and of a permission, a moment later: waits until `check` says so.
+/// Waits until `check` shows that the broker knows a new user or permission.
 fn wait_for(fixture: &SecureFixture, variables: &[(&'static str, &str)], what: &str) {
     let installation = fixture.installation(Listener::SaslPlaintext, variables);
     installation.wait_for(what, |installation| installation.ask(&["check", "--verbose"]).stdout.contains(what));
 }
 
 #[test]
-fn a_user_without_a_permission_is_told_which_one() {
+fn a_missing_permission_is_named() {
     for version in testkit::VERSIONS {
         let fixture = SecureFixture::new(version, "permissions");
         let (user, group) = nobody(&fixture);
@@ -171,9 +171,9 @@ fn a_user_without_a_permission_is_told_which_one() {
     }
 }
 
-/// DESCRIBE is enough to see all, and not to read.
+/// DESCRIBE allows metadata and offsets, but no fetch.
 #[test]
-fn check_finds_a_missing_permission_that_the_service_would_meet_later() {
+fn check_finds_a_permission_that_the_service_needs_later() {
     for version in testkit::VERSIONS {
         let fixture = SecureFixture::new(version, "describe");
         let (user, group) = nobody(&fixture);
@@ -206,7 +206,7 @@ fn check_finds_a_missing_permission_that_the_service_would_meet_later() {
 }
 
 #[test]
-fn files_that_are_no_certificates_are_wrong_settings() {
+fn files_without_certificates_are_wrong_settings() {
     let fixture = SecureFixture::new(testkit::NEWEST, "no-certificates");
     let (variable, ca) = fixture.trusting();
     let (certificate, key) = fixture.certificates.client();
@@ -257,7 +257,7 @@ fn files_that_are_no_certificates_are_wrong_settings() {
 }
 
 #[test]
-fn without_authorities_of_the_system_a_file_must_be_named() {
+fn without_system_authorities_a_file_must_be_named() {
     let fixture = SecureFixture::new(testkit::NEWEST, "no-authorities");
     let nowhere = [("KAFKA_SECURITY_PROTOCOL", "SSL"), ("SSL_CERT_FILE", "/nowhere.pem"), ("SSL_CERT_DIR", "/nowhere")];
     let installation = fixture.installation(Listener::Ssl, &nowhere);

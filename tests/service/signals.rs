@@ -1,5 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP in every phase of the service's life: it ends by itself, soon, with exit code 0 and everything in
-//! order; and when it cannot, a second signal or the deadline ends it.
+//! SIGINT, SIGTERM and SIGHUP in every phase of the service: it stops in order and soon, with exit code 0; if it cannot, a second
+//! signal or the deadline ends it.
 
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
@@ -18,7 +18,7 @@ use crate::support::process::{Installation, Service, WAIT_MAX};
 
 const SIGNALS: [&str; 3] = ["INT", "TERM", "HUP"];
 
-/// What a stop may take where nothing hangs. It takes some hundredths of a second; machines that do much else take longer.
+/// Longest time of a stop if nothing blocks. It takes some hundredths of a second on an idle machine.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 
 fn assert_stops(installation: &Installation, mut service: Service<'_>, signal: &str) {
@@ -31,12 +31,12 @@ fn assert_stops(installation: &Installation, mut service: Service<'_>, signal: &
     }
 }
 
-/// An address that nobody listens at.
+/// An address without a server.
 fn dead_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-/// What the group has committed is what the database holds, for every partition.
+/// Checks that the committed offset of every partition is the stored one.
 fn assert_committed(cluster: &Cluster, installation: &Installation, topic: &str) {
     let committed = cluster.client().unwrap().committed_offsets(&format!("group-of-{topic}")).unwrap();
     let database = installation.database();
@@ -48,7 +48,7 @@ fn assert_committed(cluster: &Cluster, installation: &Installation, topic: &str)
 }
 
 #[test]
-fn while_idle() {
+fn stops_while_idle() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
     let kafka = cluster.client().unwrap();
     let topic = unique("idle");
@@ -70,7 +70,7 @@ fn while_idle() {
 }
 
 #[test]
-fn in_the_middle_of_the_work() {
+fn stops_while_storing() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
     let kafka = cluster.client().unwrap();
     let topic = unique("busy");
@@ -93,7 +93,7 @@ fn in_the_middle_of_the_work() {
 }
 
 #[test]
-fn in_a_long_backoff_without_any_broker() {
+fn stops_during_a_long_backoff() {
     for signal in SIGNALS {
         let mut installation = Installation::new(&dead_address(), "nowhere");
         installation.set("RETRY_INITIAL_MS", "600000").set("RETRY_MAX_MS", "600000");
@@ -105,9 +105,9 @@ fn in_a_long_backoff_without_any_broker() {
 }
 
 #[test]
-fn while_a_connection_is_being_made() {
+fn stops_while_connecting() {
     for signal in SIGNALS {
-        // Accepts by the kernel's hand only, and never answers.
+        // The kernel accepts connections; no request gets a response.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let installation = Installation::new(&listener.local_addr().unwrap().to_string(), "nowhere");
         let service = installation.start(&["run"]);
@@ -117,8 +117,8 @@ fn while_a_connection_is_being_made() {
 }
 
 #[test]
-fn before_anything_at_all() {
-    // Whatever it is at: before the handler is set a signal ends it as it ends any program, later it stops in order.
+fn stops_at_any_moment_of_the_start() {
+    // At any moment: before the handler is installed the signal ends the process, after that it stops in order.
     for attempt in 0..30 {
         let installation = Installation::new(&dead_address(), "nowhere");
         let mut service = installation.start(&["run"]);
@@ -137,7 +137,7 @@ fn before_anything_at_all() {
 }
 
 #[test]
-fn while_the_database_is_locked() {
+fn stops_while_the_database_is_locked() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
     let kafka = cluster.client().unwrap();
     let topic = unique("locked");
@@ -155,7 +155,7 @@ fn while_the_database_is_locked() {
         assert_stops(&installation, service, signal);
         assert_eq!(installation.stored(), 0);
     }
-    // Opening it may have to wait too: with the file's exclusive lock not even reading is possible.
+    // Opening may have to wait too: an exclusive lock blocks even readers.
     let before = installation.log().len();
     let other = Connection::open(installation.database_path()).unwrap();
     other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT").unwrap();
@@ -169,7 +169,7 @@ fn while_the_database_is_locked() {
 }
 
 #[test]
-fn while_the_broker_stands_still() {
+fn stops_while_the_broker_is_paused() {
     let cluster = Cluster::start(testkit::NEWEST).unwrap();
     let kafka = cluster.client().unwrap();
     let node = cluster.node(1).unwrap();
@@ -189,7 +189,7 @@ fn while_the_broker_stands_still() {
             installation.log().len() > before + 1 && installation.stored() >= mark
         });
         node.pause().unwrap();
-        // What it has on hand it may still store; then it waits for an answer.
+        // It may store records that it has fetched; then it waits for a response.
         assert_stops(&installation, service, signal);
         node.resume().unwrap();
     }
@@ -201,9 +201,9 @@ fn while_the_broker_stands_still() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_process_at_once() {
     for [first, second] in [["INT", "INT"], ["TERM", "INT"], ["HUP", "TERM"]] {
-        // A commit that is never answered is waited for: half of the time that a stop has.
+        // A commit never gets a response: a stop waits for it for half of its time.
         let broker = FakeBroker::start("stuck", Log::default());
         broker.misbehave(Api::OffsetCommit, |_| Answer::Silence);
         let mut installation = Installation::new(&broker.address(), "stuck");
@@ -215,7 +215,7 @@ fn a_second_signal_ends_it_at_once() {
             installation.log().iter().any(|line| line["message"].as_str().unwrap().contains("stopping"))
         });
         assert!(service.is_running(), "ended before the second signal");
-        // One that comes at once is the same request; however long that is, a later one is not.
+        // A signal within a short time is part of the first request; a later one is the second.
         installation.wait_for("the end", |_| {
             if !service.is_running() {
                 return true;
@@ -233,7 +233,7 @@ fn a_fatal_error_at_the_stop_is_an_error_and_exit_code_1() {
     let (entered, is_entered) = mpsc::channel();
     let (release, is_released) = mpsc::channel::<()>();
     broker.misbehave(Api::OffsetCommit, move |mut good| {
-        // Nobody listens to the second time.
+        // Only the first call is received.
         let _ = entered.send(());
         let _ = is_released.recv();
         *good.last_mut().unwrap() = 30; // GROUP_AUTHORIZATION_FAILED
@@ -257,13 +257,13 @@ fn a_fatal_error_at_the_stop_is_an_error_and_exit_code_1() {
 
 /// As the `timeout` of the GNU coreutils sends it: to the process and to its group.
 #[test]
-fn a_signal_that_comes_twice_at_once_stops_it_in_order() {
+fn several_signals_at_once_are_one_request() {
     let installation = Installation::new(&dead_address(), "nowhere");
     let mut service = installation.start(&["run"]);
     installation.wait_for("the start", |installation| {
         installation.log().iter().any(|line| line["message"] == "service started")
     });
-    // All of them are there when it goes on.
+    // All signals are pending when the process continues.
     for signal in ["STOP", "TERM", "INT", "HUP", "CONT"] {
         service.signal(signal);
     }
@@ -273,7 +273,7 @@ fn a_signal_that_comes_twice_at_once_stops_it_in_order() {
 }
 
 #[test]
-fn a_signal_that_it_was_started_to_ignore_stays_ignored() {
+fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     for (ignored, number, other) in [("HUP", 1, "TERM"), ("INT", 2, "TERM"), ("TERM", 15, "INT")] {
         let mut installation = Installation::new(&dead_address(), "nowhere");
         // As `nohup` and a shell that runs it in the background do.
@@ -291,9 +291,9 @@ fn a_signal_that_it_was_started_to_ignore_stays_ignored() {
     }
 }
 
-/// `ulimit -f` is a full disk: nothing is lost, and it goes on by itself once there is room.
+/// `ulimit -f` is like a full disk: nothing is lost, and the service continues when the limit is raised.
 #[test]
-fn a_file_size_limit_is_waited_for() {
+fn a_file_size_limit_is_retried() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
     let kafka = cluster.client().unwrap();
     let topic = unique("ulimit");
@@ -301,7 +301,7 @@ fn a_file_size_limit_is_waited_for() {
     let load = Load::of(10_000, 1, 300);
     kafka.produce(&topic, &ProduceOptions::default(), load.records.iter().cloned()).unwrap();
     let mut installation = Installation::new(&cluster.bootstrap_servers(), &topic);
-    // 1 MiB, in the blocks of 512 bytes of POSIX. The log file has room: it holds little.
+    // 1 MiB, in the blocks of 512 bytes of POSIX. The log file stays below it.
     installation.set("LOG_LEVEL", "INFO").wrap(&["sh", "-c", "ulimit -S -f 2048; exec \"$@\"", "sh"]);
     let mut service = installation.start(&["run"]);
     installation.wait_warning(0, &["storing a batch failed, trying again"]);
@@ -318,15 +318,15 @@ fn a_file_size_limit_is_waited_for() {
 
     drop(service);
 
-    // A command, too, says what is wrong.
+    // A command reports it too.
     installation.wrap(&["sh", "-c", "ulimit -f 0; exec \"$@\"", "sh"]);
     let mut service = installation.start(&["--help"]);
     assert_eq!(service.wait(STOP_TIME_MAX).code(), Some(1));
 }
 
 #[test]
-fn the_deadline_ends_it_even_if_nobody_reads_its_log() {
-    // A pipe that nobody reads takes 64 KiB; then writing to it waits for ever.
+fn the_deadline_ends_the_process_even_if_its_log_is_blocked() {
+    // A pipe holds 64 KiB; then a write blocks forever.
     let mut installation = Installation::new(&dead_address(), "nowhere");
     installation.set("LOG_FILE", "").set("LOG_LEVEL", "TRACE").set("RETRY_INITIAL_MS", "1").set("RETRY_MAX_MS", "1");
     installation.set("SHUTDOWN_TIMEOUT_MS", "300");

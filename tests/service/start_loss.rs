@@ -1,5 +1,5 @@
-//! Records that were lost before they were read, by deletion of the topic or by retention: the service stops and says what is
-//! gone and how to go on, or goes on and says so, as `FAIL_ON_DATA_LOSS` wants it; an operator's reset accepts a loss.
+//! Records that were lost before they were read, because the topic or the records were deleted: with `FAIL_ON_DATA_LOSS` the service
+//! stops and says what is lost and how to continue; without it, the service continues and logs the loss. A reset accepts a loss.
 
 use crate::support::topic_fixture::{Change, TopicFixture, assert_last_line_has};
 
@@ -22,13 +22,13 @@ fn topic_ids(fixture: &TopicFixture) -> Vec<String> {
 }
 
 #[test]
-fn a_topic_made_again_while_stopped_is_a_loss() {
+fn a_topic_recreated_while_stopped_is_a_loss() {
     for version in testkit::VERSIONS {
         let mut fixture = TopicFixture::on(version, "recreated", 2);
         fixture.produce(0, 0..10);
         fixture.run_to_end();
         let (before, now) = fixture.recreate_topic(2);
-        // As many as before, so that the offset alone would not tell.
+        // As many as before, so that the offsets alone do not show it.
         fixture.produce(0, 100..112);
         let said = fixture.assert_refused(&HOW_TO_ACCEPT);
         assert_last_line_has(&said, &[&fixture.topic, "deleted", &before, &now]);
@@ -51,20 +51,20 @@ fn a_topic_made_again_while_stopped_is_a_loss() {
 }
 
 #[test]
-fn a_reset_accepts_that_the_topic_was_made_again() {
+fn a_reset_accepts_a_recreated_topic() {
     let fixture = TopicFixture::new("recreated-accepted", 1);
     fixture.produce(0, 0..10);
     fixture.run_to_end();
     let (_, now) = fixture.recreate_topic(1);
     fixture.produce(0, 100..112);
     fixture.assert_refused(&HOW_TO_ACCEPT);
-    // To the very offset that is stored: it is another place nevertheless.
+    // A reset to the stored offset: it is an offset of another topic nevertheless.
     fixture.reset("", &["--to-offset", "10"]);
     fixture.run_to_end();
     assert_eq!(fixture.changes_after(1), [change(0, 10, 10, "group_reset")]);
     assert_eq!(topic_ids(&fixture), [now]);
     assert_eq!(numbers(&fixture), (0..10).chain(110..112).collect::<Vec<_>>());
-    // A topic with less in it than has been read of the one before.
+    // A topic with fewer records than were read of the deleted one.
     fixture.recreate_topic(1);
     fixture.produce(0, 200..203);
     fixture.assert_refused(&HOW_TO_ACCEPT);
@@ -75,7 +75,7 @@ fn a_reset_accepts_that_the_topic_was_made_again() {
 }
 
 #[test]
-fn a_topic_made_again_while_running_is_a_loss() {
+fn a_topic_recreated_while_running_is_a_loss() {
     let fixture = TopicFixture::new("recreated-running", 1);
     fixture.produce(0, 0..10);
     let mut service = fixture.installation.start(&["run"]);
@@ -90,7 +90,7 @@ fn a_topic_made_again_while_running_is_a_loss() {
 }
 
 #[test]
-fn a_topic_made_again_while_running_is_read_where_that_is_wanted() {
+fn a_topic_recreated_while_running_is_read_if_loss_is_accepted() {
     let mut fixture = TopicFixture::new("recreated-goes-on", 1);
     fixture.installation.set("FAIL_ON_DATA_LOSS", "false");
     fixture.produce(0, 0..10);
@@ -98,7 +98,7 @@ fn a_topic_made_again_while_running_is_read_where_that_is_wanted() {
     fixture.installation.wait_for("the events", |installation| installation.stored() == 10);
     let lines = fixture.installation.log().len();
     fixture.kafka.delete_topic(&fixture.topic).unwrap();
-    // A topic that is missing is waited for: it may be a matter of permissions, or of a broker that knows no better.
+    // The service retries while the topic is missing: permissions or outdated metadata may be the cause.
     fixture.installation.wait_warning(lines, &["trying again", &fixture.topic]);
     assert!(service.is_running());
     let now = fixture.create_topic(1);
@@ -112,13 +112,13 @@ fn a_topic_made_again_while_running_is_read_where_that_is_wanted() {
 }
 
 #[test]
-fn records_gone_by_retention_are_a_loss() {
+fn records_deleted_by_retention_are_a_loss() {
     for version in testkit::VERSIONS {
         let mut fixture = TopicFixture::on(version, "retention", 1);
         fixture.produce(0, 0..10);
         fixture.run_to_end();
         fixture.kafka.delete_records(&fixture.topic, 0, 10).unwrap();
-        fixture.run_to_end(); // What has been read may go.
+        fixture.run_to_end(); // Records that were read may be deleted.
         fixture.produce(0, 10..30);
         fixture.kafka.delete_records(&fixture.topic, 0, 17).unwrap();
         let said = fixture.assert_refused(&HOW_TO_ACCEPT);
@@ -135,7 +135,7 @@ fn records_gone_by_retention_are_a_loss() {
 }
 
 #[test]
-fn a_reset_accepts_what_retention_took() {
+fn a_reset_accepts_a_deletion_by_retention() {
     let fixture = TopicFixture::new("retention-accepted", 1);
     fixture.produce(0, 0..10);
     fixture.run_to_end();
@@ -151,7 +151,7 @@ fn a_reset_accepts_what_retention_took() {
 #[test]
 fn retention_overtakes_a_running_service_that_cannot_store() {
     let mut fixture = TopicFixture::new("retention-running", 1);
-    // One batch a fetch: little is at hand when the database is free again.
+    // One batch a fetch: few records are buffered when the lock ends.
     fixture.installation.set("KAFKA_FETCH_MAX_BYTES", "1").set("BATCH_MAX_RECORDS", "1");
     fixture.produce(0, 0..1);
     let mut service = fixture.installation.start(&["run"]);
@@ -182,7 +182,7 @@ fn a_position_beyond_the_end_is_a_loss() {
     let mut fixture = TopicFixture::new("beyond", 1);
     fixture.produce(0, 0..10);
     fixture.run_to_end();
-    // Kafka's own tool would not set it so: this is somebody's program, or a log that was cut off.
+    // Kafka's tool refuses such an offset: another client sets it, or the log was truncated.
     fixture.kafka.commit_offset(&fixture.group(), &fixture.topic, 0, 100, "").unwrap();
     let answer = fixture.installation.ask(&["run", "--exit-at-end"]);
     assert_eq!(answer.code, Some(1), "{answer:?}");
@@ -204,13 +204,13 @@ fn a_position_within_an_open_transaction_is_no_loss() {
     fixture.installation.set("KAFKA_ISOLATION_LEVEL", "read_uncommitted");
     fixture.installation.run_to_end();
     assert_eq!(fixture.next_offsets(), [1]);
-    // For who reads what is committed, the log ends before that.
+    // With `read_committed` the log ends before that.
     fixture.installation.set("KAFKA_ISOLATION_LEVEL", "read_committed");
     assert_eq!(fixture.kafka.stable_offsets(&fixture.topic).unwrap(), [0]);
     fixture.installation.run_to_end();
     assert_eq!((fixture.next_offsets(), fixture.changes().len()), (vec![1], 1));
     transaction.commit().unwrap();
-    // Its end is written into the log a little after Kafka has promised it.
+    // The commit marker is written a little after the commit was acknowledged.
     let is_stable = || fixture.kafka.stable_offsets(&fixture.topic).unwrap() == [2];
     fixture.installation.wait_for("the end of the transaction", |_| is_stable());
     fixture.run_to_end();

@@ -1,5 +1,5 @@
-//! Where a partition starts, rule by rule, on real brokers and with Kafka's own tools: a stored position is obeyed, an operator's
-//! reset is obeyed, a loss is never passed over in silence, and every jump is on record.
+//! The start rules, with real brokers and Kafka's tools: the service resumes at its stored position, follows a reset, never skips a loss
+//! silently, and records every jump.
 
 use testkit::ProduceOptions;
 
@@ -11,28 +11,28 @@ fn change(partition: i32, from: impl Into<Option<i64>>, to: i64, reason: &str) -
     (partition, from.into(), to, reason.to_owned())
 }
 
-/// Every row that came of an event, and where it came from.
+/// Every row of an event, with its coordinates.
 fn events(fixture: &TopicFixture) -> Vec<(String, i32, i64, String)> {
     let query = "SELECT event_id, kafka_partition, kafka_offset, created_at FROM opportunities
                  UNION ALL SELECT event_id, kafka_partition, kafka_offset, created_at FROM projects ORDER BY 1";
     fixture.rows(query, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
 }
 
-/// What an operator sees: Kafka's tool shows every partition of the group without lag.
+/// Checks that Kafka's tool shows every partition of the group without lag.
 fn assert_no_lag(fixture: &TopicFixture, partitions: usize) {
     let offsets = fixture.cluster.group_offsets(&fixture.group()).unwrap();
     assert_eq!(offsets.len(), partitions, "{offsets:?}");
     assert!(offsets.iter().all(|offset| offset.lag == Some(0) && offset.current == offset.end), "{offsets:?}");
 }
 
-/// A topic of 3 partitions with events and other things in it.
+/// A topic of 3 partitions with events and unidentified messages.
 fn loaded(fixture: &TopicFixture) -> Load {
     let load = Load::of(900, 3, 200);
     fixture.kafka.produce(&fixture.topic, &ProduceOptions::default(), load.records.iter().cloned()).unwrap();
     load
 }
 
-/// The topic has been replayed as a whole: the same rows from the same places, counters anew.
+/// Checks that the whole topic was read again: the same rows with the same coordinates, and new counters.
 fn assert_replayed(fixture: &TopicFixture, load: &Load, before: &[(String, i32, i64, String)]) {
     fixture.assert_at_end();
     load.assert_stored(&fixture.installation.database());
@@ -64,7 +64,7 @@ fn a_reset_while_running_replays_the_topic() {
     let load = loaded(&fixture);
     let mut service = fixture.installation.start(&["run"]);
     fixture.installation.wait_for("the load", |installation| installation.stored() == 900);
-    // What is still to be committed would make the service look at the group's offsets: here nothing is.
+    // Without uncommitted offsets, so that only the timer makes the service read the group's offsets.
     (0..3).for_each(|partition| drop(fixture.wait_committed(partition, 300)));
     let before = events(&fixture);
     fixture.reset("", &["--to-earliest"]);
@@ -81,13 +81,13 @@ fn a_reset_of_one_partition_moves_that_one_only() {
     fixture.produce(0, 0..10);
     fixture.produce(1, 0..10);
     fixture.run_to_end();
-    // Back: what is read again is applied again.
+    // Back: records are applied again.
     fixture.reset(":0", &["--to-offset", "7"]);
     fixture.run_to_end();
     assert_eq!(fixture.first_offsets(), [7, 0]);
     assert_eq!(fixture.changes_after(2), [change(0, 10, 7, "group_reset")]);
     assert_eq!(fixture.stored_offsets(0), (0..10).collect::<Vec<_>>());
-    // Forth: what is passed over on purpose is not read.
+    // Forward: skipped records are not read.
     fixture.produce(1, 10..20);
     fixture.reset(":1", &["--to-offset", "15"]);
     fixture.run_to_end();
@@ -98,7 +98,7 @@ fn a_reset_of_one_partition_moves_that_one_only() {
 }
 
 #[test]
-fn without_a_commit_or_behind_our_own_the_stored_offset_counts() {
+fn without_a_commit_or_with_an_older_own_commit_the_stored_offset_counts() {
     let fixture = TopicFixture::new("stored-counts", 1);
     fixture.produce(0, 0..10);
     fixture.run_to_end();
@@ -118,10 +118,10 @@ fn without_a_commit_or_behind_our_own_the_stored_offset_counts() {
 }
 
 #[test]
-fn a_restored_backup_goes_on_from_its_own_offsets() {
+fn a_restored_backup_resumes_at_its_own_offsets() {
     let fixture = TopicFixture::without_topic(testkit::NEWEST, "backup");
     let mut service = fixture.installation.start(&["run"]);
-    fixture.installation.wait_warning(0, &[&fixture.topic]); // The topic is missing: the database is as it was made.
+    fixture.installation.wait_warning(0, &[&fixture.topic]); // The topic is missing: the database is empty.
     let empty = fixture.back_up();
     TopicFixture::stop(&mut service);
     fixture.create_topic(1);
@@ -168,11 +168,11 @@ fn a_group_belongs_to_one_database() {
     let fixture = TopicFixture::without_members("two-databases", 1);
     fixture.produce(0, 0..10);
     fixture.run_to_end();
-    let other = fixture.beside();
+    let other = fixture.another_installation();
     let said = other.assert_refused(&["another database", &fixture.database_id(), "--reset-offsets"]);
     assert!(said.contains(&other.database_id()), "{said}");
     assert_eq!(other.changes(), []);
-    fixture.run_to_end(); // The refused one has not touched the group.
+    fixture.run_to_end(); // The refused start has not changed the group.
 
     other.reset("", &["--to-offset", "4"]);
     other.run_to_end();
@@ -182,7 +182,7 @@ fn a_group_belongs_to_one_database() {
 }
 
 #[test]
-fn a_running_service_yields_to_nobody_but_a_reset() {
+fn a_running_service_follows_a_reset_only() {
     let fixture = TopicFixture::without_members("taken-over", 1);
     fixture.produce(0, 0..10);
     let mut service = fixture.installation.start(&["run"]);
@@ -203,7 +203,7 @@ fn a_running_service_yields_to_nobody_but_a_reset() {
 }
 
 #[test]
-fn offsets_of_a_service_before_ours_are_obeyed() {
+fn offsets_of_another_service_are_followed() {
     for version in testkit::VERSIONS {
         let fixture = TopicFixture::on(version, "foreign", 3);
         (0..3).for_each(|partition| drop(fixture.produce(partition, 0..10)));
@@ -211,7 +211,7 @@ fn offsets_of_a_service_before_ours_are_obeyed() {
         fixture.kafka.commit_offset(&fixture.group(), &fixture.topic, 1, 10, "left by another program").unwrap();
         fixture.run_to_end();
         let expected = [change(0, None, 6, "group_reset"), change(1, None, 10, "group_reset")];
-        // A partition that the other service had not read has no offset to obey.
+        // A partition that the other service has not read has no committed offset.
         assert_eq!(fixture.changes_after(0)[..2], expected);
         assert_eq!(fixture.changes_after(0)[2], change(2, None, 0, "first_start"));
         assert_eq!(fixture.stored_offsets(0), (6..10).collect::<Vec<_>>());
@@ -224,7 +224,7 @@ fn offsets_of_a_service_before_ours_are_obeyed() {
 }
 
 #[test]
-fn our_mark_copied_from_another_cluster_is_a_reset() {
+fn metadata_copied_from_another_cluster_is_a_reset() {
     let fixture = TopicFixture::new("mirrored", 1);
     fixture.produce(0, 0..10);
     fixture.run_to_end();
@@ -232,7 +232,7 @@ fn our_mark_copied_from_another_cluster_is_a_reset() {
     fixture.kafka.commit_offset(&fixture.group(), &fixture.topic, 0, 4, &mark).unwrap();
     fixture.run_to_end();
     assert_eq!(fixture.changes_after(1), [change(0, 10, 4, "group_reset")]);
-    // Nor does the mark of another database count there.
+    // Nor does the metadata of another database count there.
     fixture
         .kafka
         .commit_offset(&fixture.group(), &fixture.topic, 0, 5, "database=another cluster=of-another-world")
@@ -249,12 +249,12 @@ fn without_any_position_the_setting_decides() {
     fixture.installation.set("KAFKA_AUTO_OFFSET_RESET", "error");
     fixture.assert_refused(&["KAFKA_AUTO_OFFSET_RESET", &format!("{}-0", fixture.topic), "--reset-offsets"]);
     assert!(fixture.kafka.committed_offsets(&fixture.group()).unwrap().is_empty(), "nothing is claimed");
-    fixture.reset("", &["--to-offset", "8"]); // As the message says.
+    fixture.reset("", &["--to-offset", "8"]); // As the message suggests.
     fixture.run_to_end();
     assert_eq!(fixture.changes(), [change(0, None, 8, "group_reset")]);
 
     for (setting, start) in [("earliest", 3), ("latest", 10)] {
-        let mut fixture = fixture.beside();
+        let mut fixture = fixture.another_installation();
         let group = format!("{}-{setting}", fixture.group());
         fixture.installation.set("KAFKA_AUTO_OFFSET_RESET", setting).set("KAFKA_GROUP_ID", &group);
         fixture.installation.run_to_end();
@@ -299,5 +299,5 @@ fn a_second_service_on_the_same_database_is_refused() {
     fixture.produce(0, 0..10);
     fixture.installation.wait_for("the events", |installation| installation.stored() == 10);
     first.kill();
-    fixture.run_to_end(); // A lock does not outlive its process.
+    fixture.run_to_end(); // The lock ends with its process.
 }

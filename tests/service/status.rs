@@ -1,5 +1,5 @@
-//! What `status` and `check` tell an operator, and how they end: beside a running service, after it, without a broker, a database,
-//! a topic, or a permission. Neither changes anything.
+//! `status` and `check`, their output and their exit codes: while a service runs, after it, and without a broker, a database, a topic, or
+//! a permission. Neither changes anything.
 
 use std::fs;
 use std::net::TcpListener;
@@ -33,7 +33,7 @@ fn lines<'a>(answer: &'a Answer, what: &str) -> Vec<(&'a str, &'a str)> {
     answer.stdout.lines().filter_map(of_thing).collect()
 }
 
-/// `check` must fail because of one thing only, and say all of this about it.
+/// Checks that `check` fails because of one subject only, with a text that has all parts.
 fn finds(installation: &Installation, what: &str, parts: &[&str]) {
     let answer = installation.ask(&["check"]);
     assert_eq!((answer.code, answer.stderr.as_str()), (Some(1), ""), "{answer:?}");
@@ -50,12 +50,12 @@ fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
 }
 
-/// A port where nobody answers: nobody listens there any more.
+/// A port without a server.
 fn nobody() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-/// The lag in seconds must be the age of a record: at least when it was looked at, and at most as long as the look took.
+/// Checks that the lag in seconds is the age of a record, at some moment while the command ran.
 fn assert_age(installation: &Installation, partition: usize, record_ms: i64) {
     let before = now_ms();
     let seconds = status(installation)["partitions"][partition]["lag_seconds"].as_f64().unwrap();
@@ -67,7 +67,7 @@ fn assert_age(installation: &Installation, partition: usize, record_ms: i64) {
 }
 
 #[test]
-fn status_tells_what_is_stored_and_how_far_behind_that_is() {
+fn status_shows_rows_positions_and_lag() {
     for version in testkit::VERSIONS {
         let fixture = TopicFixture::on(version, "status", 2);
         fixture.produce(0, 0..10);
@@ -76,7 +76,7 @@ fn status_tells_what_is_stored_and_how_far_behind_that_is() {
         let project = Record::value(r#"{"event_id":"proj_1","name":"p","status":"open"}"#).partition(1);
         fixture.kafka.produce(&fixture.topic, &ProduceOptions::default(), [project.clone(), project]).unwrap();
         fixture.run_to_end();
-        // An hour ago and later, and not read.
+        // From an hour ago on, and not read.
         let times: Vec<i64> = (0..5).map(|number| now_ms() - 3_600_000 + number * 60_000).collect();
         let late = times.iter().map(|time| Record::value("late").partition(0).timestamp_ms(*time));
         fixture.kafka.produce(&fixture.topic, &ProduceOptions::default(), late).unwrap();
@@ -99,7 +99,7 @@ fn status_tells_what_is_stored_and_how_far_behind_that_is() {
 }
 
 #[test]
-fn status_tells_the_age_of_the_record_that_is_next_within_a_batch() {
+fn status_shows_the_age_of_the_next_record_within_a_batch() {
     let mut fixture = TopicFixture::new("status-batch", 1);
     fixture.installation.set("BATCH_MAX_RECORDS", "1");
     let time = |number: i64| 1_600_000_000_000 + number * 1_000_000;
@@ -118,7 +118,7 @@ fn status_tells_the_age_of_the_record_that_is_next_within_a_batch() {
 }
 
 #[test]
-fn status_in_words_says_the_same() {
+fn status_as_text_shows_the_same() {
     let fixture = TopicFixture::new("status-words", 1);
     fixture.produce(0, 0..10);
     fixture.run_to_end();
@@ -138,7 +138,7 @@ fn status_in_words_says_the_same() {
 }
 
 #[test]
-fn status_and_check_work_beside_a_running_service() {
+fn status_and_check_work_while_a_service_runs() {
     let fixture = TopicFixture::new("beside", 1);
     let mut service = fixture.installation.start(&["run"]);
     fixture.produce(0, 0..10);
@@ -232,11 +232,11 @@ fn check_finds_a_group_of_another_database() {
     let fixture = TopicFixture::without_members("group-taken", 1);
     fixture.produce(0, 0..10);
     fixture.run_to_end();
-    let mut other = fixture.beside();
+    let mut other = fixture.another_installation();
     finds(&other.installation, "start", &[&fixture.topic, &fixture.database_id(), "KAFKA_GROUP_ID", "--reset-offsets"]);
-    other.reset("", &["--to-earliest"]); // One of the ways that it names.
+    other.reset("", &["--to-earliest"]); // One of the suggestions of the message.
     assert_eq!(other.installation.ask(&["check"]).code, Some(0));
-    // Members of a group have a database each.
+    // Each member of a group has a database.
     fixture.run_to_end();
     let answer = other.installation.set("KAFKA_GROUP_PROTOCOL", "classic").ask(&["check", "--verbose"]);
     assert_eq!(answer.code, Some(0));
@@ -244,7 +244,7 @@ fn check_finds_a_group_of_another_database() {
 }
 
 #[test]
-fn check_and_status_refuse_a_file_that_is_not_ours() {
+fn check_and_status_refuse_a_foreign_file() {
     let fixture = TopicFixture::new("foreign-file", 1);
     let path = fixture.installation.database_path();
     fs::create_dir(path.parent().unwrap()).unwrap();
@@ -272,7 +272,7 @@ fn status_needs_no_permission_to_write() {
         }
         fs::set_permissions(data, fs::Permissions::from_mode(directory)).unwrap();
     };
-    // Modes do not bind root, unless it gives up that privilege.
+    // File modes do not apply to root, unless it drops that capability.
     let modest = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
     let wrapper: &[&str] = if is_root { &modest } else { &[] };
@@ -285,16 +285,16 @@ fn status_needs_no_permission_to_write() {
     set(&fixture, 0o555, 0o644);
     finds(&fixture.installation, "database", &["data' is not a directory that can be written to"]);
 
-    // Beside a running service the shared memory is there to be read.
+    // While a service runs, the shared memory file exists.
     set(&fixture, 0o755, 0o644);
     fixture.installation.wrap(&[]);
     let mut service = fixture.installation.start(&["run"]);
     fixture.produce(0, 10..20);
     fixture.installation.wait_for("more events", |installation| installation.stored() == 20);
-    let beside = fixture.beside_database(wrapper);
+    let beside = fixture.on_same_database(wrapper);
     set(&fixture, 0o555, 0o444);
     assert_eq!(status(&beside)["partitions"][0]["next_offset"], 20);
-    // After a crash, nothing old may be shown for new: either it is read, or it is said that it cannot be.
+    // After a crash, `status` must not show outdated rows: it reads the WAL, or fails.
     service.kill();
     let answer = beside.ask(&["status", "--json"]);
     match answer.code {

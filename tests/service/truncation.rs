@@ -1,25 +1,25 @@
-//! An unclean election, forced for real: the log that was read from is gone, and its successor has grown past the position again
-//! with other records, so that no offset tells. The service stops and says what was replaced, or goes on where the
-//! logs part, as `FAIL_ON_DATA_LOSS` wants it; an operator's reset accepts the loss.
+//! An unclean leader election: the log was truncated and has grown past the position again with other records, so that the offsets do
+//! not show the loss. With `FAIL_ON_DATA_LOSS` the service stops and says what was replaced; without it, it continues where the logs
+//! diverge. A reset accepts the loss.
 
 use testkit::{Cluster, ProduceOptions, Record};
 
 use crate::support::process::Service;
 use crate::support::topic_fixture::{Change, TopicFixture, assert_last_line_has};
 
-/// Leads the partition of each topic, until it is killed.
+/// The leader of each topic's partition, until it is killed.
 const LEADER: u16 = 1;
 /// The only other replica.
 const FOLLOWER: u16 = 2;
 
 const HOW_TO_ACCEPT: [&str; 3] = ["data loss", "--reset-offsets", "FAIL_ON_DATA_LOSS=false"];
-/// Both replicas have the offsets before it, the leader alone those up to `END`.
+/// Both replicas have the offsets before it; only the leader has those up to `END`.
 const DIVERGENCE: i64 = 10;
 const END: i64 = 20;
-/// How many records the follower takes once it leads: more than were lost.
+/// The number of records that the new leader accepts: more than were lost.
 const OTHERS: i64 = 15;
 
-/// Three nodes: one is left for the cluster while the replicas go and come.
+/// Three nodes, one of which runs all the time.
 fn cluster(version: &str) -> &'static Cluster {
     let cluster = Cluster::builder(version)
         .nodes(3)
@@ -38,19 +38,19 @@ fn fixture(cluster: &'static Cluster, name: &str) -> TopicFixture {
 }
 
 fn produce(fixture: &TopicFixture, acks: &str, numbers: std::ops::Range<i64>) {
-    // A producer that counts its records would take the loss for an error of its own.
+    // An idempotent producer would fail after the loss.
     let options = ProduceOptions::default().config("enable.idempotence", "false").config("acks", acks);
     let event =
         |number| Record::value(format!(r#"{{"event_id":"opp_0_{number}","name":"number {number}","stage":"won"}}"#));
     fixture.kafka.produce(&fixture.topic, &options, numbers.map(event)).unwrap();
 }
 
-/// The numbers of the events that both replicas had, of those that were lost, and of those that came instead.
+/// The numbers of the events that both replicas had, of the lost ones, and of their replacements.
 const fn others(from: i64) -> std::ops::Range<i64> {
     1000 + from..1000 + OTHERS
 }
 
-/// Fills the topics such that the follower lacks the last records.
+/// Produces records so that the follower lacks the last ones.
 fn leave_the_follower_behind(cluster: &Cluster, scenes: &[&TopicFixture]) {
     for fixture in scenes {
         produce(fixture, "all", 0..DIVERGENCE);
@@ -61,7 +61,7 @@ fn leave_the_follower_behind(cluster: &Cluster, scenes: &[&TopicFixture]) {
     }
 }
 
-/// The leader dies, the follower takes its place and other records, the leader comes back and follows.
+/// Kills the leader, so that the follower becomes leader and accepts other records, and starts the old leader again.
 fn elect_the_follower(cluster: &Cluster, scenes: &[&TopicFixture]) {
     cluster.node(LEADER).unwrap().kill().unwrap();
     cluster.node(FOLLOWER).unwrap().start().unwrap();
@@ -78,7 +78,7 @@ fn read_to_the_end(fixture: &TopicFixture) -> Service<'_> {
     service
 }
 
-/// What is not said of the leader's epochs, which are the cluster's affair.
+/// A message without leader epochs, which depend on the cluster.
 fn says_what_was_replaced(fixture: &TopicFixture, said: &str) {
     assert_last_line_has(said, &HOW_TO_ACCEPT);
     let at = format!("{}-0", fixture.topic);
@@ -90,14 +90,14 @@ fn numbers(fixture: &TopicFixture) -> Vec<i64> {
     fixture.rows(query, |row| row.get(0))
 }
 
-/// The jump is on record, and everything after it has been read, beside what was read of the log before.
+/// Checks that the jump is recorded, and that all records after it are stored in addition to those of the truncated log.
 fn went_on_at_the_divergence(fixture: &TopicFixture) {
     let jump: Change = (0, Some(END), DIVERGENCE, "log_truncated".to_owned());
     assert_eq!(fixture.changes_after(1), [jump]);
     assert_eq!(numbers(fixture), (0..END).chain(others(0)).collect::<Vec<_>>());
     assert_eq!((fixture.first_offsets(), fixture.number("applied")), (vec![DIVERGENCE], OTHERS));
     fixture.assert_at_end();
-    fixture.run_to_end(); // Once is enough.
+    fixture.run_to_end(); // The loss is logged once.
     assert_eq!(fixture.changes().len(), 2);
 }
 
@@ -113,7 +113,7 @@ fn check(cluster: &'static Cluster) {
     stopped.run_to_end();
     accepted.run_to_end();
     let mut services = [&running, &frozen, &going_on].map(read_to_the_end);
-    // These see nothing of what happens.
+    // These do not see the truncation.
     services[1].signal("STOP");
     services[2].signal("STOP");
     elect_the_follower(cluster, &all);
@@ -138,7 +138,7 @@ fn check(cluster: &'static Cluster) {
     went_on_at_the_divergence(&stopped);
 
     accepted.assert_refused(&HOW_TO_ACCEPT);
-    // To the very offset that is stored: what was read before it is given up nevertheless.
+    // A reset to the stored offset: it accepts the loss nevertheless.
     accepted.reset("", &["--to-offset", "20"]);
     accepted.run_to_end();
     assert_eq!(accepted.changes_after(1), [(0, Some(END), END, "group_reset".to_owned())]);

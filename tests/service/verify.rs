@@ -1,5 +1,5 @@
-//! What `verify` tells an operator: beside a running service, after it, without permission to write; and of every deed of somebody
-//! else that breaks what holds between the tables.
+//! `verify` while the service runs, after it, and without permission to write; and each violation of an invariant that another program
+//! causes.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -22,7 +22,7 @@ fn assert_sound(installation: &Installation) {
     assert_eq!((answer.code, answer.stdout.as_str(), answer.stderr.as_str()), (Some(0), SOUND, ""), "{answer:?}");
 }
 
-/// `verify` must fail, and tell of each of these rules exactly this, topic and group left out, and of the others that they hold.
+/// Checks that `verify` fails, prints exactly these violations (with topic and group replaced), and that the other invariants hold.
 fn assert_off(fixture: &TopicFixture, expected: &[&str]) {
     let answer = fixture.installation.ask(&["verify"]);
     assert_eq!((answer.code, answer.stderr.as_str()), (Some(1), ""), "{answer:?}");
@@ -36,7 +36,7 @@ fn assert_off(fixture: &TopicFixture, expected: &[&str]) {
 }
 
 #[test]
-fn a_database_is_sound_beside_its_service_and_after_it() {
+fn a_database_is_sound_while_its_service_runs_and_after_it() {
     let mut fixture = TopicFixture::new("verify", 2);
     fixture.installation.set("BATCH_MAX_RECORDS", "7");
     let mut service = fixture.installation.start(&["run"]);
@@ -57,7 +57,7 @@ fn a_database_is_sound_beside_its_service_and_after_it() {
 }
 
 #[test]
-fn whatever_somebody_else_did_is_named() {
+fn each_violation_is_named() {
     let fixture = TopicFixture::new("verify-off", 1);
     fixture.produce(0, 0..10);
     let broken = ["", "{", "[]"].map(|value| Record::value(value).partition(0));
@@ -109,7 +109,7 @@ fn verify_needs_no_permission_to_write_but_a_database_of_ours() {
 
     fixture.produce(0, 0..10);
     fixture.run_to_end();
-    // Modes do not bind root, unless it gives up that privilege.
+    // File modes do not apply to root, unless it drops that capability.
     let modest = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
     fixture.installation.wrap(if is_root { &modest } else { &[] });

@@ -1,5 +1,5 @@
-//! A topic, what must come of it, and places in which services read it through the shim. Knows the contract of the tables and of the
-//! log file, nothing of how they are written.
+//! A topic, its expected tables, and installations whose service runs with the shim. Knows the contract of the tables and of the log
+//! file, not how they are written.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,10 +13,10 @@ use crate::support::events::{Tables, events};
 use crate::support::process::{Installation, WAIT_MAX, json_lines};
 use crate::support::sized;
 
-/// Of each topic.
+/// The number of partitions of each topic.
 pub const PARTITIONS: i32 = 2;
 
-/// A topic and what its records make of an empty database.
+/// A topic and the expected tables of its records.
 pub struct CrashFixture {
     pub cluster: &'static Cluster,
     pub kafka: &'static Client,
@@ -44,8 +44,7 @@ impl CrashFixture {
         self.tables.add(&self.topic, &sent, &positions);
     }
 
-    /// A place with nothing in it and a group of its own, whose service makes many small transactions. All that counts lies on
-    /// its disk.
+    /// An empty installation with a separate group, whose service makes many small transactions. All files that matter are on its disk.
     pub fn installation(&self, protocol: &str) -> Installation {
         let mut installation = Installation::new(&self.cluster.bootstrap_servers(), &self.topic);
         installation.set("KAFKA_GROUP_ID", &unique("group")).set("KAFKA_GROUP_PROTOCOL", protocol);
@@ -55,7 +54,7 @@ impl CrashFixture {
         installation
     }
 
-    /// Runs to the end without any fault: tables, log file and group are what they must be.
+    /// Runs to the end without a fault, and checks tables, log file and committed offsets.
     pub fn assert_ends_well(&self, installation: &mut Installation) {
         shim::remove(installation);
         installation.run_to_end();
@@ -68,7 +67,7 @@ impl CrashFixture {
         }
     }
 
-    /// The tables are what they must be.
+    /// Checks the tables.
     pub fn assert_stored(&self, installation: &Installation) {
         assert_sound(installation);
         installation.assert_clean();
@@ -76,7 +75,7 @@ impl CrashFixture {
     }
 }
 
-/// Runs once without any fault and gives what was done.
+/// Runs once without a fault and returns the calls.
 pub fn calls_of(installation: &mut Installation) -> Vec<Call> {
     let trace = installation.path().join("trace");
     shim::install(installation, &Plan::Watch, Some(&trace));
@@ -86,7 +85,7 @@ pub fn calls_of(installation: &mut Installation) -> Vec<Call> {
     calls
 }
 
-/// Each unidentified message stands in the log file once.
+/// Checks that each unidentified message is in the log file once.
 fn assert_logged(installation: &Installation) {
     let lines = json_lines(&installation.unidentified_path());
     let number = |line: &serde_json::Value, name| line[name].as_i64().unwrap();
@@ -101,7 +100,7 @@ fn assert_logged(installation: &Installation) {
     assert_eq!(lines.len(), expected.len(), "messages in the log file, each once");
 }
 
-/// Runs until the plan kills it; false if it comes to its end before.
+/// Runs until the plan kills the process; false if it ends before.
 pub fn dies(installation: &mut Installation, arguments: &[&str], plan: &Plan) -> bool {
     shim::install(installation, plan, None);
     let status = installation.start(arguments).wait(WAIT_MAX);
@@ -110,14 +109,14 @@ pub fn dies(installation: &mut Installation, arguments: &[&str], plan: &Plan) ->
     status.signal().is_some()
 }
 
-/// What the program itself says of its database.
+/// Checks the database with `verify`.
 pub fn assert_sound(installation: &Installation) {
     let answer = installation.ask(&["verify"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
 }
 
-/// Every number of a call in the full size, a sample in CI's: the first ones, those that `must` be in it, the last, and some
-/// between them.
+/// The numbers of all calls in the full size, a sample in the CI size: the first ones, those that `must` be in it, the last, and some
+/// others.
 pub fn sample(calls: &[Call], must: impl Fn(&Call) -> bool) -> Vec<usize> {
     let all = 1..=calls.len();
     let mut random = Random::from_seed(17);

@@ -1,5 +1,5 @@
-//! Killed at its n-th call, with the call done in half or not at all: what is there is sound at once, and the next run ends with the
-//! tables that an undisturbed one has.
+//! The service is killed at its n-th system call, before it or halfway through it: the database is sound, and after the next run the
+//! tables are those of an undisturbed service.
 
 use std::fs;
 
@@ -13,19 +13,19 @@ use crate::support::sized;
 
 const RUN: &[&str] = &["run", "--exit-at-end"];
 
-/// Both ways to die at a call; in CI's size each call has one of them.
+/// Both moments of a call at which the process is killed; in the CI size one of them for each call.
 fn plans(call: usize) -> Vec<Plan> {
     let both = vec![Plan::Kill(call), Plan::Tear(call)];
     if sized(false, true) { both } else { both.into_iter().skip(call % 2).take(1).collect() }
 }
 
-/// What a process that was killed has left. Before the tables are made there is no database to speak of.
+/// Checks what a killed process has left, once the tables exist.
 fn assert_left_sound(installation: &Installation) {
     let path = installation.database_path();
     if !path.exists() {
         return;
     }
-    // As the next service does it: a process killed while it made the file has left a journal, which only a writer may roll back.
+    // As a writer, like the next service: a process killed while it created the file may leave a rollback journal.
     let copy = tempfile::tempdir().unwrap();
     copy_directory(path.parent().unwrap(), copy.path());
     let database = Connection::open(copy.path().join("enterprise.db")).unwrap();
@@ -39,7 +39,7 @@ fn assert_left_sound(installation: &Installation) {
     }
 }
 
-/// In one place, at the first call, at the second, and so on until a run is done before it comes to that call.
+/// In one installation, at the first call, at the second, and so on until a run ends before that call.
 fn killed_in_a_row(protocol: &str) {
     let fixture = CrashFixture::new("in-a-row", 200);
     let mut installation = fixture.installation(protocol);
@@ -57,12 +57,12 @@ fn killed_in_a_row(protocol: &str) {
 }
 
 #[test]
-fn killed_at_one_call_later_each_time() {
+fn killed_one_call_later_each_time() {
     killed_in_a_row("none");
 }
 
 #[test]
-fn killed_at_one_call_later_each_time_as_a_member_of_a_group() {
+fn killed_one_call_later_each_time_as_a_member_of_a_group() {
     killed_in_a_row("classic");
 }
 
@@ -81,9 +81,9 @@ fn killed_at_any_call_of_a_first_start() {
     }
 }
 
-/// The write-ahead log is carried over into the database twice and more on the way.
+/// The WAL is checkpointed at least twice.
 #[test]
-fn killed_while_the_log_is_carried_over() {
+fn killed_during_checkpoints() {
     let fixture = CrashFixture::new("checkpoint", 1200);
     let installation = || {
         let mut installation = fixture.installation("none");
@@ -105,7 +105,7 @@ fn killed_while_the_log_is_carried_over() {
     }
 }
 
-/// The calls that write to the database file itself once there is a log, and those around them.
+/// The calls of checkpoints, and those around them.
 fn carrying_over(calls: &[Call]) -> Vec<usize> {
     let mut wal = false;
     let mut chosen = Vec::new();
@@ -124,13 +124,13 @@ fn carrying_over(calls: &[Call]) -> Vec<usize> {
     chosen.into_iter().step_by(step).chain(last).collect()
 }
 
-/// Somebody sets the group back to the start: the jump is stored, claimed, and everything read again.
+/// An operator resets the group to the earliest offset: the jump is stored and committed, and everything is read again.
 #[test]
-fn killed_while_a_reset_is_taken() {
+fn killed_while_following_a_reset() {
     let fixture = CrashFixture::new("reset", 60);
     let mut sound = fixture.installation("none");
     fixture.assert_ends_well(&mut sound);
-    // The same database, of which the group is told anew each time.
+    // The same database, after a new reset each time.
     let reset = || {
         let mut installation = fixture.installation("none");
         installation.set("KAFKA_GROUP_ID", &sound.group());
@@ -157,7 +157,7 @@ fn killed_while_a_reset_is_taken() {
 }
 
 #[test]
-fn killed_in_a_replay() {
+fn killed_during_a_replay() {
     let fixture = CrashFixture::new("replay", 0);
     let kept = fixture.installation("none");
     kept.run_to_end();

@@ -1,5 +1,5 @@
-//! The disk refuses: it is full, fails, or may not be written to, from some call on and for some calls. The service waits and goes on
-//! by itself; nothing becomes an unidentified message, nothing is skipped or doubled, and a sync that failed is not believed later.
+//! A disk that is full, fails, or is read-only, from some call on and for some calls. The service retries and recovers by itself; no
+//! record becomes an unidentified message, none is skipped or stored twice, and a failed sync never counts as successful later.
 
 use super::commits::{Commits, commits};
 use super::crash_fixture::{CrashFixture, calls_of, sample};
@@ -11,7 +11,7 @@ use crate::support::process::Installation;
 /// Calls of these kinds, in the words of the shim.
 const WRITES: &str = "w";
 const SYNCS: &str = "s";
-/// What a disk that may not be written to refuses.
+/// The calls that a read-only disk refuses.
 const CHANGES: &str = "owtum";
 
 fn is_write(call: &Call) -> bool {
@@ -26,7 +26,7 @@ fn is_change(call: &Call) -> bool {
     !is_sync(call)
 }
 
-/// Refuses calls from each one on, of those of the kinds; so many of them.
+/// Refuses `refused` calls of the kinds, from each call on.
 fn survives(kinds: &'static str, is_one: fn(&Call) -> bool, error: i32, refused: usize, set: fn(&mut Installation)) {
     let fixture = CrashFixture::new("refused", 60);
     let installation = || {
@@ -44,14 +44,14 @@ fn survives(kinds: &'static str, is_one: fn(&Call) -> bool, error: i32, refused:
         shim::install(&mut installation, &plan, Some(&trace));
         installation.run_to_end();
         assert_told_is_safe(&read_trace(&trace), &installation);
-        // What it could not tell the group or write to the log at its end comes with the next start.
+        // The next start commits and logs what could not be committed or logged at the end.
         shim::remove(&mut installation);
         fixture.assert_stored(&installation);
         fixture.assert_ends_well(&mut installation);
     }
 }
 
-/// Whatever Kafka was told of was on the disk by then.
+/// Checks that everything committed to Kafka was synced before.
 fn assert_told_is_safe(calls: &[Call], installation: &Installation) {
     let (mut disk, mut told) = (Disk::default(), Commits::new());
     for call in calls {
@@ -75,32 +75,32 @@ fn synced_in_full(installation: &mut Installation) {
 }
 
 #[test]
-fn a_full_disk_is_ridden_out() {
+fn a_full_disk_is_retried() {
     survives(WRITES, is_write, ENOSPC, 7, as_it_comes);
 }
 
 #[test]
-fn a_write_that_fails_is_made_again() {
+fn a_failed_write_is_retried() {
     survives(WRITES, is_write, EIO, 1, as_it_comes);
 }
 
 #[test]
-fn a_disk_that_may_not_be_written_to_is_ridden_out() {
+fn a_read_only_disk_is_retried() {
     survives(CHANGES, is_change, EROFS, 20, as_it_comes);
 }
 
 #[test]
-fn a_sync_that_fails_is_not_believed_later() {
+fn a_failed_sync_never_counts_as_successful() {
     survives(SYNCS, is_sync, EIO, 1, as_it_comes);
 }
 
 #[test]
-fn a_sync_of_a_transaction_that_fails_is_not_believed_later() {
+fn a_failed_sync_of_a_transaction_never_counts_as_successful() {
     survives(SYNCS, is_sync, EIO, 1, synced_in_full);
 }
 
 #[test]
-fn syncs_that_fail_for_a_while_are_not_believed_later() {
+fn several_failed_syncs_never_count_as_successful() {
     survives(SYNCS, is_sync, EIO, 3, synced_in_full);
 }
 
@@ -116,7 +116,7 @@ fn a_disk_that_stays_full_ends_the_service_where_attempts_are_counted() {
         eprintln!("{plan} of {}", calls.len());
         shim::install(&mut installation, &plan, None);
         let answer = installation.ask(&["run", "--exit-at-end"]);
-        // At the very end there is nothing left to write but what the next start writes as well.
+        // At the end only those calls remain that the next start repeats.
         let is_last = installation.stored() == 60;
         assert_eq!(answer.code, Some(i32::from(!is_last)), "{answer:?}");
         if !is_last {

@@ -1,5 +1,5 @@
-//! Instances are killed, stopped and started at random while records come: in the end the databases together are what an independent
-//! computation makes of the same records.
+//! Instances are killed, stopped and started at random while records arrive: in the end the combined databases are those of an
+//! independent computation from the same records.
 
 use std::thread;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::support::process::{Installation, Service};
 const PARTITIONS: u32 = 12;
 const INSTANCES: usize = 3;
 
-/// What is done to instances, in which sizes.
+/// The faults of instances, and their sizes.
 struct Chaos {
-    /// Whether they are killed too, or only stopped.
+    /// Whether instances are killed too, or only stopped.
     kills: bool,
     records: u64,
     steps: u32,
-    /// Between two steps, at most.
+    /// Greatest time between two steps.
     pause_max: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Chaos {
     }
 }
 
-/// Half of the records are there at first, the rest comes step by step.
+/// Half of the records are produced at first, the rest step by step.
 fn endure(group_fixture: &GroupFixture<'_>, seed: u64, chaos: &Chaos) -> Tables {
     let sent = events(seed, chaos.records, i32::try_from(PARTITIONS).unwrap());
     let mut tables = Tables::default();
@@ -72,7 +72,7 @@ fn endure(group_fixture: &GroupFixture<'_>, seed: u64, chaos: &Chaos) -> Tables 
     tables
 }
 
-/// All of them run until nothing is left to be read, and stop.
+/// Runs all instances until everything is read, and stops them.
 fn settle<'a>(group_fixture: &'a GroupFixture<'_>, services: Vec<Option<Service<'a>>>) {
     let start = |(instance, service): (usize, Option<_>)| service.unwrap_or_else(|| group_fixture.start(instance));
     let mut services: Vec<Service<'_>> = services.into_iter().enumerate().map(start).collect();
@@ -83,7 +83,7 @@ fn settle<'a>(group_fixture: &'a GroupFixture<'_>, services: Vec<Option<Service<
     services.iter_mut().for_each(stop);
 }
 
-/// What must hold when all have stopped.
+/// Checks the databases after all instances have stopped.
 pub fn assert_right(group_fixture: &GroupFixture<'_>, tables: &Tables, times: Times) {
     for installation in &group_fixture.installations {
         installation.assert_consistent();
@@ -96,7 +96,7 @@ pub fn assert_right(group_fixture: &GroupFixture<'_>, tables: &Tables, times: Ti
 fn chaos(cluster: &Cluster, protocol: Protocol, seed: u64) {
     let mut group_fixture =
         GroupFixture::new(cluster, protocol, PARTITIONS, if protocol == Protocol::None { 1 } else { INSTANCES });
-    // Small steps, so that there is a middle to be hit; the shortest session that a broker takes, so that others take over.
+    // Small transactions, so that a fault hits the middle; the shortest session timeout of brokers, so that others take over.
     group_fixture.set("BATCH_MAX_RECORDS", "50");
     group_fixture.set("LOG_LEVEL", "INFO");
     if protocol == Protocol::Classic {
@@ -135,12 +135,12 @@ fn consumer_on_the_newest_broker() {
 }
 
 #[test]
-fn classic_handover_stores_each_record_in_one_database() {
+fn classic_revocation_stores_each_record_in_one_database() {
     handover(testkit::shared(OLDEST).unwrap(), Protocol::Classic, 5);
     handover(testkit::shared(NEWEST).unwrap(), Protocol::Classic, 6);
 }
 
 #[test]
-fn consumer_handover_stores_each_record_in_one_database() {
+fn consumer_revocation_stores_each_record_in_one_database() {
     handover(testkit::shared(NEWEST).unwrap(), Protocol::Consumer, 7);
 }

@@ -1,5 +1,5 @@
-//! Groups of two instances over what happens to a cluster of three: brokers are restarted one by one, a group's coordinator is killed, a leader
-//! stands still. The end is the same.
+//! Groups of two instances on a cluster of three nodes: brokers are restarted one by one, a coordinator is killed, a leader is paused.
+//! Every record takes effect once.
 
 use std::thread;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use crate::support::process::Service;
 
 const PARTITIONS: u32 = 6;
 
-/// Longer than the kit's brokers are waited for by their controller (6 s).
+/// Longer than the broker session timeout of the kit's clusters (6 s).
 fn standstill() -> Duration {
     if is_full() { Duration::from_secs(30) } else { Duration::from_secs(7) }
 }
 
-/// Produces one part of a team's load after the other.
+/// Produces one part of a group's load after the other.
 struct Producer<'a> {
     group_fixture: &'a GroupFixture<'a>,
     tables: Tables,
@@ -36,14 +36,14 @@ impl<'a> Producer<'a> {
         self.parts += 1;
         let sent = events(self.parts, if is_full() { 30_000 } else { 1_000 }, i32::try_from(PARTITIONS).unwrap());
         let records: Vec<Record> = sent.iter().map(|sent| sent.record.clone()).collect();
-        // A leader that stands still is not to be waited for by the default of 30 s.
+        // Shorter than the default of 30 s, for a paused leader.
         let options = ProduceOptions::default().config("request.timeout.ms", "3000");
         let positions = self.group_fixture.kafka.produce(&self.group_fixture.topic, &options, records).unwrap();
         self.tables.add(&self.group_fixture.topic, &sent, &positions);
     }
 }
 
-/// All of it, with records before, between and after.
+/// All faults, with records before, between and after them.
 fn disturb(cluster: &Cluster, group_fixture: &GroupFixture<'_>, mut produce: impl FnMut()) {
     for node in cluster.nodes() {
         node.stop().unwrap();
@@ -95,7 +95,7 @@ fn survive(version: &str, protocols: &[Protocol]) {
 }
 
 #[test]
-fn two_groups_ride_out_what_happens_to_three_brokers() {
+fn two_groups_survive_faults_of_three_brokers() {
     survive(NEWEST, &[Protocol::Classic, Protocol::Consumer]);
     if is_full() {
         survive(OLDEST, &[Protocol::Classic]);

@@ -1,5 +1,5 @@
-//! Instances of the service that share a topic as one group, each in a place of its own. Knows the contract of groups and how
-//! Kafka tells of them; not how the service joins.
+//! A topic, and the installations of instances that share it as one group. Knows the contract of groups and how Kafka describes them,
+//! not how the service joins.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,7 +9,7 @@ use testkit::{Client, Cluster, GroupDescription, GroupState, Member, Position, P
 
 use crate::support::process::{Installation, Service, WAIT_MAX, wait_until};
 
-/// Far below the session timeout of 45 s that both protocols have by default, far above what anything takes that waits for none.
+/// Much shorter than the default session timeout of 45 s, much longer than anything that does not wait for it.
 pub const BELOW_SESSION_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// `KAFKA_GROUP_PROTOCOL`.
@@ -30,13 +30,13 @@ impl Protocol {
     }
 }
 
-/// A topic, and places for the instances that share it.
+/// A topic, and the installations of the instances that share it.
 pub struct GroupFixture<'a> {
     pub cluster: &'a Cluster,
     pub kafka: &'a Client,
     pub topic: String,
     pub installations: Vec<Installation>,
-    /// Of events so far: each has an id of its own.
+    /// The number of events so far, from which their ids are made.
     events: AtomicI64,
 }
 
@@ -48,7 +48,7 @@ impl<'a> GroupFixture<'a> {
     }
 
     pub fn without_topic(cluster: &'a Cluster, protocol: Protocol, instances: usize) -> Self {
-        let topic = unique("team");
+        let topic = unique("group");
         let installation = |instance| {
             let mut installation = Installation::new(&cluster.bootstrap_servers(), &topic);
             installation.set("KAFKA_GROUP_PROTOCOL", protocol.as_str()).set("KAFKA_CLIENT_ID", &client_id(instance));
@@ -77,12 +77,13 @@ impl<'a> GroupFixture<'a> {
         (0..self.installations.len()).map(|instance| self.start(instance)).collect()
     }
 
-    /// How the group stands; `None` while there is none.
+    /// The group's description; `None` while it does not exist.
     pub fn described(&self) -> Option<GroupDescription> {
         self.kafka.describe_group(&self.group()).ok()
     }
 
-    /// Waits until so many members are settled: every partition has one member, and every member has a partition if there are enough.
+    /// Waits until the group is stable with `members` members: every partition has one member, and every member a partition if there are
+    /// enough.
     pub fn wait_assigned(&self, members: usize) -> GroupDescription {
         let partitions = self.kafka.end_offsets(&self.topic).unwrap().len();
         let mut last = None;
@@ -114,7 +115,7 @@ impl<'a> GroupFixture<'a> {
         self.cluster.generation(&self.group()).unwrap()
     }
 
-    /// So many events for each partition, each with an id of its own, so that none takes another's row.
+    /// Produces `each` events for each partition, each with a different id.
     pub fn produce(&self, each: usize) -> BTreeSet<Position> {
         let partitions = i32::try_from(self.kafka.end_offsets(&self.topic).unwrap().len()).unwrap();
         let record = |partition| {
@@ -125,11 +126,11 @@ impl<'a> GroupFixture<'a> {
         self.kafka.produce(&self.topic, &ProduceOptions::default(), records).unwrap().into_iter().collect()
     }
 
-    /// Where the events lie that an instance has stored; for events of [`Self::produce`].
+    /// The positions of the events that an instance has stored; for events of [`Self::produce`].
     pub fn stored(&self, instance: usize) -> Vec<Position> {
         let installation = &self.installations[instance];
         if installation.number("SELECT count(*) FROM opportunities").is_none() {
-            return Vec::new(); // Not even started, or about to make its tables.
+            return Vec::new(); // Not started, or without tables yet.
         }
         let database = installation.database();
         let mut statement = database.prepare("SELECT kafka_partition, kafka_offset FROM opportunities").unwrap();
@@ -137,7 +138,7 @@ impl<'a> GroupFixture<'a> {
         rows.map(Result::unwrap).collect()
     }
 
-    /// Who has read what: ours by number, then others.
+    /// The readers of each record: instances by number, then other members.
     fn readers(&self, others: &[Member]) -> BTreeMap<Position, Vec<usize>> {
         let ours = (0..self.installations.len()).map(|instance| self.stored(instance));
         let read = ours.chain(others.iter().map(|member| member.read().unwrap()));
@@ -150,7 +151,7 @@ impl<'a> GroupFixture<'a> {
         readers
     }
 
-    /// Waits until all of these are read, and sees that nothing was read twice.
+    /// Waits until all of these records are read, and checks that none was read twice.
     pub fn wait_read_once(&self, produced: &BTreeSet<Position>, deadline: Duration, others: &[Member]) {
         self.wait_for("every record read", deadline, || {
             let readers = self.readers(others);
@@ -173,7 +174,7 @@ impl<'a> GroupFixture<'a> {
         });
     }
 
-    /// No lag, by Kafka's own tool.
+    /// Checks with Kafka's tool that there is no lag.
     pub fn assert_no_lag(&self) {
         let offsets = self.cluster.group_offsets(&self.group()).unwrap();
         assert!(!offsets.is_empty(), "the group has no offsets");
@@ -181,7 +182,7 @@ impl<'a> GroupFixture<'a> {
     }
 }
 
-/// What instances call themselves.
+/// The client id of an instance.
 pub fn client_id(instance: usize) -> String {
     format!("instance-{instance}")
 }

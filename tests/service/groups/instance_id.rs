@@ -1,4 +1,4 @@
-//! `KAFKA_GROUP_INSTANCE_ID`: a member that stays one over a stop, and what is said to two that have the same id.
+//! `KAFKA_GROUP_INSTANCE_ID`: a member that stays in the group when it stops, and two members with the same id.
 
 use std::fs;
 
@@ -47,20 +47,20 @@ fn stays_over_a_stop(version: &str, protocol: Protocol) {
 }
 
 #[test]
-fn a_classic_member_stays_over_a_stop() {
+fn a_classic_member_stays_in_the_group_when_stopped() {
     for version in VERSIONS {
         stays_over_a_stop(version, Protocol::Classic);
     }
 }
 
 #[test]
-fn a_member_of_the_consumer_protocol_stays_over_a_stop() {
+fn a_member_of_the_consumer_protocol_stays_in_the_group_when_stopped() {
     stays_over_a_stop(NEWEST, Protocol::Consumer);
 }
 
-/// The later one takes the id over, the earlier one ends and says why.
+/// The later member takes over the id; the earlier one ends with an error.
 #[test]
-fn the_earlier_of_two_classic_members_with_one_id_is_told() {
+fn the_earlier_of_two_classic_members_with_one_id_ends_with_an_error() {
     for version in VERSIONS {
         let mut group_fixture = GroupFixture::new(testkit::shared(version).unwrap(), Protocol::Classic, PARTITIONS, 2);
         group_fixture.set("KAFKA_GROUP_INSTANCE_ID", "both");
@@ -81,9 +81,9 @@ fn the_earlier_of_two_classic_members_with_one_id_is_told() {
     }
 }
 
-/// A copied file has the same id: as a member's id too, where none is set.
+/// A copied database has the same id, which is also the member's id by default.
 #[test]
-fn a_copied_database_is_told() {
+fn a_copied_database_is_reported() {
     for version in VERSIONS {
         let group_fixture = GroupFixture::new(testkit::shared(version).unwrap(), Protocol::Classic, PARTITIONS, 2);
         let mut first = group_fixture.start(0);

@@ -1,5 +1,5 @@
-//! How members leave and come back: a killed one takes its own partitions again, a stopped one leaves them to others, and neither
-//! waits for a session to time out, which would take 45 s.
+//! Members that leave and return: a killed one gets its partitions again, a stopped one releases them, and neither waits for a session
+//! timeout of 45 s.
 
 use testkit::{Cluster, GroupState, NEWEST, OLDEST};
 
@@ -14,7 +14,7 @@ fn killed_and_stopped(cluster: &Cluster, protocol: Protocol) {
     let before = group_fixture.wait_assigned(2);
     let generation = group_fixture.generation();
     group_fixture.wait_read_once(&group_fixture.produce(5), WAIT_MAX, &[]);
-    group_fixture.wait_committed(); // What is stored but not committed yet, is only known to the one that is killed.
+    group_fixture.wait_committed(); // So that the killed instance has no uncommitted records.
 
     services[0].kill();
     let produced = group_fixture.produce(5);
@@ -55,7 +55,7 @@ fn killed_and_stopped_members_of_a_group_of_the_consumer_protocol() {
     killed_and_stopped(testkit::shared(NEWEST).unwrap(), Protocol::Consumer);
 }
 
-/// The log says what is waited for, and who has the partitions, to who starts and gets none.
+/// An instance without partitions logs what it waits for, and which members have them.
 #[test]
 fn a_standby_says_who_has_the_partitions_and_takes_over() {
     for version in testkit::VERSIONS {
@@ -83,7 +83,7 @@ fn a_standby_says_who_has_the_partitions_and_takes_over() {
     }
 }
 
-/// A member that does not answer holds a rebalance up, until its session has timed out; nobody has to wait for it with stopping.
+/// A paused member blocks a rebalance until its session times out; it does not delay the stop of other members.
 #[test]
 fn stopped_while_a_rebalance_is_pending() {
     for version in testkit::VERSIONS {

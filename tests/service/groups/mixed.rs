@@ -1,5 +1,5 @@
-//! Ours beside Kafka's own consumer and librdkafka's in one group: partitions are divided, the group stands still while nothing
-//! changes, and every record is read by one member.
+//! Instances with Kafka's consumer and librdkafka's in one group: partitions are assigned, the group is stable without changes, and
+//! every record is read by one member.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::support::process::WAIT_MAX;
 const PARTITIONS: u32 = 6;
 const RANGE: &str = "range";
 const COOPERATIVE: &str = "cooperative-sticky";
-/// Of the consumer protocol, where the broker assigns.
+/// The assignor of the consumer protocol, on the broker.
 const UNIFORM: &str = "uniform";
 
 /// The first to join leads.
@@ -29,7 +29,7 @@ fn java(group_fixture: &GroupFixture<'_>, assignor: &str) -> Member {
         UNIFORM => settings.push(("group.protocol", "consumer")),
         COOPERATIVE => settings
             .push(("partition.assignment.strategy", "org.apache.kafka.clients.consumer.CooperativeStickyAssignor")),
-        _ => {} // Java's own choice: range, and cooperative-sticky if all have it.
+        _ => {} // Java's default: range, and cooperative-sticky if all members support it.
     }
     if assignor != UNIFORM {
         settings.push(("heartbeat.interval.ms", "300"));
@@ -58,7 +58,7 @@ fn share(cluster: &Cluster, first: First, assignor: &str) {
     }
     ours.push(group_fixture.start(1));
     if assignor != UNIFORM {
-        others.push(kcat(&group_fixture, assignor)); // Debian's does not speak the consumer protocol.
+        others.push(kcat(&group_fixture, assignor)); // Debian's kcat does not support the consumer protocol.
     }
     let group = group_fixture.wait_assigned(ours.len() + others.len());
     assert_eq!(group.assignor, assignor);
@@ -76,7 +76,7 @@ fn share(cluster: &Cluster, first: First, assignor: &str) {
 
     for left in (0..others.len()).rev() {
         others[left].stop().unwrap();
-        // In quiet: who leaves in the middle of a rebalance may be refused its last commit.
+        // Not during a rebalance, in which the last commit of a leaving member may be refused.
         group_fixture.wait_assigned(ours.len() + left);
     }
     let produced = group_fixture.produce(5);
@@ -85,7 +85,7 @@ fn share(cluster: &Cluster, first: First, assignor: &str) {
 }
 
 #[test]
-fn ours_leads_with_the_range_assignor_on_the_oldest_broker() {
+fn an_instance_leads_with_the_range_assignor_on_the_oldest_broker() {
     share(testkit::shared(OLDEST).unwrap(), First::Ours, RANGE);
 }
 
@@ -95,7 +95,7 @@ fn java_leads_with_the_range_assignor_on_the_newest_broker() {
 }
 
 #[test]
-fn ours_leads_with_the_cooperative_assignor_on_the_newest_broker() {
+fn an_instance_leads_with_the_cooperative_assignor_on_the_newest_broker() {
     share(testkit::shared(NEWEST).unwrap(), First::Ours, COOPERATIVE);
 }
 
@@ -105,7 +105,7 @@ fn java_leads_with_the_cooperative_assignor_on_the_oldest_broker() {
 }
 
 #[test]
-fn beside_java_in_a_group_of_the_consumer_protocol() {
+fn with_java_in_a_group_of_the_consumer_protocol() {
     share(testkit::shared(NEWEST).unwrap(), First::Ours, UNIFORM);
     share(testkit::shared(NEWEST).unwrap(), First::Java, UNIFORM);
 }

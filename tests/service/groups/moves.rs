@@ -1,4 +1,4 @@
-//! A partition that moves to another database and comes back: it goes on where the other one was, and that is written down.
+//! A partition that moves to another database and back: it continues at the other one's position, and the jump is recorded.
 
 use testkit::{NEWEST, OLDEST};
 
@@ -17,7 +17,7 @@ fn changes(group_fixture: &GroupFixture<'_>, instance: usize) -> Vec<Change> {
     rows.map(Result::unwrap).collect()
 }
 
-/// One after the other has the only partition; numbers are those of the records that each reads in its turns.
+/// The instances read the only partition in turn; the numbers are those of the records that each reads.
 fn moves_away_and_comes_back(version: &str, protocol: Protocol) {
     let group_fixture = GroupFixture::new(testkit::shared(version).unwrap(), protocol, 1, 2);
     for (instance, records) in [(0, 50), (1, 30), (0, 20)] {
@@ -53,15 +53,15 @@ fn a_partition_moves_away_and_comes_back_in_a_group_of_the_consumer_protocol() {
     moves_away_and_comes_back(NEWEST, Protocol::Consumer);
 }
 
-/// The greater of the group's offset and the stored one counts: what is stored is not read again, though another database took it in too.
+/// The greater of the group's offset and the stored one counts: what is stored is not read again, although another database has stored it too.
 #[test]
-fn a_killed_instance_that_knows_more_than_the_group_goes_on_from_there() {
+fn a_killed_instance_continues_at_its_stored_position_if_that_is_greater() {
     let group_fixture = GroupFixture::new(testkit::shared(NEWEST).unwrap(), Protocol::Classic, 1, 2);
     let mut first = group_fixture.start(0);
     group_fixture.wait_read_once(&group_fixture.produce(50), WAIT_MAX, &[]);
     group_fixture.wait_committed();
     stop(&mut first);
-    // As if the last of its commits had not arrived.
+    // As if its last commit had been lost.
     group_fixture
         .kafka
         .commit_offset(&group_fixture.group(), &group_fixture.topic, 0, 40, &committed_by(&group_fixture, 0))
@@ -79,7 +79,7 @@ fn a_killed_instance_that_knows_more_than_the_group_goes_on_from_there() {
     assert_covered(&group_fixture, Times::OnceOrMore);
 }
 
-/// What an instance commits with its offsets.
+/// The metadata of an instance's commits.
 fn committed_by(group_fixture: &GroupFixture<'_>, partition: i32) -> String {
     group_fixture.kafka.committed_offsets(&group_fixture.group()).unwrap()[&(group_fixture.topic.clone(), partition)]
         .metadata

@@ -1,4 +1,4 @@
-//! Partitions and instances in other numbers: more instances than partitions, partitions and topics that come later, and an end.
+//! More instances than partitions, partitions and topics that are created later, and `--exit-at-end`.
 
 use testkit::{Cluster, NEWEST, OLDEST};
 
@@ -61,7 +61,7 @@ fn run_to_the_end_alone_and_together() {
 }
 
 #[test]
-fn a_topic_that_is_created_later_is_divided() {
+fn a_topic_that_is_created_later_is_assigned() {
     with_each(|cluster, protocol| {
         let group_fixture = GroupFixture::without_topic(cluster, protocol, 2);
         let mut services = group_fixture.start_all();
@@ -78,14 +78,14 @@ fn a_topic_that_is_created_later_is_divided() {
 }
 
 #[test]
-fn partitions_that_are_added_are_divided() {
+fn added_partitions_are_assigned() {
     with_each(|cluster, protocol| {
         let group_fixture = GroupFixture::new(cluster, protocol, 2, 2);
         let mut services = group_fixture.start_all();
         group_fixture.wait_assigned(2);
         group_fixture.wait_read_once(&group_fixture.produce(5), WAIT_MAX, &[]);
         group_fixture.kafka.add_partitions(&group_fixture.topic, 6).unwrap();
-        // Before anybody knows of them: a new partition is read from its beginning.
+        // Before any member knows them: a new partition is read from its beginning.
         let produced = group_fixture.produce(5);
         group_fixture.wait_read_once(&produced, WAIT_MAX, &[]);
         let group = group_fixture.wait_assigned(2);

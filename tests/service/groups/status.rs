@@ -17,7 +17,7 @@ fn a_partition_of_another_member_has_the_lag_of_the_group() {
     for (version, protocol) in [(OLDEST, Protocol::Classic), (NEWEST, Protocol::Classic), (NEWEST, Protocol::Consumer)]
     {
         let cluster = testkit::shared(version).unwrap();
-        // One more member than partitions: a standby has no lag of its own.
+        // One more member than partitions: a standby has no lag.
         let group_fixture = GroupFixture::new(cluster, protocol, 3, 4);
         let mut services = group_fixture.start_all();
         group_fixture.wait_assigned(4);
@@ -49,7 +49,7 @@ fn a_partition_of_another_member_has_the_lag_of_the_group() {
             assert_eq!(installation.ask(&["check"]).code, Some(0));
         }
         services.iter_mut().for_each(stop);
-        // Nobody reads any more: each database would go on where the group is.
+        // Without members: each database would continue at the group's offset.
         for installation in &group_fixture.installations {
             let rows = status(installation)["partitions"].clone();
             assert!(rows.as_array().unwrap().iter().all(|row| row["lag_records"] == 0), "{rows}");

@@ -1,5 +1,5 @@
-//! Killed around the two commits, SQLite's and Kafka's: whichever of them has been made, the group never knows of more than is
-//! stored, the next start goes on where SQLite is, and another database begins where the group is.
+//! Killed around the two commits, SQLite's and Kafka's: the group's offset is never greater than the stored position, the next start
+//! continues at the stored position, and another database begins at the group's offset.
 
 use std::collections::BTreeMap;
 
@@ -26,28 +26,28 @@ type Offsets = BTreeMap<i32, i64>;
 enum Moment {
     /// Records wait to be stored, since the database is locked.
     BeforeBoth,
-    /// The same, but it is stopped in order, and commits what it has to.
+    /// Likewise, but the instance is stopped in order, and commits.
     StoppedBeforeBoth,
-    /// Records are stored that the group does not know of.
+    /// Records are stored and not committed to Kafka.
     Between,
-    /// The group has just been told.
+    /// The offsets have just been committed.
     AfterBoth,
 }
 
-/// Records for instances that are killed, and what must come of these.
+/// Records for instances that are killed, and the expected tables.
 struct Trial<'a> {
     group_fixture: &'a GroupFixture<'a>,
     tables: Tables,
     random: Random,
 }
 
-/// A team of instances that have stored and committed a position of every partition.
+/// A group whose instances have stored and committed a position of every partition.
 fn group_fixture(cluster: &Cluster, protocol: Protocol, instances: usize) -> GroupFixture<'_> {
     let mut group_fixture = GroupFixture::new(cluster, protocol, PARTITIONS, instances);
     group_fixture.set("BATCH_MAX_RECORDS", &BATCH.to_string());
     group_fixture.set("LOG_LEVEL", "INFO");
     if instances > 1 {
-        group_fixture.set("KAFKA_SESSION_TIMEOUT_MS", "6000"); // The shortest that a broker takes, so that others take over.
+        group_fixture.set("KAFKA_SESSION_TIMEOUT_MS", "6000"); // The shortest timeout of brokers, so that others take over.
     }
     group_fixture.installations.iter().for_each(Installation::run_to_end);
     group_fixture
@@ -66,23 +66,23 @@ impl<'a> Trial<'a> {
         self.tables.add(&self.group_fixture.topic, &sent, &positions);
     }
 
-    /// What the group knows.
+    /// The committed offsets.
     fn committed(&self) -> Offsets {
         let committed = self.group_fixture.kafka.committed_offsets(&self.group_fixture.group()).unwrap();
         committed.into_iter().map(|((_, partition), committed)| (partition, committed.offset)).collect()
     }
 
-    /// Where the log ends.
+    /// The end offsets.
     fn ends(&self) -> Offsets {
         (0..).zip(self.group_fixture.kafka.end_offsets(&self.group_fixture.topic).unwrap()).collect()
     }
 
-    /// Runs an instance with new records and kills it; says whether the moment was hit. Whether or not: it had begun where it must, and
-    /// the group knows of nothing that is not stored.
+    /// Runs an instance with new records and kills it; returns whether the moment was hit. In any case checks that it began at the right
+    /// position, and that no committed offset is greater than the stored position.
     fn kill(&mut self, instance: usize, moment: Moment) -> bool {
         let installation = &self.group_fixture.installations[instance];
         if matches!(moment, Moment::BeforeBoth | Moment::StoppedBeforeBoth) {
-            installation.run_to_end(); // What is read first after a start would be committed at once: nothing else may be left.
+            installation.run_to_end(); // The first records after a start are committed at once: no others may remain.
         }
         let (begun, lines) = (self.next_starts(instance), installation.log().len());
         match moment {
@@ -104,7 +104,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Where an instance must begin: where the group is, if that is further than what is stored, which is so only of what others stored.
+    /// The expected start of an instance: the group's offset if it is greater than the stored position, as after another instance.
     fn next_starts(&self, instance: usize) -> Offsets {
         let mut starts = self.committed();
         for (partition, stored) in stored(&self.group_fixture.installations[instance]) {
@@ -126,7 +126,7 @@ impl<'a> Trial<'a> {
         lock.rollback().unwrap();
     }
 
-    /// The first batch is committed at once, those behind it a second later.
+    /// The first batch is committed at once, the following ones a second later.
     fn kill_between(&mut self, installation: &Installation, begun: &Offsets) {
         self.produce(RECORDS);
         let goal = begun.values().sum::<i64>() + i64::try_from(self.random.below(RECORDS / 2)).unwrap();
@@ -143,14 +143,14 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// What is stored of each partition.
+/// The stored position of each partition.
 fn stored(installation: &Installation) -> Offsets {
     let database = installation.database();
     let mut statement = database.prepare("SELECT partition, next_offset FROM consumer_offsets").unwrap();
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
 }
 
-/// Where partitions began to be read, as the log tells after so many lines.
+/// The start positions of partitions, from the log after the first `from` lines.
 fn starts(installation: &Installation, lines: usize) -> Vec<(i32, i64)> {
     let log = installation.log();
     let starts = log.iter().skip(lines).filter(|line| line["message"] == "partition is being read");
@@ -166,7 +166,7 @@ fn assert_started(installation: &Installation, lines: usize, expected: &Offsets)
     }
 }
 
-/// One instance is killed so often at each of the moments: kills that missed do not count, and are few.
+/// Kills one instance several times at each of the moments; kills that miss the moment do not count, and must be few.
 fn killed(version: &str, protocol: Protocol, kills: &[(Moment, u32)], seed: u64) {
     let group_fixture = group_fixture(testkit::shared(version).unwrap(), protocol, 1);
     let mut trial = Trial::new(&group_fixture, seed);
@@ -209,7 +209,7 @@ fn killed_around_the_commits_as_a_member_of_a_classic_group() {
     killed(OLDEST, Protocol::Classic, &kills, 22);
 }
 
-/// What the first had stored and not committed is read again into the second database, and the first goes on where the second was.
+/// The second database reads again what the first has stored and not committed, and the first continues at the second's position.
 #[test]
 fn another_database_takes_over_from_one_killed_between_the_commits() {
     let group_fixture = group_fixture(testkit::shared(NEWEST).unwrap(), Protocol::Classic, 2);

@@ -1,4 +1,4 @@
-//! What is done to the service, its broker and its database, and how soon it goes on after that.
+//! The faults of the service, its broker and its database, and the time until the service stores rows again.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ pub enum Fault {
     KilledBroker,
     RestartedBroker,
     PausedBroker,
-    /// A reader holds on to a snapshot until the write-ahead log is full, and then for a while.
+    /// A long-running reader blocks checkpoints until the WAL has reached its limit, and for a while after that.
     HeldSnapshot,
 }
 
@@ -32,7 +32,7 @@ impl Fault {
         Self::HeldSnapshot,
     ];
 
-    /// What to call many of them.
+    /// Their name in the summary.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::KilledService => "kills of the service",
@@ -44,20 +44,20 @@ impl Fault {
         }
     }
 
-    /// Whether the service ends by it.
+    /// Whether it ends the service.
     pub fn ends_service(self) -> bool {
         matches!(self, Self::KilledService | Self::StoppedService)
     }
 }
 
-/// How often something happened, and the longest time from its end to the next stored row.
+/// The number of faults of a kind, and the longest time from a fault's end to the next stored row.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Count {
     pub times: u32,
     pub recovery_max: Duration,
 }
 
-/// A running service that reads under a steady load, and whoever means it ill.
+/// A running service under a steady load, and the faults.
 pub struct Chaos<'a> {
     installation: &'a Installation,
     node: &'a Node,
@@ -66,7 +66,7 @@ pub struct Chaos<'a> {
     size: Size,
     service: Service<'a>,
     pub counts: BTreeMap<Fault, Count>,
-    /// Kills while something else was wrong already.
+    /// The number of kills during another fault.
     pub kills_meanwhile: u32,
 }
 
@@ -83,8 +83,7 @@ impl<'a> Chaos<'a> {
         (0..faults.len()).map(|_| faults.swap_remove(self.random.below(faults.len()))).collect()
     }
 
-    /// Nothing for a while, then a fault, which ends with a row that was not stored before. `may_kill`: the service may be killed during another
-    /// fault too.
+    /// Waits, then causes a fault, and waits for a new row after it. `may_kill`: the service may be killed during the fault.
     pub fn suffer(&mut self, fault: Fault, may_kill: bool) {
         thread::sleep(self.some_time());
         match fault {
@@ -124,7 +123,7 @@ impl<'a> Chaos<'a> {
         self.service.ends_with(0);
     }
 
-    /// Lets a fault last.
+    /// Waits for the duration of a fault.
     fn last(&mut self, may_kill: bool) {
         thread::sleep(self.some_time());
         assert!(self.service.is_running(), "ended by itself; {}", self.installation.tail());

@@ -1,5 +1,5 @@
-//! The service under a steady load, while it is killed and stopped, its broker is killed, restarted and paused, and a reader holds on to a
-//! snapshot: memory and the write-ahead log stay bounded, and in the end everything is there, once. `scripts/soak` runs it for minutes.
+//! The service under a steady load, while it is killed and stopped, its broker is killed, restarted and paused, and a long-running
+//! reader blocks checkpoints: memory and the WAL stay bounded, and every record takes effect once. `scripts/soak` runs it for minutes.
 
 mod faults;
 mod load;
@@ -19,23 +19,23 @@ use load::Produced;
 use watch::{Watch, wal_bytes};
 
 const PARTITIONS: u32 = 6;
-/// So many records a second.
+/// Records a second.
 const RATE: u64 = 1_000;
 const BATCH_MAX_RECORDS: u64 = 200;
-/// What one transaction may add to a write-ahead log below its limit: of each record a page of the table, one of its index, and few others.
+/// Greatest size that one transaction adds to the WAL: a page of the table and one of its index for each record, and few others.
 const TRANSACTION_BYTES_MAX: u64 = BATCH_MAX_RECORDS * 2 * 4096 + (1 << 20);
-/// Some times what the service takes under this load.
+/// Several times the usual memory under this load.
 const MEMORY_KIB_MAX: u64 = 64 << 10;
 
-/// How much of it.
+/// The size of the test.
 #[derive(Clone, Copy)]
 struct Size {
-    /// Zero: each fault once, but for a killed broker, whose start alone takes long.
+    /// Zero: each fault once, except a killed broker, whose start takes long.
     duration: Duration,
-    /// What lasts, and the time between two faults, is at most this.
+    /// Greatest duration of a fault, and greatest time between two faults.
     lasting_max: Duration,
     wal_max_bytes: u64,
-    /// Of how many things events tell.
+    /// The number of ids of events.
     ids: u64,
 }
 
@@ -45,7 +45,7 @@ impl Size {
         if duration.is_zero() {
             return Self { duration, lasting_max: Duration::from_millis(300), wal_max_bytes: 4 << 20, ids: 2_000 };
         }
-        // More than where SQLite itself begins the log anew, so that this is seen too.
+        // More than the size at which SQLite restarts the WAL, so that the test includes that.
         Self { duration, lasting_max: Duration::from_secs(5), wal_max_bytes: 80 << 20, ids: 50_000 }
     }
 }
@@ -55,7 +55,7 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|error| panic!("{name} is '{text}': {error}")))
 }
 
-/// Tells the threads beside that it is over, also when the test fails.
+/// Tells the other threads to end, even if the test fails.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -65,7 +65,7 @@ impl Drop for Over<'_> {
 }
 
 #[test]
-fn everything_goes_wrong_under_a_steady_load() {
+fn faults_under_a_steady_load() {
     let seed = variable("SOAK_SEED").unwrap_or(1);
     let size = Size::of(variable("SOAK_MINUTES").unwrap_or(sized(0, 10)));
     println!("seed {seed}, {RATE} events a second, {} minutes", size.duration.as_secs() / 60);
@@ -96,7 +96,7 @@ fn everything_goes_wrong_under_a_steady_load() {
     assert_right(&installation, &watch, &produced, size);
 }
 
-/// Rounds of faults. The last third of the time belongs to one process, so that what it piles up shows.
+/// Rounds of faults. One process runs for the last third of the time, so that a memory leak shows.
 fn endure(chaos: &mut Chaos<'_>, duration: Duration) {
     let begun = Instant::now();
     loop {
@@ -117,7 +117,7 @@ fn endure(chaos: &mut Chaos<'_>, duration: Duration) {
     }
 }
 
-/// Waits until everything is stored, and the group knows; gives the lag that is left.
+/// Waits until everything is stored and committed; returns the remaining lag.
 fn catch_up(kafka: &Client, topic: &str, installation: &Installation) -> i64 {
     let end: i64 = kafka.end_offsets(topic).unwrap().iter().sum();
     installation.wait_for("the last record", |installation| installation.stored() == end);
@@ -160,7 +160,7 @@ fn report(
     line("lag at the end", lag.to_string());
 }
 
-/// What must hold once everything has been read and the service has stopped.
+/// Checks the tables after everything has been read and the service has stopped.
 fn assert_right(installation: &Installation, watch: &Watch, produced: &Produced, size: Size) {
     let memory_kib = watch.memory_kib_max.load(Ordering::Relaxed);
     assert!(memory_kib < MEMORY_KIB_MAX, "the service had {memory_kib} KiB");

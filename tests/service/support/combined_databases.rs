@@ -1,5 +1,5 @@
-//! What several databases hold together: of each event the greatest row by the rule which event wins, and every unidentified message.
-//! Worked out here from the rows, as a reader of all of them would; shares nothing with the service but the contract.
+//! The combined contents of several databases: of each id the row that wins, and every unidentified message. Computed from the rows;
+//! shares no code with the service.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use rusqlite::types::Value;
 use super::events::{Coordinates, Order, TABLES, Tables, as_time, stored_events, stored_messages};
 
 impl Tables {
-    /// The databases together hold exactly this. A row or message may stand in several of them; the same one is the same everywhere.
+    /// Checks that the databases together have exactly these rows. Several may have the same row or message, which must be equal.
     pub fn assert_combined(&self, databases: &[Connection]) {
         for table in TABLES {
             let union = combined_events(databases, table);
@@ -47,7 +47,7 @@ fn combined_events(databases: &[Connection], table: &str) -> BTreeMap<String, (O
     union
 }
 
-/// What orders a row: time, partition, offset; its columns end with `last_modified, extra, topic, partition, offset, timestamp`.
+/// The order of a row: time, partition, offset; its columns end with `last_modified, extra, topic, partition, offset, timestamp`.
 fn order(row: &[Value]) -> Order {
     let [.., last_modified, _, _, Value::Integer(partition), Value::Integer(offset), Value::Integer(timestamp)] = row
     else {

@@ -1,4 +1,4 @@
-//! A topic on a secure broker, and services that go to its listeners. Knows what a refusal looks like from outside, and no word of any.
+//! A topic on a secure broker, and services that connect to its listeners. Knows the form of a refusal, not its text.
 
 use std::fs;
 use std::ops::Range;
@@ -8,10 +8,10 @@ use testkit::{Certificates, Client, Cluster, Listener, PASSWORD, ProduceOptions,
 
 use super::process::Installation;
 
-/// A wrong password, to be found nowhere.
+/// A wrong password, which no output may show.
 pub const WRONG: &str = "wrong-password-4711";
 
-/// Settings beside those of every test.
+/// Settings in addition to those of every test.
 pub type Variables<'a> = Vec<(&'static str, &'a str)>;
 
 /// A topic on a secure broker.
@@ -39,7 +39,7 @@ impl SecureFixture {
         self.kafka.produce(&self.topic, &ProduceOptions::default(), numbers.map(event)).unwrap();
     }
 
-    /// A service that goes to that listener, with a group of its own, and logs all that it can.
+    /// The installation of a service that connects to a listener, with a separate group and the most detailed log.
     pub fn installation(&self, listener: Listener, variables: &[(&'static str, &str)]) -> Installation {
         let mut installation = Installation::new(&self.cluster.bootstrap_servers_of(listener), &self.topic);
         installation.set("KAFKA_GROUP_ID", &unique("group")).set("LOG_LEVEL", "TRACE");
@@ -53,7 +53,7 @@ impl SecureFixture {
         ("KAFKA_SSL_CA_LOCATION", text(&self.certificates.authority()))
     }
 
-    /// What becomes of a service that is turned away: its one line of error, the same from `check`, and no secret anywhere.
+    /// Checks that the service ends with this error, that `check` prints the same one, and that no output has a secret.
     pub fn assert_refused(&self, listener: Listener, variables: &[(&'static str, &str)], line: &str) {
         let installation = self.installation(listener, variables);
         let line = line.replace("BROKER", &self.cluster.bootstrap_servers_of(listener));
@@ -85,7 +85,7 @@ pub fn sasl<'a>(protocol: &'a str, mechanism: &'a str, user: &'a str, password: 
     ]
 }
 
-/// No file that the service has written, and nothing that it has said, holds a password or a key.
+/// Checks that no file and no output of the service has a password or a key.
 pub fn assert_no_secret(installation: &Installation) {
     fn files(directory: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
