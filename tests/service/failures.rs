@@ -1,7 +1,7 @@
-//! What goes wrong around the service: brokers stop, stand still and die, the database is locked, its disk full or read-only, logs
-//! cannot be written. It says so, waits, goes on by itself, and ends with the same tables.
+//! Failures of the environment: brokers stop, pause and are killed, the database is locked, its disk is full or read-only, logs cannot
+//! be written. The service logs them, retries, recovers by itself, and ends with the same tables.
 //!
-//! `TEST_SIZE=full` lets each failure last as long as the service promises to ride out at least: 15 or 20 seconds.
+//! With `TEST_SIZE=full` each failure lasts 15 or 20 seconds, the time that the service promises to survive at least.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -15,22 +15,22 @@ use std::time::Duration;
 use rusqlite::Connection;
 use testkit::{Client, Cluster, ProduceOptions, unique};
 
-use crate::support::child;
-use crate::support::child::{Place, Service, json_lines};
 use crate::support::load::Load;
+use crate::support::process;
+use crate::support::process::{Installation, Service, json_lines};
 
-/// How long a failure lasts.
+/// The duration of a failure.
 fn lasting(full: Duration) -> Duration {
     if std::env::var_os("TEST_SIZE").is_some_and(|size| size == "full") { full } else { Duration::from_secs(2) }
 }
 
-/// How many records a load has.
+/// The number of records of a load.
 const RECORDS: u32 = 12_000;
-/// As many are more than fits into what the write-ahead log has of the disk already, wherever it stands.
+/// The number of records of a load that does not fit into the present WAL file, whatever its state.
 const FULL_RECORDS: u32 = 30_000;
 const PARTITIONS: i32 = 3;
 
-/// A topic with half of a load in it.
+/// A topic with the first half of a load.
 fn half_loaded(kafka: &Client, name: &str) -> (String, Load) {
     half_loaded_with(kafka, name, RECORDS)
 }
@@ -49,23 +49,23 @@ fn produce_rest(kafka: &Client, topic: &str, load: &Load) {
     kafka.produce(topic, &ProduceOptions::default(), rest.iter().cloned()).unwrap();
 }
 
-/// One that reads in small steps, so that it is in the middle for a while.
-fn slow_place(cluster: &Cluster, topic: &str) -> Place {
-    let mut place = Place::new(&cluster.bootstrap_servers(), topic);
-    place.set("BATCH_MAX_RECORDS", "50").set("KAFKA_FETCH_MAX_BYTES", "50000").set("LOG_LEVEL", "INFO");
-    place
+/// An installation whose service reads in small steps, so that a failure can happen in the middle.
+fn slow_installation(cluster: &Cluster, topic: &str) -> Installation {
+    let mut installation = Installation::new(&cluster.bootstrap_servers(), topic);
+    installation.set("BATCH_MAX_RECORDS", "50").set("KAFKA_FETCH_MAX_BYTES", "50000").set("LOG_LEVEL", "INFO");
+    installation
 }
 
-/// The whole load takes effect, the service stops in order, and the tables are right.
-fn assert_goes_on(place: &Place, mut service: Service<'_>, load: &Load) {
-    place.wait_for("the whole load", |place| place.stored() == i64::from(RECORDS));
-    // Twice what the whole service may take at full rate: nothing piles up while it waits.
+/// Waits until the whole load is stored, stops the service, and checks the tables.
+fn assert_recovers(installation: &Installation, mut service: Service<'_>, load: &Load) {
+    installation.wait_for("the whole load", |installation| installation.stored() == i64::from(RECORDS));
+    // Twice the memory of a service at full rate: the backlog is bounded while it retries.
     let peak_kib = service.peak_kib();
     assert!(peak_kib < 200 << 10, "{peak_kib} KiB");
     service.signal("TERM");
     service.ends_with(0);
-    place.assert_clean();
-    load.assert_stored(&place.database());
+    installation.assert_clean();
+    load.assert_stored(&installation.database());
 }
 
 #[test]
@@ -74,32 +74,32 @@ fn a_broker_that_is_stopped_and_started_again() {
     let kafka = cluster.client().unwrap();
     let node = cluster.node(1).unwrap();
     let (topic, load) = half_loaded(kafka, "stopped");
-    let place = slow_place(&cluster, &topic);
-    let service = place.start(&["run"]);
-    place.wait_for("the middle", |place| place.stored() > 2_000);
+    let installation = slow_installation(&cluster, &topic);
+    let service = installation.start(&["run"]);
+    installation.wait_for("the middle", |installation| installation.stored() > 2_000);
     node.stop().unwrap();
-    place.wait_warning(0, &[&node.address(), "trying again"]);
+    installation.wait_warning(0, &[&node.address(), "trying again"]);
     thread::sleep(lasting(Duration::from_secs(20)));
     node.start().unwrap();
     produce_rest(kafka, &topic, &load);
-    assert_goes_on(&place, service, &load);
+    assert_recovers(&installation, service, &load);
 }
 
 #[test]
-fn a_broker_that_stands_still_for_a_while() {
+fn a_broker_that_is_paused_for_a_while() {
     let cluster = Cluster::start(testkit::OLDEST).unwrap();
     let kafka = cluster.client().unwrap();
     let node = cluster.node(1).unwrap();
     let (topic, load) = half_loaded(kafka, "paused");
-    let place = slow_place(&cluster, &topic);
-    let service = place.start(&["run"]);
-    place.wait_for("the middle", |place| place.stored() > 2_000);
+    let installation = slow_installation(&cluster, &topic);
+    let service = installation.start(&["run"]);
+    installation.wait_for("the middle", |installation| installation.stored() > 2_000);
     node.pause().unwrap();
-    place.wait_warning(0, &[&node.address(), "has not responded"]);
+    installation.wait_warning(0, &[&node.address(), "has not responded"]);
     thread::sleep(lasting(Duration::from_secs(15)));
     node.resume().unwrap();
     produce_rest(kafka, &topic, &load);
-    assert_goes_on(&place, service, &load);
+    assert_recovers(&installation, service, &load);
 }
 
 #[test]
@@ -107,14 +107,14 @@ fn a_leader_that_is_killed() {
     let cluster = Cluster::builder(testkit::NEWEST).nodes(3).start().unwrap();
     let kafka = cluster.client().unwrap();
     let (topic, load) = half_loaded(kafka, "killed");
-    let place = slow_place(&cluster, &topic);
-    let service = place.start(&["run"]);
-    place.wait_for("the middle", |place| place.stored() > 2_000);
+    let installation = slow_installation(&cluster, &topic);
+    let service = installation.start(&["run"]);
+    installation.wait_for("the middle", |installation| installation.stored() > 2_000);
     let leader = kafka.leaders(&topic).unwrap()[0].unwrap();
     cluster.node(leader).unwrap().kill().unwrap();
-    place.wait_warning(0, &[&cluster.node(leader).unwrap().address(), "trying again"]);
+    installation.wait_warning(0, &[&cluster.node(leader).unwrap().address(), "trying again"]);
     produce_rest(kafka, &topic, &load);
-    assert_goes_on(&place, service, &load);
+    assert_recovers(&installation, service, &load);
 }
 
 #[test]
@@ -122,65 +122,65 @@ fn a_database_that_is_locked_for_a_while() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
     let kafka = cluster.client().unwrap();
     let (topic, load) = half_loaded(kafka, "locked");
-    let place = slow_place(cluster, &topic);
-    let service = place.start(&["run"]);
-    place.wait_for("the middle", |place| place.stored() > 2_000);
-    let mut other = Connection::open(place.database_path()).unwrap();
-    other.busy_timeout(child::PATIENCE).unwrap();
+    let installation = slow_installation(cluster, &topic);
+    let service = installation.start(&["run"]);
+    installation.wait_for("the middle", |installation| installation.stored() > 2_000);
+    let mut other = Connection::open(installation.database_path()).unwrap();
+    other.busy_timeout(process::WAIT_MAX).unwrap();
     let held = other.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
-    let before = place.stored();
+    let before = installation.stored();
     produce_rest(kafka, &topic, &load);
-    let warning = place.wait_warning(0, &["storing", "locked", "trying again"]);
+    let warning = installation.wait_warning(0, &["storing", "locked", "trying again"]);
     assert!(warning["attempt"].is_u64() && warning["wait_ms"].is_u64(), "{warning}");
     thread::sleep(lasting(Duration::from_secs(15)));
-    assert_eq!(place.stored(), before, "stored in spite of the lock");
+    assert_eq!(installation.stored(), before, "stored in spite of the lock");
     held.commit().unwrap();
-    assert_goes_on(&place, service, &load);
+    assert_recovers(&installation, service, &load);
 }
 
 #[test]
-fn a_reader_that_keeps_the_write_ahead_log_from_being_reused() {
+fn a_long_running_reader_that_blocks_checkpoints() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
     let kafka = cluster.client().unwrap();
     let (topic, load) = half_loaded(kafka, "snapshot");
-    let mut place = slow_place(cluster, &topic);
-    place.set("WAL_MAX_BYTES", "1048576");
-    let service = place.start(&["run"]);
-    place.wait_for("the beginning", |place| place.stored() > 0);
-    let reader = place.database();
+    let mut installation = slow_installation(cluster, &topic);
+    installation.set("WAL_MAX_BYTES", "1048576");
+    let service = installation.start(&["run"]);
+    installation.wait_for("the beginning", |installation| installation.stored() > 0);
+    let reader = installation.database();
     reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
     produce_rest(kafka, &topic, &load);
-    place.wait_warning(0, &["write-ahead log", "limit is 1048576", "trying again"]);
-    let before = place.stored();
+    installation.wait_warning(0, &["write-ahead log", "limit is 1048576", "trying again"]);
+    let before = installation.stored();
     thread::sleep(lasting(Duration::from_secs(15)));
-    assert_eq!(place.stored(), before, "stored beyond the limit");
-    let wal = fs::metadata(place.path().join("data/enterprise.db-wal")).unwrap().len();
-    // One transaction may go beyond it.
+    assert_eq!(installation.stored(), before, "stored beyond the limit");
+    let wal = fs::metadata(installation.path().join("data/enterprise.db-wal")).unwrap().len();
+    // One transaction may exceed the limit.
     assert!(wal < 2 << 20, "the log has {wal} bytes");
     reader.execute_batch("COMMIT").unwrap();
-    assert_goes_on(&place, service, &load);
+    assert_recovers(&installation, service, &load);
 }
 
 fn is_root() -> bool {
     Command::new("id").arg("-u").output().unwrap().stdout == b"0\n"
 }
 
-/// Runs the service with a file system of its own at `data`, as root or, where users may, as somebody who plays root.
-fn with_own_disk(place: &mut Place, options: &str) {
+/// Runs the service with a separate file system at `data`, as root or in a user namespace.
+fn with_own_disk(installation: &mut Installation, options: &str) {
     let mount = format!("mount -t tmpfs -o {options} tmpfs data && exec \"$@\"");
-    fs::create_dir(place.path().join("data")).unwrap();
+    fs::create_dir(installation.path().join("data")).unwrap();
     let namespaces = if is_root() { "-m" } else { "-Urm" };
     let tried = Command::new("unshare").args([namespaces, "true"]).status();
     assert!(tried.is_ok_and(|status| status.success()), "needs util-linux and the right to run `unshare {namespaces}`");
-    place.wrap(&["unshare", namespaces, "sh", "-c", &mount, "sh"]);
+    installation.wrap(&["unshare", namespaces, "sh", "-c", &mount, "sh"]);
 }
 
-/// The file system at `data` of a running service. It lives on as long as this does.
+/// The file system at `data` of a running service, kept open after the service has ended.
 struct Disk(File);
 
 impl Disk {
-    fn of(place: &Place, service: &Service<'_>) -> Self {
-        let data = place.path().join("data");
+    fn of(installation: &Installation, service: &Service<'_>) -> Self {
+        let data = installation.path().join("data");
         let inside = format!("/proc/{}/root{}", service.pid(), data.to_str().unwrap());
         Self(File::open(inside).unwrap())
     }
@@ -189,19 +189,19 @@ impl Disk {
         Path::new(&format!("/proc/self/fd/{}", self.0.as_raw_fd())).join(name)
     }
 
-    /// Copies the database to where it would be without a file system of its own; the service must have ended.
-    fn bring_out(&self, place: &Place) {
+    /// Copies the database out of the separate file system; the service must have ended.
+    fn bring_out(&self, installation: &Installation) {
         for name in ["enterprise.db", "enterprise.db-wal"] {
             if self.path(name).exists() {
-                fs::copy(self.path(name), place.path().join("data").join(name)).unwrap();
+                fs::copy(self.path(name), installation.path().join("data").join(name)).unwrap();
             }
         }
     }
 }
 
-/// Records stored so far, as the log tells, since the database itself cannot be seen from outside.
-fn logged(place: &Place) -> u64 {
-    place
+/// The number of stored records according to the log: the database cannot be read from outside.
+fn logged(installation: &Installation) -> u64 {
+    installation
         .log()
         .iter()
         .filter(|line| line["message"] == "batch stored")
@@ -214,30 +214,30 @@ fn a_disk_that_is_full_for_a_while() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
     let kafka = cluster.client().unwrap();
     let (topic, load) = half_loaded_with(kafka, "full", FULL_RECORDS);
-    let mut place = slow_place(cluster, &topic);
-    place.set("LOG_LEVEL", "DEBUG");
-    with_own_disk(&mut place, "size=64m");
-    let mut service = place.start(&["run"]);
-    place.wait_for("the middle", |place| logged(place) > 2_000);
+    let mut installation = slow_installation(cluster, &topic);
+    installation.set("LOG_LEVEL", "DEBUG");
+    with_own_disk(&mut installation, "size=64m");
+    let mut service = installation.start(&["run"]);
+    installation.wait_for("the middle", |installation| logged(installation) > 2_000);
     service.signal("STOP");
-    let disk = Disk::of(&place, &service);
+    let disk = Disk::of(&installation, &service);
     let mut ballast = File::create(disk.path("ballast")).unwrap();
     while ballast.write_all(&[0; 4096]).is_ok() {}
     service.signal("CONT");
     produce_rest(kafka, &topic, &load);
-    let warning = place.wait_warning(0, &["storing", "full", "trying again"]);
+    let warning = installation.wait_warning(0, &["storing", "full", "trying again"]);
     assert!(warning["attempt"].is_u64() && warning["wait_ms"].is_u64(), "{warning}");
-    let before = logged(&place);
+    let before = logged(&installation);
     thread::sleep(lasting(Duration::from_secs(15)));
-    assert_eq!(logged(&place), before, "stored on a full disk");
+    assert_eq!(logged(&installation), before, "stored on a full disk");
     drop(ballast);
     fs::remove_file(disk.path("ballast")).unwrap();
-    place.wait_for("the whole load", |place| logged(place) == u64::from(FULL_RECORDS));
+    installation.wait_for("the whole load", |installation| logged(installation) == u64::from(FULL_RECORDS));
     service.signal("TERM");
     service.ends_with(0);
-    disk.bring_out(&place);
-    place.assert_clean();
-    load.assert_stored(&place.database());
+    disk.bring_out(&installation);
+    installation.assert_clean();
+    load.assert_stored(&installation.database());
 }
 
 #[test]
@@ -246,11 +246,11 @@ fn a_disk_that_is_read_only_for_a_while() {
     let kafka = cluster.client().unwrap();
     let (topic, load) = half_loaded(kafka, "readonly");
     produce_rest(kafka, &topic, &load);
-    let mut place = slow_place(cluster, &topic);
-    place.set("LOG_LEVEL", "DEBUG");
-    with_own_disk(&mut place, "ro");
-    let mut service = place.start(&["run"]);
-    let warning = place.wait_warning(0, &["database", "trying again"]);
+    let mut installation = slow_installation(cluster, &topic);
+    installation.set("LOG_LEVEL", "DEBUG");
+    with_own_disk(&mut installation, "ro");
+    let mut service = installation.start(&["run"]);
+    let warning = installation.wait_warning(0, &["database", "trying again"]);
     assert!(warning["message"].as_str().unwrap().to_lowercase().contains("read-only"), "{warning}");
     thread::sleep(lasting(Duration::from_secs(15)));
     assert!(service.is_running());
@@ -260,16 +260,16 @@ fn a_disk_that_is_read_only_for_a_while() {
     if !is_root() {
         command.args(["-U", "--preserve-credentials"]);
     }
-    let data = place.path().join("data");
-    // Named in full: else the options that it has now would be given again, of which a user may not give some.
+    let data = installation.path().join("data");
+    // All options: otherwise `mount` repeats the present ones, some of which only root may set.
     assert!(command.args(["mount", "-t", "tmpfs", "-o", "remount,rw", "tmpfs"]).arg(&data).status().unwrap().success());
-    place.wait_for("the whole load", |place| logged(place) == u64::from(RECORDS));
-    let disk = Disk::of(&place, &service);
+    installation.wait_for("the whole load", |installation| logged(installation) == u64::from(RECORDS));
+    let disk = Disk::of(&installation, &service);
     service.signal("TERM");
     service.ends_with(0);
-    disk.bring_out(&place);
-    place.assert_clean();
-    load.assert_stored(&place.database());
+    disk.bring_out(&installation);
+    installation.assert_clean();
+    load.assert_stored(&installation.database());
 }
 
 #[test]
@@ -281,12 +281,15 @@ fn logs_that_cannot_be_written() {
     for (log, unidentified) in
         [(".", ".."), ("/dev/null/x", "/dev/null/y"), ("/dev/full", "/dev/full/x"), ("stdout/x", "/dev/full")]
     {
-        let mut place = Place::new(&cluster.bootstrap_servers(), &topic);
-        place.set("KAFKA_GROUP_ID", &unique("group")).set("LOG_FILE", log).set("UNIDENTIFIED_LOG_FILE", unidentified);
-        place.run_to_end();
-        place.assert_clean();
-        load.assert_stored(&place.database());
-        let stderr = place.stderr();
+        let mut installation = Installation::new(&cluster.bootstrap_servers(), &topic);
+        installation
+            .set("KAFKA_GROUP_ID", &unique("group"))
+            .set("LOG_FILE", log)
+            .set("UNIDENTIFIED_LOG_FILE", unidentified);
+        installation.run_to_end();
+        installation.assert_clean();
+        load.assert_stored(&installation.database());
+        let stderr = installation.stderr();
         assert!(stderr.contains("WARN") && stderr.contains(&format!("path={unidentified}")), "{stderr}");
         assert!(stderr.contains(log), "nothing about {log}: {stderr}");
     }
@@ -298,16 +301,18 @@ fn an_unidentified_log_that_can_be_written_again() {
     let kafka = cluster.client().unwrap();
     let (topic, load) = half_loaded(kafka, "again");
     produce_rest(kafka, &topic, &load);
-    let place = Place::new(&cluster.bootstrap_servers(), &topic);
-    fs::create_dir_all(place.unidentified_path()).unwrap();
-    let service = place.start(&["run"]);
-    place.wait_warning(0, &["cannot write the log of unidentified messages"]);
-    fs::remove_dir(place.unidentified_path()).unwrap();
+    let installation = Installation::new(&cluster.bootstrap_servers(), &topic);
+    fs::create_dir_all(installation.unidentified_path()).unwrap();
+    let service = installation.start(&["run"]);
+    installation.wait_warning(0, &["cannot write the log of unidentified messages"]);
+    fs::remove_dir(installation.unidentified_path()).unwrap();
     let messages = usize::try_from(RECORDS / 100).unwrap();
-    place.wait_for("the messages", |place| json_lines(&place.unidentified_path()).len() >= messages);
-    assert_goes_on(&place, service, &load);
-    assert_eq!(json_lines(&place.unidentified_path()).len(), messages);
-    let warnings = place.log().into_iter().filter(|line| child::is_warning(line, &["cannot write the log"])).count();
+    installation
+        .wait_for("the messages", |installation| json_lines(&installation.unidentified_path()).len() >= messages);
+    assert_recovers(&installation, service, &load);
+    assert_eq!(json_lines(&installation.unidentified_path()).len(), messages);
+    let warnings =
+        installation.log().into_iter().filter(|line| process::is_warning(line, &["cannot write the log"])).count();
     assert_eq!(warnings, 1, "one failure, one WARN");
 }
 
@@ -316,40 +321,40 @@ fn a_log_file_that_logrotate_copies_and_truncates() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
     let kafka = cluster.client().unwrap();
     let (topic, load) = half_loaded(kafka, "rotated");
-    let mut place = slow_place(cluster, &topic);
-    place.set("LOG_LEVEL", "DEBUG");
-    let service = place.start(&["run"]);
-    place.wait_for("the middle", |place| place.stored() > 2_000);
-    let truncate = || File::options().write(true).open(place.log_path()).unwrap().set_len(0).unwrap();
+    let mut installation = slow_installation(cluster, &topic);
+    installation.set("LOG_LEVEL", "DEBUG");
+    let service = installation.start(&["run"]);
+    installation.wait_for("the middle", |installation| installation.stored() > 2_000);
+    let truncate = || File::options().write(true).open(installation.log_path()).unwrap().set_len(0).unwrap();
     truncate();
     produce_rest(kafka, &topic, &load);
-    place.wait_for("new lines", |place| !place.log().is_empty());
+    installation.wait_for("new lines", |installation| !installation.log().is_empty());
     truncate();
-    // `log` insists on whole JSON lines: a hole in the file would be none.
-    place.wait_for("the last line", |place| place.stored() == i64::from(RECORDS));
-    assert_goes_on(&place, service, &load);
-    assert_eq!(place.log().last().unwrap()["message"], "service stopped");
+    // `log` requires whole JSON lines: a hole in the file would fail.
+    installation.wait_for("the last line", |installation| installation.stored() == i64::from(RECORDS));
+    assert_recovers(&installation, service, &load);
+    assert_eq!(installation.log().last().unwrap()["message"], "service stopped");
 }
 
 #[test]
-fn attempts_run_out_where_they_are_counted() {
+fn attempts_are_exhausted_if_they_are_limited() {
     let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let mut place = Place::new(&dead, "nowhere");
-    place.set("RETRY_MAX_ATTEMPTS", "3");
+    let mut installation = Installation::new(&dead, "nowhere");
+    installation.set("RETRY_MAX_ATTEMPTS", "3");
     let attempts = |from: usize| {
-        let log = place.log();
-        let warnings = log[from..].iter().filter(|line| child::is_warning(line, &["trying again"]));
+        let log = installation.log();
+        let warnings = log[from..].iter().filter(|line| process::is_warning(line, &["trying again"]));
         warnings.map(|line| line["attempt"].as_u64().unwrap()).collect::<Vec<_>>()
     };
-    place.start(&["run"]).ends_with(1);
-    let last_line = || place.stderr().lines().last().unwrap().to_owned();
+    installation.start(&["run"]).ends_with(1);
+    let last_line = || installation.stderr().lines().last().unwrap().to_owned();
     assert!(last_line().contains("gave up after 3 failed attempts") && last_line().contains(&dead), "{}", last_line());
     assert_eq!(attempts(0), [1, 2]);
 
-    let before = place.log().len();
-    let other = Connection::open(place.database_path()).unwrap();
+    let before = installation.log().len();
+    let other = Connection::open(installation.database_path()).unwrap();
     other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT").unwrap();
-    place.start(&["run"]).ends_with(1);
+    installation.start(&["run"]).ends_with(1);
     assert!(
         last_line().contains("gave up after 3 failed attempts") && last_line().contains("locked"),
         "{}",

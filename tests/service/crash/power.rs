@@ -1,5 +1,5 @@
-//! A power cut at any moment: what is left is sound, holds everything that Kafka was told of by then, and the next start ends with
-//! the tables that an undisturbed service has.
+//! A power failure at any moment: the remaining database is sound, has everything that was committed to Kafka, and after the next start
+//! the tables are those of an undisturbed service.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,16 +10,16 @@ use rusqlite::{Connection, OptionalExtension};
 use testkit::Random;
 
 use super::commits::{Commits, commits};
+use super::crash_fixture::{CrashFixture, PARTITIONS, assert_sound};
 use super::disk::{Disk, Fate, Image, lay_out};
 use super::shim::{self, Call, DISK, Plan, read_trace};
-use super::stage::{PARTITIONS, Stage, assert_sound};
-use crate::support::child::Place;
+use crate::support::process::Installation;
 use crate::support::sized;
 
-/// Several runs of one service, with new records before each; and what it did to its disk and told Kafka.
+/// Several runs of one service, with new records before each, and the trace of its disk and of its commits.
 struct Past {
-    stage: Stage,
-    place: Place,
+    fixture: CrashFixture,
+    installation: Installation,
     calls: Vec<Call>,
     /// The disk as the trace names it.
     root: PathBuf,
@@ -27,24 +27,24 @@ struct Past {
 
 impl Past {
     fn new(synchronous: &str) -> Self {
-        let mut stage = Stage::new("power", 60);
-        let mut place = stage.place("none");
-        // Its log lies on the disk as well, so that the trace has what the service believed and when.
-        place.set("DATABASE_SYNCHRONOUS", synchronous).set("LOG_FILE", &format!("{DISK}/logs/consumer.log"));
-        place.set("WAL_MAX_BYTES", "1048576");
-        let trace = place.path().join("trace");
-        shim::install(&mut place, &Plan::Watch, Some(&trace));
+        let mut fixture = CrashFixture::new("power", 60);
+        let mut installation = fixture.installation("none");
+        // The log file is on the disk too, so that the trace shows when the service logged records as stored.
+        installation.set("DATABASE_SYNCHRONOUS", synchronous).set("LOG_FILE", &format!("{DISK}/logs/consumer.log"));
+        installation.set("WAL_MAX_BYTES", "1048576");
+        let trace = installation.path().join("trace");
+        shim::install(&mut installation, &Plan::Watch, Some(&trace));
         for records in [60, 700, 60] {
-            place.run_to_end();
-            stage.produce(records);
+            installation.run_to_end();
+            fixture.produce(records);
         }
-        place.run_to_end();
-        shim::remove(&mut place);
-        let (calls, root) = (read_trace(&trace), place.path().join(DISK));
-        Self { stage, place, calls, root }
+        installation.run_to_end();
+        shim::remove(&mut installation);
+        let (calls, root) = (read_trace(&trace), installation.path().join(DISK));
+        Self { fixture, installation, calls, root }
     }
 
-    /// Whether the moment before this call is one in which it turns out what is safe.
+    /// Whether durability is tested before this call.
     fn is_turn(call: &Call) -> bool {
         matches!(call, Call::Synced(_) | Call::Created(_) | Call::Unlinked(_) | Call::Truncated { .. })
             || matches!(call, Call::Sent(bytes) if !commits(bytes).is_empty())
@@ -54,7 +54,7 @@ impl Past {
 /// Partition and offset of a message.
 type At = (i64, i64);
 
-/// What a database holds, and the log of its unidentified messages.
+/// The contents of a database and of its log of unidentified messages.
 #[derive(Debug, Default)]
 pub struct Held {
     positions: BTreeMap<i32, i64>,
@@ -66,7 +66,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Sound, with the counter equation and no row beyond a position; nothing at all before the tables are made.
+    /// Checks integrity, the counter equation, and that no row is beyond a position. Before the tables are created there is nothing to check.
     pub fn by(image: &Image, from: &Path) -> Self {
         let directory = tempfile::tempdir().unwrap();
         lay_out(image, from, directory.path());
@@ -100,13 +100,13 @@ impl Held {
         let up_to_cursor = format!("{messages} WHERE id <= (SELECT last_id FROM unidentified_log_cursor)");
         Self {
             positions: rows.map(Result::unwrap).collect(),
-            unidentified: places(&database, messages),
-            written_out: places(&database, &up_to_cursor),
+            unidentified: installations(&database, messages),
+            written_out: installations(&database, &up_to_cursor),
             logged: logged(&directory.path().join("logs/unidentified_messages.log")),
         }
     }
 
-    /// No message is missing in the log file for good, as one up to the cursor would be, nor will one be read and written again.
+    /// Checks that no message before the cursor is missing in the log file, and that none will be written twice.
     fn assert_log_in_step(&self) {
         assert!(self.written_out.is_subset(&self.logged), "the cursor is ahead of the log file: {self:?}");
         assert!(self.logged.is_subset(&self.unidentified), "the log file is ahead of the table: {self:?}");
@@ -124,13 +124,13 @@ impl Held {
     }
 }
 
-fn places(database: &Connection, query: &str) -> BTreeSet<At> {
+fn installations(database: &Connection, query: &str) -> BTreeSet<At> {
     let mut statement = database.prepare(query).unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     rows.map(Result::unwrap).collect()
 }
 
-/// A power cut may leave anything of a line that was not synced.
+/// A power failure may leave any part of a line that was not synced.
 fn logged(path: &Path) -> BTreeSet<At> {
     let bytes = fs::read(path).unwrap_or_default();
     let at = |line: &[u8]| {
@@ -140,7 +140,7 @@ fn logged(path: &Path) -> BTreeSet<At> {
     bytes.split_inclusive(|&byte| byte == b'\n').filter_map(at).collect()
 }
 
-/// Records that the service has told its log of as stored, up to here.
+/// The number of records that the service has logged as stored so far.
 fn records_stored(call: &Call) -> i64 {
     let Call::Written { path, bytes, .. } = call else { return 0 };
     if !path.ends_with("consumer.log") {
@@ -153,7 +153,8 @@ fn records_stored(call: &Call) -> i64 {
         .sum()
 }
 
-/// At each moment and whatever gets through: nothing that Kafka was told of is taken back; with `FULL`, nothing that was stored.
+/// At each moment and for each set of surviving changes: nothing that was committed to Kafka is lost; with `FULL`, nothing that was
+/// stored.
 fn nothing_told_is_taken_back(synchronous: &str) {
     let past = Past::new(synchronous);
     let mut disk = Disk::default();
@@ -178,7 +179,7 @@ fn nothing_told_is_taken_back(synchronous: &str) {
             let now = commits(bytes);
             commits_seen += usize::from(!now.is_empty());
             told.extend(now);
-            // As of now the other side may know.
+            // From now on the broker may have the commit.
             Held::by(&disk.image(&mut Fate::Nothing), &past.root).assert_covers(&told);
         }
         stored += records_stored(call);
@@ -189,16 +190,16 @@ fn nothing_told_is_taken_back(synchronous: &str) {
 }
 
 #[test]
-fn nothing_told_is_taken_back_with_normal_syncs() {
+fn nothing_committed_is_lost_with_synchronous_normal() {
     nothing_told_is_taken_back("NORMAL");
 }
 
 #[test]
-fn nothing_stored_is_taken_back_with_full_syncs() {
+fn nothing_stored_is_lost_with_synchronous_full() {
     nothing_told_is_taken_back("FULL");
 }
 
-/// The real service goes on from what is left, with the group as it was then.
+/// Runs the service on the remaining files, with the group's offsets of that moment.
 fn goes_on_from_what_is_left(synchronous: &str) {
     let mut past = Past::new(synchronous);
     let mut disk = Disk::default();
@@ -215,11 +216,11 @@ fn goes_on_from_what_is_left(synchronous: &str) {
                 let mut fate = if turn % (2 * step) == 0 { Fate::Nothing } else { Fate::Chance(&mut random) };
                 let image = disk.image(&mut fate);
                 lay_out(&image, &past.root, &past.root);
-                set_group(&past.stage, &past.place, &told);
+                set_group(&past.fixture, &past.installation, &told);
                 if !Held::by(&image, &past.root).positions.is_empty() {
-                    assert_sound(&past.place);
+                    assert_sound(&past.installation);
                 }
-                past.stage.assert_ends_well(&mut past.place);
+                past.fixture.assert_ends_well(&mut past.installation);
             }
         }
         if let Call::Sent(bytes) = call {
@@ -229,24 +230,24 @@ fn goes_on_from_what_is_left(synchronous: &str) {
     }
 }
 
-/// The group has committed exactly this.
-fn set_group(stage: &Stage, place: &Place, told: &Commits) {
-    if stage.kafka.committed_offsets(&place.group()).is_ok_and(|committed| !committed.is_empty()) {
-        stage.kafka.delete_group(&place.group()).unwrap();
+/// Commits exactly these offsets for the group.
+fn set_group(fixture: &CrashFixture, installation: &Installation, told: &Commits) {
+    if fixture.kafka.committed_offsets(&installation.group()).is_ok_and(|committed| !committed.is_empty()) {
+        fixture.kafka.delete_group(&installation.group()).unwrap();
     }
     for partition in 0..PARTITIONS {
         if let Some((offset, metadata)) = told.get(&partition) {
-            stage.kafka.commit_offset(&place.group(), &stage.topic, partition, *offset, metadata).unwrap();
+            fixture.kafka.commit_offset(&installation.group(), &fixture.topic, partition, *offset, metadata).unwrap();
         }
     }
 }
 
 #[test]
-fn goes_on_from_what_is_left_with_normal_syncs() {
+fn continues_after_a_power_failure_with_synchronous_normal() {
     goes_on_from_what_is_left("NORMAL");
 }
 
 #[test]
-fn goes_on_from_what_is_left_with_full_syncs() {
+fn continues_after_a_power_failure_with_synchronous_full() {
     goes_on_from_what_is_left("FULL");
 }
