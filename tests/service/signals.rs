@@ -60,7 +60,7 @@ fn while_idle() {
         let before = place.log().len();
         let service = place.start(&[]);
         place.wait_for("both partitions", |place| {
-            let started = |line: &serde_json::Value| line["message"] == "partition is being read";
+            let started = |line: &serde_json::Value| line["message"] == "partition assigned";
             place.stored() == 100 && place.log().into_iter().skip(before).filter(started).count() == 2
         });
         assert_stops(&place, service, signal);

@@ -152,7 +152,7 @@ fn stored(place: &Place) -> Offsets {
 /// Where partitions began to be read, as the log tells after so many lines.
 fn starts(place: &Place, lines: usize) -> Vec<(i32, i64)> {
     let log = place.log();
-    let starts = log.iter().skip(lines).filter(|line| line["message"] == "partition is being read");
+    let starts = log.iter().skip(lines).filter(|line| line["message"] == "partition assigned");
     let number = |line: &serde_json::Value, name: &str| line[name].as_i64().unwrap();
     starts.map(|line| (i32::try_from(number(line, "partition")).unwrap(), number(line, "offset"))).collect()
 }
