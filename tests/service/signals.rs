@@ -60,7 +60,7 @@ fn stops_while_idle() {
         let before = installation.log().len();
         let service = installation.start(&[]);
         installation.wait_for("both partitions", |installation| {
-            let started = |line: &serde_json::Value| line["message"] == "partition is being read";
+            let started = |line: &serde_json::Value| line["message"] == "partition assigned";
             installation.stored() == 100 && installation.log().into_iter().skip(before).filter(started).count() == 2
         });
         assert_stops(&installation, service, signal);

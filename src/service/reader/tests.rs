@@ -61,8 +61,8 @@ impl PollConsumer for Scripted {
     }
 }
 
-fn core(events: impl IntoIterator<Item = Result<Event>>) -> ReaderCore<Scripted> {
-    let consumer = Scripted { events: events.into_iter().collect(), ..Scripted::default() };
+fn core(events: impl IntoIterator<Item = Event>) -> ReaderCore<Scripted> {
+    let consumer = Scripted { events: events.into_iter().map(Ok).collect(), ..Scripted::default() };
     ReaderCore::new(consumer, 7, Decoder::default())
 }
 
@@ -70,12 +70,12 @@ fn partition() -> TopicPartition {
     TopicPartition::new("t", 0)
 }
 
-fn records(from: i64) -> Result<Event> {
-    Ok(Event::Records(vec![PartitionRecords::detached(partition(), None, from..from + 1, 100, Vec::new())]))
+fn records(from: i64) -> Event {
+    Event::Records(vec![PartitionRecords::detached(partition(), None, from..from + 1, 100, Vec::new())])
 }
 
-fn started() -> Result<Event> {
-    Ok(Event::Started(vec![partition()]))
+fn started() -> Event {
+    Event::Started(vec![partition()])
 }
 
 fn positions() -> Vec<OffsetPosition> {
@@ -112,10 +112,10 @@ fn events_come_in_the_order_of_the_consumer() {
     let mut core = core([
         started(),
         records(3),
-        Ok(Event::Rebalancing(acknowledgement())),
+        Event::Rebalancing(acknowledgement()),
         records(4),
-        Ok(Event::Revoked(revoked)),
-        Ok(Event::Lost(vec![partition()])),
+        Event::Revoked(revoked),
+        Event::Lost(vec![partition()]),
     ]);
     let events: Vec<String> = (0..4).map(|_| poll(&mut core)).collect();
     assert_eq!(events, ["started", "records 3", "rebalancing", "records 4"]);
@@ -149,7 +149,7 @@ fn other_events_are_read_ahead_up_to_a_bound() {
 #[test]
 fn commands_are_executed_while_the_loop_has_all_that_it_may_have() {
     let mut core = core((0..3).map(records));
-    (poll(&mut core), poll(&mut core));
+    assert_eq!([poll(&mut core), poll(&mut core)], ["records 0", "records 1"]);
     assert!(!core.may_poll());
     let (reply, result) = channel();
     for command in [
@@ -167,7 +167,8 @@ fn commands_are_executed_while_the_loop_has_all_that_it_may_have() {
 
 #[test]
 fn an_error_is_the_last_event_and_commands_are_executed_after_it() {
-    let mut core = core([started(), Err(Error::Config("no".to_owned())), started()]);
+    let mut core = core([started()]);
+    core.consumer.events.extend([Err(Error::Config("no".to_owned())), Ok(started())]);
     assert_eq!(poll(&mut core), "started");
     assert!(poll(&mut core).contains("no"));
     core.step(Some(Command::EventReceived));
@@ -191,7 +192,7 @@ fn nothing_is_polled_after_leaving() {
 
 #[test]
 fn the_consumer_is_not_polled_after_a_loss_before_the_loop_has_received_it() {
-    let lost = Ok(Event::Lost(vec![partition()]));
+    let lost = Event::Lost(vec![partition()]);
     let mut core = core([started(), lost, started()]);
     assert_eq!([poll(&mut core), poll(&mut core), poll(&mut core)], ["started", "lost", "nothing"]);
     core.step(Some(Command::EventReceived));
@@ -209,6 +210,6 @@ fn that_the_consumer_is_settled_is_told_once_without_an_event() {
     core.consumer.is_settled = false;
     assert_eq!([poll(&mut core), poll(&mut core)], ["idle", "nothing"]);
     core.consumer.is_settled = true;
-    core.consumer.events.push_back(started());
+    core.consumer.events.push_back(Ok(started()));
     assert_eq!([poll(&mut core), poll(&mut core)], ["started, settled", "nothing"]);
 }

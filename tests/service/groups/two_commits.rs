@@ -153,7 +153,7 @@ fn stored(installation: &Installation) -> Offsets {
 /// The start positions of partitions, from the log after the first `from` lines.
 fn starts(installation: &Installation, lines: usize) -> Vec<(i32, i64)> {
     let log = installation.log();
-    let starts = log.iter().skip(lines).filter(|line| line["message"] == "partition is being read");
+    let starts = log.iter().skip(lines).filter(|line| line["message"] == "partition assigned");
     let number = |line: &serde_json::Value, name: &str| line[name].as_i64().unwrap();
     starts.map(|line| (i32::try_from(number(line, "partition")).unwrap(), number(line, "offset"))).collect()
 }
