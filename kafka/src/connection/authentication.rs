@@ -1,5 +1,5 @@
-//! Authenticates a client by SASL, when a connection is opened and before its session lifetime ends. Knows the order of the messages; `sasl`
-//! encodes them.
+//! Authenticates a client by SASL, when a connection is opened and before its session lifetime ends. Knows the order of
+//! the messages; `sasl` encodes them.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -16,12 +16,15 @@ use crate::stream::Deadline;
 
 /// Re-authentication is due after this part of the session lifetime …
 const DUE_PERCENT_MIN: u32 = 85;
-/// … and up to this much later, at random, so that many connections do not re-authenticate at once, as in Kafka's clients.
+/// … and up to this much later, at random, so that many connections do not re-authenticate at once, as in Kafka's
+/// clients.
 const DUE_PERCENT_SPREAD: u32 = 10;
-/// Brokers accept a re-authentication after this time at the earliest (`KafkaChannel.MIN_REAUTH_INTERVAL_ONE_SECOND_NANOS`).
+/// Brokers accept a re-authentication after this time at the earliest
+/// (`KafkaChannel.MIN_REAUTH_INTERVAL_ONE_SECOND_NANOS`).
 pub(super) const DUE_AFTER_MIN: Duration = Duration::from_secs(1);
 
-/// Authenticates the client; returns when it must authenticate again, if the session has a lifetime. Can be repeated on the same connection
+/// Authenticates the client; returns when it must authenticate again, if the session has a lifetime. Can be repeated on
+/// the same connection
 /// ([KIP-368](https://cwiki.apache.org/confluence/display/KAFKA/KIP-368%3A+Allow+SASL+Connections+to+Periodically+Re-Authenticate)).
 pub(super) fn authenticate(channel: &mut Channel, sasl: &Sasl, deadline: &Deadline) -> Result<Option<Instant>> {
     choose_mechanism(channel, sasl.mechanism, deadline)?;
@@ -33,8 +36,8 @@ pub(super) fn authenticate(channel: &mut Channel, sasl: &Sasl, deadline: &Deadli
     Ok(lifetime.and_then(|lifetime| Instant::now().checked_add(due_after(lifetime))))
 }
 
-/// Authenticates the client again. A broker that refuses may accept the same credentials on a new connection ("Cannot change principals",
-/// "Session too short"), so a refusal is returned as a closed connection.
+/// Authenticates the client again. A broker that refuses may accept the same credentials on a new connection ("Cannot
+/// change principals", "Session too short"), so a refusal is returned as a closed connection.
 pub(super) fn reauthenticate(channel: &mut Channel, sasl: &Sasl) -> Result<Option<Instant>> {
     let deadline = Deadline::after(channel.settings().request_timeout);
     authenticate(channel, sasl, &deadline).map_err(|error| match error {

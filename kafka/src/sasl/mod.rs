@@ -1,4 +1,5 @@
-//! SASL authentication: credentials, mechanisms and faults. `plain` and `scram` encode the messages; who sends them is not known here.
+//! SASL authentication: credentials, mechanisms and faults. `plain` and `scram` encode the messages; who sends them is
+//! not known here.
 
 pub(crate) mod plain;
 pub(crate) mod scram;
@@ -27,7 +28,8 @@ pub struct Sasl {
 pub enum SaslMechanism {
     /// Sends the password ([RFC 4616](https://www.rfc-editor.org/rfc/rfc4616)).
     Plain,
-    /// Client and broker prove to each other that they know the password ([RFC 7677](https://www.rfc-editor.org/rfc/rfc7677)).
+    /// Client and broker prove to each other that they know the password ([RFC
+    /// 7677](https://www.rfc-editor.org/rfc/rfc7677)).
     ScramSha256,
     /// The same with SHA-512.
     ScramSha512,

@@ -1,5 +1,5 @@
-//! Why a TLS handshake fails until somebody changes a certificate or a setting, with a text that an operator can act on. Faults that may pass by
-//! themselves are not among these.
+//! Why a TLS handshake fails until somebody changes a certificate or a setting, with a text that an operator can act
+//! on. Faults that may pass by themselves are not among these.
 
 use std::fmt;
 use std::io;
@@ -87,7 +87,8 @@ impl TlsFault {
         }
     }
 
-    /// The fault behind an [alert](https://www.rfc-editor.org/rfc/rfc8446#section-6.2); `None` for alerts that may pass.
+    /// The fault behind an [alert](https://www.rfc-editor.org/rfc/rfc8446#section-6.2); `None` for alerts that may
+    /// pass.
     fn of_alert(alert: AlertDescription, shows_certificate: bool) -> Option<Self> {
         match alert {
             AlertDescription::CertificateRequired

@@ -157,7 +157,8 @@ fn reauthentication_uses_the_same_connection() {
     thread.join().unwrap();
 }
 
-/// Sends two requests with a re-authentication between them. On each of its two connections the broker does `then` after the first response.
+/// Sends two requests with a re-authentication between them. On each of its two connections the broker does `then`
+/// after the first response.
 fn reauthenticates(then: impl Fn(&mut Peer) + Send + 'static) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
