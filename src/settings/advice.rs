@@ -15,25 +15,27 @@ pub fn advice(error: &Error) -> Option<&'static str> {
             TlsFault::Untrusted | TlsFault::OtherKey => {
                 Some("KAFKA_SSL_CA_LOCATION names the PEM file with the authority's certificate")
             }
-            TlsFault::WrongName { .. } | TlsFault::HostName | TlsFault::NameRefused => {
+            TlsFault::WrongName { .. } | TlsFault::HostName | TlsFault::UnrecognizedName => {
                 Some("KAFKA_BOOTSTRAP_SERVERS and the broker's advertised.listeners must use a name of its certificate")
             }
             TlsFault::Expired { .. } => Some("renew the broker's certificate, or set this machine's clock"),
             TlsFault::NotYetValid { .. } => Some("set this machine's clock, or replace the broker's certificate"),
-            TlsFault::CertificateDemanded => {
+            TlsFault::CertificateRequired => {
                 Some("KAFKA_SSL_CERTIFICATE_LOCATION and KAFKA_SSL_KEY_LOCATION name one and its key")
             }
-            TlsFault::CertificateRefused(_) => Some(
+            TlsFault::CertificateRejected(_) => Some(
                 "KAFKA_SSL_CERTIFICATE_LOCATION must name one that the broker's truststore covers, and that is valid now",
             ),
             TlsFault::Signature | TlsFault::Authority => Some("the broker needs another certificate"),
-            TlsFault::Certificate(_) | TlsFault::NothingShared(_) => None,
+            TlsFault::Certificate(_) | TlsFault::NothingInCommon(_) => None,
         },
         Error::Sasl { fault, .. } => match fault {
-            SaslFault::Mechanism { .. } => Some("set KAFKA_SASL_MECHANISM to one of those"),
-            SaslFault::NotHere => Some("KAFKA_SECURITY_PROTOCOL is SSL or PLAINTEXT here, or it is another port"),
-            SaslFault::Refused { .. } => Some("check KAFKA_SASL_USERNAME, the password and KAFKA_SASL_MECHANISM"),
-            SaslFault::Unproved { .. } => Some("it may be no broker of yours: look at KAFKA_BOOTSTRAP_SERVERS"),
+            SaslFault::UnsupportedMechanism { .. } => Some("set KAFKA_SASL_MECHANISM to one of those"),
+            SaslFault::NotExpected => Some("KAFKA_SECURITY_PROTOCOL is SSL or PLAINTEXT here, or it is another port"),
+            SaslFault::Rejected { .. } => Some("check KAFKA_SASL_USERNAME, the password and KAFKA_SASL_MECHANISM"),
+            SaslFault::ServerNotVerified { .. } => {
+                Some("it may be no broker of yours: look at KAFKA_BOOTSTRAP_SERVERS")
+            }
         },
         Error::UnsupportedVersion { request: "ConsumerGroupHeartbeat", .. }
         | Error::Broker { request: "ConsumerGroupHeartbeat", code: ErrorCode::UNSUPPORTED_VERSION, .. } => {

@@ -57,9 +57,9 @@ fn choose_mechanism(channel: &mut Channel, mechanism: SaslMechanism, deadline: &
     Err(match response.error {
         None => return Ok(()),
         Some(ErrorCode::UNSUPPORTED_SASL_MECHANISM) => {
-            failed(channel, SaslFault::Mechanism { ours: mechanism, theirs: response.mechanisms })
+            failed(channel, SaslFault::UnsupportedMechanism { ours: mechanism, theirs: response.mechanisms })
         }
-        Some(ErrorCode::ILLEGAL_SASL_STATE) => failed(channel, SaslFault::NotHere),
+        Some(ErrorCode::ILLEGAL_SASL_STATE) => failed(channel, SaslFault::NotExpected),
         Some(code) => refused(channel, SaslHandshakeRequest::NAME, code),
     })
 }
@@ -71,7 +71,7 @@ fn authenticate_by_scram(
     hash: Hash,
     deadline: &Deadline,
 ) -> Result<Option<Duration>> {
-    let unproved = |channel: &Channel, detail| failed(channel, SaslFault::Unproved { detail });
+    let unproved = |channel: &Channel, detail| failed(channel, SaslFault::ServerNotVerified { detail });
     let nonce = scram::nonce().map_err(Error::Config)?;
     let client_first = ClientFirst::new(hash, &sasl.username, nonce);
     let server_first = send(channel, sasl, client_first.message().into_bytes(), deadline)?;
@@ -96,7 +96,7 @@ fn send(channel: &mut Channel, sasl: &Sasl, message: Vec<u8>, deadline: &Deadlin
 
 /// The broker rejects the credentials.
 fn rejected(channel: &Channel, sasl: &Sasl, message: String) -> Error {
-    failed(channel, SaslFault::Refused { mechanism: sasl.mechanism, username: sasl.username.clone(), message })
+    failed(channel, SaslFault::Rejected { mechanism: sasl.mechanism, username: sasl.username.clone(), message })
 }
 
 fn failed(channel: &Channel, fault: SaslFault) -> Error {

@@ -71,6 +71,6 @@ impl Tls {
     pub(crate) fn client(&self, host: &str) -> Result<ClientConnection, TlsFault> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsFault::HostName)?;
         ClientConnection::new(Arc::clone(&self.config), name)
-            .map_err(|error| TlsFault::NothingShared(error.to_string()))
+            .map_err(|error| TlsFault::NothingInCommon(error.to_string()))
     }
 }

@@ -178,13 +178,13 @@ fn every_fault_of_a_certificate_has_its_own_error() {
             check(
                 listener,
                 trusting(),
-                |fault| *fault == TlsFault::CertificateDemanded,
+                |fault| *fault == TlsFault::CertificateRequired,
                 "requires a client certificate",
             );
             check(
                 listener,
                 showing(Certificates::stranger),
-                |fault| matches!(fault, TlsFault::CertificateRefused(_)),
+                |fault| matches!(fault, TlsFault::CertificateRejected(_)),
                 "rejected the client certificate",
             );
         }
@@ -206,7 +206,7 @@ fn every_fault_of_an_authentication_has_its_own_error() {
                 let wrong = sasl(mechanism, user, "wrong-password");
                 let text = format!("credentials of user '{user}' rejected ({mechanism}): 'Authentication failed");
                 let fault = check(Listener::SaslSsl, sasl_ssl(wrong), &text);
-                assert!(matches!(fault, SaslFault::Refused { .. }), "{fault:?}");
+                assert!(matches!(fault, SaslFault::Rejected { .. }), "{fault:?}");
             }
         }
         let right = |mechanism| sasl(mechanism, USER, PASSWORD);
@@ -215,11 +215,11 @@ fn every_fault_of_an_authentication_has_its_own_error() {
             sasl_plaintext(right(ScramSha512)),
             "the listener does not support SCRAM-SHA-512, only ",
         );
-        let SaslFault::Mechanism { ours: ScramSha512, mut theirs } = fault else { panic!("{fault:?}") };
+        let SaslFault::UnsupportedMechanism { ours: ScramSha512, mut theirs } = fault else { panic!("{fault:?}") };
         theirs.sort();
         assert_eq!(theirs, ["PLAIN", "SCRAM-SHA-256"]);
         let fault = check(Listener::Ssl, sasl_ssl(right(Plain)), "the listener does not expect SASL authentication");
-        assert_eq!(fault, SaslFault::NotHere);
+        assert_eq!(fault, SaslFault::NotExpected);
     });
 }
 
@@ -366,7 +366,7 @@ fn a_changed_password_ends_the_consumer() {
     reader.until_position(&TopicPartition::new(topic.as_str(), 0), 10);
     kafka.set_scram_password(&user, "SCRAM-SHA-256", "new-password").unwrap();
     let error = reader.until_error(|_| {});
-    assert!(matches!(error, Error::Sasl { fault: SaslFault::Refused { .. }, .. }), "{error}");
+    assert!(matches!(error, Error::Sasl { fault: SaslFault::Rejected { .. }, .. }), "{error}");
 }
 
 #[test]
