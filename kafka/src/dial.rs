@@ -1,4 +1,5 @@
-//! Opens a connection to one broker, or to any of several. A slow broker does not delay the next one, and is logged. Must not know clusters.
+//! Opens a connection to one broker, or to any of several. A slow broker does not delay the next one, and is logged.
+//! Must not know clusters.
 
 use std::collections::HashSet;
 use std::io;
@@ -12,8 +13,8 @@ use crate::registry::BrokerRegistry;
 use crate::stream::{Deadline, SetupStep, is_timeout};
 use crate::types::Address;
 
-/// After this time without a connection the next broker is tried too, and the log names the slow one. RFC 8305 recommends 250 ms for TCP alone;
-/// TLS and authentication take some more round trips.
+/// After this time without a connection the next broker is tried too, and the log names the slow one. RFC 8305
+/// recommends 250 ms for TCP alone; TLS and authentication take some more round trips.
 const ATTEMPT_DELAY: Duration = Duration::from_secs(1);
 
 /// Opens connections to brokers in the given order.

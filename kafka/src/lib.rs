@@ -1,8 +1,9 @@
 //! A blocking Apache Kafka consumer client, without an async runtime. Must not know events or a database.
 //!
 //! # Types
-//! - [`Consumer`], built by [`Builder`]: a member of a consumer group. [`Consumer::poll`] returns one [`Event`] at a time: assigned and lost
-//!   partitions, records, waits, retries. The user decides where each partition starts, and commits offsets.
+//! - [`Consumer`], built by [`Builder`]: a member of a consumer group. [`Consumer::poll`] returns one [`Event`] at a
+//!   time: assigned and lost partitions, records, waits, retries. The user decides where each partition starts, and
+//!   commits offsets.
 //! - [`Client`]: single requests to a cluster: [`Metadata`], [`Watermarks`], committed offsets, [`GroupDescription`].
 //! - [`ConnectionSettings`], [`Security`] ([`Tls`], [`Sasl`]), [`RetryPolicy`]: settings of both.
 //! - [`Record`], [`Headers`], [`TopicPartition`], [`TopicId`], [`CommittedOffset`]: data.
@@ -10,33 +11,40 @@
 //! - [`text`]: escapes text from brokers and records before it is shown.
 //!
 //! # Promise
-//! - Per assigned partition, records arrive in offset order, none twice and none left out, from the offset that the user started at. With
-//!   [`IsolationLevel::ReadCommitted`], control records and the records of aborted transactions are left out.
-//! - A position changes only by a new start; an offset outside of the log ([`OutOfRange`]) or a truncated log ([`Truncation`], KIP-320) is an
-//!   event, never a silent reset.
+//! - Per assigned partition, records arrive in offset order, none twice and none left out, from the offset that the
+//!   user started at. With [`IsolationLevel::ReadCommitted`], control records and the records of aborted transactions
+//!   are left out.
+//! - A position changes only by a new start; an offset outside of the log ([`OutOfRange`]) or a truncated log
+//!   ([`Truncation`], KIP-320) is an event, never a silent reset.
 //! - Only offsets that the user commits are committed.
-//! - No byte of a peer is trusted: each length is checked before memory is allocated for it, each response against its request, each batch against
-//!   its checksum. Memory, waits and retries are bounded by settings.
-//! - A broker that fails, hangs or returns stale metadata is retried or replaced by another one; [`Error::is_retriable`] tells these errors from
-//!   those that need a change of configuration.
+//! - No byte of a peer is trusted: each length is checked before memory is allocated for it, each response against its
+//!   request, each batch against its checksum. Memory, waits and retries are bounded by settings.
+//! - A broker that fails, hangs or returns stale metadata is retried or replaced by another one;
+//!   [`Error::is_retriable`] tells these errors from those that need a change of configuration.
 //!
-//! # Units
-//! Timestamps are milliseconds since 1970-01-01 UTC (`_ms`), sizes are bytes (`_bytes`), and times are [`std::time::Duration`]. An offset names the next
-//! record to read.
+//! # Units Timestamps are milliseconds since 1970-01-01 UTC (`_ms`), sizes are bytes (`_bytes`), and times are
+//! [`std::time::Duration`]. An offset names the next record to read.
 //!
-//! # Protocol
-//! Brokers since Kafka 0.11 by [version negotiation](https://kafka.apache.org/protocol#api_versions); those that tests run against are named in the
-//! README. References: [protocol guide](https://kafka.apache.org/protocol), [record batch](https://kafka.apache.org/documentation/#recordbatch),
-//! [consumer configuration](https://kafka.apache.org/documentation/#consumerconfigs), and the KIPs
-//! [98](https://cwiki.apache.org/confluence/display/KAFKA/KIP-98+-+Exactly+Once+Delivery+and+Transactional+Messaging) (transactions),
-//! [320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation) (log truncation),
-//! [345](https://cwiki.apache.org/confluence/display/KAFKA/KIP-345%3A+Introduce+static+membership+protocol+to+reduce+consumer+rebalances) (static
-//! membership), [368](https://cwiki.apache.org/confluence/display/KAFKA/KIP-368%3A+Allow+SASL+Connections+to+Periodically+Re-Authenticate)
-//! (re-authentication), [392](https://cwiki.apache.org/confluence/display/KAFKA/KIP-392%3A+Allow+consumers+to+fetch+from+closest+replica) (fetch from
-//! the closest replica), [429](https://cwiki.apache.org/confluence/display/KAFKA/KIP-429%3A+Kafka+Consumer+Incremental+Rebalance+Protocol)
-//! (cooperative rebalancing), [516](https://cwiki.apache.org/confluence/display/KAFKA/KIP-516%3A+Topic+Identifiers) (topic ids),
-//! [848](https://cwiki.apache.org/confluence/display/KAFKA/KIP-848%3A+The+Next+Generation+of+the+Consumer+Rebalance+Protocol) (consumer group
-//! protocol) and [1102](https://cwiki.apache.org/confluence/display/KAFKA/KIP-1102%3A+Enable+clients+to+rebootstrap+based+on+timeout+or+error+code)
+//! # Protocol Brokers since Kafka 0.11 by [version negotiation](https://kafka.apache.org/protocol#api_versions); those
+//! that tests run against are named in the README. References: [protocol guide](https://kafka.apache.org/protocol),
+//! [record batch](https://kafka.apache.org/documentation/#recordbatch), [consumer
+//! configuration](https://kafka.apache.org/documentation/#consumerconfigs), and the KIPs
+//! [98](https://cwiki.apache.org/confluence/display/KAFKA/KIP-98+-+Exactly+Once+Delivery+and+Transactional+Messaging)
+//! (transactions),
+//! [320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation)
+//! (log truncation),
+//! [345](https://cwiki.apache.org/confluence/display/KAFKA/KIP-345%3A+Introduce+static+membership+protocol+to+reduce+consumer+rebalances)
+//! (static membership),
+//! [368](https://cwiki.apache.org/confluence/display/KAFKA/KIP-368%3A+Allow+SASL+Connections+to+Periodically+Re-Authenticate)
+//! (re-authentication),
+//! [392](https://cwiki.apache.org/confluence/display/KAFKA/KIP-392%3A+Allow+consumers+to+fetch+from+closest+replica)
+//! (fetch from the closest replica),
+//! [429](https://cwiki.apache.org/confluence/display/KAFKA/KIP-429%3A+Kafka+Consumer+Incremental+Rebalance+Protocol)
+//! (cooperative rebalancing), [516](https://cwiki.apache.org/confluence/display/KAFKA/KIP-516%3A+Topic+Identifiers)
+//! (topic ids),
+//! [848](https://cwiki.apache.org/confluence/display/KAFKA/KIP-848%3A+The+Next+Generation+of+the+Consumer+Rebalance+Protocol)
+//! (consumer group protocol) and
+//! [1102](https://cwiki.apache.org/confluence/display/KAFKA/KIP-1102%3A+Enable+clients+to+rebootstrap+based+on+timeout+or+error+code)
 //! (rebootstrap).
 
 mod backoff;

@@ -1,5 +1,5 @@
-//! Requests to one broker over a connection that is opened when it is needed, and kept. Sends a request again only if the broker has closed an
-//! idle connection; must not know particular requests.
+//! Requests to one broker over a connection that is opened when it is needed, and kept. Sends a request again only if
+//! the broker has closed an idle connection; must not know particular requests.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::protocol::Request;
 use crate::types::Address;
 
-/// The shortest idle timeout of a broker or load balancer, which also applies while a response is delayed: no known one is below 2 s. A
-/// connection that was closed earlier was not closed because it was idle.
+/// The shortest idle timeout of a broker or load balancer, which also applies while a response is delayed: no known one
+/// is below 2 s. A connection that was closed earlier was not closed because it was idle.
 const IDLE_LIMIT_MIN: Duration = Duration::from_secs(1);
 
 /// A broker's address, and the connection to it if there is one.
@@ -36,8 +36,9 @@ impl Link {
         self.call_over(fresh, request)
     }
 
-    /// Sends a request over the kept connection. `None` if there is none, or if it was closed: brokers and load balancers close idle connections
-    /// (`connections.max.idle.ms`), which is not a failure. All requests of this client can be sent again.
+    /// Sends a request over the kept connection. `None` if there is none, or if it was closed: brokers and load
+    /// balancers close idle connections (`connections.max.idle.ms`), which is not a failure. All requests of this
+    /// client can be sent again.
     pub(crate) fn call_kept<R: Request>(&mut self, request: &R) -> Option<Result<R::Response>> {
         let mut kept = self.connection.take()?;
         if !kept.is_usable(Instant::now()) {
@@ -54,8 +55,9 @@ impl Link {
         }
     }
 
-    /// Sends a request over a new connection, which is kept unless it fails. If the connection is closed as idle while the broker delays the response
-    /// on purpose, as in a rebalance, the request is sent over another one until that delay has passed.
+    /// Sends a request over a new connection, which is kept unless it fails. If the connection is closed as idle while
+    /// the broker delays the response on purpose, as in a rebalance, the request is sent over another one until that
+    /// delay has passed.
     pub(crate) fn call_over<R: Request>(&mut self, fresh: Connection, request: &R) -> Result<R::Response> {
         let begun = Instant::now();
         let mut connection = fresh;

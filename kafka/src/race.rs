@@ -1,5 +1,5 @@
-//! Staggered connection attempts ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305#section-5)): each runs on its own thread, and the next one
-//! starts when the earlier ones are slow or have failed. Must not know what is attempted.
+//! Staggered connection attempts ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305#section-5)): each runs on its own
+//! thread, and the next one starts when the earlier ones are slow or have failed. Must not know what is attempted.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 type Attempt<C, T> = Arc<dyn Fn(&C) -> T + Send + Sync>;
 
-/// Waiting candidates and running attempts. An attempt that is still running when this is dropped ends by itself, and its result is dropped.
+/// Waiting candidates and running attempts. An attempt that is still running when this is dropped ends by itself, and
+/// its result is dropped.
 pub(crate) struct Race<C, T> {
     waiting: VecDeque<C>,
     running: Vec<Running<C>>,

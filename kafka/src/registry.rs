@@ -1,5 +1,5 @@
-//! What connections have learnt about brokers, shared by all connections of a service: the last responsive broker, the suspects, where addresses
-//! come from, and the versions of `ApiVersions` that brokers respond to. Opens no connection.
+//! What connections have learnt about brokers, shared by all connections of a service: the last responsive broker, the
+//! suspects, where addresses come from, and the versions of `ApiVersions` that brokers respond to. Opens no connection.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::types::{Address, Advertised};
 
-/// How long an old version of `ApiVersions` is used for a broker. A broker that restarts may seem to need it for a moment, and an upgraded
-/// broker no longer needs it.
+/// How long an old version of `ApiVersions` is used for a broker. A broker that restarts may seem to need it for a
+/// moment, and an upgraded broker no longer needs it.
 const API_VERSIONS_KEPT: Duration = Duration::from_mins(10);
 
 /// A shared registry: clones share one state.

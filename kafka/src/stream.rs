@@ -1,4 +1,5 @@
-//! A byte stream to a broker, over TCP or TLS: connects, and keeps every read and write within a deadline. Must not know what the bytes mean.
+//! A byte stream to a broker, over TCP or TLS: connects, and keeps every read and write within a deadline. Must not
+//! know what the bytes mean.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
@@ -86,7 +87,8 @@ struct Session {
 }
 
 impl Stream {
-    /// Resolves the host name, connects to any of its addresses, `preferred` first, and performs the TLS handshake if TLS is configured.
+    /// Resolves the host name, connects to any of its addresses, `preferred` first, and performs the TLS handshake if
+    /// TLS is configured.
     pub(crate) fn open(
         address: &Address,
         preferred: Option<SocketAddr>,
@@ -196,8 +198,9 @@ impl Stream {
         }
     }
 
-    /// The alert that the peer has sent before it closed the connection. A broker rejects a client certificate with an alert and closes the connection,
-    /// in TLS 1.3 after the handshake, in TLS 1.2 during it: the error of a failed write says less than the alert.
+    /// The alert that the peer has sent before it closed the connection. A broker rejects a client certificate with an
+    /// alert and closes the connection, in TLS 1.3 after the handshake, in TLS 1.2 during it: the error of a failed
+    /// write says less than the alert.
     fn alert(&mut self, deadline: &Deadline) -> Option<io::Error> {
         let session = self.tls.as_mut()?;
         let mut timed = TimedSocket { socket: &self.socket, deadline };

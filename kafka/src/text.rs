@@ -1,15 +1,15 @@
-//! Escapes text from outside of the process for terminals, logs and errors: the only place that decides which characters are escaped. Must not
-//! know who sent the text or where it is shown.
+//! Escapes text from outside of the process for terminals, logs and errors: the only place that decides which
+//! characters are escaped. Must not know who sent the text or where it is shown.
 
 use std::fmt::{self, Write};
 
 /// The most characters of a text that an error of this crate quotes.
 const QUOTED_CHARS_MAX: usize = 200;
 
-/// Whether a character moves the cursor, ends a line, reorders the text around it or is invisible, so that the shown text differs from the actual
-/// one: control characters (C0, DEL, C1), line and paragraph separators, and [format
-/// characters](https://www.unicode.org/reports/tr44/#General_Category_Values) such as bidirectional overrides and isolates
-/// ([Trojan Source](https://trojansource.codes)), zero-width characters and tags.
+/// Whether a character moves the cursor, ends a line, reorders the text around it or is invisible, so that the shown
+/// text differs from the actual one: control characters (C0, DEL, C1), line and paragraph separators, and [format
+/// characters](https://www.unicode.org/reports/tr44/#General_Category_Values) such as bidirectional overrides and
+/// isolates ([Trojan Source](https://trojansource.codes)), zero-width characters and tags.
 pub fn is_unprintable(char: char) -> bool {
     char.is_control()
         || matches!(char,
@@ -19,8 +19,8 @@ pub fn is_unprintable(char: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Displays its content on one line, with each [unprintable](is_unprintable) character as in a Rust literal: `\n`, `\u{202e}`. Escaped text is
-/// not changed by a second escape.
+/// Displays its content on one line, with each [unprintable](is_unprintable) character as in a Rust literal: `\n`,
+/// `\u{202e}`. Escaped text is not changed by a second escape.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<T>(pub T);
 

@@ -20,22 +20,22 @@ pub fn advice(error: &Error) -> Option<&'static str> {
             }
             TlsFault::Expired { .. } => Some("renew the broker's certificate, or set this machine's clock"),
             TlsFault::NotYetValid { .. } => Some("set this machine's clock, or replace the broker's certificate"),
-            TlsFault::CertificateDemanded => Some(
+            TlsFault::CertificateRequired => Some(
                 "set KAFKA_SSL_CERTIFICATE_LOCATION and KAFKA_SSL_KEY_LOCATION to a client certificate and its key",
             ),
-            TlsFault::CertificateRefused(_) => Some(
+            TlsFault::CertificateRejected(_) => Some(
                 "KAFKA_SSL_CERTIFICATE_LOCATION must name a valid certificate of an authority in the broker's truststore",
             ),
             TlsFault::Signature | TlsFault::Authority => Some("the broker needs another certificate"),
-            TlsFault::Certificate(_) | TlsFault::NothingShared(_) => None,
+            TlsFault::Certificate(_) | TlsFault::NothingInCommon(_) => None,
         },
         Error::Sasl { fault, .. } => match fault {
-            SaslFault::Mechanism { .. } => Some("set KAFKA_SASL_MECHANISM to one of these mechanisms"),
-            SaslFault::NotHere => {
+            SaslFault::UnsupportedMechanism { .. } => Some("set KAFKA_SASL_MECHANISM to one of these mechanisms"),
+            SaslFault::NotExpected => {
                 Some("set KAFKA_SECURITY_PROTOCOL to SSL or PLAINTEXT, or use the port of the SASL listener")
             }
-            SaslFault::Refused { .. } => Some("check KAFKA_SASL_USERNAME, the password and KAFKA_SASL_MECHANISM"),
-            SaslFault::Unproved { .. } => {
+            SaslFault::Rejected { .. } => Some("check KAFKA_SASL_USERNAME, the password and KAFKA_SASL_MECHANISM"),
+            SaslFault::ServerNotVerified { .. } => {
                 Some("the server may not be one of your brokers: check KAFKA_BOOTSTRAP_SERVERS")
             }
         },

@@ -1,5 +1,5 @@
-//! A local server of Kafka's frames, for fake brokers: each request and each response is preceded by its length in four bytes. Must not know
-//! what a frame contains.
+//! A local server of Kafka's frames, for fake brokers: each request and each response is preceded by its length in four
+//! bytes. Must not know what a frame contains.
 
 use std::io::{self, Read};
 use std::net::{TcpListener, TcpStream};
@@ -15,8 +15,8 @@ pub struct FrameServer {
 }
 
 impl FrameServer {
-    /// Serves each connection on its own thread, until `serve` returns. `serve` gets the connection and its number, from 0; its error closes the
-    /// connection.
+    /// Serves each connection on its own thread, until `serve` returns. `serve` gets the connection and its number,
+    /// from 0; its error closes the connection.
     pub fn start(
         listener: TcpListener,
         serve: impl Fn(usize, TcpStream) -> io::Result<()> + Send + Sync + 'static,

@@ -1,5 +1,5 @@
-//! The brokers of a cluster: sends a request to any of them or to a given one, and rebootstraps when a broker requires it. Must not know what
-//! requests are about.
+//! The brokers of a cluster: sends a request to any of them or to a given one, and rebootstraps when a broker requires
+//! it. Must not know what requests are about.
 
 use std::collections::{HashMap, HashSet};
 
@@ -95,7 +95,8 @@ impl Brokers {
         }
     }
 
-    /// Removes the discovered brokers if a client with the same registry has rebootstrapped. True if so: what they have responded is out of date.
+    /// Removes the discovered brokers if a client with the same registry has rebootstrapped. True if so: what they have
+    /// responded is out of date.
     pub(super) fn is_rebootstrapped(&mut self) -> bool {
         let rebootstraps = self.settings.registry.rebootstraps();
         let is_rebootstrapped = rebootstraps != self.rebootstraps;
@@ -106,8 +107,9 @@ impl Brokers {
         is_rebootstrapped
     }
 
-    /// Sends a request that any broker can serve. The order is: connected brokers, the last responsive broker, the bootstrap servers, the discovered
-    /// brokers ([KIP-899](https://cwiki.apache.org/confluence/display/KAFKA/KIP-899%3A+Allow+producer+and+consumer+clients+to+rebootstrap));
+    /// Sends a request that any broker can serve. The order is: connected brokers, the last responsive broker, the
+    /// bootstrap servers, the discovered brokers
+    /// ([KIP-899](https://cwiki.apache.org/confluence/display/KAFKA/KIP-899%3A+Allow+producer+and+consumer+clients+to+rebootstrap));
     /// suspects last. Returns the address of the broker that responded, too.
     pub(super) fn call_any<R: Request>(&mut self, request: &R) -> Result<(Address, R::Response)> {
         let outcome = match self.try_all(request) {
@@ -132,8 +134,8 @@ impl Brokers {
         response
     }
 
-    /// Uses the kept connections, one after the other, then opens new ones. The kept connection to a suspect may hang: only a new one shows that the
-    /// broker responds.
+    /// Uses the kept connections, one after the other, then opens new ones. The kept connection to a suspect may hang:
+    /// only a new one shows that the broker responds.
     fn try_all<R: Request>(&mut self, request: &R) -> Result<(Address, R::Response)> {
         let mut failures = Vec::new();
         let registry = self.settings.registry.clone();
@@ -204,7 +206,8 @@ impl Brokers {
         self.links.retain(|address, _| self.bootstrap.contains(address));
     }
 
-    /// One error for all brokers. A refusal is returned alone: it is more significant than the absence of other brokers.
+    /// One error for all brokers. A refusal is returned alone: it is more significant than the absence of other
+    /// brokers.
     fn summary(&self, mut failures: Vec<Error>) -> Error {
         // The sort is stable: the first of equal failures stays first.
         failures.sort_by_key(|failure| std::cmp::Reverse(self.weight(failure)));
@@ -215,8 +218,9 @@ impl Brokers {
         failures.into_iter().next().unwrap_or_else(|| Error::Config("no bootstrap server is set".to_owned()))
     }
 
-    /// The significance of a failure if no broker responds. A failure that is not retriable is more significant than the absence of a broker; but
-    /// once the cluster has been reached, the invalid certificate of one broker must not end the retries at the others.
+    /// The significance of a failure if no broker responds. A failure that is not retriable is more significant than
+    /// the absence of a broker; but once the cluster has been reached, the invalid certificate of one broker must not
+    /// end the retries at the others.
     fn weight(&self, failure: &Error) -> u8 {
         match failure {
             failure if requires_rebootstrap(failure) => 4,

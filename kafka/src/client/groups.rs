@@ -43,8 +43,8 @@ impl Client {
         Ok(GroupDescription { state: described.state, members })
     }
 
-    /// Whether the client may join a group of the classic protocol: sends a heartbeat of a member that does not exist, which changes nothing. `Err` with
-    /// `GROUP_AUTHORIZATION_FAILED` if not.
+    /// Whether the client may join a group of the classic protocol: sends a heartbeat of a member that does not exist,
+    /// which changes nothing. `Err` with `GROUP_AUTHORIZATION_FAILED` if not.
     pub fn may_join_classic(&mut self, group: &str) -> Result<()> {
         let member = Member { id: String::new(), epoch: -1, instance_id: None };
         self.check_heartbeat(group, &HeartbeatRequest { group: group.to_owned(), member })

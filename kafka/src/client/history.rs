@@ -1,5 +1,6 @@
-//! The accepted metadata of each topic, so that stale metadata is not used: a broker that is isolated, or lags behind the controller, returns
-//! leaders of earlier epochs and deleted topics. Kafka's clients keep the leader epochs for the same reason
+//! The accepted metadata of each topic, so that stale metadata is not used: a broker that is isolated, or lags behind
+//! the controller, returns leaders of earlier epochs and deleted topics. Kafka's clients keep the leader epochs for the
+//! same reason
 //! ([KIP-320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation)).
 //! Sends no request.
 
@@ -9,8 +10,9 @@ use std::sync::Arc;
 use crate::protocol::{Metadata, TopicMetadata};
 use crate::types::TopicId;
 
-/// This many responses in a row must have an earlier epoch, or an earlier id of a topic, before they are accepted. That happens if a topic is deleted
-/// and recreated on brokers before 2.8, which have no topic ids, or if a cluster is restored from a backup.
+/// This many responses in a row must have an earlier epoch, or an earlier id of a topic, before they are accepted. That
+/// happens if a topic is deleted and recreated on brokers before 2.8, which have no topic ids, or if a cluster is
+/// restored from a backup.
 const STALE_RESPONSES_MIN: u32 = 3;
 /// The number of earlier ids kept of a topic.
 const RETIRED_IDS_MAX: usize = 16;
@@ -51,7 +53,8 @@ impl History {
         metadata.topics.iter().filter(contradicts).map(|topic| Arc::clone(&topic.name)).collect()
     }
 
-    /// Replaces contradicting topics by those of another broker's response that do not contradict. Returns the topics that still do.
+    /// Replaces contradicting topics by those of another broker's response that do not contradict. Returns the topics
+    /// that still do.
     pub(super) fn correct(&self, metadata: &mut Metadata, other: Metadata) -> BTreeSet<Arc<str>> {
         for broker in other.brokers {
             if metadata.brokers.iter().all(|known| known.id != broker.id) {

@@ -44,8 +44,8 @@ impl Client {
         Ok(ends.into_iter().map(with_error).collect())
     }
 
-    /// The partitions whose log was truncated before their position. Takes each position and the leader epoch of the record before it. As in the
-    /// consumer, a truncation counts only if the leader confirms it after new metadata.
+    /// The partitions whose log was truncated before their position. Takes each position and the leader epoch of the
+    /// record before it. As in the consumer, a truncation counts only if the leader confirms it after new metadata.
     pub fn truncations(
         &mut self,
         positions: &[(TopicPartition, i64, i32)],
@@ -83,9 +83,10 @@ impl Client {
     }
 }
 
-/// Where the leader's log diverges from the records that were read. `epoch` is the leader epoch of the record before `position`; `end` is the
-/// greatest epoch in the leader's log that is not greater, and its end offset. `None` if the log does not diverge, or the leader does not return an
-/// end, or returns a later epoch; a fetch at a position after the log's end is refused with `OFFSET_OUT_OF_RANGE`.
+/// Where the leader's log diverges from the records that were read. `epoch` is the leader epoch of the record before
+/// `position`; `end` is the greatest epoch in the leader's log that is not greater, and its end offset. `None` if the
+/// log does not diverge, or the leader does not return an end, or returns a later epoch; a fetch at a position after
+/// the log's end is refused with `OFFSET_OUT_OF_RANGE`.
 pub(crate) fn divergence(position: i64, epoch: i32, end: Option<EpochEnd>) -> Option<EpochEnd> {
     let end = end.filter(|end| end.epoch < epoch || (end.epoch == epoch && end.end_offset < position))?;
     Some(EpochEnd { end_offset: end.end_offset.min(position), ..end })

@@ -1,5 +1,5 @@
-//! Sends single requests to a cluster, each to the broker that it is for, and waits for the responses: metadata, offsets, groups. Never retries by
-//! itself; must not know assignments or positions.
+//! Sends single requests to a cluster, each to the broker that it is for, and waits for the responses: metadata,
+//! offsets, groups. Never retries by itself; must not know assignments or positions.
 
 mod brokers;
 mod groups;

@@ -23,8 +23,8 @@ pub struct Watermarks {
 }
 
 impl Client {
-    /// Log start offset and end offset of each partition. The result has every partition; `Err` only if metadata is not available. If a leader does
-    /// not respond, the first of its partitions has the cause.
+    /// Log start offset and end offset of each partition. The result has every partition; `Err` only if metadata is not
+    /// available. If a leader does not respond, the first of its partitions has the cause.
     pub fn log_offsets(
         &mut self,
         partitions: &[TopicPartition],
@@ -53,8 +53,8 @@ impl Client {
         Ok(results)
     }
 
-    /// The watermarks of each partition. `Err` only if metadata is not available; if a leader does not respond, the first of its partitions has the
-    /// cause.
+    /// The watermarks of each partition. `Err` only if metadata is not available; if a leader does not respond, the
+    /// first of its partitions has the cause.
     pub fn watermarks(&mut self, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, Result<Watermarks>)>> {
         self.at_leaders(partitions, Self::watermarks_at)
     }
@@ -86,8 +86,8 @@ impl Client {
         Ok(results)
     }
 
-    /// The offset of the first record of each partition whose timestamp, in milliseconds since 1970-01-01 UTC, is not less; `None` if there is none.
-    /// Records of open and aborted transactions count, as for Kafka's tools.
+    /// The offset of the first record of each partition whose timestamp, in milliseconds since 1970-01-01 UTC, is not
+    /// less; `None` if there is none. Records of open and aborted transactions count, as for Kafka's tools.
     pub fn offsets_for_time(
         &mut self,
         partitions: &[TopicPartition],
@@ -142,7 +142,8 @@ impl Client {
         Ok(committed)
     }
 
-    /// Commits offsets, as a member of the group or not. The result has every partition, with the error if it was refused.
+    /// Commits offsets, as a member of the group or not. The result has every partition, with the error if it was
+    /// refused.
     pub(crate) fn commit(
         &mut self,
         group: &str,
@@ -166,8 +167,8 @@ impl Client {
         Ok(results)
     }
 
-    /// Commits offsets not as a member and without metadata, as Kafka's tools reset them. The coordinator accepts that while the group has no members.
-    /// The result has every partition, with the error if it was refused.
+    /// Commits offsets not as a member and without metadata, as Kafka's tools reset them. The coordinator accepts that
+    /// while the group has no members. The result has every partition, with the error if it was refused.
     pub fn reset_offsets(
         &mut self,
         group: &str,

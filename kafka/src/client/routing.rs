@@ -15,9 +15,8 @@ const OTHER_BROKERS_MAX: usize = 2;
 
 /// A blocking client of one cluster. Connections are opened when they are needed, and kept.
 ///
-/// # Errors
-/// Each method returns the error of the broker that could not be reached or refused the request; [`Error::NoBrokerAvailable`] if any broker can
-/// serve the request and none does.
+/// # Errors Each method returns the error of the broker that could not be reached or refused the request;
+/// [`Error::NoBrokerAvailable`] if any broker can serve the request and none does.
 pub struct Client {
     pub(super) brokers: Brokers,
     pub(super) partitions: HashMap<TopicPartition, Location>,
@@ -55,7 +54,8 @@ impl Client {
         Ok(metadata)
     }
 
-    /// Where metadata contradicts earlier metadata of a topic, requests it from other brokers too, and takes theirs if it does not.
+    /// Where metadata contradicts earlier metadata of a topic, requests it from other brokers too, and takes theirs if
+    /// it does not.
     fn correct_by_other_brokers(&mut self, from: &Address, metadata: &mut Metadata) {
         let mut contradicted = self.history.contradicted(metadata);
         if contradicted.is_empty() {
@@ -73,8 +73,8 @@ impl Client {
         }
     }
 
-    /// Sends requests to the leaders of partitions. The result has every partition; `Err` only if metadata is not available. If a leader does not
-    /// respond, the first of its partitions has the cause.
+    /// Sends requests to the leaders of partitions. The result has every partition; `Err` only if metadata is not
+    /// available. If a leader does not respond, the first of its partitions has the cause.
     pub(super) fn at_leaders<T>(
         &mut self,
         partitions: &[TopicPartition],
@@ -136,7 +136,8 @@ impl Client {
         }
     }
 
-    /// The error of a refused partition. The broker may no longer be its leader or its group's coordinator: the next request finds that again.
+    /// The error of a refused partition. The broker may no longer be its leader or its group's coordinator: the next
+    /// request finds that again.
     pub(super) fn on_refusal(
         &mut self,
         address: &Address,
@@ -209,8 +210,8 @@ impl Client {
     }
 }
 
-/// Whether another broker may coordinate the group by now: the broker refuses for the moment, or does not know the member. A former coordinator may
-/// respond from its old state.
+/// Whether another broker may coordinate the group by now: the broker refuses for the moment, or does not know the
+/// member. A former coordinator may respond from its old state.
 fn may_be_another_coordinator(code: ErrorCode) -> bool {
     code.is_retriable()
         || matches!(

@@ -148,7 +148,8 @@ fn the_error_of_an_advertised_address_names_its_origin() {
     assert!(matches!(error, Error::Connect { advertised: None, .. }), "{error:?}");
 }
 
-/// A cluster whose bootstrap server names one other broker, which can be switched to refuse requests; and the connections in order.
+/// A cluster whose bootstrap server names one other broker, which can be switched to refuse requests; and the
+/// connections in order.
 struct Cluster {
     client: Client,
     registry: BrokerRegistry,

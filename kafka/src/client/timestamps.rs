@@ -11,16 +11,17 @@ use crate::protocol::{FetchPartition, FetchRequest, Request};
 use crate::record_batch::{PartitionReader, ReadBudget, first_batch_timestamp};
 use crate::types::{Address, IsolationLevel, TopicPartition};
 
-/// Size of the first fetch of each partition, in bytes: more than an ordinary batch (`batch.size` is 16 KiB by default). A larger batch is fetched
-/// again with a multiple of this size.
+/// Size of the first fetch of each partition, in bytes: more than an ordinary batch (`batch.size` is 16 KiB by
+/// default). A larger batch is fetched again with a multiple of this size.
 const SAMPLE_BYTES: i32 = 64 * 1024;
 const SAMPLE_GROWTH: i32 = 16;
 /// The largest response, in bytes, unless a single batch is larger.
 const SAMPLE_RESPONSE_BYTES: i32 = 16 * 1024 * 1024;
 
 impl Client {
-    /// The timestamp of the first record at or after an offset of each partition, in milliseconds since 1970-01-01 UTC, whether its transaction is
-    /// committed, aborted or open. `None` if there is no record, or it has no timestamp. Fails if the record cannot be read.
+    /// The timestamp of the first record at or after an offset of each partition, in milliseconds since 1970-01-01 UTC,
+    /// whether its transaction is committed, aborted or open. `None` if there is no record, or it has no timestamp.
+    /// Fails if the record cannot be read.
     pub fn timestamps_at(
         &mut self,
         offsets: &BTreeMap<TopicPartition, i64>,
@@ -40,7 +41,8 @@ impl Client {
         let mut results = Vec::with_capacity(partitions.len());
         let mut remaining = partitions.to_vec();
         let mut bytes = SAMPLE_BYTES;
-        // The first partition of a response with records has a complete batch (KIP-74), so that each round has one result at least.
+        // The first partition of a response with records has a complete batch (KIP-74), so that each round has one
+        // result at least.
         while !remaining.is_empty() {
             let response = self.call(leader, &self.fetch_request(&remaining, offsets, bytes))?;
             let mut incomplete = Vec::new();

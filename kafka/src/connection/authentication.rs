@@ -1,5 +1,5 @@
-//! Authenticates a client by SASL, when a connection is opened and before its session lifetime ends. Knows the order of the messages; `sasl`
-//! encodes them.
+//! Authenticates a client by SASL, when a connection is opened and before its session lifetime ends. Knows the order of
+//! the messages; `sasl` encodes them.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -16,12 +16,15 @@ use crate::stream::Deadline;
 
 /// Re-authentication is due after this part of the session lifetime …
 const DUE_PERCENT_MIN: u32 = 85;
-/// … and up to this much later, at random, so that many connections do not re-authenticate at once, as in Kafka's clients.
+/// … and up to this much later, at random, so that many connections do not re-authenticate at once, as in Kafka's
+/// clients.
 const DUE_PERCENT_SPREAD: u32 = 10;
-/// Brokers accept a re-authentication after this time at the earliest (`KafkaChannel.MIN_REAUTH_INTERVAL_ONE_SECOND_NANOS`).
+/// Brokers accept a re-authentication after this time at the earliest
+/// (`KafkaChannel.MIN_REAUTH_INTERVAL_ONE_SECOND_NANOS`).
 pub(super) const DUE_AFTER_MIN: Duration = Duration::from_secs(1);
 
-/// Authenticates the client; returns when it must authenticate again, if the session has a lifetime. Can be repeated on the same connection
+/// Authenticates the client; returns when it must authenticate again, if the session has a lifetime. Can be repeated on
+/// the same connection
 /// ([KIP-368](https://cwiki.apache.org/confluence/display/KAFKA/KIP-368%3A+Allow+SASL+Connections+to+Periodically+Re-Authenticate)).
 pub(super) fn authenticate(channel: &mut Channel, sasl: &Sasl, deadline: &Deadline) -> Result<Option<Instant>> {
     choose_mechanism(channel, sasl.mechanism, deadline)?;
@@ -33,8 +36,8 @@ pub(super) fn authenticate(channel: &mut Channel, sasl: &Sasl, deadline: &Deadli
     Ok(lifetime.and_then(|lifetime| Instant::now().checked_add(due_after(lifetime))))
 }
 
-/// Authenticates the client again. A broker that refuses may accept the same credentials on a new connection ("Cannot change principals",
-/// "Session too short"), so a refusal is returned as a closed connection.
+/// Authenticates the client again. A broker that refuses may accept the same credentials on a new connection ("Cannot
+/// change principals", "Session too short"), so a refusal is returned as a closed connection.
 pub(super) fn reauthenticate(channel: &mut Channel, sasl: &Sasl) -> Result<Option<Instant>> {
     let deadline = Deadline::after(channel.settings().request_timeout);
     authenticate(channel, sasl, &deadline).map_err(|error| match error {
@@ -54,9 +57,9 @@ fn choose_mechanism(channel: &mut Channel, mechanism: SaslMechanism, deadline: &
     Err(match response.error {
         None => return Ok(()),
         Some(ErrorCode::UNSUPPORTED_SASL_MECHANISM) => {
-            failed(channel, SaslFault::Mechanism { ours: mechanism, theirs: response.mechanisms })
+            failed(channel, SaslFault::UnsupportedMechanism { ours: mechanism, theirs: response.mechanisms })
         }
-        Some(ErrorCode::ILLEGAL_SASL_STATE) => failed(channel, SaslFault::NotHere),
+        Some(ErrorCode::ILLEGAL_SASL_STATE) => failed(channel, SaslFault::NotExpected),
         Some(code) => refused(channel, SaslHandshakeRequest::NAME, code),
     })
 }
@@ -68,7 +71,7 @@ fn authenticate_by_scram(
     hash: Hash,
     deadline: &Deadline,
 ) -> Result<Option<Duration>> {
-    let unproved = |channel: &Channel, detail| failed(channel, SaslFault::Unproved { detail });
+    let unproved = |channel: &Channel, detail| failed(channel, SaslFault::ServerNotVerified { detail });
     let nonce = scram::nonce().map_err(Error::Config)?;
     let client_first = ClientFirst::new(hash, &sasl.username, nonce);
     let server_first = send(channel, sasl, client_first.message().into_bytes(), deadline)?;
@@ -93,7 +96,7 @@ fn send(channel: &mut Channel, sasl: &Sasl, message: Vec<u8>, deadline: &Deadlin
 
 /// The broker rejects the credentials.
 fn rejected(channel: &Channel, sasl: &Sasl, message: String) -> Error {
-    failed(channel, SaslFault::Refused { mechanism: sasl.mechanism, username: sasl.username.clone(), message })
+    failed(channel, SaslFault::Rejected { mechanism: sasl.mechanism, username: sasl.username.clone(), message })
 }
 
 fn failed(channel: &Channel, fault: SaslFault) -> Error {

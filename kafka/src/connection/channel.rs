@@ -1,5 +1,5 @@
-//! Sends requests over a stream and receives their responses: chooses versions, checks correlation ids, and keeps every wait and every size
-//! within its limit. Must not know authentication.
+//! Sends requests over a stream and receives their responses: chooses versions, checks correlation ids, and keeps every
+//! wait and every size within its limit. Must not know authentication.
 //!
 //! A channel on which a request failed is closed: a late response could be taken for that of the next request.
 
@@ -16,12 +16,13 @@ use crate::protocol::{self, Admission, ApiVersionsRequest, Failure, Malformed, R
 use crate::stream::{Deadline, Stream, is_timeout};
 use crate::types::Address;
 
-/// The first read of a response; later ones double, so that the memory of a response grows with the received bytes, not with the announced
-/// ones.
+/// The first read of a response; later ones double, so that the memory of a response grows with the received bytes, not
+/// with the announced ones.
 pub(super) const RECEIVE_STEP_BYTES: usize = 64 * 1024;
 
-/// A connection that was idle for this long is not used: load balancers drop idle connections silently, Azure's after 4 minutes
-/// (<https://learn.microsoft.com/azure/event-hubs/apache-kafka-configurations> recommends this for `connections.max.idle.ms`).
+/// A connection that was idle for this long is not used: load balancers drop idle connections silently, Azure's after 4
+/// minutes (<https://learn.microsoft.com/azure/event-hubs/apache-kafka-configurations> recommends this for
+/// `connections.max.idle.ms`).
 pub(super) const IDLE_MAX: Duration = Duration::from_mins(3);
 
 /// A stream to a broker, and the versions that the broker supports.
@@ -65,7 +66,8 @@ impl Channel {
         self.stream.socket_address()
     }
 
-    /// Whether a request can be sent: the channel was not idle for long, the broker has not closed it and has sent nothing.
+    /// Whether a request can be sent: the channel was not idle for long, the broker has not closed it and has sent
+    /// nothing.
     pub(super) fn is_usable(&mut self, now: Instant) -> bool {
         now.saturating_duration_since(self.used_at) < IDLE_MAX && self.stream.is_quiet()
     }
@@ -172,8 +174,8 @@ impl Channel {
         })
     }
 
-    /// Waits for the first byte of the response and logs a warning if it is late, so that a broker that hangs is known long before the request
-    /// timeout. `wait` is the broker's intended wait.
+    /// Waits for the first byte of the response and logs a warning if it is late, so that a broker that hangs is known
+    /// long before the request timeout. `wait` is the broker's intended wait.
     fn warn_if_late<R: Request>(&mut self, wait: Duration, deadline: &Deadline) -> io::Result<()> {
         let late_after = wait.saturating_add(self.settings.late_after());
         if late_after < deadline.left()? && !self.stream.is_readable_within(late_after)? {
@@ -198,7 +200,8 @@ impl Channel {
         }
     }
 
-    /// A listener with SASL responds to `ApiVersions` and closes the connection at any other request without authentication.
+    /// A listener with SASL responds to `ApiVersions` and closes the connection at any other request without
+    /// authentication.
     fn may_lack_sasl<R: Request>(&self) -> bool {
         self.settings.security.sasl.is_none() && !self.has_served && R::KEY != ApiVersionsRequest::KEY
     }

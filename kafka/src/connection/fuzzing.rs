@@ -1,6 +1,8 @@
-//! Fuzz targets: peers that send any bytes. A call ends without a panic, in memory bounded by the received bytes, and with an error of one line.
+//! Fuzz targets: peers that send any bytes. A call ends without a panic, in memory bounded by the received bytes, and
+//! with an error of one line.
 //!
-//! An input of `conversation` is everything that a peer sends; of `frame`, a length of four bytes and the bytes after it, received in pieces.
+//! An input of `conversation` is everything that a peer sends; of `frame`, a length of four bytes and the bytes after
+//! it, received in pieces.
 
 use std::io::{self, Cursor, Read, Write as _};
 use std::net::{TcpListener, TcpStream};

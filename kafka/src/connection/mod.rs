@@ -1,5 +1,5 @@
-//! One connection to one broker: opened, authenticated, and authenticated again when its session lifetime ends. Must not know leaders,
-//! coordinators or retries.
+//! One connection to one broker: opened, authenticated, and authenticated again when its session lifetime ends. Must
+//! not know leaders, coordinators or retries.
 
 mod authentication;
 mod channel;
@@ -22,7 +22,8 @@ use crate::types::Address;
 
 pub use settings::ConnectionSettings;
 
-/// The version of `ApiVersions` to use after the latest one if a broker does not respond to that: brokers since 2.4 support it
+/// The version of `ApiVersions` to use after the latest one if a broker does not respond to that: brokers since 2.4
+/// support it
 /// ([KIP-511](https://cwiki.apache.org/confluence/display/KAFKA/KIP-511%3A+Collect+and+Expose+Client%27s+Name+and+Version+in+the+Brokers)).
 const API_VERSIONS_SECOND: i16 = 3;
 
@@ -44,8 +45,8 @@ impl Connection {
 
     /// Connects, requests the broker's versions, and authenticates; all before one deadline.
     ///
-    /// If a broker closes the connection at a version of `ApiVersions` that it does not support (Azure Event Hubs), or its response cannot be
-    /// decoded (librdkafka's mock broker), an older version is sent on a new connection.
+    /// If a broker closes the connection at a version of `ApiVersions` that it does not support (Azure Event Hubs), or
+    /// its response cannot be decoded (librdkafka's mock broker), an older version is sent on a new connection.
     pub(crate) fn open_until(
         address: &Address,
         settings: &ConnectionSettings,
@@ -66,7 +67,8 @@ impl Connection {
         self.channel.socket_address()
     }
 
-    /// Whether the next request can be sent: the connection was not idle for long, the broker has not closed it and has sent nothing.
+    /// Whether the next request can be sent: the connection was not idle for long, the broker has not closed it and has
+    /// sent nothing.
     pub(crate) fn is_usable(&mut self, now: Instant) -> bool {
         self.channel.is_usable(now)
     }
@@ -135,7 +137,8 @@ fn open_channel_in(
     Ok(channel)
 }
 
-/// The version of `ApiVersions` to send after this one has failed; `None` if the version is not the cause, or there is no older one.
+/// The version of `ApiVersions` to send after this one has failed; `None` if the version is not the cause, or there is
+/// no older one.
 fn older_version(error: &Error, version: i16) -> Option<i16> {
     let (oldest, _) = ApiVersionsRequest::VERSIONS;
     let older = match error {

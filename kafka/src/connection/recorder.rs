@@ -1,6 +1,6 @@
-//! Records the fuzzing corpus: sends every request to the oldest and the newest broker, in every common version, and writes the responses to
-//! `fuzz/corpus`. Needed again only for other versions of Kafka; without the variable the test does nothing:
-//! `RECORD_FUZZ_CORPUS=1 cargo test -p kafka --lib recorder`. Does not check the responses.
+//! Records the fuzzing corpus: sends every request to the oldest and the newest broker, in every common version, and
+//! writes the responses to `fuzz/corpus`. Needed again only for other versions of Kafka; without the variable the test
+//! does nothing: `RECORD_FUZZ_CORPUS=1 cargo test -p kafka --lib recorder`. Does not check the responses.
 
 use std::fs;
 use std::path::Path;

@@ -20,10 +20,12 @@ macro_rules! error_codes {
                 }
             }
 
-            /// Whether the request may succeed later. As in the protocol's table, with these exceptions, which are retriable:
+            /// Whether the request may succeed later. As in the protocol's table, with these exceptions, which are
+            /// retriable:
             ///
             /// - an unknown code: a code that is newer than this client must not stop it;
-            /// - `UNKNOWN_SERVER_ERROR` and `BROKER_NOT_AVAILABLE`: a broker responds with them while it starts or stops;
+            /// - `UNKNOWN_SERVER_ERROR` and `BROKER_NOT_AVAILABLE`: a broker responds with them while it starts or
+            ///   stops;
             /// - `MEMBER_ID_REQUIRED`: the response has the member id to join with;
             /// - `UNRELEASED_INSTANCE_ID`: the coordinator releases it when the other member's session times out;
             /// - `REBOOTSTRAP_REQUIRED`: the bootstrap servers know the cluster

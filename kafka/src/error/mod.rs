@@ -149,8 +149,8 @@ pub enum Error {
         /// What is wrong.
         detail: String,
     },
-    /// Records of one partition have a message format that this client does not read: they were written before Kafka 0.11, or to a topic with an
-    /// old `message.format.version`.
+    /// Records of one partition have a message format that this client does not read: they were written before Kafka
+    /// 0.11, or to a topic with an old `message.format.version`.
     OldFormat {
         /// The partition.
         partition: TopicPartition,

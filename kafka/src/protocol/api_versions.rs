@@ -18,7 +18,8 @@ pub(crate) struct ApiVersionsRequest;
 /// What a broker supports.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ApiVersions {
-    /// The broker does not support this version of `ApiVersions` itself; `ranges` has at most the supported ones of that.
+    /// The broker does not support this version of `ApiVersions` itself; `ranges` has at most the supported ones of
+    /// that.
     pub(crate) unsupported: bool,
     /// Lowest and highest version by API key.
     pub(crate) ranges: HashMap<i16, (i16, i16)>,

@@ -1,4 +1,5 @@
-//! `ConsumerGroupDescribe`: state and members of a group of the consumer protocol, with the partitions that the coordinator assigned to each
+//! `ConsumerGroupDescribe`: state and members of a group of the consumer protocol, with the partitions that the
+//! coordinator assigned to each
 //! ([KIP-848](https://cwiki.apache.org/confluence/display/KAFKA/KIP-848%3A+The+Next+Generation+of+the+Consumer+Rebalance+Protocol)).
 
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! `ConsumerGroupHeartbeat`: joins, heartbeats and leaves a group of the consumer protocol, whose coordinator assigns the partitions
+//! `ConsumerGroupHeartbeat`: joins, heartbeats and leaves a group of the consumer protocol, whose coordinator assigns
+//! the partitions
 //! ([KIP-848](https://cwiki.apache.org/confluence/display/KAFKA/KIP-848%3A+The+Next+Generation+of+the+Consumer+Rebalance+Protocol)).
 
 use std::sync::Arc;

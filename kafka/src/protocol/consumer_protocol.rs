@@ -1,5 +1,6 @@
-//! The embedded consumer protocol: the bytes that members of a classic group exchange through the coordinator, which does not read them: the
-//! subscription and owned partitions of each ([ConsumerProtocolSubscription](https://github.com/apache/kafka/blob/trunk/clients/src/main/resources/common/message/ConsumerProtocolSubscription.json)),
+//! The embedded consumer protocol: the bytes that members of a classic group exchange through the coordinator, which
+//! does not read them: the subscription and owned partitions of each
+//! ([ConsumerProtocolSubscription](https://github.com/apache/kafka/blob/trunk/clients/src/main/resources/common/message/ConsumerProtocolSubscription.json)),
 //! and its assignment. Must not know how partitions are assigned.
 
 use std::collections::BTreeSet;
@@ -16,7 +17,8 @@ use super::requested::by_topic;
 use crate::error::{Error, Result};
 use crate::types::TopicPartition;
 
-/// The version with owned partitions, generation and rack. Members that know only an older version read its fields, which come first.
+/// The version with owned partitions, generation and rack. Members that know only an older version read its fields,
+/// which come first.
 const SUBSCRIPTION_VERSION: i16 = 3;
 /// All versions have the same fields.
 const ASSIGNMENT_VERSION: i16 = 0;
@@ -48,8 +50,9 @@ impl Subscription {
         encode(&message, SUBSCRIPTION_VERSION)
     }
 
-    /// Decodes any version. A message that ends between two fields has the defaults of the missing ones, as in other clients: [kafka-go](https://github.com/segmentio/kafka-go/issues/1156) names
-    /// version 1 and ends before that version's owned partitions. Bytes after the known fields belong to a newer version.
+    /// Decodes any version. A message that ends between two fields has the defaults of the missing ones, as in other
+    /// clients: [kafka-go](https://github.com/segmentio/kafka-go/issues/1156) names version 1 and ends before that
+    /// version's owned partitions. Bytes after the known fields belong to a newer version.
     pub(crate) fn decode(bytes: Bytes) -> Result<Self, Malformed> {
         let mut from = Reader::new(bytes, false);
         let version = from.i16()?;

@@ -1,5 +1,5 @@
-//! `Fetch`: record batches of some partitions of one broker, without a fetch session: each request names all of its partitions. Does not decode
-//! the batches.
+//! `Fetch`: record batches of some partitions of one broker, without a fetch session: each request names all of its
+//! partitions. Does not decode the batches.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -32,7 +32,8 @@ pub(super) fn isolation_level(level: IsolationLevel) -> i8 {
     }
 }
 
-/// The instance id for a request whose versions have static members from `since` on; older ones have only dynamic members.
+/// The instance id for a request whose versions have static members from `since` on; older ones have only dynamic
+/// members.
 pub(super) fn instance_id_since(member: &Member, since: i16, version: i16) -> Option<StrBytes> {
     member.instance_id.clone().filter(|_| version >= since).map(StrBytes::from_string)
 }

@@ -1,5 +1,6 @@
-//! Fuzz targets: responses of any bytes. Decoding ends without a panic, in memory bounded by the bytes; an error is one short line; a response is about
-//! the request; and if `kafka-protocol` can decode the same bytes and encodes them again, the result is decoded to the same response.
+//! Fuzz targets: responses of any bytes. Decoding ends without a panic, in memory bounded by the bytes; an error is one
+//! short line; a response is about the request; and if `kafka-protocol` can decode the same bytes and encodes them
+//! again, the result is decoded to the same response.
 //!
 //! An input is a version number and a response without its length. For `Fetch`, a topic id is between them.
 
@@ -22,7 +23,8 @@ pub(crate) const PARTITIONS: i32 = 3;
 /// The group of all requests.
 pub(crate) const GROUP: &str = "readers";
 
-/// Memory per byte of a response: two bytes may be an empty string, which takes 24 bytes, and a growing list exists twice.
+/// Memory per byte of a response: two bytes may be an empty string, which takes 24 bytes, and a growing list exists
+/// twice.
 const MEMORY_FACTOR: usize = 24;
 /// Memory for an empty response: the requested partitions, and the text of an error.
 const MEMORY_LEAST: usize = 8 * 1024;
@@ -119,14 +121,15 @@ where
     true
 }
 
-/// Whether `kafka-protocol` decodes an array in the tagged fields, which are skipped here: it allocates memory for any announced count.
+/// Whether `kafka-protocol` decodes an array in the tagged fields, which are skipped here: it allocates memory for any
+/// announced count.
 fn trusts_tagged_counts(key: i16, version: i16) -> bool {
     (key == ApiVersionsRequest::KEY && version >= ApiVersionsRequest::FLEXIBLE_SINCE)
         || (key == FetchRequest::KEY && version >= FetchRequest::FLEXIBLE_SINCE)
 }
 
-/// Decodes and encodes by `kafka-protocol`; `None` if it does not accept all bytes, or decodes its own encoding to something else (it drops tagged fields
-/// with the greatest numbers). Only for accepted bytes: it trusts counts.
+/// Decodes and encodes by `kafka-protocol`; `None` if it does not accept all bytes, or decodes its own encoding to
+/// something else (it drops tagged fields with the greatest numbers). Only for accepted bytes: it trusts counts.
 fn encoded_again<M: Decodable + Encodable + HeaderVersion + PartialEq>(bytes: Bytes, version: i16) -> Option<Bytes> {
     let header_version = M::header_version(version);
     let read = |mut bytes: Bytes| {
@@ -153,7 +156,8 @@ fn described(metadata: &Metadata) {
     assert_eq!(numbers().collect::<HashSet<_>>().len(), numbers().count());
 }
 
-/// Sets the byte in front of the assignment to -1 or 1: for Kafka, every negative byte means null; for `kafka-protocol`, every byte but 1.
+/// Sets the byte in front of the assignment to -1 or 1: for Kafka, every negative byte means null; for
+/// `kafka-protocol`, every byte but 1.
 fn member_heartbeat(input: &[u8]) -> bool {
     let mut input = input.to_vec();
     if let Some(byte) = before_assignment(&input).ok().and_then(|at| input.get_mut(at)) {

@@ -1,5 +1,5 @@
-//! `JoinGroup`: joins a classic group. The coordinator responds when every member has joined, or has timed out. Does not decode the members'
-//! subscriptions.
+//! `JoinGroup`: joins a classic group. The coordinator responds when every member has joined, or has timed out. Does
+//! not decode the members' subscriptions.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ pub(crate) const PROTOCOL_TYPE: &str = "consumer";
 /// The first version with static members, of Kafka 2.3.
 pub(crate) const VERSION_MIN_STATIC: i16 = 5;
 
-/// Joins as a static member ([KIP-345](https://cwiki.apache.org/confluence/display/KAFKA/KIP-345)); as a dynamic one with a coordinator before
-/// Kafka 2.3, whose versions have no instance id.
+/// Joins as a static member ([KIP-345](https://cwiki.apache.org/confluence/display/KAFKA/KIP-345)); as a dynamic one
+/// with a coordinator before Kafka 2.3, whose versions have no instance id.
 #[derive(Debug, Clone)]
 pub(crate) struct JoinGroupRequest {
     pub(crate) group: String,

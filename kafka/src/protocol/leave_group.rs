@@ -16,8 +16,8 @@ const VERSION_MIN_BATCHED: i16 = 3;
 #[derive(Debug, Clone)]
 pub(crate) struct LeaveGroupRequest {
     pub(crate) group: String,
-    /// The member id that the coordinator assigned, so that another member with the same instance id is not removed. Empty if it is not known:
-    /// the coordinator refuses that with `UNKNOWN_MEMBER_ID` in versions without instance id.
+    /// The member id that the coordinator assigned, so that another member with the same instance id is not removed.
+    /// Empty if it is not known: the coordinator refuses that with `UNKNOWN_MEMBER_ID` in versions without instance id.
     pub(crate) member_id: String,
     /// `group.instance.id` of a static member.
     pub(crate) instance_id: Option<String>,

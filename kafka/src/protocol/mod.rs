@@ -1,9 +1,9 @@
-//! The requests that this client sends, and the decoders of their responses
-//! ([protocol guide](https://kafka.apache.org/protocol#protocol_messages)). `kafka-protocol` encodes requests; responses are decoded here,
-//! because the peer is not trusted. Must not know sockets.
+//! The requests that this client sends, and the decoders of their responses ([protocol
+//! guide](https://kafka.apache.org/protocol#protocol_messages)). `kafka-protocol` encodes requests; responses are
+//! decoded here, because the peer is not trusted. Must not know sockets.
 //!
-//! The oldest versions are those of Kafka 0.11, the first with record batches of format 2; the newest are the highest that `kafka-protocol`
-//! encodes and brokers have released. One file for each request; `request` has what they share.
+//! The oldest versions are those of Kafka 0.11, the first with record batches of format 2; the newest are the highest
+//! that `kafka-protocol` encodes and brokers have released. One file for each request; `request` has what they share.
 
 pub(crate) mod api_versions;
 pub(crate) mod consumer_group_describe;

@@ -11,7 +11,8 @@ use super::requested::{Requested, by_topic, read_topics};
 use crate::error::ErrorCode;
 use crate::types::{CommittedOffset, Member, TopicPartition};
 
-/// The generation of a client that is not a member, with an empty member id. The coordinator accepts it while the group has no members.
+/// The generation of a client that is not a member, with an empty member id. The coordinator accepts it while the group
+/// has no members.
 const GENERATION_NONE: i32 = -1;
 
 /// The first version with static members.
@@ -29,7 +30,8 @@ pub(crate) struct OffsetCommitRequest {
 impl Request for OffsetCommitRequest {
     const NAME: &'static str = "OffsetCommit";
     const KEY: i16 = ApiKey::OffsetCommit as i16;
-    /// Since version 10 with topic ids instead of names, which is not needed: the topic id is checked when the partition is assigned.
+    /// Since version 10 with topic ids instead of names, which is not needed: the topic id is checked when the
+    /// partition is assigned.
     const VERSIONS: (i16, i16) = (3, 9);
     const FLEXIBLE_SINCE: i16 = 8;
     /// Exactly the committed partitions, each once.

@@ -42,7 +42,7 @@ pub(crate) type FetchedEpochEnd = (TopicPartition, Result<Option<EpochEnd>, Erro
 impl Request for OffsetForLeaderEpochRequest {
     const NAME: &'static str = "OffsetForLeaderEpoch";
     const KEY: i16 = ApiKey::OffsetForLeaderEpoch as i16;
-    /// Since version 3 the request requires DESCRIBE on the topic; before, CLUSTER_ACTION on the cluster.
+    /// Since version 3 the request requires `DESCRIBE` on the topic; before, `CLUSTER_ACTION` on the cluster.
     const VERSIONS: (i16, i16) = (3, 4);
     const FLEXIBLE_SINCE: i16 = 4;
     /// Exactly the requested partitions, each once.

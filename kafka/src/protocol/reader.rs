@@ -1,5 +1,6 @@
-//! Decodes the protocol's [primitive types](https://kafka.apache.org/protocol#protocol_types) from untrusted bytes: every length and count is
-//! checked against the remaining bytes before anything is allocated for it. Must not know messages.
+//! Decodes the protocol's [primitive types](https://kafka.apache.org/protocol#protocol_types) from untrusted bytes:
+//! every length and count is checked against the remaining bytes before anything is allocated for it. Must not know
+//! messages.
 
 use std::fmt;
 

@@ -28,8 +28,8 @@ pub(crate) trait Request {
     const RESPONSE_HEADER_FLEXIBLE: bool = true;
     /// The decoded response.
     type Response;
-    /// The largest plausible response, in bytes, whatever the connection's limit: metadata of a hundred thousand partitions and the offsets
-    /// of a group are far smaller.
+    /// The largest plausible response, in bytes, whatever the connection's limit: metadata of a hundred thousand
+    /// partitions and the offsets of a group are far smaller.
     const RESPONSE_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
     /// The highest version that can express this request.

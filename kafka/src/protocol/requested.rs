@@ -1,4 +1,5 @@
-//! Checks that a response is about the partitions of its request: each of them once, and no other. Must not know a particular message.
+//! Checks that a response is about the partitions of its request: each of them once, and no other. Must not know a
+//! particular message.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,7 +25,8 @@ impl Requested {
         Self { missing }
     }
 
-    /// Takes out a partition that the response names. A second time is an error, like a partition that was not requested.
+    /// Takes out a partition that the response names. A second time is an error, like a partition that was not
+    /// requested.
     pub(super) fn take(&mut self, topic: &str, partition: i32) -> Result<TopicPartition, Malformed> {
         let name = self.missing.get_key_value(topic).map(|(name, _)| Arc::clone(name));
         let is_missing = self.missing.get_mut(topic).is_some_and(|partitions| partitions.remove(&partition));

@@ -1,5 +1,6 @@
 //! `SaslAuthenticate`: one message of a SASL mechanism, and the broker's reply
-//! ([KIP-152](https://cwiki.apache.org/confluence/display/KAFKA/KIP-152+-+Improve+diagnostics+for+SASL+authentication+failures)). Must not know mechanisms.
+//! ([KIP-152](https://cwiki.apache.org/confluence/display/KAFKA/KIP-152+-+Improve+diagnostics+for+SASL+authentication+failures)).
+//! Must not know mechanisms.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! `SyncGroup`: the leader of a classic group sends the assignments, and each member receives its own. Does not decode them.
+//! `SyncGroup`: the leader of a classic group sends the assignments, and each member receives its own. Does not decode
+//! them.
 
 use std::time::Duration;
 

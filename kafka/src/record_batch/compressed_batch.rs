@@ -1,4 +1,5 @@
-//! A batch whose records have not been decompressed, and their decompression within the memory budget. Does not decode the records.
+//! A batch whose records have not been decompressed, and their decompression within the memory budget. Does not decode
+//! the records.
 
 use bytes::Bytes;
 
@@ -52,8 +53,8 @@ impl CompressedBatch {
         })
     }
 
-    /// Most batches are small: decompressing them is the cheapest way to learn their size. A larger one is decompressed twice, first
-    /// without keeping the output, so that its memory is known before it is allocated.
+    /// Most batches are small: decompressing them is the cheapest way to learn their size. A larger one is decompressed
+    /// twice, first without keeping the output, so that its memory is known before it is allocated.
     fn decompress_payload(
         &mut self,
         payload: &[u8],

@@ -213,8 +213,8 @@ fn snappy_block(block: &[u8], bytes_max: usize, into: &mut impl Output) -> Resul
     into.append_snappy(block, length).map_err(damaged)
 }
 
-/// Decodes one frame after the other. In addition to the output, the decoder keeps the frame's window (at most 128 MiB, the format's usual
-/// limit) as far as the content fills it.
+/// Decodes one frame after the other. In addition to the output, the decoder keeps the frame's window (at most 128 MiB,
+/// the format's usual limit) as far as the content fills it.
 fn zstd(mut input: &[u8], bytes_max: usize, into: &mut impl Output) -> Result<(), DecompressError> {
     let damaged = |error: FrameDecoderError| DecompressError::Damaged(error.to_string());
     while !input.is_empty() {

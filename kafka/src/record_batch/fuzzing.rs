@@ -1,6 +1,7 @@
-//! Fuzz targets: record batches of any bytes, and valid ones of any content. Reading ends without a panic, in memory bounded by the bytes and the
-//! limit; offsets ascend within those of the batches; the position is the end of the batches; neither the number of records per read nor the
-//! compression changes the result; and records that `kafka-protocol` encodes are decoded to the same values.
+//! Fuzz targets: record batches of any bytes, and valid ones of any content. Reading ends without a panic, in memory
+//! bounded by the bytes and the limit; offsets ascend within those of the batches; the position is the end of the
+//! batches; neither the number of records per read nor the compression changes the result; and records that
+//! `kafka-protocol` encodes are decoded to the same values.
 //!
 //! The first bytes of an input are options: see each target.
 

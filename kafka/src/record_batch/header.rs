@@ -1,4 +1,5 @@
-//! The header of a record batch of format 2 ([record batch](https://kafka.apache.org/documentation/#recordbatch)). Does not decode the records.
+//! The header of a record batch of format 2 ([record batch](https://kafka.apache.org/documentation/#recordbatch)). Does
+//! not decode the records.
 
 use bytes::Bytes;
 
@@ -187,8 +188,8 @@ impl Batch {
     }
 }
 
-/// Whether the checksum of a [message of the old formats](https://kafka.apache.org/documentation/#messageset) is right, so that a damaged byte is
-/// not taken for an old format. It is a CRC-32 of the bytes after itself.
+/// Whether the checksum of a [message of the old formats](https://kafka.apache.org/documentation/#messageset) is right,
+/// so that a damaged byte is not taken for an old format. It is a CRC-32 of the bytes after itself.
 fn is_valid_message(message: &[u8]) -> bool {
     let Some((head, covered)) = message.split_at_checked(OLD_CRC_END) else { return false };
     let Some(crc) = head.last_chunk().map(|crc| u32::from_be_bytes(*crc)) else { return false };

@@ -1,5 +1,5 @@
-//! Record batches of format 2 ([record batch](https://kafka.apache.org/documentation/#recordbatch)): checks, decompresses and decodes them. Must
-//! not know connections.
+//! Record batches of format 2 ([record batch](https://kafka.apache.org/documentation/#recordbatch)): checks,
+//! decompresses and decodes them. Must not know connections.
 
 #[cfg(feature = "bench")]
 pub mod bench;

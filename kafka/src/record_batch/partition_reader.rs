@@ -1,5 +1,5 @@
-//! Reads the fetched bytes of one partition, one record batch at a time. Trusts no byte: damage is an error, which is returned after the records
-//! before it. Must not know connections.
+//! Reads the fetched bytes of one partition, one record batch at a time. Trusts no byte: damage is an error, which is
+//! returned after the records before it. Must not know connections.
 
 use bytes::{Buf, Bytes};
 
@@ -114,8 +114,8 @@ impl PartitionReader {
         self.end_position
     }
 
-    /// The offset after the returned records. Skips offsets without a visible record (control batches, aborted batches, compacted records) as
-    /// soon as their batch has been read.
+    /// The offset after the returned records. Skips offsets without a visible record (control batches, aborted batches,
+    /// compacted records) as soon as their batch has been read.
     pub(crate) fn position(&self) -> i64 {
         self.position
     }
@@ -130,14 +130,14 @@ impl PartitionReader {
         !self.has_batches() && self.fault.is_none()
     }
 
-    /// The size of the first batch in bytes, or its lower bound, if the response has only its beginning: the next fetch must have a higher limit,
-    /// or name this partition first.
+    /// The size of the first batch in bytes, or its lower bound, if the response has only its beginning: the next fetch
+    /// must have a higher limit, or name this partition first.
     pub(crate) fn incomplete_batch_bytes(&self) -> Option<u64> {
         self.incomplete_batch_bytes
     }
 
-    /// Appends the next records within the read budget and the memory budget. Appends nothing only at the end, without memory, or with an
-    /// error; each later call then returns the same error.
+    /// Appends the next records within the read budget and the memory budget. Appends nothing only at the end, without
+    /// memory, or with an error; each later call then returns the same error.
     pub(crate) fn read(&mut self, mut read_budget: ReadBudget, into: &mut Vec<Record>) -> Result<Progress> {
         let before = into.len();
         let mut progress = Progress::Done;
@@ -239,7 +239,8 @@ impl PartitionReader {
             Some(aborted) => aborted.is_aborted(&batch),
             None => batch.is_control(),
         };
-        // Compaction may leave a batch without records, and a fetch may begin with a batch that ends before the position.
+        // Compaction may leave a batch without records, and a fetch may begin with a batch that ends before the
+        // position.
         if is_hidden || batch.record_count == 0 || batch.next_offset <= self.position {
             self.advance(&batch, batch.next_offset);
             return Ok(None);
@@ -287,7 +288,8 @@ impl PartitionReader {
     }
 }
 
-/// The base timestamp of the first batch, in milliseconds since 1970-01-01 UTC; `None` if there is no complete batch, or no timestamp.
+/// The base timestamp of the first batch, in milliseconds since 1970-01-01 UTC; `None` if there is no complete batch,
+/// or no timestamp.
 pub(crate) fn first_batch_timestamp(batches: &Bytes) -> Option<i64> {
     match Batch::first(batches) {
         Ok(FirstBatch::Complete(batch)) => Some(batch.base_timestamp).filter(|timestamp| *timestamp >= 0),

@@ -1,4 +1,5 @@
-//! SASL authentication: credentials, mechanisms and faults. `plain` and `scram` encode the messages; who sends them is not known here.
+//! SASL authentication: credentials, mechanisms and faults. `plain` and `scram` encode the messages; who sends them is
+//! not known here.
 
 pub(crate) mod plain;
 pub(crate) mod scram;
@@ -27,7 +28,8 @@ pub struct Sasl {
 pub enum SaslMechanism {
     /// Sends the password ([RFC 4616](https://www.rfc-editor.org/rfc/rfc4616)).
     Plain,
-    /// Client and broker prove to each other that they know the password ([RFC 7677](https://www.rfc-editor.org/rfc/rfc7677)).
+    /// Client and broker prove to each other that they know the password ([RFC
+    /// 7677](https://www.rfc-editor.org/rfc/rfc7677)).
     ScramSha256,
     /// The same with SHA-512.
     ScramSha512,
@@ -48,16 +50,16 @@ impl fmt::Display for SaslMechanism {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SaslFault {
     /// The listener does not support the mechanism.
-    Mechanism {
+    UnsupportedMechanism {
         /// The client's mechanism.
         ours: SaslMechanism,
         /// The listener's mechanisms.
         theirs: Vec<String>,
     },
     /// The listener does not expect SASL authentication.
-    NotHere,
+    NotExpected,
     /// The broker rejects the credentials.
-    Refused {
+    Rejected {
         /// The client's mechanism.
         mechanism: SaslMechanism,
         /// The client's user.
@@ -66,7 +68,7 @@ pub enum SaslFault {
         message: String,
     },
     /// The server's messages do not prove that it knows the password.
-    Unproved {
+    ServerNotVerified {
         /// What is wrong with them.
         detail: String,
     },
@@ -75,15 +77,15 @@ pub enum SaslFault {
 impl fmt::Display for SaslFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mechanism { ours, theirs } => {
+            Self::UnsupportedMechanism { ours, theirs } => {
                 let theirs = theirs.get(..MECHANISMS_SHOWN_MAX.min(theirs.len())).unwrap_or_default().join(", ");
                 write!(f, "the listener does not support {ours}, only {}", shorten(&theirs))
             }
-            Self::NotHere => write!(f, "the listener does not expect SASL authentication"),
-            Self::Refused { mechanism, username, message } => {
+            Self::NotExpected => write!(f, "the listener does not expect SASL authentication"),
+            Self::Rejected { mechanism, username, message } => {
                 write!(f, "credentials of user '{username}' rejected ({mechanism}): '{}'", shorten(message))
             }
-            Self::Unproved { detail } => {
+            Self::ServerNotVerified { detail } => {
                 write!(f, "the broker did not prove that it knows the password: {}", shorten(detail))
             }
         }

@@ -1,5 +1,5 @@
-//! Why a TLS handshake fails until somebody changes a certificate or a setting, with a text that an operator can act on. Faults that may pass by
-//! themselves are not among these.
+//! Why a TLS handshake fails until somebody changes a certificate or a setting, with a text that an operator can act
+//! on. Faults that may pass by themselves are not among these.
 
 use std::fmt;
 use std::io;
@@ -46,13 +46,13 @@ pub enum TlsFault {
     /// The host name of the connection is neither a DNS name nor an IP address.
     HostName,
     /// The broker does not serve the host name of the connection (alert `unrecognized_name`).
-    NameRefused,
+    UnrecognizedName,
     /// The broker requires a client certificate, and the client has none.
-    CertificateDemanded,
+    CertificateRequired,
     /// The broker rejects the client certificate with this alert.
-    CertificateRefused(String),
+    CertificateRejected(String),
     /// Client and broker have no TLS version or cipher suite in common.
-    NothingShared(String),
+    NothingInCommon(String),
 }
 
 impl TlsFault {
@@ -61,7 +61,7 @@ impl TlsFault {
         match error.get_ref()?.downcast_ref::<rustls::Error>()? {
             rustls::Error::InvalidCertificate(error) => Some(Self::of_certificate(error)),
             rustls::Error::AlertReceived(alert) => Self::of_alert(*alert, shows_certificate),
-            error @ rustls::Error::PeerIncompatible(_) => Some(Self::NothingShared(error.to_string())),
+            error @ rustls::Error::PeerIncompatible(_) => Some(Self::NothingInCommon(error.to_string())),
             _ => None,
         }
     }
@@ -87,7 +87,8 @@ impl TlsFault {
         }
     }
 
-    /// The fault behind an [alert](https://www.rfc-editor.org/rfc/rfc8446#section-6.2); `None` for alerts that may pass.
+    /// The fault behind an [alert](https://www.rfc-editor.org/rfc/rfc8446#section-6.2); `None` for alerts that may
+    /// pass.
     fn of_alert(alert: AlertDescription, shows_certificate: bool) -> Option<Self> {
         match alert {
             AlertDescription::CertificateRequired
@@ -99,20 +100,20 @@ impl TlsFault {
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied => Some(if shows_certificate {
-                Self::CertificateRefused(format!("{alert:?}"))
+                Self::CertificateRejected(format!("{alert:?}"))
             } else {
-                Self::CertificateDemanded
+                Self::CertificateRequired
             }),
             // Some servers send this alert to a client without a certificate.
-            AlertDescription::HandshakeFailure if !shows_certificate => Some(Self::NothingShared(format!(
+            AlertDescription::HandshakeFailure if !shows_certificate => Some(Self::NothingInCommon(format!(
                 "the broker sent the alert {alert:?}; it may also require a client certificate, and none is set"
             ))),
             AlertDescription::HandshakeFailure
             | AlertDescription::ProtocolVersion
             | AlertDescription::InsufficientSecurity => {
-                Some(Self::NothingShared(format!("the broker sent the alert {alert:?}")))
+                Some(Self::NothingInCommon(format!("the broker sent the alert {alert:?}")))
             }
-            AlertDescription::UnrecognisedName => Some(Self::NameRefused),
+            AlertDescription::UnrecognisedName => Some(Self::UnrecognizedName),
             _ => None,
         }
     }
@@ -148,10 +149,10 @@ impl fmt::Display for TlsFault {
             Self::NotYetValid { ahead } => write!(f, "its certificate is not valid before {} from now", rough(*ahead)),
             Self::Certificate(detail) => write!(f, "its certificate is invalid: {detail}"),
             Self::HostName => write!(f, "its host name is neither a DNS name nor an IP address"),
-            Self::NameRefused => write!(f, "it does not serve this host name (alert unrecognized_name)"),
-            Self::CertificateDemanded => write!(f, "it requires a client certificate, and none is set"),
-            Self::CertificateRefused(alert) => write!(f, "it rejected the client certificate ({alert})"),
-            Self::NothingShared(detail) => write!(f, "no TLS version or cipher suite in common: {detail}"),
+            Self::UnrecognizedName => write!(f, "it does not serve this host name (alert unrecognized_name)"),
+            Self::CertificateRequired => write!(f, "it requires a client certificate, and none is set"),
+            Self::CertificateRejected(alert) => write!(f, "it rejected the client certificate ({alert})"),
+            Self::NothingInCommon(detail) => write!(f, "no TLS version or cipher suite in common: {detail}"),
         }
     }
 }

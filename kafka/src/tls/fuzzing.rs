@@ -1,4 +1,5 @@
-//! Fuzz target: PEM files of any bytes: no panic, memory that the file's size bounds, and errors without a byte of the file.
+//! Fuzz target: PEM files of any bytes: no panic, memory that the file's size bounds, and errors without a byte of the
+//! file.
 
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};

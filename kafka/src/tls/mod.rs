@@ -1,7 +1,8 @@
-//! TLS settings: CA certificates and client certificate, read once from PEM files. Must not know sockets; no error contains a key.
+//! TLS settings: CA certificates and client certificate, read once from PEM files. Must not know sockets; no error
+//! contains a key.
 //!
-//! A broker's certificate must be signed by a trusted CA, be valid now, and have the host name of the connection; none of these checks can be
-//! disabled.
+//! A broker's certificate must be signed by a trusted CA, be valid now, and have the host name of the connection; none
+//! of these checks can be disabled.
 
 mod fault;
 mod files;
@@ -35,7 +36,8 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// Reads the files. Without a CA file, the system's CA certificates are trusted (`SSL_CERT_FILE` and `SSL_CERT_DIR` override them).
+    /// Reads the files. Without a CA file, the system's CA certificates are trusted (`SSL_CERT_FILE` and `SSL_CERT_DIR`
+    /// override them).
     ///
     /// # Errors
     /// A file cannot be read or has invalid content, or the system has no CA certificates.
@@ -69,6 +71,6 @@ impl Tls {
     pub(crate) fn client(&self, host: &str) -> Result<ClientConnection, TlsFault> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsFault::HostName)?;
         ClientConnection::new(Arc::clone(&self.config), name)
-            .map_err(|error| TlsFault::NothingShared(error.to_string()))
+            .map_err(|error| TlsFault::NothingInCommon(error.to_string()))
     }
 }

@@ -105,15 +105,15 @@ fn faults_behind_tls_errors() {
     assert!(shown.chars().count() < 300 && !shown.contains('\n'), "{shown}");
 
     let alert = |alert, shows| fault(rustls::Error::AlertReceived(alert), shows);
-    assert_eq!(alert(AlertDescription::CertificateRequired, false), Some(TlsFault::CertificateDemanded));
-    assert_eq!(alert(AlertDescription::BadCertificate, false), Some(TlsFault::CertificateDemanded));
-    assert!(matches!(alert(AlertDescription::UnknownCA, true), Some(TlsFault::CertificateRefused(_))));
-    assert!(matches!(alert(AlertDescription::ProtocolVersion, true), Some(TlsFault::NothingShared(_))));
+    assert_eq!(alert(AlertDescription::CertificateRequired, false), Some(TlsFault::CertificateRequired));
+    assert_eq!(alert(AlertDescription::BadCertificate, false), Some(TlsFault::CertificateRequired));
+    assert!(matches!(alert(AlertDescription::UnknownCA, true), Some(TlsFault::CertificateRejected(_))));
+    assert!(matches!(alert(AlertDescription::ProtocolVersion, true), Some(TlsFault::NothingInCommon(_))));
     for (shows, hinted) in [(false, true), (true, false)] {
         let words = alert(AlertDescription::HandshakeFailure, shows).unwrap().to_string();
         assert_eq!(words.contains("it may also require a client certificate"), hinted, "{words}");
     }
-    assert_eq!(alert(AlertDescription::UnrecognisedName, true), Some(TlsFault::NameRefused));
+    assert_eq!(alert(AlertDescription::UnrecognisedName, true), Some(TlsFault::UnrecognizedName));
     // These may pass: a broker that shuts down, damaged bytes.
     assert_eq!(alert(AlertDescription::InternalError, true), None);
     assert_eq!(fault(rustls::Error::DecryptError, true), None);

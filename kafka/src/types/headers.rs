@@ -1,5 +1,5 @@
-//! The headers of one record, kept in their encoding: two bytes can be a header, so a list of headers could take thirty times the memory. They
-//! are checked once and decoded whenever they are read.
+//! The headers of one record, kept in their encoding: two bytes can be a header, so a list of headers could take thirty
+//! times the memory. They are checked once and decoded whenever they are read.
 
 use std::fmt;
 
@@ -29,7 +29,8 @@ impl Headers {
     /// A header has at least two bytes: the lengths of its name and of its value.
     pub(crate) const HEADER_BYTES_MIN: usize = 2;
 
-    /// Checks that some bytes begin with `count` encoded headers, and returns the length of these; fails with what is wrong.
+    /// Checks that some bytes begin with `count` encoded headers, and returns the length of these; fails with what is
+    /// wrong.
     pub(crate) fn encoded_length(count: usize, bytes: &[u8]) -> Result<usize, String> {
         let mut rest = bytes;
         for number in 0..count {

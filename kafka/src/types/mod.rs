@@ -1,5 +1,5 @@
-//! The values that every part of the client shares: topics, partitions, brokers, groups and records. Must not know connections or bytes on
-//! the wire.
+//! The values that every part of the client shares: topics, partitions, brokers, groups and records. Must not know
+//! connections or bytes on the wire.
 
 mod broker;
 mod group;

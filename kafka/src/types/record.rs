@@ -7,8 +7,8 @@ use super::headers::Headers;
 pub struct Record {
     /// Offset in the partition.
     pub offset: i64,
-    /// Milliseconds since 1970-01-01 UTC: create time, or append time if the topic has `message.timestamp.type=LogAppendTime`; `None` if the
-    /// record has no timestamp.
+    /// Milliseconds since 1970-01-01 UTC: create time, or append time if the topic has
+    /// `message.timestamp.type=LogAppendTime`; `None` if the record has no timestamp.
     pub timestamp_ms: Option<i64>,
     /// The key; `None` is not the same as empty.
     pub key: Option<bytes::Bytes>,

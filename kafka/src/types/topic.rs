@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A topic's id, assigned by the controller when the topic is created: a topic that is deleted and recreated gets another one
-/// ([KIP-516](https://cwiki.apache.org/confluence/display/KAFKA/KIP-516%3A+Topic+Identifiers)).
+/// A topic's id, assigned by the controller when the topic is created: a topic that is deleted and recreated gets
+/// another one ([KIP-516](https://cwiki.apache.org/confluence/display/KAFKA/KIP-516%3A+Topic+Identifiers)).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicId(pub [u8; 16]);
 

@@ -1,5 +1,5 @@
-//! The consumer and three brokers: leaders that move, brokers that die, stand still and come back, replicas nearby. One cluster
-//! for all, so one test after the other.
+//! The consumer with three brokers: leaders that move, brokers that are killed, paused and restarted, replicas in the
+//! same rack. The tests share one cluster, so they run one after the other.
 
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -21,14 +21,14 @@ fn cluster() -> (MutexGuard<'static, ()>, &'static Cluster) {
         Cluster::builder(testkit::NEWEST)
             .nodes(3)
             .property("replica.selector.class", "org.apache.kafka.common.replica.RackAwareReplicaSelector")
-            // A dead broker shall be noticed soon.
+            // The controller fences a killed broker soon.
             .property("broker.session.timeout.ms", "3000")
             .property("broker.heartbeat.interval.ms", "500")
             .start()
             .unwrap()
     });
     for node in cluster.nodes() {
-        // One that a failed test left paused does not stop by itself.
+        // A failed test may have left it paused.
         let _ = node.resume();
         node.start().unwrap();
     }
@@ -43,7 +43,7 @@ fn builder(cluster: &Cluster, topic: &str) -> Builder {
         .with_retry_policy(RetryPolicy { max: Duration::from_secs(1), ..RetryPolicy::default() })
 }
 
-/// Each partition gets each number.
+/// Produces each number to each partition.
 fn produce(cluster: &Cluster, topic: &str, numbers: Range<i32>) {
     let each = |n: i32| (0..PARTITIONS).map(move |partition| record(n).partition(partition));
     cluster.client().unwrap().produce(topic, &ProduceOptions::default(), numbers.flat_map(each)).unwrap();
@@ -53,7 +53,7 @@ fn record(n: i32) -> testkit::Record {
     testkit::Record::value(n.to_string())
 }
 
-/// Each partition has given each number up to there, once and in order, and that has been committed.
+/// Reads each number up to `end` from each partition, once and in order, and commits.
 fn read_and_commit(reader: &mut Reader, topic: &str, end: i32) {
     let expected: Vec<String> = (0..end).map(|n| n.to_string()).collect();
     for partition in 0..PARTITIONS {
@@ -62,7 +62,7 @@ fn read_and_commit(reader: &mut Reader, topic: &str, end: i32) {
         assert_eq!(reader.values(&at), expected, "{at}");
     }
     reader.commit_later();
-    // The coordinator may be the one that is away.
+    // The coordinator may be the broker that is down.
     wait_for("commits", || match reader.consumer.flush(Duration::from_secs(10)) {
         Ok(committed) => committed.then_some(()),
         Err(error) => {
@@ -77,17 +77,17 @@ fn leader(cluster: &Cluster, topic: &str, partition: usize) -> u16 {
 }
 
 #[test]
-fn brokers_die_and_stand_still_and_nothing_is_lost_or_repeated() {
+fn brokers_are_killed_and_paused_and_no_record_is_lost_or_repeated() {
     let (_turn, cluster) = cluster();
     let topic = unique("survivor");
     cluster.client().unwrap().create_topic(&topic, 3, &[("min.insync.replicas", "2")]).unwrap();
-    // Answered by the leaders: metadata knows of them a moment before they exist.
+    // A request to the leaders: metadata names them a moment before they exist.
     cluster.client().unwrap().end_offsets(&topic).unwrap();
     let mut reader = Reader::new(builder(cluster, &topic));
     produce(cluster, &topic, 0..10);
     read_and_commit(&mut reader, &topic, 10);
 
-    // Killed: the leader of one partition, then the coordinator of the group.
+    // Kills the leader of one partition, then the coordinator of the group.
     let leads = leader(cluster, &topic, 0);
     cluster.node(leads).unwrap().kill().unwrap();
     produce(cluster, &topic, 10..20);
@@ -102,7 +102,7 @@ fn brokers_die_and_stand_still_and_nothing_is_lost_or_repeated() {
     read_and_commit(&mut reader, &topic, 40);
     cluster.node(coordinates).unwrap().start().unwrap();
 
-    // Standing still, until others lead its partitions; then it goes on as if nothing had been.
+    // Pauses a leader until other brokers lead its partitions, then resumes it.
     let leads = leader(cluster, &topic, 1);
     cluster.node(leads).unwrap().pause().unwrap();
     produce(cluster, &topic, 40..50);
@@ -113,7 +113,7 @@ fn brokers_die_and_stand_still_and_nothing_is_lost_or_repeated() {
 
     assert!(reader.lost.is_empty() && reader.out_of_range.is_empty());
     assert_eq!(reader.assigned.len(), 3);
-    // The node that stood still may take itself for the coordinator for a moment, and say what it knew.
+    // The paused node may take itself for the coordinator for a moment and return old offsets.
     wait_for("the last commits", || {
         let committed = cluster.client().unwrap().committed_offsets(&topic).unwrap();
         committed.values().all(|committed| committed.offset == 60).then_some(())
@@ -121,7 +121,7 @@ fn brokers_die_and_stand_still_and_nothing_is_lost_or_repeated() {
     assert!(reader.retried.len() < 100, "{} warnings", reader.retried.len());
 }
 
-/// The node that keeps the offsets of a group: the leader of the partition that its name's hash chooses.
+/// The coordinator of a group: the leader of the partition that the hash of its name chooses.
 fn coordinator(cluster: &Cluster, group: &str) -> u16 {
     let hash = group.bytes().fold(0_i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
     let partitions = cluster.client().unwrap().leaders("__consumer_offsets").unwrap().len();
@@ -140,9 +140,11 @@ fn a_partition_without_leader_is_waited_for() {
     cluster.client().unwrap().produce(&topic, &ProduceOptions::default(), [record(0)]).unwrap();
     reader.until_position(&at, 1);
     cluster.node(only).unwrap().kill().unwrap();
-    wait_for("nobody to lead it", || cluster.client().unwrap().leaders(&topic).unwrap()[0].is_none().then_some(()));
+    wait_for("the loss of its leader", || {
+        cluster.client().unwrap().leaders(&topic).unwrap()[0].is_none().then_some(())
+    });
     reader.retried.clear();
-    reader.until("word of it", |reader| {
+    reader.until("an error about the missing leader", |reader| {
         reader.retried.iter().any(|retrying| retrying.error.to_string().contains("has no leader"))
     });
     let addresses = addresses(&cluster.bootstrap_servers());
@@ -156,7 +158,7 @@ fn a_partition_without_leader_is_waited_for() {
 }
 
 #[test]
-fn a_replica_nearby_is_read_from_until_it_dies() {
+fn a_replica_in_the_same_rack_is_read_from_until_it_is_killed() {
     let (_turn, cluster) = cluster();
     let topic = unique("racks");
     let at = TopicPartition::new(topic.as_str(), 0);
@@ -171,7 +173,7 @@ fn a_replica_nearby_is_read_from_until_it_dies() {
     let rack = Some(format!("rack-{follows}"));
     let mut reader = Reader::new(builder(cluster, &topic).with_rack(rack).with_fetch_max_bytes(little)).records_max(10);
     reader.until("the first records", |reader| !reader.records.is_empty());
-    // It could not give what is left.
+    // A paused leader cannot serve the remaining records.
     cluster.node(leads).unwrap().pause().unwrap();
     reader.until_position(&at, 500);
     cluster.node(leads).unwrap().resume().unwrap();
@@ -181,6 +183,6 @@ fn a_replica_nearby_is_read_from_until_it_dies() {
     cluster.node(follows).unwrap().kill().unwrap();
     kafka.produce(&topic, &options, [record(500)]).unwrap();
     reader.until_position(&at, 501);
-    assert!(!reader.retried.is_empty(), "the replica's death is told");
+    assert!(!reader.retried.is_empty(), "no retry after the replica was killed");
     assert!(reader.lost.is_empty() && reader.out_of_range.is_empty());
 }

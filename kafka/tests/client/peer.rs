@@ -15,7 +15,8 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion};
 const API_VERSIONS: i16 = 18;
 const METADATA: i16 = 3;
 
-/// Responds to this many requests on each connection after `ApiVersions`, then closes it; sends a message for each connection.
+/// Responds to this many requests on each connection after `ApiVersions`, then closes it; sends a message for each
+/// connection.
 fn broker(requests: usize) -> (Address, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };

@@ -1,4 +1,4 @@
-//! The client against brokers with TLS and SASL: every way in that there is, and every way to be turned away.
+//! The client against brokers with TLS and SASL: every listener, and every failure.
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
@@ -18,9 +18,9 @@ use testkit::{BRIEF_MS, Certificates, Cluster, Listener, PASSWORD, ProduceOption
 
 use SaslMechanism::{Plain, ScramSha256, ScramSha512};
 
-/// Longer than a handshake takes on a machine that does much else.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// More than a client's first message in TLS.
+/// Longer than a handshake on a busy machine.
+const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);
+/// More than the size of a `ClientHello`.
 const HELLO_BYTES_MAX: usize = 64 * 1024;
 
 fn on_each_version(test: impl Fn(&'static Cluster) + Sync) {
@@ -34,12 +34,12 @@ fn on_each_version(test: impl Fn(&'static Cluster) + Sync) {
 
 fn secure(version: &str) -> &'static Cluster {
     let cluster = testkit::shared_secure(version).unwrap();
-    // The first question about any group makes the broker get ready for groups.
+    // The first request about a group makes the broker create the topic of the committed offsets.
     cluster.client().unwrap().committed_offsets("nobody").unwrap();
     cluster
 }
 
-/// Whom we trust and what we show, as the tests vary it.
+/// TLS settings: trusts the brokers' CA, unless `change` changes that.
 fn tls(change: impl FnOnce(&Certificates, &mut TlsFiles)) -> Tls {
     let certificates = Certificates::get().unwrap();
     let mut files = TlsFiles { authorities: Some(certificates.authority()), client: None };
@@ -75,7 +75,7 @@ fn sasl_ssl(sasl: Sasl) -> Security {
 }
 
 fn client(servers: &str, security: Security) -> Client {
-    let settings = ConnectionSettings { security, connect_timeout: PATIENCE, ..ConnectionSettings::default() };
+    let settings = ConnectionSettings { security, connect_timeout: CONNECT_TIMEOUT, ..ConnectionSettings::default() };
     Client::new(addresses(servers), settings)
 }
 
@@ -97,7 +97,7 @@ fn produce(cluster: &Cluster, topic: &str, numbers: std::ops::Range<i64>) {
 }
 
 #[test]
-fn records_are_read_by_every_way_in() {
+fn records_are_read_over_every_listener() {
     on_each_version(|cluster| {
         let topic = unique("ways");
         cluster.client().unwrap().create_topic(&topic, 1, &[]).unwrap();
@@ -114,7 +114,7 @@ fn records_are_read_by_every_way_in() {
         check(Listener::Ssl, ssl(trusting()));
         check(Listener::MutualSsl, ssl(showing(Certificates::client)));
         check(Listener::MutualSsl12, ssl(showing(Certificates::client)));
-        // A certificate that nobody asks for.
+        // A client certificate that the listener does not request.
         check(Listener::Ssl, ssl(showing(Certificates::client)));
         for mechanism in [Plain, ScramSha256] {
             check(Listener::SaslPlaintext, sasl_plaintext(sasl(mechanism, USER, PASSWORD)));
@@ -126,13 +126,13 @@ fn records_are_read_by_every_way_in() {
 }
 
 #[test]
-fn a_host_is_believed_by_its_name_and_by_its_address() {
+fn a_certificate_is_valid_for_host_name_and_ip_address() {
     let cluster = secure(testkit::NEWEST);
     let by_address = cluster.bootstrap_servers_of(Listener::Ssl);
     for servers in [by_address.clone(), by_address.replace("127.0.0.1", "localhost")] {
         client(&servers, ssl(trusting())).metadata(vec![]).unwrap();
     }
-    // Neither stands in the certificate of another host.
+    // The certificate of another host has neither.
     let by_address = cluster.bootstrap_servers_of(Listener::SslElsewhere);
     for servers in [by_address.clone(), by_address.replace("127.0.0.1", "localhost")] {
         let error = failure(&servers, ssl(trusting()));
@@ -142,7 +142,7 @@ fn a_host_is_believed_by_its_name_and_by_its_address() {
 }
 
 #[test]
-fn every_fault_of_a_certificate_is_told_apart() {
+fn every_fault_of_a_certificate_has_its_own_error() {
     on_each_version(|cluster| {
         let check = |listener, tls, expected: fn(&TlsFault) -> bool, text: &str| {
             let error = failure(&cluster.bootstrap_servers_of(listener), ssl(tls));
@@ -178,13 +178,13 @@ fn every_fault_of_a_certificate_is_told_apart() {
             check(
                 listener,
                 trusting(),
-                |fault| *fault == TlsFault::CertificateDemanded,
+                |fault| *fault == TlsFault::CertificateRequired,
                 "requires a client certificate",
             );
             check(
                 listener,
                 showing(Certificates::stranger),
-                |fault| matches!(fault, TlsFault::CertificateRefused(_)),
+                |fault| matches!(fault, TlsFault::CertificateRejected(_)),
                 "rejected the client certificate",
             );
         }
@@ -192,7 +192,7 @@ fn every_fault_of_a_certificate_is_told_apart() {
 }
 
 #[test]
-fn every_fault_of_an_authentication_is_told_apart() {
+fn every_fault_of_an_authentication_has_its_own_error() {
     on_each_version(|cluster| {
         let check = |listener, security, text: &str| {
             let error = failure(&cluster.bootstrap_servers_of(listener), security);
@@ -206,7 +206,7 @@ fn every_fault_of_an_authentication_is_told_apart() {
                 let wrong = sasl(mechanism, user, "wrong-password");
                 let text = format!("credentials of user '{user}' rejected ({mechanism}): 'Authentication failed");
                 let fault = check(Listener::SaslSsl, sasl_ssl(wrong), &text);
-                assert!(matches!(fault, SaslFault::Refused { .. }), "{fault:?}");
+                assert!(matches!(fault, SaslFault::Rejected { .. }), "{fault:?}");
             }
         }
         let right = |mechanism| sasl(mechanism, USER, PASSWORD);
@@ -215,33 +215,33 @@ fn every_fault_of_an_authentication_is_told_apart() {
             sasl_plaintext(right(ScramSha512)),
             "the listener does not support SCRAM-SHA-512, only ",
         );
-        let SaslFault::Mechanism { ours: ScramSha512, mut theirs } = fault else { panic!("{fault:?}") };
+        let SaslFault::UnsupportedMechanism { ours: ScramSha512, mut theirs } = fault else { panic!("{fault:?}") };
         theirs.sort();
         assert_eq!(theirs, ["PLAIN", "SCRAM-SHA-256"]);
         let fault = check(Listener::Ssl, sasl_ssl(right(Plain)), "the listener does not expect SASL authentication");
-        assert_eq!(fault, SaslFault::NotHere);
+        assert_eq!(fault, SaslFault::NotExpected);
     });
 }
 
 #[test]
-fn the_wrong_port_is_told_and_tried_again() {
+fn a_wrong_port_is_a_retriable_error() {
     on_each_version(|cluster| {
         let check = |servers: &str, security, text: &str| {
             let error = failure(servers, security);
-            let words = error.to_string() + &error.source().map(ToString::to_string).unwrap_or_default();
-            assert!(error.is_retriable() && words.contains(text), "{words}");
+            let text_and_cause = error.to_string() + &error.source().map(ToString::to_string).unwrap_or_default();
+            assert!(error.is_retriable() && text_and_cause.contains(text), "{text_and_cause}");
         };
         let plain = cluster.bootstrap_servers();
-        check(&plain, ssl(trusting()), "is this its port for TLS?");
+        check(&plain, ssl(trusting()), "is this its TLS port?");
         let encrypted = cluster.bootstrap_servers_of(Listener::Ssl);
-        check(&encrypted, Security::default(), "its port for plain connections?");
+        check(&encrypted, Security::default(), "its port without TLS?");
         let authenticated = cluster.bootstrap_servers_of(Listener::SaslPlaintext);
-        check(&authenticated, Security::default(), "does this port demand SASL?");
+        check(&authenticated, Security::default(), "does this listener require SASL?");
     });
 }
 
 #[test]
-fn a_tls_handshake_that_nobody_answers_keeps_to_the_connect_timeout() {
+fn a_tls_handshake_without_a_response_ends_at_the_connect_timeout() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let servers = addresses(&silent.local_addr().unwrap().to_string());
     let connect_timeout = Duration::from_millis(100);
@@ -251,9 +251,9 @@ fn a_tls_handshake_that_nobody_answers_keeps_to_the_connect_timeout() {
     assert_eq!(waited, connect_timeout);
 }
 
-/// As brokers do that go down. What is left unread makes a reset of the end.
+/// Closes the connection as a broker does that shuts down. Unread bytes turn the close into a reset.
 #[test]
-fn a_tls_handshake_that_breaks_off_is_tried_again() {
+fn an_interrupted_tls_handshake_is_retriable() {
     for (read, ends) in [(HELLO_BYTES_MAX, "closed"), (1, "reset")] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let servers = listener.local_addr().unwrap().to_string();
@@ -268,25 +268,25 @@ fn a_tls_handshake_that_breaks_off_is_tried_again() {
 }
 
 #[test]
-fn a_name_and_a_password_may_have_any_letters() {
+fn user_name_and_password_may_have_any_characters() {
     let cluster = secure(testkit::NEWEST);
     let (name, password) = ("odd=user,name", "pässwörd,=%\u{1f511}");
     let kafka = cluster.client().unwrap();
     let security = |mechanism| sasl_ssl(sasl(mechanism, name, password));
     for mechanism in [ScramSha256, ScramSha512] {
         kafka.set_scram_password(name, &mechanism.to_string(), password).unwrap();
-        // The broker learns of it a moment later.
+        // The broker applies it a moment later.
         let mut client = client(&cluster.bootstrap_servers_of(Listener::SaslSsl), security(mechanism));
         crate::support::wait_for("the new user", || client.metadata(vec![]).ok());
     }
 }
 
 #[test]
-fn a_refusal_is_neither_hidden_by_a_broker_that_is_away_nor_in_the_way_of_one_that_works() {
+fn an_invalid_certificate_is_reported_unless_another_broker_responds() {
     let cluster = secure(testkit::NEWEST);
     let (good, bad) = (cluster.bootstrap_servers_of(Listener::Ssl), cluster.bootstrap_servers_of(Listener::SslExpired));
     let security = || ssl(trusting());
-    // Port 1 (tcpmux) has been out of use for decades.
+    // Nothing listens on port 1 (tcpmux).
     for servers in [format!("{bad},127.0.0.1:1"), format!("127.0.0.1:1,{bad}")] {
         let error = failure(&servers, security());
         assert!(!error.is_retriable(), "{error}");
@@ -300,10 +300,10 @@ fn a_refusal_is_neither_hidden_by_a_broker_that_is_away_nor_in_the_way_of_one_th
     }
 }
 
-/// Who has the listener whose connections are counted.
+/// Held by the test that counts the connections of the listener.
 static BRIEF: Mutex<()> = Mutex::new(());
 
-/// Local ports of our connections to a port of this machine.
+/// Local ports of this process's connections to a local port.
 fn connections(to: u16) -> BTreeSet<String> {
     let (remote, established) = (format!("0100007F:{to:04X}"), "01");
     let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
@@ -315,14 +315,15 @@ fn connections(to: u16) -> BTreeSet<String> {
 }
 
 #[test]
-fn authentication_is_repeated_on_the_same_connections_while_records_flow_and_while_none_do() {
+fn reauthentication_uses_the_same_connections_with_and_without_records() {
     let _alone = BRIEF.lock().unwrap_or_else(PoisonError::into_inner);
     on_each_version(|cluster| {
         let topic = unique("brief");
         cluster.client().unwrap().create_topic(&topic, 1, &[]).unwrap();
         let at = TopicPartition::new(topic.as_str(), 0);
         let security = sasl_ssl(sasl(ScramSha256, USER, PASSWORD));
-        // Metadata seldom, so that the connection of the control thread lies idle beyond the lifetime in between.
+        // Metadata is requested so seldom that the connection of the control thread is idle for longer than the session
+        // lifetime.
         let lifetime = Duration::from_millis(BRIEF_MS.into());
         let idle = builder(cluster, Listener::SaslBrief, &topic, security).with_metadata_max_age(lifetime * 2);
         let mut reader = Reader::new(idle);
@@ -341,13 +342,13 @@ fn authentication_is_repeated_on_the_same_connections_while_records_flow_and_whi
         reader.until("two lifetimes without records", |_| quiet.elapsed() > lifetime * 2);
         produce(cluster, &topic, produced..produced + 10);
         reader.until_position(&at, produced + 10);
-        assert_eq!(connections(port), before, "connections were made anew");
+        assert_eq!(connections(port), before, "connections were opened again");
         assert!(reader.retried.is_empty(), "{:?}", reader.retried);
     });
 }
 
 #[test]
-fn a_password_that_was_changed_meanwhile_ends_the_consumer() {
+fn a_changed_password_ends_the_consumer() {
     let _alone = BRIEF.lock().unwrap_or_else(PoisonError::into_inner);
     let cluster = secure(testkit::NEWEST);
     let (topic, user) = (unique("changed"), unique("user"));
@@ -365,11 +366,11 @@ fn a_password_that_was_changed_meanwhile_ends_the_consumer() {
     reader.until_position(&TopicPartition::new(topic.as_str(), 0), 10);
     kafka.set_scram_password(&user, "SCRAM-SHA-256", "new-password").unwrap();
     let error = reader.until_error(|_| {});
-    assert!(matches!(error, Error::Sasl { fault: SaslFault::Refused { .. }, .. }), "{error}");
+    assert!(matches!(error, Error::Sasl { fault: SaslFault::Rejected { .. }, .. }), "{error}");
 }
 
 #[test]
-fn nothing_that_can_be_printed_shows_a_secret() {
+fn no_debug_output_shows_a_secret() {
     let security = Security { tls: Some(showing(Certificates::client)), sasl: Some(sasl(Plain, "alice", "hush")) };
     let address = Address { host: "localhost".to_owned(), port: 1 };
     let builder = Consumer::from_hosts(vec![address]).with_security(security.clone());

@@ -99,8 +99,8 @@ fn peer(behave: impl FnOnce(&mut Peer) + Send + 'static) -> (Address, JoinHandle
     (address, thread)
 }
 
-/// Accepts connections until the test ends. `behave` gets each one with its number, from 0; its end closes the connection. The receiver gets the
-/// number of each connection.
+/// Accepts connections until the test ends. `behave` gets each one with its number, from 0; its end closes the
+/// connection. The receiver gets the number of each connection.
 pub(crate) fn broker(behave: impl Fn(usize, &mut Peer) + Send + Sync + 'static) -> (Address, Receiver<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };

@@ -91,7 +91,7 @@ fn fault(mechanism: SaslMechanism, behave: impl FnOnce(&mut Peer) + Send + 'stat
 #[test]
 fn a_broker_that_does_not_know_the_password_is_rejected() {
     let unproved = |fault, expected: &str| {
-        let SaslFault::Unproved { detail } = fault else { panic!("{fault:?}") };
+        let SaslFault::ServerNotVerified { detail } = fault else { panic!("{fault:?}") };
         assert!(detail.contains(expected), "{detail}");
     };
     for mechanism in [SaslMechanism::ScramSha256, SaslMechanism::ScramSha512] {
@@ -157,7 +157,8 @@ fn reauthentication_uses_the_same_connection() {
     thread.join().unwrap();
 }
 
-/// Sends two requests with a re-authentication between them. On each of its two connections the broker does `then` after the first response.
+/// Sends two requests with a re-authentication between them. On each of its two connections the broker does `then`
+/// after the first response.
 fn reauthenticates(then: impl Fn(&mut Peer) + Send + 'static) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
@@ -218,7 +219,7 @@ fn an_authentication_that_a_new_connection_refuses_too_is_final() {
     link.call(&metadata()).unwrap();
     thread::sleep(DUE_AFTER_MIN);
     let error = link.call(&metadata()).unwrap_err();
-    assert!(matches!(error, Error::Sasl { fault: SaslFault::Refused { .. }, .. }), "{error:?}");
+    assert!(matches!(error, Error::Sasl { fault: SaslFault::Rejected { .. }, .. }), "{error:?}");
     assert_eq!(connections.try_iter().count(), 2);
 }
 

@@ -18,7 +18,8 @@ enum Treatment {
     Refuses,
 }
 
-/// A broker that treats versions of `ApiVersions` like this, and responds to requests for metadata; returns the received versions.
+/// A broker that treats versions of `ApiVersions` like this, and responds to requests for metadata; returns the
+/// received versions.
 fn broker_with(treat: impl Fn(i16) -> Treatment + Send + Sync + 'static) -> (Address, Arc<Mutex<Vec<i16>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let versions_seen = Arc::clone(&seen);
@@ -32,7 +33,7 @@ fn broker_with(treat: impl Fn(i16) -> Treatment + Send + Sync + 'static) -> (Add
             let id_bytes = id.to_be_bytes();
             match treat(version) {
                 Treatment::Responds => {
-                    peer.send_response(&versions(&[(METADATA, 0, 12), (API_VERSIONS, 0, 3)]), version, id)
+                    peer.send_response(&versions(&[(METADATA, 0, 12), (API_VERSIONS, 0, 3)]), version, id);
                 }
                 Treatment::Closes => break,
                 Treatment::CutsOff => {

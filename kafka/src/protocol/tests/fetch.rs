@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn wanted(topic: &str, number: i32, topic_id: Option<TopicId>) -> FetchPartition {
+fn requested(topic: &str, number: i32, topic_id: Option<TopicId>) -> FetchPartition {
     let leader_epoch = Some(4).filter(|_| number == 0);
     FetchPartition { partition: partition(topic, number), topic_id, position: 100, leader_epoch, max_bytes: 1000 }
 }
@@ -18,7 +18,7 @@ fn request(partitions: Vec<FetchPartition>) -> FetchRequest {
     }
 }
 
-/// An answer about a topic that goes by its name or by its id, as the version has it.
+/// A topic of a response, by name or by id, depending on the version.
 fn topic(version: i16, name: &str, id: TopicId, partitions: Vec<PartitionData>) -> FetchableTopicResponse {
     let topic = FetchableTopicResponse::default().with_partitions(partitions);
     if version >= 13 {
@@ -30,7 +30,7 @@ fn topic(version: i16, name: &str, id: TopicId, partitions: Vec<PartitionData>) 
 
 #[test]
 fn responses_in_all_versions() {
-    let request = request(vec![wanted("a", 0, Some(TOPIC_ID)), wanted("a", 1, Some(TOPIC_ID))]);
+    let request = request(vec![requested("a", 0, Some(TOPIC_ID)), requested("a", 1, Some(TOPIC_ID))]);
     for version in versions(&request) {
         let full = PartitionData::default()
             .with_partition_index(0)
@@ -42,7 +42,7 @@ fn responses_in_all_versions() {
             ]))
             .with_preferred_read_replica(BrokerId(if version >= 11 { 3 } else { -1 }))
             .with_records(Some(Bytes::from_static(b"batches")));
-        // Tagged fields that older clients do not know stand in newer responses.
+        // Newer responses have tagged fields that older clients do not know.
         let full = if version >= 12 {
             let leader = fetch_response::LeaderIdAndEpoch::default().with_leader_id(BrokerId(2)).with_leader_epoch(5);
             full.with_current_leader(leader).with_unknown_tagged_field(9, Bytes::from_static(b"?"))
@@ -85,8 +85,8 @@ fn responses_in_all_versions() {
 }
 
 #[test]
-fn responses_that_do_not_answer_the_question() {
-    let request = request(vec![wanted("a", 0, Some(TOPIC_ID)), wanted("a", 1, Some(TOPIC_ID))]);
+fn responses_about_other_partitions() {
+    let request = request(vec![requested("a", 0, Some(TOPIC_ID)), requested("a", 1, Some(TOPIC_ID))]);
     let empty = |number| PartitionData::default().with_partition_index(number).with_records(None);
     for version in versions(&request) {
         for topics in [
@@ -107,7 +107,7 @@ fn responses_that_do_not_answer_the_question() {
 
 #[test]
 fn records_share_the_response() {
-    let request = request(vec![wanted("a", 0, Some(TOPIC_ID))]);
+    let request = request(vec![requested("a", 0, Some(TOPIC_ID))]);
     let data = PartitionData::default().with_records(Some(Bytes::from_static(b"batches")));
     let response = messages::FetchResponse::default().with_responses(vec![topic(17, "a", TOPIC_ID, vec![data])]);
     let bytes = encoded(&response, 17);
@@ -118,7 +118,8 @@ fn records_share_the_response() {
 
 #[test]
 fn requests_in_all_versions() {
-    let partitions = vec![wanted("b", 1, Some(TopicId([8; 16]))), wanted("a", 0, Some(TOPIC_ID)), wanted("b", 0, None)];
+    let partitions =
+        vec![requested("b", 1, Some(TopicId([8; 16]))), requested("a", 0, Some(TOPIC_ID)), requested("b", 0, None)];
     let request = request(partitions);
     for version in versions(&request) {
         let sent: messages::FetchRequest = sent(&request, version);
@@ -129,7 +130,7 @@ fn requests_in_all_versions() {
             .topics
             .iter()
             .map(|topic| {
-                let partitions: Vec<_> = topic.partitions.iter().map(|wanted| wanted.partition).collect();
+                let partitions: Vec<_> = topic.partitions.iter().map(|requested| requested.partition).collect();
                 if version >= 13 {
                     (topic.topic_id.as_bytes()[0].to_string(), partitions)
                 } else {
@@ -139,14 +140,17 @@ fn requests_in_all_versions() {
             .collect();
         let names = if version >= 13 { ["8", "7"] } else { ["b", "a"] };
         assert_eq!(topics, [(names[0].to_owned(), vec![1, 0]), (names[1].to_owned(), vec![0])]);
-        let wanted = &sent.topics[1].partitions[0];
-        assert_eq!((wanted.fetch_offset, wanted.partition_max_bytes, wanted.log_start_offset), (100, 1000, -1));
-        assert_eq!(wanted.current_leader_epoch, if version >= 9 { 4 } else { -1 });
+        let requested = &sent.topics[1].partitions[0];
+        assert_eq!(
+            (requested.fetch_offset, requested.partition_max_bytes, requested.log_start_offset),
+            (100, 1000, -1)
+        );
+        assert_eq!(requested.current_leader_epoch, if version >= 9 { 4 } else { -1 });
     }
 }
 
 #[test]
-fn topics_without_an_id_are_asked_for_by_name() {
-    assert_eq!(request(vec![wanted("a", 0, Some(TOPIC_ID))]).version_max(), 17);
-    assert_eq!(request(vec![wanted("a", 0, Some(TOPIC_ID)), wanted("b", 0, None)]).version_max(), 12);
+fn topics_without_an_id_are_requested_by_name() {
+    assert_eq!(request(vec![requested("a", 0, Some(TOPIC_ID))]).version_max(), 17);
+    assert_eq!(request(vec![requested("a", 0, Some(TOPIC_ID)), requested("b", 0, None)]).version_max(), 12);
 }

@@ -114,7 +114,7 @@ fn offset_fetch() {
         check(&request, version, &offset_fetch_response(version, GROUP, 0, &all), &Ok(expected));
         let expected = Err(refused(ErrorCode::NOT_COORDINATOR));
         check(&request, version, &offset_fetch_response(version, GROUP, 16, &[]), &expected);
-        // A group that the coordinator does not know has committed nothing.
+        // An unknown group has no committed offsets.
         let nothing = |at: &TopicPartition| (at.clone(), Ok(None));
         let expected = Ok(request.partitions.iter().map(nothing).collect());
         check(&request, version, &offset_fetch_response(version, GROUP, 69, &[]), &expected);
@@ -156,23 +156,23 @@ fn offset_commit() {
         let sent_by: messages::OffsetCommitRequest = super::sent(&of_member, version);
         assert_eq!((sent_by.member_id.as_str(), sent_by.generation_id_or_member_epoch), ("id-1", 5));
         assert_eq!(sent_by.group_instance_id.as_deref(), Some("here").filter(|_| version >= 7));
-        let told: Vec<_> = sent
+        let committed: Vec<_> = sent
             .topics
             .iter()
             .map(|topic| {
-                let told = &topic.partitions[0];
-                let metadata = told.committed_metadata.as_deref().unwrap();
+                let partition = &topic.partitions[0];
+                let metadata = partition.committed_metadata.as_deref().unwrap();
                 (
                     topic.name.to_string(),
-                    told.partition_index,
-                    told.committed_offset,
-                    told.committed_leader_epoch,
+                    partition.partition_index,
+                    partition.committed_offset,
+                    partition.committed_leader_epoch,
                     metadata,
                 )
             })
             .collect();
         let epoch = if version >= 6 { 3 } else { -1 };
-        assert_eq!(told, [("a".to_owned(), 0, 50, epoch, "note"), ("b".to_owned(), 0, 0, -1, "")]);
+        assert_eq!(committed, [("a".to_owned(), 0, 50, epoch, "note"), ("b".to_owned(), 0, 0, -1, "")]);
 
         let response = |answers: &[(&str, i16)]| {
             let topics = answers.iter().map(|&(topic, error)| {
@@ -190,7 +190,7 @@ fn offset_commit() {
 }
 
 #[test]
-fn a_name_that_the_protocol_cannot_carry_is_refused() {
+fn a_name_that_cannot_be_encoded_is_refused() {
     let request = FindCoordinatorRequest { group: "g".repeat(40_000) };
     assert!(encode_request(&request, 1, CORRELATION_ID, "client").is_err());
 }

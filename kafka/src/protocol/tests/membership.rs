@@ -43,8 +43,10 @@ fn join_group() {
 
         let response = |leader: &str, error| {
             let other = JoinGroupResponseMember::default().with_member_id(text("id-2"));
-            let us = JoinGroupResponseMember::default().with_member_id(text("id-1"));
-            let us = us.with_group_instance_id(since(5, "here").map(text)).with_metadata(Bytes::from_static(b"told"));
+            let leading = JoinGroupResponseMember::default().with_member_id(text("id-1"));
+            let leading = leading
+                .with_group_instance_id(since(5, "here").map(text))
+                .with_metadata(Bytes::from_static(b"subscription"));
             messages::JoinGroupResponse::default()
                 .with_error_code(error)
                 .with_generation_id(6)
@@ -52,7 +54,7 @@ fn join_group() {
                 .with_leader(text(leader))
                 .with_skip_assignment(version >= 9)
                 .with_member_id(text("id-1"))
-                .with_members(if leader == "id-1" { vec![us, other] } else { vec![] })
+                .with_members(if leader == "id-1" { vec![leading, other] } else { vec![] })
         };
         let joined = |leads| {
             let (member_id, assignor) = ("id-1".to_owned(), "first".to_owned());
@@ -64,7 +66,7 @@ fn join_group() {
             instance_id: instance_id.map(str::to_owned),
             subscription: Bytes::from_static(subscription),
         };
-        let members = vec![joined_member("id-1", since(5, "here"), b"told"), joined_member("id-2", None, b"")];
+        let members = vec![joined_member("id-1", since(5, "here"), b"subscription"), joined_member("id-2", None, b"")];
         let leads = Leadership { members, skips_assignment: version >= 9 };
         check(&request, version, &response("id-1", 0), &joined(Some(leads)));
         check(&request, version, &response("", 82), &refused(ErrorCode::FENCED_INSTANCE_ID));

@@ -1,4 +1,4 @@
-//! Every decoder against bytes of `kafka-protocol`'s encoders in every version, and against damaged ones.
+//! Every decoder with bytes of `kafka-protocol`'s encoders in every version, and with damaged bytes.
 
 mod describe;
 mod epochs;
@@ -54,8 +54,8 @@ fn is_malformed<T>(result: &Result<T, Failure>) -> bool {
     matches!(result, Err(Failure::Malformed(_)))
 }
 
-/// A response is read as expected, its every beginning is refused, so is a byte too many; and no byte of it, whatever
-/// it is changed to, does any harm.
+/// A response is decoded as expected; each prefix of it and an additional byte are malformed; and no changed byte
+/// causes a panic or a large allocation.
 fn check<R: Request<Response: PartialEq + std::fmt::Debug>, M: Encodable + HeaderVersion>(
     request: &R,
     version: i16,
@@ -76,13 +76,13 @@ fn check<R: Request<Response: PartialEq + std::fmt::Debug>, M: Encodable + Heade
             let mut damaged = bytes.to_vec();
             let end = damaged.len().min(at + hostile.len());
             damaged[at..end].copy_from_slice(&hostile[..end - at]);
-            // Whether it can still be read depends on the byte; that it neither panics nor asks for gigabytes does not.
+            // The result depends on the byte; a panic or an allocation of gigabytes would fail the test.
             drop(decoded(request, version, damaged));
         }
     }
 }
 
-/// The bytes of a request, read back by `kafka-protocol`.
+/// An encoded request, decoded by `kafka-protocol`.
 fn sent<R: Request, M: Decodable + HeaderVersion>(request: &R, version: i16) -> M {
     let mut bytes = encode_request(request, version, CORRELATION_ID, "client").unwrap();
     let length = bytes.split_to(4);
@@ -124,7 +124,7 @@ fn api_versions() {
 }
 
 #[test]
-fn api_versions_of_a_broker_that_does_not_know_the_version() {
+fn api_versions_of_a_broker_that_does_not_support_the_version() {
     let key = ApiVersion::default().with_api_key(18).with_min_version(0).with_max_version(2);
     let response = messages::ApiVersionsResponse::default().with_error_code(35).with_api_keys(vec![key]);
     let expected = ApiVersions { unsupported: true, ranges: [(18, (0, 2))].into() };
@@ -198,7 +198,7 @@ fn metadata() {
 }
 
 #[test]
-fn metadata_that_does_not_answer_the_question() {
+fn metadata_of_other_topics() {
     let request = MetadataRequest { topics: vec!["a".into(), "b".into()] };
     let topic = |name| MetadataResponseTopic::default().with_name(Some(topic_name(name)));
     let twice = vec![MetadataResponsePartition::default(); 2];
@@ -219,7 +219,7 @@ fn metadata_that_does_not_answer_the_question() {
 }
 
 #[test]
-fn what_a_peer_calls_things_is_cut_to_one_line() {
+fn names_in_errors_are_cut_and_escaped() {
     let request = MetadataRequest { topics: vec![] };
     let long = "x".repeat(300);
     let check = |response: &messages::MetadataResponse, expected: &str| {

@@ -1,4 +1,4 @@
-//! The reader's primitive types at their edges.
+//! Primitive types at the limits of their values.
 
 use super::*;
 
@@ -53,7 +53,7 @@ fn strings() {
 }
 
 #[test]
-fn counts_are_held_against_the_bytes_left() {
+fn counts_are_checked_against_the_remaining_bytes() {
     let check = |bytes: &[u8], flexible, expected: Result<Vec<i16>, &str>| {
         let read = reader(bytes, flexible).array(2, Reader::i16);
         assert_eq!(read.map_err(|malformed| malformed.0), expected.map_err(str::to_owned));
@@ -67,7 +67,7 @@ fn counts_are_held_against_the_bytes_left() {
 }
 
 #[test]
-fn tagged_fields_are_passed_over() {
+fn tagged_fields_are_skipped() {
     let check = |bytes: &[u8], left: Option<usize>| {
         let mut reader = reader(bytes, true);
         assert_eq!(reader.skip_tagged_fields().ok().map(|()| reader.remaining()), left);

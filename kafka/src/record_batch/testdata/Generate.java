@@ -20,7 +20,7 @@ import org.apache.kafka.common.record.internal.SimpleRecord;
 import org.apache.kafka.common.utils.BufferSupplier;
 
 /**
- * Writes the record batches beside this file with Kafka's own client, and what that finds in them: a line per record in
+ * Writes the record batches in this folder with Kafka's client, and the records that it reads: a line per record in
  * .tsv, with offset, timestamp, key, value and headers, these in hexadecimal ("-" is null).
  *
  * java -cp 'jars/*' Generate.java, where jars/ holds org.apache.kafka:kafka-clients:4.3.1 and what it depends on

@@ -1,4 +1,4 @@
-//! Compressed bytes of other encoders, damaged bytes and bytes that would decompress into too many.
+//! Compressed bytes of other encoders, damaged bytes, and bytes whose output exceeds the limit.
 
 use std::io::Write;
 
@@ -45,7 +45,7 @@ pub(super) const LINKED: lz4_flex::frame::BlockMode = lz4_flex::frame::BlockMode
 pub(super) const INDEPENDENT: lz4_flex::frame::BlockMode = lz4_flex::frame::BlockMode::Independent;
 
 #[test]
-fn other_encoders_framings() {
+fn framings_of_other_encoders() {
     let plain = plain();
     let (head, tail) = plain.split_at(plain.len() / 2);
     let skippable = [&b"\x50\x2a\x4d\x18\x03\0\0\0abc"[..]].concat();
@@ -65,7 +65,7 @@ fn other_encoders_framings() {
 }
 
 #[test]
-fn bombs_stop_at_the_limit() {
+fn decompression_stops_at_the_limit() {
     const LIMIT: u32 = 1024 * 1024;
     let zeros = vec![0; 32 * 1024 * 1024];
     for (codec, payload) in [
@@ -121,7 +121,7 @@ fn announced_sizes_that_the_bytes_cannot_hold() {
 }
 
 #[test]
-fn every_flipped_bit_behind_the_checksum_is_noticed() {
+fn every_flipped_bit_after_the_checksum_is_detected() {
     let fine = testdata!("none.bin");
     for at in 16..fine.len() {
         for bit in 0..8 {
@@ -134,7 +134,7 @@ fn every_flipped_bit_behind_the_checksum_is_noticed() {
 }
 
 #[test]
-fn records_before_a_damaged_batch_are_given_out_first() {
+fn records_before_a_damaged_batch_are_returned_first() {
     let mut bytes = testdata!("transactions.bin").to_vec();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
@@ -156,10 +156,9 @@ impl Random {
     }
 }
 
-/// What a hostile peer can do: any bytes, checksum right. The outcome varies, but it is never a panic, and offsets stay in
-/// order.
+/// Any bytes with a right checksum. The result varies, but it is never a panic, and offsets ascend.
 #[test]
-fn random_damage_under_a_valid_checksum() {
+fn random_damage_with_a_valid_checksum() {
     let none = testdata!("none.bin");
     let gzip = testdata!("gzip.bin");
     let snappy = testdata!("snappy.bin");

@@ -1,8 +1,8 @@
-//! Batches that no sane client writes, with valid checksums: each one is an error that says what is wrong.
+//! Invalid batches with valid checksums: each one is an error that says what is wrong.
 
 use super::*;
 
-/// Places in a batch's head.
+/// Offsets of the fields of a batch's header.
 const LENGTH: usize = 8;
 const CRC: usize = 17;
 const ATTRIBUTES: usize = 21;
@@ -15,7 +15,7 @@ pub(super) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     bytes[at..at + value.len()].copy_from_slice(value);
 }
 
-/// Makes length and checksum those of the bytes.
+/// Sets length and checksum to those of the bytes.
 pub(super) fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
     let length = u32::try_from(bytes.len() - 12).unwrap();
     put(&mut bytes, LENGTH, &length.to_be_bytes());
@@ -24,7 +24,7 @@ pub(super) fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// A batch like `none.bin`, with another codec's number and other bytes for its records.
+/// A batch like `none.bin` with another codec and other bytes as records.
 pub(super) fn with_payload(codec: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = testdata!("none.bin")[..HEADER_BYTES].to_vec();
     put(&mut bytes, ATTRIBUTES, &[0, codec]);
@@ -32,7 +32,7 @@ pub(super) fn with_payload(codec: u8, payload: &[u8]) -> Vec<u8> {
     seal(bytes)
 }
 
-/// A batch of `count` records (in name), whose bytes are given.
+/// A batch that announces `count` records, with these bytes as records.
 pub(super) fn with_records(count: u8, records: &[&[u8]]) -> Vec<u8> {
     let mut bytes = with_payload(0, &records.concat());
     put(&mut bytes, LAST_OFFSET_DELTA, &[0, 0, 0, 9]);
@@ -46,20 +46,20 @@ fn changed(at: usize, value: &[u8]) -> Vec<u8> {
     seal(bytes)
 }
 
-/// The batch yields this many records, then the error.
+/// Reading returns this many records, then the error.
 fn check(bytes: Vec<u8>, records_before: usize, fragment: &str) {
     let mut reader = reader(bytes, 0);
     let (records, end) = drain(&mut reader, 1000);
     let Err(Error::CorruptBatch { offset, detail, .. }) = end else { panic!("{end:?} instead of '{fragment}'") };
     assert_eq!((records.len(), offset), (records_before, 100), "{detail}");
     assert!(detail.contains(fragment), "{detail}");
-    // The error stays, and nothing is skipped.
+    // The error is returned again, and nothing is skipped.
     assert!(reader.read(ReadBudget::of(1000), &mut Vec::new()).is_err() && !reader.is_empty());
     assert!(reader.position() <= 100 + 20);
 }
 
 #[test]
-fn heads() {
+fn headers_of_batches() {
     check(changed(16, &[3]), 0, "message format v3");
     check(changed(LAST_OFFSET_DELTA, &(-1i32).to_be_bytes()), 0, "its last offset delta is -1");
     check(changed(RECORD_COUNT, &i32::MAX.to_be_bytes()), 0, "2147483647 records in 20 offsets");
@@ -74,14 +74,14 @@ fn heads() {
 }
 
 #[test]
-fn offsets_beyond_the_last_possible() {
+fn offsets_after_the_greatest_one() {
     let mut bytes = changed(0, &i64::MAX.to_be_bytes());
     let (_, end) = drain(&mut reader(bytes.clone(), 0), 1000);
     assert!(matches!(end, Err(Error::CorruptBatch { offset: i64::MAX, .. })));
     put(&mut bytes, 0, &(-1i64).to_be_bytes());
     let (_, end) = drain(&mut reader(bytes, 30), 1000);
     assert!(matches!(end, Err(Error::CorruptBatch { offset: 30, .. })));
-    // The very last that can be: the position after it is still a number.
+    // The greatest possible offset: the position after it does not overflow.
     let bytes = changed(0, &(i64::MAX - 20).to_be_bytes());
     let mut reader = reader(bytes, 0);
     assert_eq!((read_all(&mut reader).len(), reader.position()), (20, i64::MAX));
@@ -90,7 +90,7 @@ fn offsets_beyond_the_last_possible() {
 #[test]
 fn counts() {
     check(changed(RECORD_COUNT, &[0, 0, 0, 19]), 19, "follow the end");
-    // Holes at the end are compaction's.
+    // Compaction may remove the last records.
     let mut reader = reader(changed(LAST_OFFSET_DELTA, &[0, 0, 1, 0]), 0);
     assert_eq!((read_all(&mut reader).len(), reader.position()), (20, 100 + 257));
 }
@@ -117,7 +117,7 @@ fn records() {
 }
 
 #[test]
-fn batches_whose_offsets_go_backwards() {
+fn batches_with_descending_offsets() {
     let (first, second) = (changed(0, &200i64.to_be_bytes()), changed(0, &219i64.to_be_bytes()));
     let mut reader = reader([first, second].concat(), 0);
     let (records, end) = drain(&mut reader, 1000);
@@ -127,22 +127,22 @@ fn batches_whose_offsets_go_backwards() {
 }
 
 #[test]
-fn a_batch_that_ends_before_the_position_is_passed_over() {
+fn a_batch_that_ends_before_the_position_is_skipped() {
     let (first, second) = (changed(0, &200i64.to_be_bytes()), changed(0, &220i64.to_be_bytes()));
     let mut reader = reader([first, second].concat(), 230);
     assert_eq!((read_all(&mut reader).len(), reader.position()), (10, 240));
 }
 
 #[test]
-fn the_epoch_is_that_of_the_batch_before_the_position() {
+fn the_leader_epoch_is_that_of_the_batch_before_the_position() {
     let mut next = testdata!("none.bin").to_vec();
     put(&mut next, 0, &120i64.to_be_bytes());
     put(&mut next, 12, &6i32.to_be_bytes());
-    put(&mut next, ATTRIBUTES, &[0, 1]); // gzip, says its head
+    put(&mut next, ATTRIBUTES, &[0, 1]); // codec gzip
     let mut reader = reader([testdata!("none.bin").to_vec(), seal(next)].concat(), 0);
     let mut records = Vec::new();
     reader.read(ReadBudget::of(1000), &mut records).unwrap();
     assert_eq!((records.len(), reader.position(), reader.leader_epoch()), (20, 120, Some(5)));
     assert!(reader.read(ReadBudget::of(1000), &mut records).is_err());
-    assert_eq!((reader.position(), reader.leader_epoch()), (120, Some(5)), "the damaged one was opened in vain");
+    assert_eq!((reader.position(), reader.leader_epoch()), (120, Some(5)), "the damaged batch has no effect");
 }

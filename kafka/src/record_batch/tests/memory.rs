@@ -1,4 +1,4 @@
-//! Batches within a budget: what they take, and when they wait.
+//! Batches within a memory budget: how much they take, and when they wait.
 
 use fuzzkit::within;
 
@@ -7,7 +7,7 @@ use super::forge::{put, seal, with_payload, with_records};
 use super::*;
 use crate::types::{Header, Headers};
 
-/// For whatever is not measured: lists that grow, small allocations.
+/// Memory that is not counted: growing lists, small allocations.
 const SLACK_BYTES: usize = 64 * 1024;
 
 fn reader_within(bytes: impl Into<Bytes>, budget: &Budget) -> PartitionReader {
@@ -30,7 +30,7 @@ fn large_record(value_bytes: usize) -> Vec<u8> {
     [varint(body.len()), body].concat()
 }
 
-/// Batches of one such record, at one offset after the other.
+/// Batches of one such record each, at consecutive offsets.
 fn large_batches(codec: u8, payload: &[u8], count: u8) -> Vec<u8> {
     let batch = |number: u8| {
         let mut bytes = with_payload(codec, payload);
@@ -74,7 +74,7 @@ fn headers_take_no_more_than_their_bytes() {
 }
 
 #[test]
-fn headers_are_what_was_sent() {
+fn headers_are_those_that_were_sent() {
     let sent = [Header { name: b"a", value: Some(b"1") }, Header { name: &[0xff; 200], value: None }];
     let headers: Headers = sent.into_iter().chain(sent).collect();
     assert_eq!(headers.iter().collect::<Vec<_>>(), [sent, sent].concat());
@@ -103,7 +103,7 @@ fn a_batch_waits_until_the_records_of_others_are_dropped() {
     );
     records.clear();
     let stays = ReadBudget { may_decompress: false, ..ReadBudget::of(1000) };
-    assert_eq!(reader.read(stays, &mut records).unwrap(), Progress::NoMemory, "somebody else comes first");
+    assert_eq!(reader.read(stays, &mut records).unwrap(), Progress::NoMemory, "another holder has the memory");
     assert_eq!(reader.read(ReadBudget::of(1000), &mut records).unwrap(), Progress::Done);
     assert_eq!((records.len(), reader.position(), reader.is_empty()), (20, 140, true));
     drop(records);
@@ -111,7 +111,7 @@ fn a_batch_waits_until_the_records_of_others_are_dropped() {
 }
 
 #[test]
-fn what_is_not_compressed_needs_no_memory_of_its_own() {
+fn uncompressed_records_need_no_memory_of_their_own() {
     let budget = Budget::new(1, || ());
     let other = budget.batch(1).unwrap();
     let mut reader = reader_within(testdata!("none.bin"), &budget);
@@ -122,9 +122,10 @@ fn what_is_not_compressed_needs_no_memory_of_its_own() {
     drop(other);
 }
 
-/// The memory is counted before it is taken: a batch that is larger than the guess is decompressed into just as much as it needs.
+/// Memory is counted before it is allocated: a batch that is larger than the guess gets exactly the memory that it
+/// needs.
 #[test]
-fn a_large_batch_takes_just_its_size() {
+fn a_large_batch_takes_exactly_its_size() {
     const VALUE_BYTES: usize = 6 << 20;
     const BUDGET_BYTES: usize = 4 << 20;
     let payload = large_record(VALUE_BYTES);

@@ -1,4 +1,4 @@
-//! Reads batches that Kafka's own client wrote (`testdata/Generate.java`), and follows positions through them.
+//! Reads batches that Kafka's client has written (`testdata/Generate.java`), and checks positions.
 
 mod damage;
 mod forge;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::protocol::AbortedTransaction;
 use crate::types::{IsolationLevel, Record, TopicPartition};
 
-/// More than any test batch needs.
+/// Larger than the test batches.
 const BYTES_MAX: u32 = 16 * 1024 * 1024;
 
 macro_rules! testdata {
@@ -24,7 +24,7 @@ macro_rules! testdata {
 }
 use testdata;
 
-/// What `none.bin` and its compressed likes hold.
+/// The records of `none.bin` and of its compressed variants.
 const RECORDS: &str = include_str!("../testdata/records.tsv");
 
 fn partition() -> TopicPartition {
@@ -35,7 +35,7 @@ fn reader(bytes: impl Into<Bytes>, position: i64) -> PartitionReader {
     PartitionReader::new(partition(), bytes.into(), position, IsolationLevel::ReadCommitted, vec![], BYTES_MAX)
 }
 
-/// All records that come before the end or an error.
+/// All records before the end or an error.
 fn drain(reader: &mut PartitionReader, records_max: usize) -> (Vec<Record>, Result<()>) {
     let mut records = Vec::new();
     while !reader.is_empty() {
@@ -82,7 +82,7 @@ fn lines(records: &[Record]) -> String {
 }
 
 #[test]
-fn batches_of_kafkas_own_client_are_read_as_it_reads_them() {
+fn batches_of_kafkas_client_are_read_as_it_reads_them() {
     let check = |bytes: Bytes, expected: &str, end_position| {
         for records_max in [1, 3, usize::MAX] {
             let mut reader = reader(bytes.clone(), 0);
@@ -129,7 +129,7 @@ fn batches_of_several_compressed_blocks() {
 }
 
 #[test]
-fn payloads_are_never_copied_out_of_the_batch() {
+fn payloads_are_not_copied() {
     let bytes = testdata!("none.bin");
     let records = read_all(&mut reader(bytes.clone(), 0));
     let range = bytes.as_ptr_range();
@@ -138,7 +138,7 @@ fn payloads_are_never_copied_out_of_the_batch() {
 }
 
 #[test]
-fn records_below_the_asked_offset_are_dropped() {
+fn records_before_the_fetched_offset_are_skipped() {
     for (bytes, position) in [(testdata!("none.bin"), 117), (testdata!("zstd.bin"), 117)] {
         let mut reader = reader(bytes, position);
         let records = read_all(&mut reader);
@@ -149,7 +149,7 @@ fn records_below_the_asked_offset_are_dropped() {
 }
 
 #[test]
-fn position_follows_what_was_given_out() {
+fn the_position_follows_the_returned_records() {
     let mut reader = reader(testdata!("compacted.bin"), 18);
     let mut step = |records_max| {
         let mut records = Vec::new();
@@ -158,7 +158,7 @@ fn position_follows_what_was_given_out() {
     };
     assert_eq!(step(0), (String::new(), 18, false));
     assert_eq!(step(1), ("21".to_owned(), 22, false));
-    // The batch had two more records, which compaction has removed.
+    // Compaction has removed two more records of the batch.
     assert_eq!(step(1), ("23".to_owned(), 26, false));
     assert_eq!(step(1), ("28".to_owned(), 29, true));
     assert_eq!(step(1), (String::new(), 29, true));
@@ -178,15 +178,15 @@ fn aborted_transactions_are_hidden_under_read_committed() {
     check(IsolationLevel::ReadUncommitted, 0, &[(7, 0)], &all);
     check(IsolationLevel::ReadCommitted, 0, &[(7, 0)], &["c2", "c3", "c6", "c8", "n10"]);
     check(IsolationLevel::ReadCommitted, 3, &[(7, 0)], &["c3", "c6", "c8", "n10"]);
-    // Whatever their order; those of other producers or beyond the records hide nothing.
+    // In any order; those of other producers or after the records have no effect.
     check(IsolationLevel::ReadCommitted, 0, &[(7, 90), (9, 0), (7, 0)], &["c2", "c3", "c6", "c8", "n10"]);
-    // A transaction that begins later, as it does after the first one's end.
+    // A transaction that begins after the first one has ended.
     check(IsolationLevel::ReadCommitted, 0, &[(7, 8)], &["a0", "a1", "c2", "c3", "a5", "c6", "n10"]);
     check(IsolationLevel::ReadCommitted, 0, &[], &all);
 }
 
 #[test]
-fn a_truncated_last_batch_is_left_for_the_next_fetch() {
+fn an_incomplete_last_batch_is_not_read() {
     let bytes = testdata!("transactions.bin");
     let full = read_all(&mut reader(bytes.clone(), 0));
     let mut ends = Vec::new();
@@ -214,7 +214,7 @@ fn older_formats_are_refused() {
     for part in ["offset 0 of topic-0", "message format v1", "KIP-724", "copy them to a new topic"] {
         assert!(text.contains(part), "'{part}' is not in '{text}'");
     }
-    // A damaged byte is no old format: neither in such a message, nor in a batch.
+    // A damaged byte is not an old format, neither in such a message nor in a batch.
     let mut damaged = testdata!("format-1.bin").to_vec();
     *damaged.last_mut().unwrap() ^= 1;
     let (_, end) = drain(&mut reader(damaged, 0), 10);

@@ -1,5 +1,5 @@
-//! Fuzz target: a server's two messages of any bytes. No panic; the client's final message has its nonce; the iterations are within the limits;
-//! and only the final message of a server that knows the password is accepted.
+//! Fuzz target: a server's two messages of any bytes. No panic; the client's final message has its nonce; the
+//! iterations are within the limits; and only the final message of a server that knows the password is accepted.
 //!
 //! An input is the hash's number, the server's first message, a zero and its last one.
 

@@ -1,8 +1,9 @@
-//! The messages of SCRAM ([RFC 5802](https://www.rfc-editor.org/rfc/rfc5802), and
-//! [RFC 7677](https://www.rfc-editor.org/rfc/rfc7677) for SHA-256): client and server prove that they know the password, and
+//! The messages of SCRAM ([RFC 5802](https://www.rfc-editor.org/rfc/rfc5802), and [RFC
+//! 7677](https://www.rfc-editor.org/rfc/rfc7677) for SHA-256): client and server prove that they know the password, and
 //! neither sends it. `ring` has the cryptography; must not know connections.
 //!
-//! Names and passwords are used in UTF-8 without the RFC's preparation (SASLprep), as Kafka's tools, brokers and clients use them
+//! Names and passwords are used in UTF-8 without the RFC's preparation
+//! ([SASLprep](https://www.rfc-editor.org/rfc/rfc4013)), as Kafka's tools, brokers and clients use them
 //! (`ScramFormatter.normalize`): a prepared password would be another one to them.
 
 #[cfg(any(test, fuzzing))]
@@ -107,7 +108,8 @@ struct Challenge<'a> {
 }
 
 impl<'a> Challenge<'a> {
-    /// `r=nonce,s=salt,i=iterations`. Later versions of SCRAM may append attributes; an `m=` in front is mandatory and therefore an error.
+    /// `r=nonce,s=salt,i=iterations`. Later versions of SCRAM may append attributes; an `m=` in front is mandatory and
+    /// therefore an error.
     fn parse(text: &'a str) -> Result<Self, String> {
         let mut attributes = text.split(',');
         let mut next = |name: &str| {

@@ -1,4 +1,4 @@
-//! SCRAM against the examples of the RFCs, and against servers that forge.
+//! SCRAM with the examples of the RFCs, and with servers that do not know the password.
 
 use super::*;
 
@@ -11,14 +11,14 @@ fn client() -> ClientFirst {
     ClientFirst::new(Hash::sha256(), "user", NONCE.to_owned())
 }
 
-fn answer(server_first: &str) -> Result<(String, ServerProof), String> {
+fn finish(server_first: &str) -> Result<(String, ServerProof), String> {
     client().finish(&Secret::new("pencil"), server_first.as_bytes())
 }
 
 #[test]
 fn the_example_of_rfc_7677() {
     assert_eq!(client().message(), "n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
-    let (message, proof) = answer(SERVER_FIRST).unwrap();
+    let (message, proof) = finish(SERVER_FIRST).unwrap();
     assert_eq!(
         message,
         "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
@@ -27,7 +27,7 @@ fn the_example_of_rfc_7677() {
     proof.verify(format!("{SERVER_FINAL},x=later").as_bytes()).unwrap();
 }
 
-/// [RFC 5802, section 5](https://www.rfc-editor.org/rfc/rfc5802#section-5), whose hash we do not offer.
+/// [RFC 5802, section 5](https://www.rfc-editor.org/rfc/rfc5802#section-5), whose hash is not supported here.
 #[test]
 fn the_example_of_rfc_5802() {
     let hash = Hash {
@@ -60,9 +60,9 @@ fn nonces_differ_and_fit_into_a_message() {
 }
 
 #[test]
-fn a_first_message_that_no_broker_sends() {
+fn invalid_first_messages_of_a_server() {
     let check = |message: &str, problem: &str| {
-        let error = answer(message).map(drop).unwrap_err();
+        let error = finish(message).map(drop).unwrap_err();
         assert!(error.contains(problem), "{message}: {error}");
     };
     check("", "no 'r='");
@@ -83,7 +83,7 @@ fn a_first_message_that_no_broker_sends() {
 
 #[test]
 fn a_server_that_does_not_know_the_password() {
-    let (_, proof) = answer(SERVER_FIRST).unwrap();
+    let (_, proof) = finish(SERVER_FIRST).unwrap();
     let check = |message: &[u8], problem: &str| {
         let error = proof.verify(message).unwrap_err();
         assert!(error.contains(problem), "{error}");
@@ -96,14 +96,14 @@ fn a_server_that_does_not_know_the_password() {
     check(b"ok", "no signature");
     check(b"e=other-error", "no signature");
     check(b"\xff", "not UTF-8");
-    // The signature of another exchange proves nothing in this one.
+    // The signature of another exchange is wrong in this one.
     let other = SERVER_FIRST.replace("hvYD", "hvYE");
-    let (_, proof) = answer(&other).unwrap();
+    let (_, proof) = finish(&other).unwrap();
     assert!(proof.verify(SERVER_FINAL.as_bytes()).unwrap_err().contains("signature is wrong"));
 }
 
 #[test]
-fn a_server_that_refuses_our_proof() {
+fn a_server_that_rejects_the_clients_proof() {
     assert_eq!(refusal(b"e=invalid-proof"), Some("invalid-proof"));
     assert_eq!(refusal(b"e=unknown-user,x=1"), Some("unknown-user"));
     for proof in [SERVER_FINAL.as_bytes(), b"", b"\xff", b"v=e="] {

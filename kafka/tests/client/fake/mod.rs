@@ -1,8 +1,8 @@
-//! A broker and group coordinator in memory, for what no real broker does when it is wanted: it refuses chosen requests with chosen codes,
-//! and answers a group's requests by a script. One node, one topic, one member. Encodes and decodes with `kafka-protocol`; must not
-//! know what the client does with an answer.
+//! A broker and group coordinator in memory, for what a real broker does not do on demand: it refuses chosen requests
+//! with chosen codes, and responds to the requests of a group by a script. One node, one topic, one member. Encodes and
+//! decodes by `kafka-protocol`; must not know what the client does with a response.
 
-mod answers;
+mod responses;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
@@ -21,10 +21,10 @@ use testkit::FrameServer;
 pub const TOPIC: &str = "t";
 pub const TOPIC_ID: [u8; 16] = [7; 16];
 pub const PARTITIONS: i32 = 2;
-/// How long a fetch without records is held.
+/// How long the response to a fetch without records is delayed.
 const FETCH_WAIT: Duration = Duration::from_millis(10);
 
-/// Where in which response a code stands.
+/// The place of an error code in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     MetadataTopic,
@@ -46,7 +46,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// The request that is answered there.
+    /// The request of the response.
     pub fn request(self) -> &'static str {
         match self {
             Self::MetadataTopic | Self::MetadataPartition => "Metadata",
@@ -66,7 +66,7 @@ impl Place {
     }
 }
 
-/// So many refusals to come.
+/// Refusals of the next requests.
 #[derive(Clone, Copy, Debug)]
 struct Fault {
     place: Place,
@@ -74,18 +74,18 @@ struct Fault {
     left: u32,
 }
 
-/// What the coordinator of a classic group answers to a join.
+/// The coordinator's response to a member that joins a classic group.
 #[derive(Clone, Debug)]
 pub enum Joined {
-    /// The member leads: it gets what it assigns itself.
+    /// The member leads: it gets the assignment that it makes for itself.
     Leads,
-    /// It comes back as the leader of a group that goes on as before.
+    /// The member rejoins as the leader of a group that keeps its assignments.
     LeadsAgain { ours: Vec<i32>, others: Vec<i32> },
     /// Another member leads.
     Follows { ours: Vec<i32>, others: Vec<i32> },
 }
 
-/// A running broker; it goes away with this.
+/// A running broker; a drop stops it.
 pub struct FakeBroker {
     shared: Arc<Shared>,
     server: FrameServer,
@@ -109,7 +109,7 @@ struct State {
     joins: VecDeque<Joined>,
     joined: Joined,
     generation: i32,
-    /// Its assignment, as the leader has encoded it.
+    /// The member's assignment, as the leader has encoded it.
     assignment: Bytes,
     /// The next heartbeat says that the group rebalances.
     rebalances: bool,
@@ -150,12 +150,12 @@ impl FakeBroker {
         self.shared.lock().fault = Some(Fault { place, code, left: times });
     }
 
-    /// How many of the refusals are still to come.
+    /// The count of refusals that remain.
     pub fn refusals_left(&self) -> u32 {
         self.shared.lock().fault.map_or(0, |fault| fault.left)
     }
 
-    /// The answers to the next joins, in order; the last one stays.
+    /// The responses to the next joins, in order; the last one is repeated.
     pub fn script(&self, joins: impl IntoIterator<Item = Joined>) {
         self.shared.lock().joins.extend(joins);
     }
@@ -165,7 +165,7 @@ impl FakeBroker {
         self.shared.lock().rebalances = true;
     }
 
-    /// So many more records for each partition, each with its offset as value.
+    /// Appends records to each partition, each with its offset as value.
     pub fn append(&self, count: i64) {
         let mut state = self.shared.lock();
         let epoch = state.epoch();
@@ -178,7 +178,7 @@ impl FakeBroker {
         self.shared.changed.notify_all();
     }
 
-    /// Another leader epoch begins, as after an election.
+    /// Begins another leader epoch, as after an election.
     pub fn elect(&self) {
         let mut state = self.shared.lock();
         let next = (state.epoch() + 1, state.end_offset(0));
@@ -193,7 +193,7 @@ impl FakeBroker {
         self.shared.lock().has_left
     }
 
-    /// How often a request has come.
+    /// How often a request was received.
     pub fn asked(&self, api: ApiKey) -> u32 {
         self.shared.lock().asked.get(&(api as i16)).copied().unwrap_or(0)
     }
@@ -214,7 +214,7 @@ impl State {
         self.logs.get(&partition).map_or(0, |log| i64::try_from(log.len()).unwrap())
     }
 
-    /// The code that stands here; 0 for none.
+    /// The error code for this place; 0 for none.
     fn code(&mut self, place: Place) -> i16 {
         match &mut self.fault {
             Some(fault) if fault.place == place && fault.left > 0 => {
@@ -266,13 +266,13 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
         {
             let mut state = shared.lock();
             *state.asked.entry(api as i16).or_default() += 1;
-            state.answer(api, version, &mut request, &mut response);
+            state.respond(api, version, &mut request, &mut response);
         }
         stream.write_all(&testkit::frame(&response))?;
     }
 }
 
-/// Holds a fetch that nothing can be sent for yet.
+/// Delays a fetch until there are records.
 fn wait_for_records(shared: &Shared, request: &Bytes, version: i16) {
     let until = Instant::now() + FETCH_WAIT;
     let mut state = shared.lock();

@@ -1,4 +1,4 @@
-//! The answers of the fake broker: good ones, with the code in its place that a test has asked for. A refused request has no effect.
+//! The responses of the fake broker, with the error codes that a test has set. A refused request has no effect.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
@@ -40,7 +40,7 @@ const UNKNOWN_LEADER_EPOCH: i16 = 75;
 const FENCED_MEMBER_EPOCH: i16 = 110;
 const STALE_MEMBER_EPOCH: i16 = 113;
 
-/// The versions that are spoken, lowest and highest.
+/// The supported versions, lowest and highest.
 const VERSIONS: [(ApiKey, i16, i16); 14] = [
     (ApiKey::Fetch, 12, 12),
     (ApiKey::ListOffsets, 7, 7),
@@ -74,7 +74,7 @@ fn write(message: &impl Encodable, version: i16, to: &mut BytesMut) {
     message.encode(to, version).unwrap();
 }
 
-/// An assignment as members exchange it.
+/// An assignment in the embedded consumer protocol.
 fn encoded(partitions: &[i32]) -> Bytes {
     let of_topic = consumer_protocol_assignment::TopicPartition::default()
         .with_topic(topic())
@@ -87,7 +87,7 @@ fn encoded(partitions: &[i32]) -> Bytes {
 }
 
 impl State {
-    pub fn answer(&mut self, api: ApiKey, version: i16, request: &mut Bytes, to: &mut BytesMut) {
+    pub fn respond(&mut self, api: ApiKey, version: i16, request: &mut Bytes, to: &mut BytesMut) {
         match api {
             ApiKey::ApiVersions => {
                 let known = VERSIONS.map(|(api, low, high)| {
