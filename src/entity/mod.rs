@@ -24,7 +24,7 @@
 mod clock;
 mod decimal;
 mod fields;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod metadata;
 mod moment;

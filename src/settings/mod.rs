@@ -9,7 +9,7 @@ mod damage;
 mod env_file;
 mod error;
 mod files;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod rules;
 mod security;

@@ -5,7 +5,7 @@
 //! from the answer that is missing.
 
 mod authentication;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 #[cfg(test)]
 mod recorder;
@@ -109,7 +109,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// As [`open_until`](Self::open_until), within the connect timeout, and on this thread.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(test)]
     pub(crate) fn open(address: &Address, settings: &ConnectionSettings) -> Result<Self> {
         let deadline = Deadline::after(settings.connect_timeout);
         Self::open_until(address, settings, &deadline, &SetupStep::default())

@@ -4,7 +4,7 @@
 #[cfg(feature = "bench")]
 pub mod bench;
 mod compression;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod header;
 mod headers;

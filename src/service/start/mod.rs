@@ -9,7 +9,7 @@
 //! | 3 | somebody without a database id | yes or no | exactly the committed offset |
 //! | 4 | nobody | no | as `KAFKA_AUTO_OFFSET_RESET` says; a partition that was added later: the first offset |
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 use std::fmt;
 

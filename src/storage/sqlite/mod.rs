@@ -412,7 +412,7 @@ impl Drop for Database {
     }
 }
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 //! Names and passwords are taken as they are, in UTF-8, not prepared as the RFC has it: so do Kafka's tools, brokers and clients
 //! (`ScramFormatter.normalize`), and another form would be another password to them.
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
