@@ -3,7 +3,7 @@
 pub mod cli;
 pub mod commands;
 pub mod entity;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod runtime;
 pub mod service;

@@ -54,7 +54,7 @@ mod connection;
 mod consumer;
 mod dial;
 mod error;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod link;
 mod protocol;

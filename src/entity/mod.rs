@@ -26,7 +26,7 @@ mod decimal;
 mod decode;
 mod event_type;
 mod fields;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod metadata;
 mod moment;

@@ -11,7 +11,7 @@ mod database;
 mod env_file;
 mod error;
 mod files;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod rules;
 mod security;

@@ -33,7 +33,7 @@ mod contract;
 mod counts;
 mod error;
 mod findings;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 mod fixtures;
 mod headers;
 mod inspector;
@@ -42,7 +42,7 @@ mod part;
 mod position;
 mod range;
 mod replayer;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod sqlite;
 #[cfg(not(any(test, fuzzing)))]
 mod sqlite;

@@ -1,7 +1,7 @@
 //! The log file of unidentified messages: a projection of their table, one JSON object a line, each message once.
 //! Must not decide what is unidentified, and never stops the service.
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod line;
 mod tail;

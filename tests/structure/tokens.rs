@@ -153,7 +153,7 @@ fn literals_comments_and_tests_are_left_out() {
     let text = r##"
         // a::b
         /* c::d */ use x::Y; const Z: &str = r#"e::f"#; let c = ':'; let l: &'static str = "g::\"h";
-        #[cfg(test)] mod tests { use i::j; } #[cfg(any(test, fuzzing))] mod fuzzing; fn k() {}
+        #[cfg(test)] mod tests { use i::j; } #[cfg(any(test, feature = "fuzzing"))] mod fuzzing; fn k() {}
     "##;
     let words: Vec<String> = of(text).iter().filter_map(|token| token.word().map(str::to_owned)).collect();
     let expected = ["use", "x", "Y", "const", "Z", "str", "let", "c", "let", "l", "static", "str", "fn", "k"];

@@ -39,7 +39,7 @@ use broker::Broker;
 use commits::Commit;
 use control::{CommitOutcome, Control, Facts};
 use group::News;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use group::fuzzing;
 use membership::Sharing;
 use partition::{Partition, Phase};

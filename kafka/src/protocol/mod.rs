@@ -13,7 +13,7 @@ pub(crate) mod describe_groups;
 pub(crate) mod fetch;
 mod fields;
 pub(crate) mod find_coordinator;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 pub(crate) mod heartbeat;
 pub(crate) mod join_group;

@@ -6,7 +6,7 @@ pub mod bench;
 mod compressed_batch;
 mod compression;
 mod fault;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod header;
 mod partition_reader;

@@ -6,7 +6,7 @@
 
 mod fault;
 mod files;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;

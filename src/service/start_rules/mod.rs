@@ -12,7 +12,7 @@
 
 mod decision;
 mod error;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod metadata;
 #[cfg(test)]

@@ -27,7 +27,7 @@ mod wal;
 mod wal_file;
 mod writer;
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;

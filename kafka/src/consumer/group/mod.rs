@@ -6,7 +6,7 @@
 
 mod assignor;
 mod classic;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod server_side;
 mod task;

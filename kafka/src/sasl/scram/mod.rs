@@ -6,7 +6,7 @@
 //! ([SASLprep](https://www.rfc-editor.org/rfc/rfc4013)), as Kafka's tools, brokers and clients use them
 //! (`ScramFormatter.normalize`): a prepared password would be another one to them.
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
