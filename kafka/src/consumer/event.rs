@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::response_hold::ResponseHold;
 use super::token::{Acknowledgement, StartToken};
 use crate::error::Error;
 use crate::types::{CommittedOffset, Record, TopicId, TopicPartition};
@@ -78,7 +79,7 @@ pub struct PartitionRecords {
     /// The visible records between the two.
     pub records: Vec<Record>,
     /// The records lie in the memory of a response, which counts as held as long as they are.
-    pub(super) _response: Arc<()>,
+    pub(super) _response: ResponseHold,
 }
 
 impl PartitionRecords {
@@ -97,7 +98,7 @@ impl PartitionRecords {
             next_offset: offsets.end,
             end_offset,
             records,
-            _response: Arc::default(),
+            _response: ResponseHold::default(),
         }
     }
 }

@@ -4,8 +4,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Consumer;
-use super::group::GroupProtocol;
 use crate::backoff::RetryPolicy;
 use crate::connection::ConnectionSettings;
 use crate::error::{Error, Result};
@@ -23,7 +21,31 @@ const FETCH_WAIT: Duration = Duration::from_millis(500);
 /// in 10 s costs nothing either and finds a new partition before anybody wonders.
 const METADATA_AGE_MAX_DEFAULT: Duration = Duration::from_secs(10);
 
-/// Makes a [`Consumer`].
+/// How the partitions of a group are shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupProtocol {
+    /// Not at all: this consumer reads every partition of its topics, and the group has no members.
+    None,
+    /// Among static members, one of which divides (`JoinGroup`). Takes brokers since 2.3.
+    Classic {
+        /// A name that outlives the process: who comes back by it has its partitions at once
+        /// ([KIP-345](https://cwiki.apache.org/confluence/display/KAFKA/KIP-345%3A+Introduce+static+membership+protocol+to+reduce+consumer+rebalances)).
+        instance_id: String,
+        /// A member that has not been heard of for so long is given up.
+        session_timeout: Duration,
+    },
+    /// By the broker
+    /// ([KIP-848](https://cwiki.apache.org/confluence/display/KAFKA/KIP-848%3A+The+Next+Generation+of+the+Consumer+Rebalance+Protocol)).
+    /// Takes brokers since 4.0.
+    Consumer {
+        /// The same after a restart: who comes back by it has its partitions at once.
+        member_id: String,
+        /// For a static member, which stays one when it leaves.
+        instance_id: Option<String>,
+    },
+}
+
+/// Makes a [`Consumer`](super::Consumer).
 #[derive(Clone, Debug)]
 pub struct Builder {
     pub(super) hosts: Vec<Address>,
@@ -166,9 +188,8 @@ impl Builder {
         self
     }
 
-    /// Checks the settings and starts the consumer; no broker is called before the first
-    /// [`poll`](Consumer::poll).
-    pub fn create(mut self) -> Result<Consumer> {
+    /// Checks the settings.
+    pub(super) fn checked(mut self) -> Result<Self> {
         let wrong = |what: &str| Err(Error::Config(what.to_owned()));
         if self.hosts.is_empty() {
             return wrong("no bootstrap server is named");
@@ -188,6 +209,6 @@ impl Builder {
         // A response holds more than records: one that is as large as asked for must not be too large to be received.
         let receive_bytes_max = self.connection.receive_bytes_max;
         self.fetch_bytes_max = self.fetch_bytes_max.min(receive_bytes_max - receive_bytes_max / 8);
-        Consumer::new(self)
+        Ok(self)
     }
 }
