@@ -21,7 +21,7 @@ use crate::types::{Address, TopicPartition};
 use crate::worker::Worker;
 
 /// Responses of one broker that may be in memory before another fetch is sent: one that is being read, here or by the user. The
-/// one that is then on the wire is the second, so that memory is bounded by two responses for each broker.
+/// next one, on the wire, is the second, so that memory is bounded by two responses for each broker.
 const RESPONSES_HELD_MAX: usize = 1;
 
 /// A broker that is fetched from.
@@ -118,7 +118,7 @@ impl Broker {
 struct Fetching {
     /// When it is late.
     late_at: Instant,
-    /// Whether its response had to wait for memory. As long as this is held, the response is wanted.
+    /// Whether its response had to wait for memory. The response is wanted for as long as this exists.
     waited_for_memory: Arc<AtomicBool>,
 }
 
@@ -138,7 +138,7 @@ impl CountedFetch {
     }
 }
 
-/// Everything but the memory is the request's.
+/// Delegates to the request, but for the memory.
 impl Request for CountedFetch {
     const NAME: &'static str = FetchRequest::NAME;
     const KEY: i16 = FetchRequest::KEY;
