@@ -15,7 +15,7 @@ pub fn advice(error: &Error) -> Option<&'static str> {
             TlsFault::Untrusted | TlsFault::OtherKey => {
                 Some("KAFKA_SSL_CA_LOCATION names the PEM file with the authority's certificate")
             }
-            TlsFault::WrongName { .. } | TlsFault::HostName | TlsFault::NameRefused => {
+            TlsFault::WrongName { .. } | TlsFault::HostName | TlsFault::UnrecognizedName => {
                 Some("KAFKA_BOOTSTRAP_SERVERS and the broker's advertised.listeners must use a name of its certificate")
             }
             TlsFault::Expired { .. } => Some("renew the broker's certificate, or set this machine's clock"),

@@ -2,7 +2,7 @@
 
 // Not only tests use it: one target for libFuzzer does, and not all of it.
 #![allow(clippy::expect_used)]
-#![cfg_attr(fuzzing, allow(dead_code))]
+#![cfg_attr(feature = "fuzzing", allow(dead_code))]
 
 use super::batch::{Entry, PartitionBatch};
 use super::counts::{OffsetCounts, Outcome};

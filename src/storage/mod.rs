@@ -44,7 +44,7 @@ mod range;
 mod replayer;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod sqlite;
-#[cfg(not(any(test, fuzzing)))]
+#[cfg(not(any(test, feature = "fuzzing")))]
 mod sqlite;
 mod topic_id;
 mod writer;

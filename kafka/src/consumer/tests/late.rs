@@ -15,18 +15,18 @@ fn metadata_is_asked_for_sooner_while_a_fetch_is_late() {
     consumer.read_all_from(&address, 1);
     let now = Instant::now();
     let later = |seconds| now + Duration::from_secs(seconds);
-    (consumer.metadata_asked, consumer.metadata_due) = (now, later(10));
+    consumer.topology.set_times(now, later(10));
     consumer.send_fetches(now).unwrap();
     let late_at = now + consumer.config.connection.late_after() + consumer.config.fetch_wait;
-    assert_eq!((consumer.metadata_due(now), consumer.next_timer(now)), (later(10), Some(late_at)));
-    assert_eq!(consumer.metadata_due(late_at), later(1), "it is late");
-    consumer.metadata_asked = late_at;
+    assert_eq!((consumer.metadata_due_at(now), consumer.next_timer(now)), (later(10), Some(late_at)));
+    assert_eq!(consumer.metadata_due_at(late_at), later(1), "it is late");
+    consumer.topology.set_times(late_at, later(10));
     assert_eq!(consumer.next_timer(late_at), Some(late_at + Duration::from_secs(1)), "again and again");
     let late: Vec<i32> =
-        consumer.brokers.iter().filter(|(_, broker)| broker.is_late(late_at)).map(|(id, _)| *id).collect();
+        consumer.fetcher.brokers().iter().filter(|(_, broker)| broker.is_late(late_at)).map(|(id, _)| *id).collect();
     assert_eq!(late, [LEADER]);
-    consumer.brokers.get_mut(&LEADER).unwrap().answered();
-    assert_eq!(consumer.metadata_due(late_at), later(10));
+    consumer.fetcher.brokers().get_mut(&LEADER).unwrap().responded();
+    assert_eq!(consumer.metadata_due_at(late_at), later(10));
 }
 
 #[test]
@@ -57,13 +57,15 @@ fn a_broker_that_may_stand_still_is_asked_after_all_others() {
 fn a_broker_that_throttles_us_is_left_alone_for_as_long() {
     let mut consumer = consumer();
     consumer.read_all_from(&nowhere(), 1);
-    let request = fetching::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], 1, Instant::now());
-    let serial = consumer.brokers[&LEADER].serial;
+    let request = fetcher::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], 1, Instant::now());
+    let serial = consumer.fetcher.serial_of(LEADER);
     let response = FetchResponse { throttle: Duration::from_secs(7), partitions: vec![] };
     let before = Instant::now();
-    consumer.handle(Answer::Fetched { broker: LEADER, serial, request, result: Ok(response) }).unwrap();
+    consumer
+        .handle(Message::Fetched(CompletedFetch { broker: LEADER, serial, request, result: Ok(response) }))
+        .unwrap();
     let after = Instant::now();
-    let broker = consumer.brokers.get_mut(&LEADER).unwrap();
+    let broker = consumer.fetcher.brokers().get_mut(&LEADER).unwrap();
     assert!(!broker.is_free(before + Duration::from_millis(6999)));
     assert!(broker.is_free(after + Duration::from_secs(7)));
 }

@@ -18,10 +18,15 @@ use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, Partition
 use kafka_protocol::messages::{self, ApiVersionsResponse, ResponseHeader};
 use kafka_protocol::protocol::{Encodable, HeaderVersion};
 
+use super::message::{CommitBatch, CommitOutcome, CompletedCommit, CompletedFetch, PartitionOffsets};
+use super::partition::tests::PhaseName;
 use super::*;
 use crate::backoff::RetryPolicy;
-use crate::error::ErrorCode;
-use crate::protocol::{BrokerInfo, FetchPartition, FetchedPartition, PartitionMetadata, TopicMetadata};
+use crate::error::{Error, ErrorCode};
+use crate::protocol::{
+    BrokerInfo, FetchRequest, FetchResponse, FetchedPartition, Metadata, OffsetForLeaderPartition, PartitionMetadata,
+    TopicMetadata,
+};
 use crate::types::{CommittedOffset, IsolationLevel, TopicId};
 
 /// One batch of records, beyond offset 0.
@@ -68,20 +73,20 @@ fn metadata(address: &Address, id: u8, leaders: &[Option<i32>]) -> Metadata {
     }
 }
 
-fn facts(partition: i32) -> Answer {
-    Answer::Facts(Ok(vec![Facts { partition: at(partition), committed: None, log: Ok((0, 1000)) }]))
+fn facts(partition: i32) -> Message {
+    Message::Offsets(Ok(vec![PartitionOffsets { partition: at(partition), committed: None, log: Ok((0, 1000)) }]))
 }
 
-fn committed(commits: BTreeMap<TopicPartition, Commit>) -> Answer {
+fn committed(commits: CommitBatch) -> Message {
     let outcomes = commits.keys().map(|at| (at.clone(), CommitOutcome::Committed)).collect();
-    Answer::Committed { commits, member: None, result: Ok(outcomes) }
+    Message::Committed(CompletedCommit { batch: commits, member: None, result: Ok(outcomes) })
 }
 
 impl Consumer {
     /// Brings partitions from unknown to being read from their beginning.
     fn read_all_from(&mut self, address: &Address, partitions: i32) {
         let leaders = vec![Some(LEADER); usize::try_from(partitions).unwrap()];
-        self.handle(Answer::Metadata(Ok(metadata(address, 1, &leaders)))).unwrap();
+        self.handle(Message::Metadata(Ok(metadata(address, 1, &leaders)))).unwrap();
         for partition in 0..partitions {
             self.handle(facts(partition)).unwrap();
             self.claim(partition, 0);
@@ -98,7 +103,8 @@ impl Consumer {
 
     /// Starts where a leader of that epoch wrote the record before.
     fn claim_after(&mut self, partition: i32, offset: i64, leader_epoch: Option<i32>) {
-        let token = self.partitions[&at(partition)].asked.unwrap_or(StartToken::new(0));
+        let token =
+            self.partitions.get(&at(partition)).and_then(Partition::awaited_token).unwrap_or(StartToken::new(0));
         self.start(vec![OffsetPosition { partition: at(partition), token, offset, leader_epoch }], "ours");
     }
 
@@ -108,18 +114,26 @@ impl Consumer {
 
     /// Commits under the token that the partition is read under.
     fn commit_after(&mut self, partition: i32, offset: i64, leader_epoch: Option<i32>) {
-        let claim = self.partitions.get(&at(partition)).and_then(|partition| partition.claim);
+        let claim = self.partitions.get(&at(partition)).and_then(Partition::claimed_token);
         let token = claim.unwrap_or(StartToken::new(0));
         self.commit(vec![OffsetPosition { partition: at(partition), token, offset, leader_epoch }], "ours");
     }
 
     /// As if they were under way.
-    fn take_pending(&mut self) -> BTreeMap<TopicPartition, Commit> {
-        std::mem::take(&mut self.commits_pending)
+    fn take_pending(&mut self) -> CommitBatch {
+        self.commits.take_pending()
     }
 
-    fn phase(&self, partition: i32) -> Phase {
-        self.partitions[&at(partition)].phase
+    fn phase(&self, partition: i32) -> PhaseName {
+        self.partitions.get(&at(partition)).unwrap().phase()
+    }
+
+    fn fetch_offset(&self, partition: i32) -> i64 {
+        self.partitions.get(&at(partition)).unwrap().fetch_request(at(partition), 1).unwrap().position
+    }
+
+    fn send_fetches(&mut self, now: Instant) -> Result<()> {
+        self.fetcher.send(&self.config, &self.partitions, &self.messages, now)
     }
 
     /// What would be asked of a broker.
@@ -131,14 +145,7 @@ impl Consumer {
 
     /// The leader, or whoever has its serial number, answers a fetch of one partition.
     fn fetched(&mut self, broker: i32, partition: i32, change: impl FnOnce(&mut FetchedPartition)) -> Result<()> {
-        let state = &self.partitions[&at(partition)];
-        let asked = FetchPartition {
-            partition: at(partition),
-            topic_id: state.topic_id,
-            position: state.fetch_position,
-            leader_epoch: state.leader_epoch,
-            max_bytes: 1,
-        };
+        let asked = self.partitions.get(&at(partition)).unwrap().fetch_request(at(partition), 1).unwrap();
         let request = FetchRequest {
             isolation: IsolationLevel::ReadCommitted,
             max_wait: Duration::ZERO,
@@ -158,12 +165,12 @@ impl Consumer {
         };
         change(&mut answer);
         let response = FetchResponse { throttle: Duration::ZERO, partitions: vec![answer] };
-        let serial = self.brokers[&broker].serial;
-        self.handle(Answer::Fetched { broker, serial, request, result: Ok(response) })
+        let serial = self.fetcher.serial_of(broker);
+        self.handle(Message::Fetched(CompletedFetch { broker, serial, request, result: Ok(response) }))
     }
 
     fn retrying(&mut self) -> Retrying {
-        match self.events.pop_front() {
+        match self.events.pop() {
             Some(Ok(Event::Retrying(retrying))) => retrying,
             other => panic!("{other:?}"),
         }
@@ -178,18 +185,18 @@ fn what_came_of_an_earlier_claim_does_not_count_for_a_later_one() {
     let under_way = consumer.take_pending();
     // The leader refuses the position meanwhile, and confirms that.
     consumer.fetched(LEADER, 0, |fetched| fetched.error = Some(ErrorCode::OFFSET_OUT_OF_RANGE)).unwrap();
-    assert_eq!(consumer.phase(0), Phase::OutOfRange);
-    let log = Facts { partition: at(0), committed: None, log: Ok((50, 60)) };
-    consumer.handle(Answer::LogOffsets(Ok(vec![log]))).unwrap();
-    let Some(Ok(Event::OutOfRange(range))) = consumer.events.pop_front() else { panic!() };
+    assert_eq!(consumer.phase(0), PhaseName::OutOfRange);
+    let log = PartitionOffsets { partition: at(0), committed: None, log: Ok((50, 60)) };
+    consumer.handle(Message::LogOffsets(Ok(vec![log]))).unwrap();
+    let Some(Ok(Event::OutOfRange(range))) = consumer.events.pop() else { panic!() };
     assert_eq!((range.position, range.log_start_offset, range.end_offset), (0, 50, 60));
     consumer.claim(0, 50);
     consumer.handle(committed(under_way)).unwrap();
-    assert_eq!(consumer.phase(0), Phase::Claiming, "its own claim is still to come");
+    assert_eq!(consumer.phase(0), PhaseName::Claiming, "its own claim is still to come");
     let claim = consumer.take_pending();
     assert_eq!(claim[&at(0)].offset.offset, 50);
     consumer.handle(committed(claim)).unwrap();
-    assert_eq!(consumer.phase(0), Phase::Reading);
+    assert_eq!(consumer.phase(0), PhaseName::Reading);
 }
 
 #[test]
@@ -198,46 +205,47 @@ fn a_commit_of_a_deleted_topic_does_not_come_back_for_its_successor() {
     consumer.read_all_from(&nowhere(), 1);
     consumer.commit_one(0, 7);
     let commits = consumer.take_pending();
-    consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 2, &[Some(LEADER)])))).unwrap();
-    assert!(matches!(consumer.events.pop_front(), Some(Ok(Event::Lost(lost))) if lost == [at(0)]));
+    consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 2, &[Some(LEADER)])))).unwrap();
+    assert!(matches!(consumer.events.pop(), Some(Ok(Event::Lost(lost))) if lost == [at(0)]));
     let failed = Err(Error::Thread(std::io::ErrorKind::Other.into()));
     assert!(
-        consumer.handle(Answer::Committed { commits, member: None, result: failed }).is_err(),
+        consumer.handle(Message::Committed(CompletedCommit { batch: commits, member: None, result: failed })).is_err(),
         "it could not be retried"
     );
-    assert!(consumer.commits_pending.is_empty());
-    assert_eq!(consumer.phase(0), Phase::New);
+    assert!(consumer.commits.pending().is_empty());
+    assert_eq!(consumer.phase(0), PhaseName::New);
     // A broker without topic ids proves nothing.
     let mut without_id = metadata(&nowhere(), 0, &[Some(LEADER)]);
     without_id.topics[0].id = None;
-    consumer.handle(Answer::Metadata(Ok(without_id))).unwrap();
+    consumer.handle(Message::Metadata(Ok(without_id))).unwrap();
     assert!(consumer.events.is_empty());
-    assert_eq!(consumer.partitions[&at(0)].topic_id, Some(TopicId([2; 16])));
+    assert_eq!(consumer.partitions.get(&at(0)).unwrap().topic_id, Some(TopicId([2; 16])));
 }
 
 #[test]
 fn a_foreign_commit_ends_the_claim_but_not_what_was_there_before() {
     let mut consumer = consumer();
     let seen = CommittedOffset { offset: 5, leader_epoch: None, metadata: "theirs".to_owned() };
-    consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
-    let fact = Facts { partition: at(0), committed: Some(seen.clone()), log: Ok((0, 9)) };
-    consumer.handle(Answer::Facts(Ok(vec![fact]))).unwrap();
+    consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
+    let fact = PartitionOffsets { partition: at(0), committed: Some(seen.clone()), log: Ok((0, 9)) };
+    consumer.handle(Message::Offsets(Ok(vec![fact]))).unwrap();
     consumer.claim(0, 5);
     let commits = consumer.take_pending();
     assert_eq!(commits[&at(0)].committed_seen, Some(seen));
+    consumer.events.clear();
     let foreign = vec![(at(0), CommitOutcome::Foreign)];
-    consumer.handle(Answer::Committed { commits, member: None, result: Ok(foreign) }).unwrap();
-    assert_eq!(consumer.phase(0), Phase::New);
-    assert!(matches!(consumer.events.pop_back(), Some(Ok(Event::Lost(lost))) if lost == [at(0)]));
+    consumer.handle(Message::Committed(CompletedCommit { batch: commits, member: None, result: Ok(foreign) })).unwrap();
+    assert_eq!(consumer.phase(0), PhaseName::New);
+    assert!(matches!(consumer.events.pop(), Some(Ok(Event::Lost(lost))) if lost == [at(0)]));
 }
 
 #[test]
 fn a_partition_that_is_fetched_alone_gives_way_when_it_has_nothing() {
     let mut consumer = consumer();
     consumer.read_all_from(&nowhere(), 2);
-    let states = |consumer: &Consumer| consumer.partitions.values().map(|state| state.alone).collect::<Vec<_>>();
+    let states = |consumer: &Consumer| consumer.partitions.values().map(|state| state.fetch_alone).collect::<Vec<_>>();
     for partition in consumer.partitions.values_mut() {
-        partition.alone = true;
+        partition.fetch_alone = true;
     }
     consumer.fetched(LEADER, 0, |_| ()).unwrap();
     assert_eq!(states(&consumer), [false, true]);
@@ -275,12 +283,12 @@ fn a_replica_that_fails_is_left_for_the_leader_which_may_not_name_it_again() {
     let mut consumer = consumer();
     consumer.read_all_from(&nowhere(), 1);
     let asked_rack =
-        |consumer: &Consumer| fetching::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], 1, now).rack;
+        |consumer: &Consumer| fetcher::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], 1, now).rack;
     assert_eq!(asked_rack(&consumer).as_deref(), Some("here"));
     consumer.fetched(LEADER, 0, |fetched| fetched.preferred_read_replica = Some(FOLLOWER)).unwrap();
     assert_eq!((consumer.wanted(LEADER), consumer.wanted(FOLLOWER)), (vec![], vec![0]));
     consumer.fetched(FOLLOWER, 0, |fetched| fetched.error = Some(ErrorCode::OFFSET_OUT_OF_RANGE)).unwrap();
-    assert_eq!(consumer.phase(0), Phase::Reading, "only the leader's word counts");
+    assert_eq!(consumer.phase(0), PhaseName::Reading, "only the leader's word counts");
     assert_eq!((consumer.wanted(LEADER), consumer.wanted(FOLLOWER)), (vec![0], vec![]));
     assert_eq!(asked_rack(&consumer), None);
     // The follower's answer to an earlier fetch.
@@ -298,11 +306,11 @@ fn a_new_leader_ends_the_wait_for_the_old_one() {
     consumer.read_all_from(&nowhere(), 2);
     consumer.fetched(LEADER, 0, |fetched| fetched.error = Some(ErrorCode::NOT_LEADER_OR_FOLLOWER)).unwrap();
     assert!(matches!(consumer.retrying().error, Error::Broker { code: ErrorCode::NOT_LEADER_OR_FOLLOWER, .. }));
-    assert!(consumer.metadata_due <= Instant::now());
+    assert!(consumer.topology.due_at(false) <= Instant::now());
     assert_eq!(consumer.wanted(LEADER), [1]);
-    consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[None, Some(LEADER)])))).unwrap();
+    consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 1, &[None, Some(LEADER)])))).unwrap();
     assert!(consumer.wanted(FOLLOWER).is_empty() && consumer.is_settled());
-    consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[Some(FOLLOWER), Some(LEADER)])))).unwrap();
+    consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 1, &[Some(FOLLOWER), Some(LEADER)])))).unwrap();
     assert_eq!((consumer.wanted(FOLLOWER), consumer.wanted(LEADER)), (vec![0], vec![1]));
 }
 
@@ -310,19 +318,19 @@ fn a_new_leader_ends_the_wait_for_the_old_one() {
 fn a_broker_at_another_address_is_another_connection() {
     let mut consumer = consumer();
     consumer.read_all_from(&nowhere(), 1);
-    let before = consumer.brokers[&LEADER].serial;
+    let before = consumer.fetcher.serial_of(LEADER);
     assert_eq!(before, SERIAL_OF_LEADER);
     let elsewhere = Address { port: 2, ..nowhere() };
-    consumer.handle(Answer::Metadata(Ok(metadata(&elsewhere, 1, &[Some(LEADER)])))).unwrap();
-    assert_ne!(consumer.brokers[&LEADER].serial, before);
+    consumer.handle(Message::Metadata(Ok(metadata(&elsewhere, 1, &[Some(LEADER)])))).unwrap();
+    assert_ne!(consumer.fetcher.serial_of(LEADER), before);
     // What the old one still says is dropped: a failure of it is none of the new one.
-    let request = fetching::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], 1, Instant::now());
+    let request = fetcher::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], 1, Instant::now());
     let result = Err(Error::Config("would be fatal".to_owned()));
-    consumer.handle(Answer::Fetched { broker: LEADER, serial: before, request, result }).unwrap();
+    consumer.handle(Message::Fetched(CompletedFetch { broker: LEADER, serial: before, request, result })).unwrap();
     let mut alone = metadata(&elsewhere, 1, &[Some(LEADER)]);
     alone.brokers.truncate(1);
-    consumer.handle(Answer::Metadata(Ok(alone))).unwrap();
-    assert_eq!(consumer.brokers.keys().collect::<Vec<_>>(), [&LEADER], "one that left leaves nothing behind");
+    consumer.handle(Message::Metadata(Ok(alone))).unwrap();
+    assert_eq!(consumer.fetcher.brokers().keys().collect::<Vec<_>>(), [&LEADER], "one that left leaves nothing behind");
 }
 
 #[test]
@@ -330,7 +338,7 @@ fn every_partition_has_its_turn_whichever_come_and_go() {
     let mut first = None;
     let mut turn = |partitions: &[i32]| {
         let mut partitions: Vec<TopicPartition> = partitions.iter().map(|partition| at(*partition)).collect();
-        fetching::take_turns(&mut partitions, &mut first);
+        fetcher::take_turns(&mut partitions, &mut first);
         partitions.iter().map(|at| at.partition).collect::<Vec<_>>()
     };
     assert_eq!(turn(&[0, 1, 2, 3]), [0, 1, 2, 3]);
@@ -367,10 +375,10 @@ fn records_count_as_held_while_the_user_has_them() {
     for partition in 0..2 {
         consumer.fetched(LEADER, partition, |fetched| fetched.records = BATCH.into()).unwrap();
     }
-    let is_free = |consumer: &mut Consumer| consumer.brokers.get_mut(&LEADER).unwrap().is_free(now);
+    let is_free = |consumer: &mut Consumer| consumer.fetcher.brokers().get_mut(&LEADER).unwrap().is_free(now);
     assert!(!is_free(&mut consumer), "two responses are in memory");
     let taken = consumer.take_records(1000, now);
-    assert!(consumer.partitions.values().all(|partition| partition.fetched.is_empty()));
+    assert!(consumer.partitions.values().all(|partition| !partition.has_fetched()));
     assert!(!is_free(&mut consumer), "they still are");
     drop(taken);
     assert!(is_free(&mut consumer));
@@ -381,11 +389,11 @@ fn flush_keeps_what_else_happens_and_returns_the_failure() {
     let mut consumer = consumer();
     consumer.read_all_from(&nowhere(), 1);
     assert!(consumer.flush(Duration::MAX).unwrap(), "nothing to do");
-    consumer.events.push_back(Ok(Event::Lost(vec![at(5)])));
+    consumer.events.emit(Event::Lost(vec![at(5)]));
     consumer.commit_one(0, 7);
     let error = consumer.flush(Duration::from_mins(1)).unwrap_err();
     assert!(matches!(error, Error::Connect { .. }), "{error}");
-    assert!(matches!(consumer.events.pop_front(), Some(Ok(Event::Lost(_)))));
+    assert!(matches!(consumer.events.pop(), Some(Ok(Event::Lost(_)))));
     assert!(consumer.events.is_empty());
     assert_eq!(consumer.take_pending()[&at(0)].offset.offset, 7, "for the next time");
 }
@@ -394,12 +402,12 @@ fn flush_keeps_what_else_happens_and_returns_the_failure() {
 fn a_topic_that_is_gone_holds_up_no_commit_of_others() {
     let mut consumer = consumer();
     consumer.read_all_from(&nowhere(), 2);
-    consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[None, Some(LEADER)])))).unwrap();
+    consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 1, &[None, Some(LEADER)])))).unwrap();
     consumer.commit_one(0, 7);
     consumer.commit_one(1, 7);
-    consumer.give_control_work(Instant::now()).unwrap();
-    assert_eq!(consumer.commits_pending.keys().collect::<Vec<_>>(), [&at(0)]);
-    assert!(consumer.commits_under_way);
+    consumer.send_requests(Instant::now()).unwrap();
+    assert_eq!(consumer.commits.pending().keys().collect::<Vec<_>>(), [&at(0)]);
+    assert!(consumer.commits.is_in_flight());
 }
 
 #[test]
@@ -408,13 +416,13 @@ fn the_next_timer_is_the_first_wait_that_no_answer_ends() {
     consumer.read_all_from(&nowhere(), 2);
     let now = Instant::now();
     let later = |seconds| now + Duration::from_secs(seconds);
-    consumer.metadata_due = later(10);
+    consumer.topology.set_times(Instant::now(), later(10));
     assert_eq!(consumer.next_timer(now), Some(later(10)));
-    consumer.brokers.get_mut(&LEADER).unwrap().pause.hold(later(5));
+    consumer.fetcher.brokers().get_mut(&LEADER).unwrap().pause.hold(later(5));
     assert_eq!(consumer.next_timer(now), Some(later(5)));
     consumer.partitions.get_mut(&at(1)).unwrap().pause.hold(later(4));
     assert_eq!(consumer.next_timer(now), Some(later(4)));
-    consumer.commit_pause.hold(later(3));
+    consumer.commits.pause.hold(later(3));
     assert_eq!(consumer.next_timer(now), Some(later(3)));
     assert_eq!(consumer.next_timer(later(4)), Some(later(5)), "what is over has been looked at");
 }
@@ -493,7 +501,7 @@ fn the_next_fetch_is_on_the_wire_before_the_records_are_used_and_a_dropped_consu
     let builder = Consumer::from_hosts(vec![nowhere()]).with_topic("t").with_group("g");
     let mut consumer = builder.with_request_timeout(Duration::from_millis(200)).create().unwrap();
     consumer.read_all_from(&address, 1);
-    consumer.metadata_due = after(Instant::now(), Duration::MAX);
+    consumer.topology.set_times(Instant::now(), after(Instant::now(), Duration::MAX));
     let Event::Records(records) = consumer.poll(Duration::from_mins(1), 1000).unwrap() else { panic!() };
     assert_eq!(seen.recv_timeout(Duration::from_mins(1)).unwrap().0, 1);
     drop(records);
@@ -505,7 +513,7 @@ fn the_next_fetch_is_on_the_wire_before_the_records_are_used_and_a_dropped_consu
 fn a_waker_ends_a_poll_and_the_one_that_comes_next() {
     let mut consumer = consumer();
     // Nothing but a wake can end the wait: no timer, no answer.
-    consumer.metadata_due = after(Instant::now(), Duration::MAX);
+    consumer.topology.set_times(Instant::now(), after(Instant::now(), Duration::MAX));
     let waker = consumer.waker();
     waker.wake();
     assert!(matches!(consumer.poll(Duration::MAX, 1), Ok(Event::Idle)));
