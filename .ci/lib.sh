@@ -39,11 +39,16 @@ finish() {
     return "$status"
 }
 
-# end_background: ends what still runs there, so that nothing outlives the script.
+# end_background: ends the process groups of the background, so that nothing outlives the script. `unshare --fork` ignores SIGTERM.
 end_background() {
     local job
+    [ "${#background_jobs[@]}" -gt 0 ] || return 0
     for job in "${background_jobs[@]}"; do
         kill -TERM -- "-$job" 2> /dev/null || true
+    done
+    sleep 1
+    for job in "${background_jobs[@]}"; do
+        kill -KILL -- "-$job" 2> /dev/null || true
     done
 }
 

@@ -45,7 +45,9 @@ fn links_lead_to_files_and_headings() {
 #[test]
 fn files_that_documents_name_are_there() {
     let mut problems = Vec::new();
-    for source in sources::with_extensions(&["md"]).iter().filter(|source| source.path != "CHANGELOG.md") {
+    // The changelog names files of the past, the guide files that its reader creates.
+    let excepted = ["CHANGELOG.md", "docs/internals/adding-an-event-type.md"];
+    for source in sources::with_extensions(&["md"]).iter().filter(|source| !excepted.contains(&source.path.as_str())) {
         for (line, content) in prose(&source.text) {
             for name in content.split('`').skip(1).step_by(2) {
                 let is_path = name.contains('/') && !name.contains([' ', '…', '*', '<']) && !name.contains("://");

@@ -3,7 +3,7 @@
 use super::{report, sources};
 
 /// What is refused, in any case and as whole words, also as a part of an identifier; and what to write.
-const PHRASES: [(&str, &str); 51] = [
+const PHRASES: [(&str, &str); 55] = [
     ("carry over", "checkpoint"),
     ("carries over", "checkpoint"),
     ("carried over", "checkpoint"),
@@ -38,7 +38,11 @@ const PHRASES: [(&str, &str); 51] = [
     ("doubtful broker", "suspect broker"),
     ("patience", "timeout, timing"),
     ("patiently", "with retry"),
-    ("as it is", "say exactly what: unchanged, without a checkpoint, …"),
+    ("left as it is", "not changed"),
+    ("leave it as it is", "do not change it"),
+    ("leaves it as it is", "does not change it"),
+    ("log as it is", "without a checkpoint"),
+    ("stays as it is", "does not change"),
     ("beside the service", "while the service runs"),
     ("beside the writer", "in a second connection, on another thread"),
     ("beside it", "say where or when: in the same folder, at the same time"),
