@@ -37,7 +37,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Opens a connection within the connect timeout, on this thread.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(test)]
     pub(crate) fn open(address: &Address, settings: &ConnectionSettings) -> Result<Self> {
         let deadline = Deadline::after(settings.connect_timeout);
         Self::open_until(address, settings, &deadline, &SetupStep::default())
