@@ -22,30 +22,25 @@
 //! - A broker that fails, hangs or returns stale metadata is retried or replaced by another one;
 //!   [`Error::is_retriable`] tells these errors from those that need a change of configuration.
 //!
-//! # Units Timestamps are milliseconds since 1970-01-01 UTC (`_ms`), sizes are bytes (`_bytes`), and times are
+//! # Units
+//! Timestamps are milliseconds since 1970-01-01 UTC (`_ms`), sizes are bytes (`_bytes`), and times are
 //! [`std::time::Duration`]. An offset names the next record to read.
 //!
-//! # Protocol Brokers since Kafka 0.11 by [version negotiation](https://kafka.apache.org/protocol#api_versions); those
-//! that tests run against are named in the README. References: [protocol guide](https://kafka.apache.org/protocol),
-//! [record batch](https://kafka.apache.org/documentation/#recordbatch), [consumer
-//! configuration](https://kafka.apache.org/documentation/#consumerconfigs), and the KIPs
-//! [98](https://cwiki.apache.org/confluence/display/KAFKA/KIP-98+-+Exactly+Once+Delivery+and+Transactional+Messaging)
-//! (transactions),
-//! [320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation)
-//! (log truncation),
-//! [345](https://cwiki.apache.org/confluence/display/KAFKA/KIP-345%3A+Introduce+static+membership+protocol+to+reduce+consumer+rebalances)
-//! (static membership),
-//! [368](https://cwiki.apache.org/confluence/display/KAFKA/KIP-368%3A+Allow+SASL+Connections+to+Periodically+Re-Authenticate)
-//! (re-authentication),
-//! [392](https://cwiki.apache.org/confluence/display/KAFKA/KIP-392%3A+Allow+consumers+to+fetch+from+closest+replica)
-//! (fetch from the closest replica),
-//! [429](https://cwiki.apache.org/confluence/display/KAFKA/KIP-429%3A+Kafka+Consumer+Incremental+Rebalance+Protocol)
-//! (cooperative rebalancing), [516](https://cwiki.apache.org/confluence/display/KAFKA/KIP-516%3A+Topic+Identifiers)
-//! (topic ids),
-//! [848](https://cwiki.apache.org/confluence/display/KAFKA/KIP-848%3A+The+Next+Generation+of+the+Consumer+Rebalance+Protocol)
-//! (consumer group protocol) and
-//! [1102](https://cwiki.apache.org/confluence/display/KAFKA/KIP-1102%3A+Enable+clients+to+rebootstrap+based+on+timeout+or+error+code)
-//! (rebootstrap).
+//! # Protocol
+//! Brokers since Kafka 0.11, by [version negotiation](https://kafka.apache.org/protocol#api_versions); the README names
+//! the versions that tests run against. References:
+//! - [protocol guide](https://kafka.apache.org/protocol),
+//!   [record batch](https://kafka.apache.org/documentation/#recordbatch),
+//!   [consumer configuration](https://kafka.apache.org/documentation/#consumerconfigs)
+//! - transactions: [KIP-98](https://cwiki.apache.org/confluence/display/KAFKA/KIP-98+-+Exactly+Once+Delivery+and+Transactional+Messaging)
+//! - log truncation: [KIP-320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation)
+//! - static membership: [KIP-345](https://cwiki.apache.org/confluence/display/KAFKA/KIP-345%3A+Introduce+static+membership+protocol+to+reduce+consumer+rebalances)
+//! - re-authentication: [KIP-368](https://cwiki.apache.org/confluence/display/KAFKA/KIP-368%3A+Allow+SASL+Connections+to+Periodically+Re-Authenticate)
+//! - fetch from the closest replica: [KIP-392](https://cwiki.apache.org/confluence/display/KAFKA/KIP-392%3A+Allow+consumers+to+fetch+from+closest+replica)
+//! - cooperative rebalancing: [KIP-429](https://cwiki.apache.org/confluence/display/KAFKA/KIP-429%3A+Kafka+Consumer+Incremental+Rebalance+Protocol)
+//! - topic ids: [KIP-516](https://cwiki.apache.org/confluence/display/KAFKA/KIP-516%3A+Topic+Identifiers)
+//! - consumer group protocol: [KIP-848](https://cwiki.apache.org/confluence/display/KAFKA/KIP-848%3A+The+Next+Generation+of+the+Consumer+Rebalance+Protocol)
+//! - rebootstrap: [KIP-1102](https://cwiki.apache.org/confluence/display/KAFKA/KIP-1102%3A+Enable+clients+to+rebootstrap+based+on+timeout+or+error+code)
 
 mod backoff;
 mod budget;

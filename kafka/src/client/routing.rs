@@ -15,7 +15,8 @@ const OTHER_BROKERS_MAX: usize = 2;
 
 /// A blocking client of one cluster. Connections are opened when they are needed, and kept.
 ///
-/// # Errors Each method returns the error of the broker that could not be reached or refused the request;
+/// # Errors
+/// Each method returns the error of the broker that could not be reached or refused the request;
 /// [`Error::NoBrokerAvailable`] if any broker can serve the request and none does.
 pub struct Client {
     pub(super) brokers: Brokers,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Error, ErrorCode};
+use crate::types::{Address, Advertised};
 
 /// How many failures of [`Error::NoBrokerAvailable`] are shown.
 const FAILURES_SHOWN_MAX: usize = 10;
@@ -27,11 +28,11 @@ impl fmt::Display for Error {
         match self {
             Self::Resolve { address, advertised, .. } => {
                 write!(f, "cannot resolve the broker's name '{}'", address.host)?;
-                advertised.as_ref().map_or(Ok(()), |by| write!(f, " ({by})"))
+                show_origin(advertised.as_ref(), f)
             }
             Self::Connect { address, advertised, .. } => {
                 write!(f, "cannot connect to broker {address}")?;
-                advertised.as_ref().map_or(Ok(()), |by| write!(f, " ({by})"))
+                show_origin(advertised.as_ref(), f)
             }
             Self::NoBrokerAvailable { failures } => show_failures(failures, f),
             Self::Handshake { address, .. } => {
@@ -64,18 +65,7 @@ impl fmt::Display for Error {
                     None => write!(f, "the broker does not support it"),
                 }
             }
-            Self::Broker { address, request, code, subject } => {
-                write!(f, "broker {address} refused {request}")?;
-                if !subject.is_empty() {
-                    write!(f, " for {subject}")?;
-                }
-                write!(f, ": {code}")?;
-                code.missing_permission().map_or(Ok(()), |permission| write!(f, "; {permission}"))?;
-                if *code == ErrorCode::GROUP_AUTHORIZATION_FAILED && needs_describe(request) {
-                    write!(f, ", which implies DESCRIBE unless an ACL denies it: {request} needs DESCRIBE")?;
-                }
-                Ok(())
-            }
+            Self::Broker { address, request, code, subject } => show_refusal(address, request, *code, subject, f),
             Self::Leaderless { partition, others: 0 } => write!(f, "{partition} has no leader"),
             Self::Leaderless { partition, others } => {
                 write!(f, "{partition} and {others} more of its topic have no leader")
@@ -85,7 +75,7 @@ impl fmt::Display for Error {
             }
             Self::Topic { topic, code } => {
                 write!(f, "topic '{topic}' cannot be read: {code}")?;
-                code.missing_permission().map_or(Ok(()), |permission| write!(f, "; {permission}"))
+                show_missing_permission(*code, f)
             }
             Self::CorruptBatch { partition, offset, detail } => {
                 write!(f, "record batch at offset {offset} of {partition} cannot be read: {detail}")
@@ -109,23 +99,45 @@ impl fmt::Display for Error {
     }
 }
 
+/// Where the address of a broker comes from.
+fn show_origin(advertised: Option<&Advertised>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    advertised.map_or(Ok(()), |by| write!(f, " ({by})"))
+}
+
+fn show_refusal(
+    address: &Address,
+    request: &str,
+    code: ErrorCode,
+    subject: &str,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "broker {address} refused {request}")?;
+    if !subject.is_empty() {
+        write!(f, " for {subject}")?;
+    }
+    write!(f, ": {code}")?;
+    show_missing_permission(code, f)?;
+    if code == ErrorCode::GROUP_AUTHORIZATION_FAILED && needs_describe(request) {
+        write!(f, ", which implies DESCRIBE unless an ACL denies it: {request} needs DESCRIBE")?;
+    }
+    Ok(())
+}
+
+/// What an operator must grant
+/// ([operations and resources](https://kafka.apache.org/documentation/#operations_resources_and_protocols)).
+fn show_missing_permission(code: ErrorCode, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(match code {
+        ErrorCode::TOPIC_AUTHORIZATION_FAILED => "; grant this user READ and DESCRIBE on the topic",
+        ErrorCode::GROUP_AUTHORIZATION_FAILED => "; grant this user READ on the group",
+        ErrorCode::CLUSTER_AUTHORIZATION_FAILED => "; grant this user the operation on the cluster",
+        _ => "",
+    })
+}
+
 /// Whether a request requires the permission DESCRIBE on the group instead of READ
 /// ([operations and resources](https://kafka.apache.org/documentation/#operations_resources_and_protocols)).
 fn needs_describe(request: &str) -> bool {
     matches!(request, "FindCoordinator" | "OffsetFetch" | "DescribeGroups" | "ConsumerGroupDescribe")
-}
-
-impl ErrorCode {
-    /// The missing permission behind an authorization error
-    /// ([operations and resources](https://kafka.apache.org/documentation/#operations_resources_and_protocols)).
-    fn missing_permission(self) -> Option<&'static str> {
-        match self {
-            Self::TOPIC_AUTHORIZATION_FAILED => Some("grant this user READ and DESCRIBE on the topic"),
-            Self::GROUP_AUTHORIZATION_FAILED => Some("grant this user READ on the group"),
-            Self::CLUSTER_AUTHORIZATION_FAILED => Some("grant this user the operation on the cluster"),
-            _ => None,
-        }
-    }
 }
 
 #[cfg(test)]
