@@ -32,7 +32,7 @@ Options:
   -V, --version         print the version
 
 Settings come from the environment; README.md and .env.example list them all.
-check, status and reset give up after 60 s, replay 30 s after the first of several failures in a row.
+check, status and reset give up after 60 s, replay after 30 s of failures in a row.
 
 Exit codes:
   0    success

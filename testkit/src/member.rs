@@ -54,7 +54,7 @@ impl Cluster {
         Member::spawn(&command, directory, parse_java)
     }
 
-    /// Like [`Self::java`], with `kcat` and [librdkafka's settings](https://docs.confluent.io/platform/current/clients/librdkafka/html/md_CONFIGURATION.html).
+    /// Like [`Self::java_member`], with `kcat` and [librdkafka's settings](https://docs.confluent.io/platform/current/clients/librdkafka/html/md_CONFIGURATION.html).
     pub fn kcat_member(&self, group: &str, topic: &str, settings: &[(&str, &str)]) -> Result<Member> {
         let found =
             Command::new("kcat").arg("-V").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();

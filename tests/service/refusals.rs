@@ -11,7 +11,7 @@ use crate::support::process::Installation;
 const TOPIC: &str = "refusals";
 
 /// The retriable codes of [Kafka's table](https://kafka.apache.org/protocol#protocol_error_codes) for requests of a consumer, a code that
-/// the table does not have, and UNKNOWN_SERVER_ERROR.
+/// the table does not have, and `UNKNOWN_SERVER_ERROR`.
 const RETRIABLE: [i16; 34] = [
     -1, 2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 16, 19, 20, 41, 51, 56, 70, 71, 72, 74, 75, 78, 80, 83, 84, 88, 89, 100, 103,
     106, 129, 133, 999,

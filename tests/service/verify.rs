@@ -40,6 +40,9 @@ fn a_database_is_sound_while_its_service_runs_and_after_it() {
     let mut fixture = TopicFixture::new("verify", 2);
     fixture.installation.set("BATCH_MAX_RECORDS", "7");
     let mut service = fixture.installation.start(&["run"]);
+    fixture.installation.wait_for("the database", |installation| {
+        installation.number("SELECT count(*) FROM database_identity") == Some(1)
+    });
     let mut stored = 0;
     while stored < 900 {
         for partition in 0..2 {

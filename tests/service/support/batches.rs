@@ -8,7 +8,7 @@ pub struct Batch {
     /// `None`: the correct one.
     pub length: Option<i32>,
     pub magic: i8,
-    /// XORed with the correct checksum.
+    /// Combined with the correct checksum by exclusive or.
     pub crc_error: u32,
     pub attributes: i16,
     /// `None`: that of the last record.
