@@ -261,8 +261,8 @@ fn without_authorities_of_the_system_a_file_must_be_named() {
     let nowhere = [("KAFKA_SECURITY_PROTOCOL", "SSL"), ("SSL_CERT_FILE", "/nowhere.pem"), ("SSL_CERT_DIR", "/nowhere")];
     let place = stage.place(Listener::Ssl, &nowhere);
     let answer = place.ask(&["run"]);
-    let line = "KAFKA_SSL_CA_LOCATION must be set: this system has no certificates of authorities to trust (failed to read \
-                PEM from file: No such file or directory (os error 2) at '/nowhere.pem'); name a PEM file with them, or mend \
-                SSL_CERT_FILE and SSL_CERT_DIR, if one of them is set";
+    let line = "KAFKA_SSL_CA_LOCATION must be set: the system has no CA certificates (failed to read PEM from file: No such \
+                file or directory (os error 2) at '/nowhere.pem'); set a PEM file with CA certificates, or fix SSL_CERT_FILE \
+                and SSL_CERT_DIR if one of them is set";
     assert_eq!((answer.code, &*answer.stderr), (Some(2), &*format!("enterprise-consumer: {line}\n")));
 }
