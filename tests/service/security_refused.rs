@@ -262,8 +262,8 @@ fn without_system_authorities_a_file_must_be_named() {
     let nowhere = [("KAFKA_SECURITY_PROTOCOL", "SSL"), ("SSL_CERT_FILE", "/nowhere.pem"), ("SSL_CERT_DIR", "/nowhere")];
     let installation = fixture.installation(Listener::Ssl, &nowhere);
     let answer = installation.ask(&["run"]);
-    let line = "KAFKA_SSL_CA_LOCATION must be set: this system has no certificates of authorities to trust (failed to read \
-                PEM from file: No such file or directory (os error 2) at '/nowhere.pem'); name a PEM file with them, or mend \
-                SSL_CERT_FILE and SSL_CERT_DIR, if one of them is set";
+    let line = "KAFKA_SSL_CA_LOCATION must be set: the system has no CA certificates (failed to read PEM from file: No such \
+                file or directory (os error 2) at '/nowhere.pem'); set a PEM file with CA certificates, or fix SSL_CERT_FILE \
+                and SSL_CERT_DIR if one of them is set";
     assert_eq!((answer.code, &*answer.stderr), (Some(2), &*format!("enterprise-consumer: {line}\n")));
 }

@@ -97,7 +97,7 @@ impl Brokers {
 
     /// Removes the discovered brokers if a client with the same registry has rebootstrapped. True if so: what they have
     /// responded is out of date.
-    pub(super) fn is_rebootstrapped(&mut self) -> bool {
+    pub(super) fn follow_rebootstrap(&mut self) -> bool {
         let rebootstraps = self.settings.registry.rebootstraps();
         let is_rebootstrapped = rebootstraps != self.rebootstraps;
         if is_rebootstrapped {

@@ -77,32 +77,34 @@ impl History {
     pub(super) fn accept(&mut self, metadata: &mut Metadata) {
         for topic in metadata.topics.iter_mut().filter(|topic| topic.error.is_none()) {
             let age = self.age(topic);
-            let Some(known) = self.topics.get_mut(&topic.name) else {
+            let Some(accepted) = self.topics.get_mut(&topic.name) else {
                 self.topics.insert(Arc::clone(&topic.name), Accepted::new(topic));
                 continue;
             };
             if age == Age::Stale {
-                known.stale_responses += 1;
-                if known.stale_responses < STALE_RESPONSES_MIN {
+                accepted.stale_responses += 1;
+                if accepted.stale_responses < STALE_RESPONSES_MIN {
                     log::warn!("stale metadata of topic '{}' is not used", topic.name);
-                    topic.clone_from(&known.topic);
+                    topic.clone_from(&accepted.topic);
                     continue;
                 }
             }
-            known.replace(topic, age);
+            accepted.replace(topic, age);
         }
     }
 
     fn age(&self, topic: &TopicMetadata) -> Age {
-        let Some(known) = self.topics.get(&topic.name).filter(|_| topic.error.is_none()) else { return Age::Current };
-        if let Some((named, id)) = topic.id.zip(known.topic.id)
+        let Some(accepted) = self.topics.get(&topic.name).filter(|_| topic.error.is_none()) else {
+            return Age::Current;
+        };
+        if let Some((named, id)) = topic.id.zip(accepted.topic.id)
             && named != id
         {
-            return if known.retired.contains(&named) { Age::Stale } else { Age::OtherId };
+            return if accepted.retired.contains(&named) { Age::Stale } else { Age::OtherId };
         }
         let is_earlier = topic.partitions.iter().any(|partition| {
-            let of_partition = known.epochs.get(&partition.partition);
-            partition.leader_epoch.zip(of_partition).is_some_and(|(named, known)| named < *known)
+            let of_partition = accepted.epochs.get(&partition.partition);
+            partition.leader_epoch.zip(of_partition).is_some_and(|(named, accepted)| named < *accepted)
         });
         if is_earlier { Age::Stale } else { Age::Current }
     }

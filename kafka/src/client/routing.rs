@@ -199,7 +199,7 @@ impl Client {
 
     /// After a rebootstrap, what the former brokers have responded is out of date.
     fn forget_if_rebootstrapped(&mut self) {
-        if self.brokers.is_rebootstrapped() {
+        if self.brokers.follow_rebootstrap() {
             self.partitions.clear();
             self.coordinator = None;
         }
