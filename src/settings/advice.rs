@@ -46,31 +46,39 @@ pub fn advice(error: &Error) -> Option<&'static str> {
         Error::UnsupportedVersion { request: "JoinGroup" | "SyncGroup" | "Heartbeat" | "LeaveGroup", .. } => Some(
             "KAFKA_GROUP_PROTOCOL=classic needs brokers since Kafka 0.11: choose none, and let one process read the topics",
         ),
-        Error::Broker { code: ErrorCode::FENCED_INSTANCE_ID, .. } => Some(
+        Error::Broker { code, .. } => refusal_advice(*code),
+        _ => None,
+    }
+}
+
+/// What an operator can do about a refusal of a coordinator.
+fn refusal_advice(code: ErrorCode) -> Option<&'static str> {
+    match code {
+        ErrorCode::FENCED_INSTANCE_ID => Some(
             "another process has joined as this member of the group: each instance needs its own KAFKA_GROUP_INSTANCE_ID, and a \
              copied database needs its own id ('check' says how)",
         ),
-        Error::Broker { code: ErrorCode::FENCED_MEMBER_EPOCH, .. } => Some(
+        ErrorCode::FENCED_MEMBER_EPOCH => Some(
             "the coordinator has removed this member from the group, or another process uses a copy of this database, which needs \
              its own id ('check' says how)",
         ),
-        Error::Broker { code: ErrorCode::UNRELEASED_INSTANCE_ID, .. } => {
+        ErrorCode::UNRELEASED_INSTANCE_ID => {
             Some("another member has the same KAFKA_GROUP_INSTANCE_ID, or its session has not timed out yet")
         }
-        Error::Broker { code: ErrorCode::INCONSISTENT_GROUP_PROTOCOL, .. } => Some(
+        ErrorCode::INCONSISTENT_GROUP_PROTOCOL => Some(
             "the group's other members use another protocol or other assignors: choose their KAFKA_GROUP_PROTOCOL, or another \
              KAFKA_GROUP_ID",
         ),
-        Error::Broker { code: ErrorCode::COORDINATOR_NOT_AVAILABLE, .. } => Some(
+        ErrorCode::COORDINATOR_NOT_AVAILABLE => Some(
             "a new cluster creates its topic __consumer_offsets first; if this goes on, its brokers are fewer than their \
              offsets.topic.replication.factor (3 by default), or cannot reach each other",
         ),
-        Error::Broker { code: ErrorCode::GROUP_MAX_SIZE_REACHED, .. } => Some(
+        ErrorCode::GROUP_MAX_SIZE_REACHED => Some(
             "the group has as many members as the brokers' group.max.size (group.consumer.max.size with \
              KAFKA_GROUP_PROTOCOL=consumer) allows: raise it, or stop another member; one that was killed counts until its \
              session has timed out",
         ),
-        Error::Broker { code: ErrorCode::INVALID_SESSION_TIMEOUT, .. } => Some(
+        ErrorCode::INVALID_SESSION_TIMEOUT => Some(
             "KAFKA_SESSION_TIMEOUT_MS must lie between group.min.session.timeout.ms and group.max.session.timeout.ms of the \
              brokers",
         ),

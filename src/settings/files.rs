@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::error::SettingsError;
 use crate::runtime::durable_fs::resolve;
 
-/// The database, the files that SQLite creates beside it
+/// The database, the files that SQLite creates in the same directory
 /// ([temporary files](https://www.sqlite.org/tempfiles.html)), and the lock file.
 const DATABASE_FILES: [(&str, &str); 5] = [
     ("", "the database"),

@@ -36,7 +36,7 @@ fn get_or_start(kind: &str, start: impl FnOnce() -> Result<Cluster>) -> Result<&
     };
     // Outside the lock: clusters of different kinds start at the same time.
     let started = slot.get_or_init(|| start().map_err(|error| error.to_string()));
-    started.as_ref().map_err(|told| Error::Shared(told.clone()))
+    started.as_ref().map_err(|error| Error::Shared(error.clone()))
 }
 
 /// The name with a suffix that differs between calls and between processes.

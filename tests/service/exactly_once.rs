@@ -141,11 +141,11 @@ fn records_that_arrive_while_it_runs() {
     service.ends_with(0);
     installation.assert_clean();
     tables.assert_stored(&installation.database());
-    let told = kafka.client.committed_offsets(&installation.group()).unwrap();
+    let committed = kafka.client.committed_offsets(&installation.group()).unwrap();
     let ends = [&topic, &other, &late].map(|topic| kafka.client.end_offsets(topic).unwrap());
     for (topic, ends) in [&topic, &other, &late].into_iter().zip(ends) {
         for (partition, end) in (0..).zip(ends) {
-            assert_eq!(told[&(topic.clone(), partition)].offset, end, "{topic}-{partition}");
+            assert_eq!(committed[&(topic.clone(), partition)].offset, end, "{topic}-{partition}");
         }
     }
 }
@@ -267,14 +267,14 @@ fn the_log_append_time_counts_if_the_topic_uses_it() {
     let stored: Vec<(i64, i64, i64, String)> = stored.map(Result::unwrap).collect();
     assert_eq!(stored.iter().filter(|(.., name)| name == "second").count(), 10, "{stored:?}");
     assert_eq!(stored.len(), 12, "{stored:?}");
-    let told = told_by_console_consumer(kafka.cluster, &topic, 22);
+    let timestamps = timestamps_by_console_consumer(kafka.cluster, &topic, 22);
     for (partition, offset, timestamp_ms, _) in stored {
-        assert_eq!(told.get(&(partition, offset)), Some(&timestamp_ms), "{topic}-{partition}@{offset}");
+        assert_eq!(timestamps.get(&(partition, offset)), Some(&timestamp_ms), "{topic}-{partition}@{offset}");
     }
 }
 
 /// The broker's timestamp of each record, by partition and offset, from Kafka's consumer.
-fn told_by_console_consumer(cluster: &Cluster, topic: &str, records: usize) -> BTreeMap<(i64, i64), i64> {
+fn timestamps_by_console_consumer(cluster: &Cluster, topic: &str, records: usize) -> BTreeMap<(i64, i64), i64> {
     const CLASS: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
     let count = records.to_string();
     let mut arguments = vec!["--topic", topic, "--from-beginning", "--timeout-ms", "60000", "--max-messages", &count];
@@ -286,7 +286,7 @@ fn told_by_console_consumer(cluster: &Cluster, topic: &str, records: usize) -> B
         line.split('\t').find_map(|field| field.strip_prefix(name)?.parse().ok()).unwrap_or_else(|| panic!("{line}"))
     };
     let line = |line: &str| ((field(line, "Partition:"), field(line, "Offset:")), field(line, "LogAppendTime:"));
-    let told: BTreeMap<_, _> = printed.lines().filter(|line| line.contains("LogAppendTime:")).map(line).collect();
-    assert_eq!(told.len(), records, "{printed}");
-    told
+    let timestamps: BTreeMap<_, _> = printed.lines().filter(|line| line.contains("LogAppendTime:")).map(line).collect();
+    assert_eq!(timestamps.len(), records, "{printed}");
+    timestamps
 }

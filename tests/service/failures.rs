@@ -30,126 +30,129 @@ const RECORDS: u32 = 12_000;
 const FULL_RECORDS: u32 = 30_000;
 const PARTITIONS: i32 = 3;
 
-/// A topic with the first half of a load.
-fn half_loaded(kafka: &Client, name: &str) -> (String, Load) {
-    half_loaded_with(kafka, name, RECORDS)
+/// A topic with the first half of a load, and an installation whose service reads it in small steps, so that a failure can happen in
+/// the middle.
+struct HalfLoaded<'a> {
+    kafka: &'a Client,
+    topic: String,
+    load: Load,
+    installation: Installation,
 }
 
-fn half_loaded_with(kafka: &Client, name: &str, records: u32) -> (String, Load) {
-    let topic = unique(name);
-    kafka.create_topic(&topic, PARTITIONS.try_into().unwrap(), &[]).unwrap();
-    let load = Load::of(records, PARTITIONS, 300);
-    let (first, _) = load.records.split_at(load.records.len() / 2);
-    kafka.produce(&topic, &ProduceOptions::default(), first.iter().cloned()).unwrap();
-    (topic, load)
-}
+impl<'a> HalfLoaded<'a> {
+    fn new(cluster: &'a Cluster, name: &str) -> Self {
+        Self::of(cluster, name, RECORDS)
+    }
 
-fn produce_rest(kafka: &Client, topic: &str, load: &Load) {
-    let (_, rest) = load.records.split_at(load.records.len() / 2);
-    kafka.produce(topic, &ProduceOptions::default(), rest.iter().cloned()).unwrap();
-}
+    fn of(cluster: &'a Cluster, name: &str, records: u32) -> Self {
+        let (kafka, topic) = (cluster.client().unwrap(), unique(name));
+        kafka.create_topic(&topic, PARTITIONS.try_into().unwrap(), &[]).unwrap();
+        let load = Load::of(records, PARTITIONS, 300);
+        let (first, _) = load.records.split_at(load.records.len() / 2);
+        kafka.produce(&topic, &ProduceOptions::default(), first.iter().cloned()).unwrap();
+        let mut installation = Installation::new(&cluster.bootstrap_servers(), &topic);
+        installation.set("BATCH_MAX_RECORDS", "50").set("KAFKA_FETCH_MAX_BYTES", "50000").set("LOG_LEVEL", "INFO");
+        Self { kafka, topic, load, installation }
+    }
 
-/// An installation whose service reads in small steps, so that a failure can happen in the middle.
-fn slow_installation(cluster: &Cluster, topic: &str) -> Installation {
-    let mut installation = Installation::new(&cluster.bootstrap_servers(), topic);
-    installation.set("BATCH_MAX_RECORDS", "50").set("KAFKA_FETCH_MAX_BYTES", "50000").set("LOG_LEVEL", "INFO");
-    installation
-}
+    fn produce_rest(&self) {
+        let (_, rest) = self.load.records.split_at(self.load.records.len() / 2);
+        self.kafka.produce(&self.topic, &ProduceOptions::default(), rest.iter().cloned()).unwrap();
+    }
 
-/// Waits until the whole load is stored, stops the service, and checks the tables.
-fn assert_recovers(installation: &Installation, mut service: Service<'_>, load: &Load) {
-    installation.wait_for("the whole load", |installation| installation.stored() == i64::from(RECORDS));
-    // Twice the memory of a service at full rate: the backlog is bounded while it retries.
-    let peak_kib = service.peak_kib();
-    assert!(peak_kib < 200 << 10, "{peak_kib} KiB");
-    service.signal("TERM");
-    service.ends_with(0);
-    installation.assert_clean();
-    load.assert_stored(&installation.database());
+    /// Starts the service, and waits until it has stored some records.
+    fn start_and_wait(&self) -> Service<'_> {
+        let service = self.installation.start(&["run"]);
+        self.installation.wait_for("the middle", |installation| installation.stored() > 2_000);
+        service
+    }
+
+    /// Waits until the whole load is stored, stops the service, and checks the tables.
+    fn assert_recovers(&self, mut service: Service<'_>) {
+        self.installation.wait_for("the whole load", |installation| installation.stored() == i64::from(RECORDS));
+        // Twice the memory of a service at full rate: the backlog is bounded while it retries.
+        let peak_kib = service.peak_kib();
+        assert!(peak_kib < 200 << 10, "{peak_kib} KiB");
+        service.signal("TERM");
+        service.ends_with(0);
+        self.assert_stored();
+    }
+
+    fn assert_stored(&self) {
+        self.installation.assert_clean();
+        self.load.assert_stored(&self.installation.database());
+    }
 }
 
 #[test]
 fn a_broker_that_is_stopped_and_started_again() {
     let cluster = Cluster::start(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
     let node = cluster.node(1).unwrap();
-    let (topic, load) = half_loaded(kafka, "stopped");
-    let installation = slow_installation(&cluster, &topic);
-    let service = installation.start(&["run"]);
-    installation.wait_for("the middle", |installation| installation.stored() > 2_000);
+    let half = HalfLoaded::new(&cluster, "stopped");
+    let (installation, service) = (&half.installation, half.start_and_wait());
     node.stop().unwrap();
     installation.wait_warning(0, &[&node.address(), "trying again"]);
     thread::sleep(lasting(Duration::from_secs(20)));
     node.start().unwrap();
-    produce_rest(kafka, &topic, &load);
-    assert_recovers(&installation, service, &load);
+    half.produce_rest();
+    half.assert_recovers(service);
 }
 
 #[test]
 fn a_broker_that_is_paused_for_a_while() {
     let cluster = Cluster::start(testkit::OLDEST).unwrap();
-    let kafka = cluster.client().unwrap();
     let node = cluster.node(1).unwrap();
-    let (topic, load) = half_loaded(kafka, "paused");
-    let installation = slow_installation(&cluster, &topic);
-    let service = installation.start(&["run"]);
-    installation.wait_for("the middle", |installation| installation.stored() > 2_000);
+    let half = HalfLoaded::new(&cluster, "paused");
+    let (installation, service) = (&half.installation, half.start_and_wait());
     node.pause().unwrap();
     installation.wait_warning(0, &[&node.address(), "has not responded"]);
     thread::sleep(lasting(Duration::from_secs(15)));
     node.resume().unwrap();
-    produce_rest(kafka, &topic, &load);
-    assert_recovers(&installation, service, &load);
+    half.produce_rest();
+    half.assert_recovers(service);
 }
 
 #[test]
 fn a_leader_that_is_killed() {
     let cluster = Cluster::builder(testkit::NEWEST).nodes(3).start().unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded(kafka, "killed");
-    let installation = slow_installation(&cluster, &topic);
-    let service = installation.start(&["run"]);
-    installation.wait_for("the middle", |installation| installation.stored() > 2_000);
-    let leader = kafka.leaders(&topic).unwrap()[0].unwrap();
+    let half = HalfLoaded::new(&cluster, "killed");
+    let (installation, service) = (&half.installation, half.start_and_wait());
+    let leader = half.kafka.leaders(&half.topic).unwrap()[0].unwrap();
     cluster.node(leader).unwrap().kill().unwrap();
     installation.wait_warning(0, &[&cluster.node(leader).unwrap().address(), "trying again"]);
-    produce_rest(kafka, &topic, &load);
-    assert_recovers(&installation, service, &load);
+    half.produce_rest();
+    half.assert_recovers(service);
 }
 
 #[test]
 fn a_database_that_is_locked_for_a_while() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded(kafka, "locked");
-    let installation = slow_installation(cluster, &topic);
-    let service = installation.start(&["run"]);
-    installation.wait_for("the middle", |installation| installation.stored() > 2_000);
+    let half = HalfLoaded::new(cluster, "locked");
+    let (installation, service) = (&half.installation, half.start_and_wait());
     let mut other = Connection::open(installation.database_path()).unwrap();
     other.busy_timeout(process::WAIT_MAX).unwrap();
     let held = other.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
     let before = installation.stored();
-    produce_rest(kafka, &topic, &load);
+    half.produce_rest();
     let warning = installation.wait_warning(0, &["storing", "locked", "trying again"]);
     assert!(warning["attempt"].is_u64() && warning["wait_ms"].is_u64(), "{warning}");
     thread::sleep(lasting(Duration::from_secs(15)));
     assert_eq!(installation.stored(), before, "stored in spite of the lock");
     held.commit().unwrap();
-    assert_recovers(&installation, service, &load);
+    half.assert_recovers(service);
 }
 
 #[test]
 fn a_long_running_reader_that_blocks_checkpoints() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded(kafka, "snapshot");
-    let mut installation = slow_installation(cluster, &topic);
-    installation.set("WAL_MAX_BYTES", "1048576");
+    let mut half = HalfLoaded::new(cluster, "snapshot");
+    half.installation.set("WAL_MAX_BYTES", "1048576");
+    let installation = &half.installation;
     let service = installation.start(&["run"]);
     installation.wait_for("the beginning", |installation| installation.stored() > 0);
     let reader = installation.database();
     reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
-    produce_rest(kafka, &topic, &load);
+    half.produce_rest();
     installation.wait_warning(0, &["write-ahead log", "limit is 1048576", "trying again"]);
     let before = installation.stored();
     thread::sleep(lasting(Duration::from_secs(15)));
@@ -158,7 +161,7 @@ fn a_long_running_reader_that_blocks_checkpoints() {
     // One transaction may exceed the limit.
     assert!(wal < 2 << 20, "the log has {wal} bytes");
     reader.execute_batch("COMMIT").unwrap();
-    assert_recovers(&installation, service, &load);
+    half.assert_recovers(service);
 }
 
 fn is_root() -> bool {
@@ -212,43 +215,40 @@ fn logged(installation: &Installation) -> u64 {
 #[test]
 fn a_disk_that_is_full_for_a_while() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded_with(kafka, "full", FULL_RECORDS);
-    let mut installation = slow_installation(cluster, &topic);
-    installation.set("LOG_LEVEL", "DEBUG");
-    with_own_disk(&mut installation, "size=64m");
+    let mut half = HalfLoaded::of(cluster, "full", FULL_RECORDS);
+    half.installation.set("LOG_LEVEL", "DEBUG");
+    with_own_disk(&mut half.installation, "size=64m");
+    let installation = &half.installation;
     let mut service = installation.start(&["run"]);
     installation.wait_for("the middle", |installation| logged(installation) > 2_000);
     service.signal("STOP");
-    let disk = Disk::of(&installation, &service);
+    let disk = Disk::of(installation, &service);
     let mut ballast = File::create(disk.path("ballast")).unwrap();
     while ballast.write_all(&[0; 4096]).is_ok() {}
     service.signal("CONT");
-    produce_rest(kafka, &topic, &load);
+    half.produce_rest();
     let warning = installation.wait_warning(0, &["storing", "full", "trying again"]);
     assert!(warning["attempt"].is_u64() && warning["wait_ms"].is_u64(), "{warning}");
-    let before = logged(&installation);
+    let before = logged(installation);
     thread::sleep(lasting(Duration::from_secs(15)));
-    assert_eq!(logged(&installation), before, "stored on a full disk");
+    assert_eq!(logged(installation), before, "stored on a full disk");
     drop(ballast);
     fs::remove_file(disk.path("ballast")).unwrap();
     installation.wait_for("the whole load", |installation| logged(installation) == u64::from(FULL_RECORDS));
     service.signal("TERM");
     service.ends_with(0);
-    disk.bring_out(&installation);
-    installation.assert_clean();
-    load.assert_stored(&installation.database());
+    disk.bring_out(installation);
+    half.assert_stored();
 }
 
 #[test]
 fn a_disk_that_is_read_only_for_a_while() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded(kafka, "readonly");
-    produce_rest(kafka, &topic, &load);
-    let mut installation = slow_installation(cluster, &topic);
-    installation.set("LOG_LEVEL", "DEBUG");
-    with_own_disk(&mut installation, "ro");
+    let mut half = HalfLoaded::new(cluster, "readonly");
+    half.produce_rest();
+    half.installation.set("LOG_LEVEL", "DEBUG");
+    with_own_disk(&mut half.installation, "ro");
+    let installation = &half.installation;
     let mut service = installation.start(&["run"]);
     let warning = installation.wait_warning(0, &["database", "trying again"]);
     assert!(warning["message"].as_str().unwrap().to_lowercase().contains("read-only"), "{warning}");
@@ -264,31 +264,29 @@ fn a_disk_that_is_read_only_for_a_while() {
     // All options: otherwise `mount` repeats the present ones, some of which only root may set.
     assert!(command.args(["mount", "-t", "tmpfs", "-o", "remount,rw", "tmpfs"]).arg(&data).status().unwrap().success());
     installation.wait_for("the whole load", |installation| logged(installation) == u64::from(RECORDS));
-    let disk = Disk::of(&installation, &service);
+    let disk = Disk::of(installation, &service);
     service.signal("TERM");
     service.ends_with(0);
-    disk.bring_out(&installation);
-    installation.assert_clean();
-    load.assert_stored(&installation.database());
+    disk.bring_out(installation);
+    half.assert_stored();
 }
 
 #[test]
 fn logs_that_cannot_be_written() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded(kafka, "logs");
-    produce_rest(kafka, &topic, &load);
+    let half = HalfLoaded::new(cluster, "logs");
+    half.produce_rest();
     for (log, unidentified) in
         [(".", ".."), ("/dev/null/x", "/dev/null/y"), ("/dev/full", "/dev/full/x"), ("stdout/x", "/dev/full")]
     {
-        let mut installation = Installation::new(&cluster.bootstrap_servers(), &topic);
+        let mut installation = Installation::new(&cluster.bootstrap_servers(), &half.topic);
         installation
             .set("KAFKA_GROUP_ID", &unique("group"))
             .set("LOG_FILE", log)
             .set("UNIDENTIFIED_LOG_FILE", unidentified);
         installation.run_to_end();
         installation.assert_clean();
-        load.assert_stored(&installation.database());
+        half.load.assert_stored(&installation.database());
         let stderr = installation.stderr();
         assert!(stderr.contains("WARN") && stderr.contains(&format!("path={unidentified}")), "{stderr}");
         assert!(stderr.contains(log), "nothing about {log}: {stderr}");
@@ -298,10 +296,9 @@ fn logs_that_cannot_be_written() {
 #[test]
 fn an_unidentified_log_that_can_be_written_again() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded(kafka, "again");
-    produce_rest(kafka, &topic, &load);
-    let installation = Installation::new(&cluster.bootstrap_servers(), &topic);
+    let half = HalfLoaded::new(cluster, "again");
+    half.produce_rest();
+    let installation = &half.installation;
     fs::create_dir_all(installation.unidentified_path()).unwrap();
     let service = installation.start(&["run"]);
     installation.wait_warning(0, &["cannot write the log of unidentified messages"]);
@@ -309,7 +306,7 @@ fn an_unidentified_log_that_can_be_written_again() {
     let messages = usize::try_from(RECORDS / 100).unwrap();
     installation
         .wait_for("the messages", |installation| json_lines(&installation.unidentified_path()).len() >= messages);
-    assert_recovers(&installation, service, &load);
+    half.assert_recovers(service);
     assert_eq!(json_lines(&installation.unidentified_path()).len(), messages);
     let warnings =
         installation.log().into_iter().filter(|line| process::is_warning(line, &["cannot write the log"])).count();
@@ -319,20 +316,19 @@ fn an_unidentified_log_that_can_be_written_again() {
 #[test]
 fn a_log_file_that_logrotate_copies_and_truncates() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded(kafka, "rotated");
-    let mut installation = slow_installation(cluster, &topic);
-    installation.set("LOG_LEVEL", "DEBUG");
+    let mut half = HalfLoaded::new(cluster, "rotated");
+    half.installation.set("LOG_LEVEL", "DEBUG");
+    let installation = &half.installation;
     let service = installation.start(&["run"]);
     installation.wait_for("the middle", |installation| installation.stored() > 2_000);
     let truncate = || File::options().write(true).open(installation.log_path()).unwrap().set_len(0).unwrap();
     truncate();
-    produce_rest(kafka, &topic, &load);
+    half.produce_rest();
     installation.wait_for("new lines", |installation| !installation.log().is_empty());
     truncate();
     // `log` requires whole JSON lines: a hole in the file would fail.
     installation.wait_for("the last line", |installation| installation.stored() == i64::from(RECORDS));
-    assert_recovers(&installation, service, &load);
+    half.assert_recovers(service);
     assert_eq!(installation.log().last().unwrap()["message"], "service stopped");
 }
 

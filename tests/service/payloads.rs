@@ -1,4 +1,4 @@
-//! Every payload that is no event is kept byte for byte, in the table and once in the log file, with the right reason; every event has
+//! Every unidentified payload is kept byte for byte, in the table and once in the log file, with the right reason; every event has
 //! the right columns; no payload stops the service.
 
 use std::collections::BTreeMap;

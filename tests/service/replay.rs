@@ -96,7 +96,7 @@ stale         0 of them, older than the stored event of their id
 unidentified  1 empty, 5 not_json
 ",
     );
-    let mend = |offset: i64, value: &str| {
+    let repair = |offset: i64, value: &str| {
         let set = "UPDATE unidentified_messages SET value = CAST(?2 AS BLOB) WHERE kafka_offset = ?1";
         assert_eq!(connect(installation).execute(set, (offset, value)).unwrap(), 1);
     };
@@ -105,11 +105,11 @@ unidentified  1 empty, 5 not_json
             r#"{{"event_id":"{id}","name":"{name}","stage":"won","meta_data":{{"last_modified":"{day}T00:00:00Z"}}}}"#
         )
     };
-    mend(3, &opportunity("opp_0_0", "too old", "2001-01-01"));
-    mend(4, &opportunity("opp_0_1", "greatest", "2999-01-02"));
-    mend(5, &opportunity("opp_0_1", "less", "2999-01-01"));
-    mend(6, r#"{"event_id":"proj_1","name":"new","status":"open","budget":5}"#);
-    mend(7, r#"{"event_id":"proj_1","name":"new","status":"open","budget":"5 EUR"}"#);
+    repair(3, &opportunity("opp_0_0", "too old", "2001-01-01"));
+    repair(4, &opportunity("opp_0_1", "greatest", "2999-01-02"));
+    repair(5, &opportunity("opp_0_1", "less", "2999-01-01"));
+    repair(6, r#"{"event_id":"proj_1","name":"new","status":"open","budget":5}"#);
+    repair(7, r#"{"event_id":"proj_1","name":"new","status":"open","budget":"5 EUR"}"#);
 
     let before = everything(installation);
     let said = "\

@@ -37,7 +37,7 @@ fn assert_replayed(fixture: &TopicFixture, load: &Load, before: &[(String, i32, 
     fixture.assert_at_end();
     load.assert_stored(&fixture.installation.database());
     assert_eq!(events(fixture), before, "rows and where they come from");
-    assert_eq!(fixture.first_offsets(), [0, 0, 0], "counters anew");
+    assert_eq!(fixture.first_offsets(), [0, 0, 0], "counters restart");
     let expected: Vec<Change> = (0..3).map(|partition| change(partition, 300, 0, "group_reset")).collect();
     assert_eq!(fixture.changes_after(3), expected);
     assert_no_lag(fixture, 3);

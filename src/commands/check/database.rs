@@ -69,7 +69,7 @@ pub(super) fn check(settings: &Settings, findings: &mut Findings) -> Option<Loca
     findings.ok(
         "database",
         format!(
-            "'{shown}', id {id}; a copy that is used beside it needs an id of its own: \
+            "'{shown}', id {id}; a copy of it that is in use needs its own id: \
              UPDATE database_identity SET id = lower(hex(randomblob(16)))"
         ),
     );

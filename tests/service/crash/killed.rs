@@ -94,7 +94,7 @@ fn killed_during_checkpoints() {
     let is_checkpoint =
         |call: &&Call| matches!(call, Call::Truncated { path, length: 0 } if path.ends_with("enterprise.db-wal"));
     assert!(calls.iter().filter(is_checkpoint).count() >= 2, "no checkpoint within {} calls", calls.len());
-    for call in carrying_over(&calls) {
+    for call in checkpoint_calls(&calls) {
         for plan in plans(call) {
             eprintln!("{plan} of {}", calls.len());
             let mut installation = installation();
@@ -106,7 +106,7 @@ fn killed_during_checkpoints() {
 }
 
 /// The calls of checkpoints, and those around them.
-fn carrying_over(calls: &[Call]) -> Vec<usize> {
+fn checkpoint_calls(calls: &[Call]) -> Vec<usize> {
     let mut wal = false;
     let mut chosen = Vec::new();
     for (index, call) in calls.iter().enumerate() {

@@ -112,10 +112,13 @@ impl Held {
         assert!(self.logged.is_subset(&self.unidentified), "the log file is ahead of the table: {self:?}");
     }
 
-    pub fn assert_covers(&self, told: &Commits) {
-        for (partition, (offset, _)) in told {
+    pub fn assert_covers(&self, committed: &Commits) {
+        for (partition, (offset, _)) in committed {
             let held = self.positions.get(partition);
-            assert!(held.is_some_and(|held| held >= offset), "Kafka was told {offset} of {partition}: {self:?}");
+            assert!(
+                held.is_some_and(|held| held >= offset),
+                "offset {offset} of partition {partition} was committed to Kafka: {self:?}"
+            );
         }
     }
 
@@ -155,10 +158,10 @@ fn records_stored(call: &Call) -> i64 {
 
 /// At each moment and for each set of surviving changes: nothing that was committed to Kafka is lost; with `FULL`, nothing that was
 /// stored.
-fn nothing_told_is_taken_back(synchronous: &str) {
+fn nothing_committed_is_lost(synchronous: &str) {
     let past = Past::new(synchronous);
     let mut disk = Disk::default();
-    let mut told = Commits::new();
+    let mut committed = Commits::new();
     let (mut stored, mut moments, mut commits_seen) = (0, 0, 0);
     for (number, call) in past.calls.iter().enumerate() {
         let seed = u64::try_from(number).unwrap();
@@ -169,7 +172,7 @@ fn nothing_told_is_taken_back(synchronous: &str) {
             for (way, image) in images.iter().enumerate() {
                 eprintln!("before call {number}, image {way}");
                 let held = Held::by(image, &past.root);
-                held.assert_covers(&told);
+                held.assert_covers(&committed);
                 held.assert_log_in_step();
                 assert!(synchronous != "FULL" || held.sum() >= stored, "{stored} were stored, {held:?}");
             }
@@ -178,32 +181,32 @@ fn nothing_told_is_taken_back(synchronous: &str) {
         if let Call::Sent(bytes) = call {
             let now = commits(bytes);
             commits_seen += usize::from(!now.is_empty());
-            told.extend(now);
+            committed.extend(now);
             // From now on the broker may have the commit.
-            Held::by(&disk.image(&mut Fate::Nothing), &past.root).assert_covers(&told);
+            Held::by(&disk.image(&mut Fate::Nothing), &past.root).assert_covers(&committed);
         }
         stored += records_stored(call);
         disk.take(call);
     }
     assert!(moments > 30 && commits_seen >= 8, "{moments} moments, {commits_seen} commits");
-    assert_eq!(told.values().map(|(offset, _)| offset).sum::<i64>(), 880, "Kafka knows everything in the end");
+    assert_eq!(committed.values().map(|(offset, _)| offset).sum::<i64>(), 880, "all offsets are committed at the end");
 }
 
 #[test]
 fn nothing_committed_is_lost_with_synchronous_normal() {
-    nothing_told_is_taken_back("NORMAL");
+    nothing_committed_is_lost("NORMAL");
 }
 
 #[test]
 fn nothing_stored_is_lost_with_synchronous_full() {
-    nothing_told_is_taken_back("FULL");
+    nothing_committed_is_lost("FULL");
 }
 
 /// Runs the service on the remaining files, with the group's offsets of that moment.
-fn goes_on_from_what_is_left(synchronous: &str) {
+fn continues_after_a_power_failure(synchronous: &str) {
     let mut past = Past::new(synchronous);
     let mut disk = Disk::default();
-    let mut told = Commits::new();
+    let mut committed = Commits::new();
     let turns = past.calls.iter().filter(|call| Past::is_turn(call)).count();
     let step = sized(turns / 14, 1).max(1);
     let mut turn = 0;
@@ -216,7 +219,7 @@ fn goes_on_from_what_is_left(synchronous: &str) {
                 let mut fate = if turn % (2 * step) == 0 { Fate::Nothing } else { Fate::Chance(&mut random) };
                 let image = disk.image(&mut fate);
                 lay_out(&image, &past.root, &past.root);
-                set_group(&past.fixture, &past.installation, &told);
+                set_group(&past.fixture, &past.installation, &committed);
                 if !Held::by(&image, &past.root).positions.is_empty() {
                     assert_sound(&past.installation);
                 }
@@ -224,19 +227,19 @@ fn goes_on_from_what_is_left(synchronous: &str) {
             }
         }
         if let Call::Sent(bytes) = call {
-            told.extend(commits(bytes));
+            committed.extend(commits(bytes));
         }
         disk.take(call);
     }
 }
 
 /// Commits exactly these offsets for the group.
-fn set_group(fixture: &CrashFixture, installation: &Installation, told: &Commits) {
+fn set_group(fixture: &CrashFixture, installation: &Installation, committed: &Commits) {
     if fixture.kafka.committed_offsets(&installation.group()).is_ok_and(|committed| !committed.is_empty()) {
         fixture.kafka.delete_group(&installation.group()).unwrap();
     }
     for partition in 0..PARTITIONS {
-        if let Some((offset, metadata)) = told.get(&partition) {
+        if let Some((offset, metadata)) = committed.get(&partition) {
             fixture.kafka.commit_offset(&installation.group(), &fixture.topic, partition, *offset, metadata).unwrap();
         }
     }
@@ -244,10 +247,10 @@ fn set_group(fixture: &CrashFixture, installation: &Installation, told: &Commits
 
 #[test]
 fn continues_after_a_power_failure_with_synchronous_normal() {
-    goes_on_from_what_is_left("NORMAL");
+    continues_after_a_power_failure("NORMAL");
 }
 
 #[test]
 fn continues_after_a_power_failure_with_synchronous_full() {
-    goes_on_from_what_is_left("FULL");
+    continues_after_a_power_failure("FULL");
 }

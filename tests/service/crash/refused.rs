@@ -43,7 +43,7 @@ fn survives(kinds: &'static str, is_one: fn(&Call) -> bool, error: i32, refused:
         let trace = installation.path().join("trace");
         shim::install(&mut installation, &plan, Some(&trace));
         installation.run_to_end();
-        assert_told_is_safe(&read_trace(&trace), &installation);
+        assert_committed_is_synced(&read_trace(&trace), &installation);
         // The next start commits and logs what could not be committed or logged at the end.
         shim::remove(&mut installation);
         fixture.assert_stored(&installation);
@@ -52,20 +52,20 @@ fn survives(kinds: &'static str, is_one: fn(&Call) -> bool, error: i32, refused:
 }
 
 /// Checks that everything committed to Kafka was synced before.
-fn assert_told_is_safe(calls: &[Call], installation: &Installation) {
-    let (mut disk, mut told) = (Disk::default(), Commits::new());
+fn assert_committed_is_synced(calls: &[Call], installation: &Installation) {
+    let (mut disk, mut committed) = (Disk::default(), Commits::new());
     for call in calls {
         if let Call::Sent(bytes) = call {
             let now = commits(bytes);
             if !now.is_empty() {
-                told.extend(now);
+                committed.extend(now);
                 let image = disk.image(&mut Fate::Nothing);
-                Held::by(&image, &installation.path().join(DISK)).assert_covers(&told);
+                Held::by(&image, &installation.path().join(DISK)).assert_covers(&committed);
             }
         }
         disk.take(call);
     }
-    assert!(!told.is_empty(), "Kafka was told nothing");
+    assert!(!committed.is_empty(), "nothing was committed to Kafka");
 }
 
 fn as_it_comes(_: &mut Installation) {}

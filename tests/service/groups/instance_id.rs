@@ -40,7 +40,7 @@ fn stays_over_a_stop(version: &str, protocol: Protocol) {
     let after = group_fixture.wait_assigned(2);
     assert_eq!(partitions_of(&after, 0), kept);
     if protocol == Protocol::Classic {
-        assert_eq!(group_fixture.generation(), generation, "nothing was divided anew");
+        assert_eq!(group_fixture.generation(), generation, "no rebalance");
     }
     services.iter_mut().for_each(stop);
     group_fixture.assert_no_lag();

@@ -35,7 +35,7 @@ fn moves_away_and_comes_back(version: &str, protocol: Protocol) {
         let row = database.query_row(query, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]));
         row.map(|row: [i64; 4]| row).unwrap()
     };
-    assert_eq!(counted(0), [80, 100, 100, 20], "counters begin anew where the position was put");
+    assert_eq!(counted(0), [80, 100, 100, 20], "counters restart at a jump");
     assert_eq!(counted(1), [50, 80, 80, 30]);
     assert_covered(&group_fixture, Times::Once);
     group_fixture.assert_no_lag();
