@@ -22,7 +22,7 @@ pub struct StoredPosition {
     pub first_offset: i64,
     /// The greatest `next_offset` ever.
     pub high_offset: i64,
-    /// The topic's id; `None` if no broker has told it yet.
+    /// The topic's id; `None` if no broker has sent it yet.
     pub topic_id: Option<TopicId>,
     /// Epoch of the leader that wrote the record before `next_offset`, where known.
     pub leader_epoch: Option<i32>,

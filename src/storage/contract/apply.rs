@@ -261,7 +261,7 @@ pub(in crate::storage) fn a_batch_that_contradicts_itself_takes_no_effect<E: Eng
         let error = database.apply(&[batch(0, from, next, entries)], &mut Attempt::default()).expect_err("refused");
         assert!(!error.kind().is_retriable());
         let found =
-            wrong.map_or("which makes no range".to_owned(), |offset| format!("holds offset {offset} out of place"));
+            wrong.map_or("an invalid range".to_owned(), |offset| format!("has a record at offset {offset}, which"));
         assert!(error.to_string().contains(&found), "{error}");
         assert_nothing_applied(&place, &mut *database);
     };

@@ -379,19 +379,18 @@ fn each_error_is_one_line_that_says_what_and_where() {
     check(
         &database.apply(&[two(7)], &mut Attempt::default()).unwrap_err(),
         &format!(
-            "the position of sales_events-0 was changed by somebody else: expected offset 7 of topic id '{id}', stored is \
-             offset 0 of topic id '{id}'; see who else writes to the database, then start again",
+            "the position of sales_events-0 was changed by another process: expected offset 7 of topic id '{id}', stored is \
+             offset 0 of topic id '{id}'; find the process that writes to the database, then start again",
             id = crate::storage::sqlite::fixtures::TOPIC_ID
         ),
     );
     check(
         &database.apply(&[batch(0, 0, 1, vec![rejected(1)])], &mut Attempt::default()).unwrap_err(),
-        "a batch of sales_events-0 said to cover the offsets 0 to before 1 holds offset 1 out of place",
+        "a batch of sales_events-0 with the offsets 0 to before 1 has a record at offset 1, which is out of order or out of range",
     );
     check(
         &SqliteError::WalFull { bytes: 2, limit_bytes: 1 },
-        "the write-ahead log has 2 bytes, its limit is 1: another process holds a read transaction open, which keeps SQLite \
-         from reusing the log",
+        "the WAL has 2 bytes, its limit is 1: a long-running reader blocks checkpoints; end it",
     );
 }
 

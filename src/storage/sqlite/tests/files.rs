@@ -82,9 +82,9 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         }
         assert_eq!(snapshot(&place), before);
     };
-    check(&|place| fs::write(&place.settings.path, "name,stage\n").unwrap(), "no SQLite database");
-    check(&|place| fs::write(&place.settings.path, vec![7; 10_000]).unwrap(), "no SQLite database");
-    check(&|place| place.execute("CREATE TABLE theirs (a)"), "a database of another program");
+    check(&|place| fs::write(&place.settings.path, "name,stage\n").unwrap(), "not an SQLite database");
+    check(&|place| fs::write(&place.settings.path, vec![7; 10_000]).unwrap(), "not an SQLite database");
+    check(&|place| place.execute("CREATE TABLE theirs (a)"), "the database of another program");
     check(
         &|place| {
             // Theirs in WAL mode, and not yet carried over: a mere look must not do that either.
@@ -92,7 +92,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
             connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE theirs (a)").unwrap();
             connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
         },
-        "a database of another program",
+        "the database of another program",
     );
 }
 
@@ -148,7 +148,7 @@ fn a_directory_is_no_database() {
     let place = Place::new();
     fs::create_dir(&place.settings.path).unwrap();
     let error = Database::open(&place.settings, GROUP).expect_err("refused");
-    assert!(matches!(error, SqliteError::Foreign { found: "no regular file", .. }), "{error:?}");
+    assert!(matches!(error, SqliteError::Foreign { found: "not a regular file", .. }), "{error:?}");
 }
 
 #[test]
