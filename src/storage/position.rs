@@ -55,6 +55,22 @@ pub struct OffsetJump {
     pub detail: String,
 }
 
+impl OffsetJump {
+    /// The jump of a partition that has no position, and whose broker has no topic ids.
+    pub fn first_start(topic: &str, partition: i32, to: i64) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            partition,
+            from: None,
+            to,
+            topic_id: None,
+            leader_epoch: None,
+            reason: JumpReason::FirstStart,
+            detail: String::new(),
+        }
+    }
+}
+
 /// Why a position jumps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JumpReason {
