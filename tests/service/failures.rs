@@ -153,7 +153,7 @@ fn a_long_running_reader_that_blocks_checkpoints() {
     let reader = installation.database();
     reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
     half.produce_rest();
-    installation.wait_warning(0, &["write-ahead log", "limit is 1048576", "trying again"]);
+    installation.wait_warning(0, &["the WAL has", "limit is 1048576", "trying again"]);
     let before = installation.stored();
     thread::sleep(lasting(Duration::from_secs(15)));
     assert_eq!(installation.stored(), before, "stored beyond the limit");

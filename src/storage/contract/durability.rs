@@ -17,7 +17,7 @@ pub(in crate::storage) fn what_was_stored_before_a_sync_is_synced<E: Engine>() {
         database.apply(&[batch(0, offset, offset + 1, vec![rejected(offset)])], &mut Attempt::default()).unwrap();
         let (notify, notified) = channel();
         database.begin_sync(Box::new(move || notify.send(()).unwrap())).unwrap();
-        notified.recv_timeout(Duration::from_secs(60)).unwrap();
+        notified.recv_timeout(Duration::from_mins(1)).unwrap();
         database.sync_result().expect("it has ended").unwrap();
         assert!(database.sync_result().is_none(), "its result is given once");
     }

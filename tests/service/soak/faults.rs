@@ -139,7 +139,7 @@ impl<'a> Chaos<'a> {
         let reader = self.installation.database();
         reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
         let limit = format!("limit is {}", self.size.wal_max_bytes);
-        self.installation.wait_warning(lines, &["write-ahead log", &limit, "trying again"]);
+        self.installation.wait_warning(lines, &["the WAL has", &limit, "trying again"]);
         let before = self.installation.stored();
         self.last(may_kill);
         assert_eq!(self.installation.stored(), before, "stored beyond the limit of the write-ahead log");

@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use crate::storage::sqlite::error::SqliteError;
 use rusqlite::ffi;
 
-fn refused_with(code: i32) -> SqliteError {
+fn failed_with(code: i32) -> SqliteError {
     let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
     SqliteError::Sqlite { action: "write", source }
 }
 
 /// A record must not become a message for what the disk does, nor be waited for that is refused for ever.
 #[test]
-fn what_the_environment_does_is_no_refusal_and_a_refusal_is_not_waited_for() {
+fn each_code_has_its_kind() {
     let environment = [
         ffi::SQLITE_PERM,
         ffi::SQLITE_ABORT,
@@ -49,7 +49,7 @@ fn what_the_environment_does_is_no_refusal_and_a_refusal_is_not_waited_for() {
     ];
     let check = |codes: &[i32], is_retriable: bool, is_rejection: bool| {
         for &code in codes {
-            let error = refused_with(code);
+            let error = failed_with(code);
             assert_eq!((error.kind().is_retriable(), error.is_rejection()), (is_retriable, is_rejection), "{error:?}");
         }
     };
@@ -59,7 +59,7 @@ fn what_the_environment_does_is_no_refusal_and_a_refusal_is_not_waited_for() {
 }
 
 #[test]
-fn a_connection_is_kept_over_what_sqlite_gets_over_and_over_nothing_else() {
+fn a_connection_is_kept_after_errors_that_sqlite_recovers_from_only() {
     let kept = [
         ffi::SQLITE_BUSY,
         ffi::SQLITE_LOCKED,
@@ -77,16 +77,16 @@ fn a_connection_is_kept_over_what_sqlite_gets_over_and_over_nothing_else() {
         ffi::SQLITE_NOMEM,
         ffi::SQLITE_CORRUPT,
     ];
-    assert!(kept.iter().all(|&code| !refused_with(code).spoils_connection()));
-    assert!(spoiled.iter().all(|&code| refused_with(code).spoils_connection()));
+    assert!(kept.iter().all(|&code| !failed_with(code).spoils_connection()));
+    assert!(spoiled.iter().all(|&code| failed_with(code).spoils_connection()));
     let elsewhere = SqliteError::Io { action: "sync", path: "-wal".into(), source: io::ErrorKind::Other.into() };
     assert!(elsewhere.kind().is_retriable() && !elsewhere.is_rejection() && !elsewhere.spoils_connection());
 }
 
 #[test]
-fn only_a_full_disk_is_full_and_every_cause_is_told() {
+fn a_full_disk_is_recognized_and_every_cause_is_kept() {
     let full =
-        [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_TOOBIG].map(|code| refused_with(code).is_disk_full());
+        [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_TOOBIG].map(|code| failed_with(code).is_disk_full());
     assert_eq!(full, [true, false, false]);
     let source = || rusqlite::Error::InvalidQuery;
     let path = PathBuf::from("-wal");
