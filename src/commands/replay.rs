@@ -148,11 +148,7 @@ impl Tally {
                 return;
             }
         }
-        let kind = match event {
-            Event::Opportunity(_) => "opportunities",
-            Event::Project(_) => "projects",
-        };
-        *self.replayed.entry(kind).or_default() += 1;
+        *self.replayed.entry(event.kind().table()).or_default() += 1;
     }
 
     fn leave(&mut self, reason: Reason) {

@@ -7,7 +7,8 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Reason, Rejection, rules};
+use super::rejection::{Reason, Rejection};
+use super::rules;
 
 /// Objects and arrays may be nested this deep, the outermost one included: far beyond any sane event, and what readers
 /// downstream (`serde_json` stops at 127, SQLite's JSON functions at 1000) still take.

@@ -1,7 +1,9 @@
 //! The `meta_data` object that both events carry: kept as sent, read only for the time that orders events.
 
+use super::clock::LastModified;
 use super::fields::Fields;
-use super::{LastModified, Rejection, rules};
+use super::rejection::Rejection;
+use super::rules;
 
 /// `meta_data` of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]

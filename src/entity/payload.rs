@@ -1,6 +1,6 @@
 //! From the value of a record to its JSON text: takes off what some producers put before it. Knows nothing of JSON.
 
-use super::{Reason, Rejection};
+use super::rejection::{Reason, Rejection};
 
 /// The first byte of a value that Confluent's serializers wrote, and the bytes before the JSON text: that one, and a schema id of
 /// four ([wire format](https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format)).

@@ -28,9 +28,13 @@
 
 mod attempt;
 mod batch;
+#[cfg(test)]
+mod contract;
 mod counts;
 mod error;
 mod findings;
+#[cfg(any(test, fuzzing))]
+mod fixtures;
 mod headers;
 mod inspector;
 mod message;

@@ -1,11 +1,11 @@
-//! Events in a transaction: each into the table of its type. Must not begin or end the transaction, nor know where records that
-//! SQLite refuses go.
+//! Events in a transaction: each into the table of its type. Must not begin or end the transaction, nor know what becomes of records that
+//! SQLite rejects.
 
 use rusqlite::Transaction;
 
 use super::error::{Context, SqliteError};
-use super::tables::upsert::{self, Origin, Placed, Row, StoredEvents};
-use crate::entity::{Event, Opportunity, Project};
+use super::tables::upsert::{self, Origin, Placed, StoredEvents};
+use crate::entity::{ByKind, Event, Kind};
 use crate::storage::batch::Coordinates;
 
 /// What became of one event.
@@ -13,22 +13,24 @@ use crate::storage::batch::Coordinates;
 pub(super) enum Stored {
     /// It is stored: now, or since it was read before.
     Applied,
-    /// A greater one of its id is stored.
+    /// A greater event of its id is stored.
     Stale,
-    /// SQLite, or a trigger, refuses it: this is said of it.
+    /// SQLite or a trigger rejects it, for this reason.
     Rejected(String),
 }
 
-/// Stores an event within a [savepoint](https://www.sqlite.org/lang_savepoint.html): of one that is refused nothing is left, whatever
-/// triggers did. Fails if the transaction has ended with it.
+/// Stores an event within a [savepoint](https://www.sqlite.org/lang_savepoint.html), which undoes everything of a rejected event, also what
+/// triggers did. Fails if the rejection has ended the transaction.
 pub(super) fn try_store(
     transaction: &Transaction<'_>,
     event: &Event<'_>,
     at: &Coordinates<'_>,
     now: &str,
 ) -> Result<Stored, SqliteError> {
-    let run =
-        |sql| transaction.prepare_cached(sql).and_then(|mut sql| sql.execute([])).map(drop).context("isolate an event");
+    let run = |sql| {
+        let result = transaction.prepare_cached(sql).and_then(|mut sql| sql.execute([]));
+        result.map(drop).context("isolate an event")
+    };
     let mut events = Events::default();
     events.add(event, at.offset, at.timestamp_ms);
     run("SAVEPOINT event")?;
@@ -47,48 +49,35 @@ pub(super) fn try_store(
     Ok(stored)
 }
 
-/// The events of some records, by table.
+/// The events of some records, by type.
 #[derive(Debug, Default)]
-pub(super) struct Events<'e> {
-    opportunities: Vec<Placed<'e, Opportunity<'e>>>,
-    projects: Vec<Placed<'e, Project<'e>>>,
-}
+pub(super) struct Events<'e>(ByKind<Vec<Placed<'e>>>);
 
 impl<'e> Events<'e> {
     /// Adds the event of the record at an offset.
     pub(super) fn add(&mut self, event: &'e Event<'e>, offset: i64, timestamp_ms: Option<i64>) {
-        match event {
-            Event::Opportunity(event) => self.opportunities.push(Placed { event, offset, timestamp_ms }),
-            Event::Project(event) => self.projects.push(Placed { event, offset, timestamp_ms }),
-        }
+        self.0.get_mut(event.kind()).push(Placed { event_id: event.event_id(), event, offset, timestamp_ms });
     }
 
-    /// Stores them all, each unless it or a greater one of its id is stored; says how many of which.
+    /// Stores all events, each unless it or a greater event of its id is stored; gives how many are stored.
     ///
-    /// Sorted by id, since rows beside each other in the index share its pages; those of one id stay in the order of their offsets, so
-    /// that each of them meets what it would have met in the order of the log.
+    /// They are sorted by id, since rows that are neighbours in the index share its pages. Events of one id stay in the order of their
+    /// offsets, so that each of them meets the row that it would have met in the order of the log.
     ///
     /// # Errors
-    /// [`SqliteError::NotStored`] if a trigger keeps one of them out of its table.
+    /// [`SqliteError::NotStored`] if a trigger keeps an event out of its table.
     pub(super) fn store(
         mut self,
         transaction: &Transaction<'_>,
         origin: &Origin<'_>,
     ) -> Result<StoredEvents, SqliteError> {
-        self.opportunities.sort_by(|one, other| one.event.event_id.cmp(&other.event.event_id));
-        self.projects.sort_by(|one, other| one.event.event_id.cmp(&other.event.event_id));
-        let mut outcome = store(transaction, origin, &self.opportunities)?;
-        outcome += store(transaction, origin, &self.projects)?;
-        Ok(outcome)
+        let mut total = StoredEvents::default();
+        for kind in Kind::ALL {
+            let events = self.0.get_mut(kind);
+            events.sort_by(|one, other| one.event_id.cmp(other.event_id));
+            let stored = upsert::store(transaction, kind, origin, events).context("store an event")?;
+            total += stored.map_err(|by| SqliteError::NotStored { table: kind.table(), by })?;
+        }
+        Ok(total)
     }
-}
-
-fn store<E: Row>(
-    transaction: &Transaction<'_>,
-    origin: &Origin<'_>,
-    events: &[Placed<'_, E>],
-) -> Result<StoredEvents, SqliteError> {
-    let table = E::statements().table;
-    let stored = upsert::store(transaction, origin, events).context("store an event")?;
-    stored.map_err(|by| SqliteError::NotStored { table, by })
 }

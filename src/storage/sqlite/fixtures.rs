@@ -1,4 +1,4 @@
-//! What the tests of everything that stands on the database share: a database in a directory of its own, records, plain SQL.
+//! What the tests of the SQLite engine share: a database in a directory of its own, and plain SQL.
 
 // Not only tests use it: one target for libFuzzer does, and not all of it.
 #![allow(clippy::expect_used)]
@@ -10,17 +10,11 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
-use super::Database;
-use crate::entity::{Event, LastModified, MetaData, Opportunity, Project, Reason, Rejection, UtcTime};
+use super::database::Database;
 use crate::runtime::permissions::FileMode;
 use crate::settings::{DatabaseSettings, Synchronous};
-use crate::storage::{
-    Attempt, Entry, Header, JumpReason, OffsetCounts, OffsetJump, OffsetRange, Outcome, PartitionBatch, TopicId,
-};
-
-pub(crate) const GROUP: &str = "group-1";
-pub(crate) const TOPIC: &str = "sales_events";
-pub(crate) const TOPIC_ID: &str = "AAECAwQFBgcICQoLDA0ODw";
+use crate::storage::attempt::Attempt;
+pub(crate) use crate::storage::fixtures::*;
 
 /// A directory that goes away with the test, and a database file in it.
 pub(crate) struct Place {
@@ -90,95 +84,4 @@ impl Place {
         );
         assert_eq!(off, Vec::<Vec<Value>>::new());
     }
-}
-
-/// A topic id for a test, which is short.
-pub(crate) fn topic_id(text: &str) -> &'static TopicId {
-    Box::leak(Box::new(TopicId::new(text).expect("not empty")))
-}
-
-pub(crate) fn counts(applied: u64, stale: u64, unidentified: u64, absent: u64) -> OffsetCounts {
-    let counts = [applied, stale, unidentified, absent];
-    let mut sum = OffsetCounts::default();
-    for (outcome, count) in Outcome::ALL.into_iter().zip(counts) {
-        sum.add(outcome, count);
-    }
-    sum
-}
-
-pub(crate) fn jump(partition: i32, from: Option<i64>, to: i64) -> OffsetJump {
-    OffsetJump {
-        topic: TOPIC.to_owned(),
-        partition,
-        from,
-        to,
-        topic_id: TopicId::new(TOPIC_ID),
-        leader_epoch: Some(1),
-        reason: JumpReason::GroupReset,
-        detail: "a test".to_owned(),
-    }
-}
-
-pub(crate) fn batch(partition: i32, from_offset: i64, next_offset: i64, entries: Vec<Entry<'_>>) -> PartitionBatch<'_> {
-    PartitionBatch {
-        topic: TOPIC,
-        topic_id: Some(topic_id(TOPIC_ID)),
-        partition,
-        leader_epoch: Some(7),
-        offsets: OffsetRange { from: from_offset, next: next_offset },
-        // Tests are short.
-        entries: entries.leak(),
-    }
-}
-
-static NO_HEADERS: Vec<Header<'static>> = Vec::new();
-
-pub(crate) fn entry(offset: i64, decoded: Result<Event<'_>, Rejection>) -> Entry<'_> {
-    Entry {
-        offset,
-        timestamp_ms: 1_700_000_000_000_i64.checked_add(offset),
-        key: Some(b"key"),
-        value: Some(b"value"),
-        headers: &NO_HEADERS,
-        decoded,
-    }
-}
-
-pub(crate) fn rejected(offset: i64) -> Entry<'static> {
-    entry(offset, Err(Rejection { reason: Reason::NotJson, error: "expected value at line 1 column 1".to_owned() }))
-}
-
-pub(crate) fn opportunity(event_id: &str) -> Opportunity<'_> {
-    Opportunity {
-        event_id: event_id.into(),
-        name: "Renewal".into(),
-        stage: "won".into(),
-        amount: None,
-        probability: None,
-        expected_close_date: None,
-        account_id: None,
-        owner_id: None,
-        meta_data: None,
-        extra: None,
-    }
-}
-
-pub(crate) fn project(event_id: &str) -> Project<'_> {
-    Project {
-        event_id: event_id.into(),
-        name: "Roll-out".into(),
-        status: "running".into(),
-        start_date: None,
-        end_date: None,
-        budget: None,
-        account_id: None,
-        owner_id: None,
-        meta_data: None,
-        extra: None,
-    }
-}
-
-pub(crate) fn modified(last_modified: &str) -> MetaData<'static> {
-    let last_modified = UtcTime::read(last_modified).map(LastModified::new);
-    MetaData { json: "{}", last_modified: Some(last_modified.expect("a time")) }
 }

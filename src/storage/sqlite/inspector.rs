@@ -8,7 +8,8 @@ use super::error::{Context, SqliteError};
 use super::open;
 use super::paths;
 use super::schema::SCHEMA_VERSION;
-use super::tables::{identity, invariants, jump, offset, opportunity, project, unidentified};
+use super::tables::{event, identity, invariants, jump, offset, unidentified};
+use crate::entity::Kind;
 use crate::storage::error::StorageError;
 use crate::storage::findings::{Invariant, Violation};
 use crate::storage::inspector::{Inspector, RowCount, Summary};
@@ -68,14 +69,16 @@ impl DatabaseReader {
 
     fn read(&mut self, group_id: &str) -> rusqlite::Result<Summary> {
         let transaction = self.connection.transaction()?;
+        let (mut rows, mut ahead) = (Vec::new(), 0);
+        for kind in Kind::ALL {
+            rows.push(RowCount { table: kind.table(), rows: event::count(&transaction, kind)? });
+            ahead += event::count_ahead(&transaction, kind)?;
+        }
         Ok(Summary {
             database_id: identity::find(&transaction)?,
             schema_version: SCHEMA_VERSION,
-            rows: vec![
-                RowCount { table: opportunity::TABLE, rows: opportunity::count(&transaction)? },
-                RowCount { table: project::TABLE, rows: project::count(&transaction)? },
-            ],
-            ahead: opportunity::count_ahead(&transaction)? + project::count_ahead(&transaction)?,
+            rows,
+            ahead,
             unidentified: unidentified::count_by_reason(&transaction)?,
             positions: offset::all(&transaction, group_id)?,
             jumps: jump::latest(&transaction, group_id, JUMPS_MAX)?,

@@ -11,8 +11,8 @@ use super::events::{self, Stored};
 use super::open;
 use super::paths;
 use super::tables::now::now;
-use super::tables::{opportunity, project, tally, unidentified};
-use crate::entity::Event;
+use super::tables::{event, tally, unidentified};
+use crate::entity::{Event, Kind};
 use crate::storage::batch::Coordinates;
 use crate::storage::error::StorageError;
 use crate::storage::message::PendingMessage;
@@ -88,7 +88,7 @@ impl DryRun {
         let connection = open::open_reader(&paths::resolve(path, None)?)?;
         // SQLite would look for the parent tables of foreign keys among the temporary tables.
         connection.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF").context(ACTION)?;
-        for table in [opportunity::TABLE, project::TABLE] {
+        for table in Kind::ALL.map(Kind::table) {
             create_temporary(&connection, table).context(ACTION)?;
         }
         tally::register(&connection).context(ACTION)?;
@@ -101,7 +101,7 @@ impl DryRun {
         let now = now(&transaction).context(ACTION)?;
         let mut outcomes = Vec::with_capacity(recovered.len());
         for Recovered { message, event } in recovered {
-            copy_stored(&transaction, event).context(ACTION)?;
+            event::copy_to_temporary(&transaction, event).context(ACTION)?;
             outcomes.push(try_store(&transaction, message, event, &now)?);
         }
         transaction.commit().context(ACTION)?;
@@ -136,19 +136,4 @@ fn create_temporary(connection: &Connection, table: &str) -> rusqlite::Result<()
         |row| row.get(0),
     )?;
     connection.execute_batch(&sql.replacen("CREATE TABLE", "CREATE TEMPORARY TABLE", 1))
-}
-
-/// Copies the stored event of that id into the temporary table, unless there is one.
-fn copy_stored(transaction: &Transaction<'_>, event: &Event<'_>) -> rusqlite::Result<()> {
-    let (table, event_id) = match event {
-        Event::Opportunity(event) => (opportunity::TABLE, &event.event_id),
-        Event::Project(event) => (project::TABLE, &event.event_id),
-    };
-    transaction
-        .prepare_cached(&format!(
-            "INSERT INTO temp.{table} SELECT * FROM main.{table} WHERE event_id = ?1
-                 AND NOT EXISTS (SELECT 1 FROM temp.{table} WHERE event_id = ?1)"
-        ))?
-        .execute([event_id])
-        .map(drop)
 }

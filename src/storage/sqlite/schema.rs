@@ -12,7 +12,10 @@ use super::error::{Context, SqliteError};
 pub(super) const SCHEMA: Schema = Schema {
     version: SCHEMA_VERSION,
     tables: include_str!("../../../schema.sql"),
-    migrations: &[Migration { from: 1, sql: include_str!("migrations/2.sql"), recreated: &["unidentified_messages"] }],
+    migrations: &[
+        // One line for each step.
+        Migration { from: 1, sql: include_str!("migrations/2.sql"), recreated: &["unidentified_messages"] },
+    ],
 };
 
 /// `PRAGMA user_version` of the tables that this program works on, as `schema.sql` sets it.

@@ -9,7 +9,7 @@ use super::paths;
 use super::tables::now::now;
 use super::tables::offset;
 use super::transaction::{self, OnRejection};
-use crate::entity::decode;
+use crate::entity::{Kind, decode};
 use crate::settings::DatabaseSettings;
 use crate::storage::batch::{Entry, PartitionBatch};
 use crate::storage::headers::Header;
@@ -20,11 +20,8 @@ use crate::storage::range::OffsetRange;
 /// A topic that Kafka cannot have, since its name has a space: no position of a real one is touched.
 const TOPIC: &str = "enterprise-consumer check";
 
-const VALUES: [&str; 3] = [
-    r#"{"event_id":"opp_enterprise-consumer check","name":"check","stage":"check"}"#,
-    r#"{"event_id":"proj_enterprise-consumer check","name":"check","status":"check"}"#,
-    "check",
-];
+/// The value of a record that is no event.
+const NO_EVENT: &str = "check";
 
 /// Stores an event of each type and an unidentified message in an existing database, and rolls that back.
 ///
@@ -49,13 +46,15 @@ fn store(connection: &mut rusqlite::Connection, group_id: &str) -> Result<(), Sq
         headers: &headers,
         decoded: decode(Some(value.as_bytes())),
     };
-    let entries: Vec<Entry<'_>> = (0..).zip(VALUES).map(entry).collect();
+    let values = Kind::ALL.into_iter().map(Kind::example).chain([NO_EVENT]);
+    let entries: Vec<Entry<'_>> = (0..).zip(values).map(entry).collect();
+    let next = entries.last().map_or(0, |last| last.offset + 1);
     let batch = PartitionBatch {
         topic: TOPIC,
         topic_id: None,
         partition: 0,
         leader_epoch: None,
-        offsets: OffsetRange { from: 0, next: 3 },
+        offsets: OffsetRange { from: 0, next },
         entries: &entries,
     };
     let start = OffsetJump {

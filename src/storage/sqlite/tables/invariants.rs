@@ -2,7 +2,8 @@
 
 use rusqlite::{Row, Transaction};
 
-use super::{offset, opportunity, project};
+use super::offset;
+use crate::entity::Kind;
 use crate::storage::counts::Outcome;
 use crate::storage::findings::{CountedPosition, Invariant, Violation};
 
@@ -10,7 +11,9 @@ use crate::storage::findings::{CountedPosition, Invariant, Violation};
 const VIOLATIONS_MAX: u32 = 100;
 
 /// The tables whose rows have the coordinates of their record.
-const TABLES: [&str; 3] = [opportunity::TABLE, project::TABLE, "unidentified_messages"];
+fn tables() -> impl Iterator<Item = &'static str> {
+    Kind::ALL.into_iter().map(Kind::table).chain(["unidentified_messages"])
+}
 
 /// How many columns of a [`CountedPosition`] are before its counters.
 const BEFORE_COUNTERS: usize = 6;
@@ -70,7 +73,7 @@ fn counters(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> {
 /// name: it is never lowered, also where the topic was made again.
 fn rows(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> {
     let mut found = Vec::new();
-    for table in TABLES {
+    for table in tables() {
         let mut statement = transaction.prepare(&format!(
             "WITH highest AS MATERIALIZED
                  (SELECT topic, partition, max(high_offset) AS high_offset FROM consumer_offsets GROUP BY topic, partition)

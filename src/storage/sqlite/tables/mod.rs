@@ -1,14 +1,13 @@
 //! SQL and the binding of values, one table per module. Must not know files, connections or Kafka: every function works in a transaction
 //! that it is given.
 
+pub(crate) mod event;
 pub(crate) mod identity;
 pub(crate) mod invariants;
 pub(crate) mod jump;
 pub(crate) mod now;
 pub(crate) mod offset;
-pub(crate) mod opportunity;
 pub(crate) mod order;
-pub(crate) mod project;
 pub(crate) mod tally;
 pub(crate) mod topic_id;
 pub(crate) mod unidentified;

@@ -1,12 +1,15 @@
 //! Upserts of events, many in one [multi-row `VALUES`](https://www.sqlite.org/lang_insert.html): SQLite begins and ends a
-//! statement once for all of them. Must not know the columns of any table.
+//! statement once for all of them. Must not know which types of events there are.
 
 use std::ops::AddAssign;
+use std::sync::LazyLock;
 
 use rusqlite::{Statement, ToSql, Transaction};
 
 use super::super::error::Trigger;
+use super::order;
 use super::tally::{self, COUNT_SAME, COUNT_STALE};
+use crate::entity::{Bind, ByKind, Event, Kind, Value};
 
 /// Rows in one statement, the most first. More gain little (`./bench --instructions`, thousands for each event of a transaction:
 /// single ones 15.6, 8 rows 13.4, 16 rows 12.7, 64 rows 11.8, 256 rows 11.6), and a statement of 64 has 963 parameters, far from
@@ -20,33 +23,22 @@ const SHARED: usize = 3;
 const SHARED_COLUMNS: &str = "kafka_topic, kafka_partition, created_at, updated_at";
 const SHARED_VALUES: &str = "?1, ?2, ?3, ?3";
 
-/// An event as a row of its table.
-pub(crate) trait Row {
-    /// The statements that [`statements`] makes for its table, made once.
-    fn statements() -> &'static Statements;
-
-    /// The key of its table.
-    fn event_id(&self) -> &str;
-
-    /// Binds the values of its own columns, in their order.
-    fn bind(&self, to: &mut Binder<'_, '_>) -> rusqlite::Result<()>;
-}
-
-/// What is done with a table of events, as SQL.
+/// The statements of a table of events.
 #[derive(Debug)]
-pub(crate) struct Statements {
-    /// The table's name.
-    pub(crate) table: &'static str,
+struct Statements {
     /// An upsert for each number of rows in [`ROWS`].
     upserts: [(usize, String); ROWS.len()],
     /// Whether there is a row of an id.
     exists: String,
 }
 
-/// An event and where in its partition it lies.
+static STATEMENTS: LazyLock<ByKind<Statements>> = LazyLock::new(|| ByKind::new(statements));
+
+/// An event with offset and timestamp of its record.
 #[derive(Debug)]
-pub(crate) struct Placed<'e, E> {
-    pub(crate) event: &'e E,
+pub(crate) struct Placed<'e> {
+    pub(crate) event_id: &'e str,
+    pub(crate) event: &'e Event<'e>,
     pub(crate) offset: i64,
     pub(crate) timestamp_ms: Option<i64>,
 }
@@ -77,20 +69,22 @@ impl AddAssign for StoredEvents {
 
 /// Stores events in their order, each unless it or a greater one of its id is stored. The inner result says what a trigger did if
 /// one of them is not stored for that; some of the others are stored then.
-pub(crate) fn store<E: Row>(
+pub(crate) fn store(
     transaction: &Transaction<'_>,
+    kind: Kind,
     origin: &Origin<'_>,
-    events: &[Placed<'_, E>],
+    events: &[Placed<'_>],
 ) -> rusqlite::Result<Result<StoredEvents, Trigger>> {
     let mut outcome = StoredEvents::default();
     let mut rest = events;
-    for (rows, sql) in &E::statements().upserts {
+    let statements = STATEMENTS.get(kind);
+    for (rows, sql) in &statements.upserts {
         if rest.len() < *rows {
             continue;
         }
         let mut statement = transaction.prepare_cached(sql)?;
         while let Some((events, after)) = rest.split_at_checked(*rows) {
-            match execute(transaction, &mut statement, origin, events)? {
+            match execute(transaction, &mut statement, &statements.exists, origin, events)? {
                 Ok(more) => outcome += more,
                 Err(trigger) => return Ok(Err(trigger)),
             }
@@ -100,20 +94,21 @@ pub(crate) fn store<E: Row>(
     Ok(Ok(outcome))
 }
 
-fn execute<E: Row>(
+fn execute(
     transaction: &Transaction<'_>,
     statement: &mut Statement<'_>,
+    exists: &str,
     origin: &Origin<'_>,
-    events: &[Placed<'_, E>],
+    events: &[Placed<'_>],
 ) -> rusqlite::Result<Result<StoredEvents, Trigger>> {
     let mut binder = Binder { statement, bound: 0 };
-    binder.bind(origin.topic)?;
-    binder.bind(origin.partition)?;
-    binder.bind(origin.now)?;
+    binder.add(origin.topic)?;
+    binder.add(origin.partition)?;
+    binder.add(origin.now)?;
     for placed in events {
         placed.event.bind(&mut binder)?;
-        binder.bind(placed.offset)?;
-        binder.bind(placed.timestamp_ms)?;
+        binder.add(placed.offset)?;
+        binder.add(placed.timestamp_ms)?;
     }
     let changes_before = transaction.total_changes();
     let written = match statement.raw_execute() {
@@ -126,7 +121,7 @@ fn execute<E: Row>(
     };
     // What triggers change counts only in the total (https://www.sqlite.org/c3ref/total_changes.html).
     let by_triggers = (transaction.total_changes() - changes_before) > written as u64;
-    if by_triggers && !are_there(transaction, events)? {
+    if by_triggers && !are_stored(transaction, exists, events)? {
         tally::take(transaction)?;
         return Ok(Err(Trigger::Deletes));
     }
@@ -143,10 +138,10 @@ fn execute<E: Row>(
 }
 
 /// Whether there is a row of each event's id.
-fn are_there<E: Row>(transaction: &Transaction<'_>, events: &[Placed<'_, E>]) -> rusqlite::Result<bool> {
-    let mut exists = transaction.prepare_cached(&E::statements().exists)?;
+fn are_stored(transaction: &Transaction<'_>, exists: &str, events: &[Placed<'_>]) -> rusqlite::Result<bool> {
+    let mut exists = transaction.prepare_cached(exists)?;
     for placed in events {
-        if !exists.exists([placed.event.event_id()])? {
+        if !exists.exists([placed.event_id])? {
             return Ok(false);
         }
     }
@@ -158,22 +153,42 @@ fn size(count: u64) -> usize {
 }
 
 /// Binds values to a statement's parameters, one after the other.
-pub(crate) struct Binder<'s, 'c> {
+struct Binder<'s, 'c> {
     statement: &'s mut Statement<'c>,
     bound: usize,
 }
 
 impl Binder<'_, '_> {
-    pub(crate) fn bind(&mut self, value: impl ToSql) -> rusqlite::Result<()> {
+    fn add(&mut self, value: impl ToSql) -> rusqlite::Result<()> {
         self.bound += 1;
         self.statement.raw_bind_parameter(self.bound, value)
     }
 }
 
-/// Makes the statements of a table, whose own columns begin with the id. Where there is a row of the id, `unless_older` says whether it
-/// gets the new values, and keeps its `created_at`; a row of the very same record stays as it is, with its `updated_at`.
-pub(crate) fn statements(table: &'static str, columns: &str, unless_older: &str) -> Statements {
-    let columns = format!("{columns}, kafka_offset, kafka_timestamp");
+impl Bind for Binder<'_, '_> {
+    type Error = rusqlite::Error;
+
+    #[inline]
+    fn bind(&mut self, value: Value<'_>) -> rusqlite::Result<()> {
+        match value {
+            Value::Text(text) | Value::Json(text) => self.add(text),
+            Value::Real(number) => self.add(number),
+            Value::Integer(number) => self.add(number),
+        }
+    }
+}
+
+/// The names of the columns that hold what events of a type say.
+pub(crate) fn column_names(kind: Kind) -> String {
+    let names: Vec<&str> = kind.columns().iter().map(|column| column.name).collect();
+    names.join(", ")
+}
+
+/// Makes the statements of a table. Where there is a row of the id, [`order::unless_older`] says whether it gets the new values, and keeps
+/// its `created_at`; a row of the very same record does not change, nor does its `updated_at`.
+fn statements(kind: Kind) -> Statements {
+    let (table, unless_older) = (kind.table(), order::unless_older(kind.table()));
+    let columns = format!("{}, kafka_offset, kafka_timestamp", column_names(kind));
     let own: Vec<&str> = columns.split(", ").collect();
     let replaced = own.iter().skip(1).chain(&["kafka_topic", "kafka_partition", "updated_at"]);
     let assignments: Vec<String> = replaced.map(|column| format!("{column} = excluded.{column}")).collect();
@@ -195,7 +210,7 @@ pub(crate) fn statements(table: &'static str, columns: &str, unless_older: &str)
         );
         (rows, sql)
     });
-    Statements { table, upserts, exists: format!("SELECT 1 FROM {table} WHERE event_id = ?1") }
+    Statements { upserts, exists: format!("SELECT 1 FROM {table} WHERE event_id = ?1") }
 }
 
 /// The values of a row: its parameters follow those that are `taken`.

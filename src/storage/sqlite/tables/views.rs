@@ -3,7 +3,9 @@
 
 use std::fmt::Write;
 
-use super::{opportunity, order, project};
+use super::order;
+use super::upsert::column_names;
+use crate::entity::Kind;
 
 /// As many databases can be attached at once ([`SQLITE_MAX_ATTACHED`](https://www.sqlite.org/limits.html#max_attached)).
 pub const DATABASES_MAX: usize = 10;
@@ -19,8 +21,9 @@ pub fn sql(databases: &[&str]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(sql, "ATTACH '{}' AS db{number};", path.replace('\'', "''"));
     }
-    for (table, columns) in [(opportunity::TABLE, opportunity::COLUMNS), (project::TABLE, project::COLUMNS)] {
-        let columns = format!("{columns}, {PLACE_COLUMNS}");
+    for kind in Kind::ALL {
+        let table = kind.table();
+        let columns = format!("{}, {PLACE_COLUMNS}", column_names(kind));
         let rows = (1..=databases.len()).map(|number| format!("SELECT {columns} FROM db{number}.{table}"));
         let rows = rows.collect::<Vec<_>>().join("\n        UNION ALL ");
         let order = order::greatest_first();

@@ -2,43 +2,11 @@
 
 use rusqlite::types::Value;
 
+use super::contract::{DEFERRED, trigger};
 use crate::entity::{Event, Opportunity};
 use crate::storage::sqlite::database::Database;
-use crate::storage::sqlite::fixtures::{Place, TOPIC, batch, counts, entry, opportunity, rejected};
+use crate::storage::sqlite::fixtures::{Place, TOPIC, batch, counts, entry, opportunity, project};
 use crate::storage::{Attempt, Entry, OffsetCounts, PartitionBatch};
-
-/// Names that the triggers of these tests look for.
-const BAD: &str = "fraud";
-
-/// Notes every event before it refuses the bad ones, so that something is there to be left behind.
-fn trigger(when: &str, raise: &str) -> String {
-    format!(
-        "CREATE TABLE seen (event_id);
-         CREATE TRIGGER no_fraud {when} INSERT ON opportunities BEGIN
-             INSERT INTO seen VALUES (new.event_id);
-             SELECT RAISE({raise}, 'we do not want these') WHERE new.name = '{BAD}';
-         END"
-    )
-}
-
-/// Refuses the bad ones at the commit.
-const DEFERRED: &str = "
-    CREATE TABLE seen (event_id);
-    CREATE TABLE nobody (name PRIMARY KEY);
-    CREATE TABLE suspects (name REFERENCES nobody DEFERRABLE INITIALLY DEFERRED);
-    CREATE TRIGGER no_fraud AFTER INSERT ON opportunities BEGIN
-        INSERT INTO seen VALUES (new.event_id);
-        INSERT INTO suspects SELECT new.name WHERE new.name = 'fraud';
-    END";
-
-/// Every way to refuse, with what is told of it.
-fn ways() -> Vec<(String, &'static str)> {
-    let mut ways = vec![(DEFERRED.to_owned(), "FOREIGN KEY constraint failed")];
-    for when in ["BEFORE", "AFTER"] {
-        ways.extend(["ABORT", "FAIL", "ROLLBACK"].map(|raise| (trigger(when, raise), "we do not want these")));
-    }
-    ways
-}
 
 /// In the order of the text too, as their rows are stored.
 fn ids(count: i64) -> Vec<String> {
@@ -48,7 +16,7 @@ fn ids(count: i64) -> Vec<String> {
 /// One event per id, from offset 0 on; those are bad.
 fn events<'a>(ids: &'a [String], bad: &[i64]) -> Vec<Entry<'a>> {
     let event = |(id, offset): (&'a String, i64)| {
-        let name = if bad.contains(&offset) { BAD } else { "fine" };
+        let name = if bad.contains(&offset) { "fraud" } else { "fine" };
         entry(offset, Ok(Event::Opportunity(Opportunity { name: name.into(), ..opportunity(id) })))
     };
     ids.iter().zip(0..).map(event).collect()
@@ -67,59 +35,6 @@ fn assert_isolated(place: &Place, bad: &[i64], error: &str) {
 
 fn counted(applied: u64, unidentified: u64, absent: u64) -> OffsetCounts {
     counts(applied, 0, unidentified, absent)
-}
-
-#[test]
-fn one_bad_record_is_kept_and_all_others_go_in() {
-    let ids = ids(40);
-    for (sql, error) in ways() {
-        for bad in [0, 17, 39] {
-            let place = Place::new();
-            let mut database = place.open_at_0(1);
-            place.execute(&sql);
-            assert_eq!(
-                database.apply(&[batch(0, 0, 50, events(&ids, &[bad]))], &mut Attempt::default()).unwrap(),
-                counted(39, 1, 10),
-                "{sql}"
-            );
-            assert_eq!(place.number("SELECT count(*) FROM opportunities"), 39);
-            assert_isolated(&place, &[bad], error);
-            assert_eq!(database.position(TOPIC, 0).unwrap().unwrap().next_offset, 50);
-        }
-    }
-}
-
-#[test]
-fn many_bad_records_and_nothing_but_bad_ones_are_kept_too() {
-    let ids = ids(24);
-    for (sql, error) in ways() {
-        for bad in [&[0, 1, 2, 11, 12, 23][..], &[22, 23], &(0..24).collect::<Vec<_>>()] {
-            let place = Place::new();
-            let mut database = place.open_at_0(1);
-            place.execute(&sql);
-            let applied = database.apply(&[batch(0, 0, 24, events(&ids, bad))], &mut Attempt::default()).unwrap();
-            let count = bad.len() as u64;
-            assert_eq!(applied, counted(24 - count, count, 0), "{sql}");
-            assert_isolated(&place, bad, error);
-        }
-    }
-}
-
-#[test]
-fn several_partitions_in_one_call_and_other_outcomes_stay_what_they_are() {
-    let ids = ids(9);
-    for (sql, _) in ways() {
-        let place = Place::new();
-        let mut database = place.open_at_0(3);
-        place.execute(&sql);
-        let mut second = events(&ids[..5], &[]);
-        second[2] = rejected(2);
-        let third: Vec<_> = events(&ids, &[6]).into_iter().skip(5).collect();
-        let batches = [batch(0, 0, 3, vec![rejected(1)]), batch(1, 0, 5, second), batch(2, 0, 9, third)];
-        assert_eq!(database.apply(&batches, &mut Attempt::default()).unwrap(), counted(7, 3, 7), "{sql}");
-        let counters = place.query("SELECT applied, unidentified, absent FROM consumer_offsets ORDER BY partition");
-        assert_eq!(counters, [[0, 1, 2], [4, 1, 0], [3, 1, 5]].map(|row| row.map(Value::Integer).to_vec()));
-    }
 }
 
 #[test]
@@ -230,4 +145,34 @@ fn a_full_disk_on_the_way_makes_no_message_and_the_next_call_goes_on() {
     limit(&mut database, 1_000_000);
     assert_eq!(database.apply(&batches(), &mut attempt).unwrap(), counted(31, 1, 0));
     assert_isolated(&place, &[3], "we do not want these");
+}
+
+#[test]
+fn what_sqlite_refuses_becomes_an_unidentified_message() {
+    let place = Place::new();
+    let mut database = place.open_at_0(1);
+    place.execute(
+        "CREATE TRIGGER no_fraud BEFORE INSERT ON opportunities WHEN new.name = 'fraud'
+         BEGIN SELECT RAISE(ABORT, 'we do not want these'); END",
+    );
+    let event = |opportunity| Ok(Event::Opportunity(opportunity));
+    let entries = vec![
+        entry(0, event(opportunity("good_1"))),
+        entry(1, event(Opportunity { name: "fraud".into(), ..opportunity("bad_1") })),
+        entry(2, event(Opportunity { probability: Some(101), ..opportunity("bad_2") })),
+        entry(3, Ok(Event::Project(project("")))),
+        entry(4, event(opportunity("good_2"))),
+    ];
+    assert_eq!(database.apply(&[batch(0, 0, 5, entries)], &mut Attempt::default()).unwrap(), counted(2, 3, 0));
+    assert_eq!(place.number("SELECT count(*) FROM opportunities WHERE event_id IN ('good_1', 'good_2')"), 2);
+    let text = |text: &str| Value::Text(text.to_owned());
+    assert_eq!(
+        place.query("SELECT kafka_offset, reason, error FROM unidentified_messages ORDER BY id"),
+        [
+            [Value::Integer(1), text("rejected"), text("we do not want these")],
+            [Value::Integer(2), text("rejected"), text("CHECK constraint failed: probability BETWEEN 0 AND 100")],
+            [Value::Integer(3), text("rejected"), text("CHECK constraint failed: event_id <> ''")],
+        ]
+    );
+    place.assert_counted();
 }

@@ -1,31 +1,28 @@
 //! Offsets that hold other records when they are read again, as after an unclean election of a leader: both are kept, and none is
 //! missed unnoticed.
 
-use rusqlite::types::Value;
-
+use super::{Engine, Value};
 use crate::entity::{Event, Opportunity};
-use crate::storage::sqlite::database::Database;
-use crate::storage::sqlite::fixtures::{
-    GROUP, Place, TOPIC, batch, counts, entry, jump, modified, opportunity, rejected,
-};
-use crate::storage::sqlite::inspector::DatabaseReader;
-use crate::storage::{
-    Attempt, Entry, Header, Invariant, MessagePlace, OffsetCounts, Outcome, UnidentifiedMessages, Violation,
-};
+use crate::storage::fixtures::{TOPIC, batch, counts, entry, jump, modified, opportunity, rejected};
+use crate::storage::{Attempt, Entry, Header, Invariant, MessagePlace, OffsetCounts, Outcome, Violation, Writer};
 
-const OTHER: &[u8] = b"another record";
+const OTHER: &str = "another record";
+
+fn other<E: Engine>() -> String {
+    E::bytes_literal(OTHER)
+}
 
 fn unidentified(count: u64) -> OffsetCounts {
     counts(0, 0, count, 0)
 }
 
 fn rewritten(offset: i64) -> Entry<'static> {
-    Entry { value: Some(OTHER), ..rejected(offset) }
+    Entry { value: Some(OTHER.as_bytes()), ..rejected(offset) }
 }
 
 /// Ten bad records were read, then the log was truncated to five, and five others were written and read.
-fn truncated() -> (Place, Database) {
-    let place = Place::new();
+fn truncated<E: Engine>() -> (E, Box<dyn Writer>) {
+    let place = E::create();
     let mut database = place.open_at_0(1);
     database.apply(&[batch(0, 0, 10, (0..10).map(rejected).collect())], &mut Attempt::default()).unwrap();
     database.store_jumps(&[jump(0, Some(10), 5)], &mut Attempt::default()).unwrap();
@@ -34,35 +31,30 @@ fn truncated() -> (Place, Database) {
     (place, database)
 }
 
-fn missing(place: &Place) -> Vec<(i64, u64)> {
-    let mut found = Vec::new();
-    let mut reader = DatabaseReader::open(&place.settings.path).unwrap();
-    reader
-        .verify(|invariant, violations| {
-            for violation in violations {
-                let Violation::Missing { position, kept } = violation else { panic!("{invariant:?}: {violation:?}") };
-                assert_eq!(invariant, Invariant::Unidentified);
-                found.push((position.count(Outcome::Unidentified), *kept));
-            }
-        })
-        .unwrap();
-    found
+/// What was counted and what is kept of each position that lacks messages.
+fn missing(place: &impl Engine) -> Vec<(i64, u64)> {
+    let missing = |(invariant, violation)| match violation {
+        Violation::Missing { position, kept } => {
+            assert_eq!(invariant, Invariant::Unidentified);
+            (position.count(Outcome::Unidentified), kept)
+        }
+        other => panic!("{invariant:?}: {other:?}"),
+    };
+    place.violations().into_iter().map(missing).collect()
 }
 
-#[test]
-fn both_records_of_an_offset_are_kept() {
-    let (place, _database) = truncated();
+pub(in crate::storage) fn both_records_of_an_offset_are_kept<E: Engine>() {
+    let (place, _database) = truncated::<E>();
     assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 15);
-    let rows =
-        place.query("SELECT kafka_offset FROM unidentified_messages WHERE value = CAST('another record' AS BLOB)");
+    let rows = place
+        .query(&format!("SELECT kafka_offset FROM unidentified_messages WHERE value = {} ORDER BY id", other::<E>()));
     assert_eq!(rows, [5, 6, 7, 8, 9].map(|offset| [Value::Integer(offset)]));
     assert_eq!(missing(&place), []);
     place.assert_counted();
 }
 
-#[test]
-fn a_record_differs_by_any_of_key_value_headers_and_time() {
-    let place = Place::new();
+pub(in crate::storage) fn a_record_differs_by_any_of_key_value_headers_and_time<E: Engine>() {
+    let place = E::create();
     let mut database = place.open_at_0(1);
     let headers: [Vec<Header<'_>>; 3] = [vec![(b"a", None)], vec![(b"a", Some(b""))], vec![(b"b", None)]];
     let mut records = vec![
@@ -89,9 +81,8 @@ fn a_record_differs_by_any_of_key_value_headers_and_time() {
     assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), i64::try_from(count).unwrap());
 }
 
-#[test]
-fn reading_the_same_records_again_adds_none_and_a_missing_one_is_found() {
-    let (place, mut database) = truncated();
+pub(in crate::storage) fn reading_the_same_records_again_adds_none_and_a_missing_one_is_found<E: Engine>() {
+    let (place, mut database) = truncated::<E>();
     let before = place.query("SELECT id, value, received_at FROM unidentified_messages ORDER BY id");
     for _ in 0..2 {
         database.store_jumps(&[jump(0, Some(10), 0)], &mut Attempt::default()).unwrap();
@@ -101,28 +92,23 @@ fn reading_the_same_records_again_adds_none_and_a_missing_one_is_found() {
         assert_eq!(place.query("SELECT id, value, received_at FROM unidentified_messages ORDER BY id"), before);
         assert_eq!(missing(&place), []);
     }
-    place.execute(
-        "DELETE FROM unidentified_messages WHERE value <> CAST('another record' AS BLOB) AND kafka_offset > 4",
-    );
+    place.execute(&format!("DELETE FROM unidentified_messages WHERE value <> {} AND kafka_offset > 4", other::<E>()));
     assert_eq!(missing(&place), [], "of a log that is gone");
     place.execute("DELETE FROM unidentified_messages WHERE kafka_offset = 3");
     assert_eq!(missing(&place), [(10, 9)]);
 }
 
-#[test]
-fn a_record_of_the_log_before_does_not_stand_in_for_a_missing_one() {
-    let (place, _database) = truncated();
-    place
-        .execute("DELETE FROM unidentified_messages WHERE value = CAST('another record' AS BLOB) AND kafka_offset = 7");
+pub(in crate::storage) fn a_record_of_the_log_before_does_not_stand_in_for_a_missing_one<E: Engine>() {
+    let (place, _database) = truncated::<E>();
+    place.execute(&format!("DELETE FROM unidentified_messages WHERE value = {} AND kafka_offset = 7", other::<E>()));
     assert_eq!(missing(&place), [(5, 4)]);
-    place.execute("DELETE FROM unidentified_messages WHERE value = CAST('another record' AS BLOB)");
+    place.execute(&format!("DELETE FROM unidentified_messages WHERE value = {}", other::<E>()));
     assert_eq!(missing(&place), [(5, 0)]);
 }
 
-#[test]
-fn what_another_group_reads_later_stands_for_the_same_record() {
-    let (place, mut database) = truncated();
-    let mut other = Database::open(&place.settings, "group-2").unwrap();
+pub(in crate::storage) fn what_another_group_reads_later_stands_for_the_same_record<E: Engine>() {
+    let (place, mut database) = truncated::<E>();
+    let mut other = place.open_group("group-2");
     other.store_jumps(&[jump(0, None, 0)], &mut Attempt::default()).unwrap();
     let records = || (0..5).map(rejected).chain((5..10).map(rewritten)).collect();
     other.apply(&[batch(0, 0, 10, records())], &mut Attempt::default()).unwrap();
@@ -136,21 +122,19 @@ fn what_another_group_reads_later_stands_for_the_same_record() {
     assert_eq!(missing(&place), [(6, 5), (11, 10)]);
 }
 
-#[test]
-fn each_of_several_messages_at_an_offset_is_found_for_the_log_file() {
-    let (place, mut database) = truncated();
+pub(in crate::storage) fn each_of_several_messages_at_an_offset_is_found_for_the_log_file<E: Engine>() {
+    let (place, mut database) = truncated::<E>();
     place.execute("UPDATE unidentified_messages SET received_at = 'then'");
     let at = MessagePlace { topic: TOPIC, partition: 0, offset: 5, received_at: "then" };
-    let found = |database: &mut Database, id| database.find_messages_after(id, &at).unwrap();
-    assert_eq!(found(&mut database, 0), [6, 11]);
-    assert_eq!(found(&mut database, 6), [11]);
-    assert!(found(&mut database, 11).is_empty());
+    let mut found = |id| database.unidentified().find_messages_after(id, &at).unwrap();
+    assert_eq!(found(0), [6, 11]);
+    assert_eq!(found(6), [11]);
+    assert!(found(11).is_empty());
 }
 
-#[test]
-fn the_summary_counts_every_row() {
-    let (place, _database) = truncated();
-    let summary = DatabaseReader::open(&place.settings.path).unwrap().summary(GROUP).unwrap();
+pub(in crate::storage) fn the_summary_counts_every_row<E: Engine>() {
+    let (place, _database) = truncated::<E>();
+    let summary = place.summary();
     assert_eq!(summary.unidentified[0].messages, 15);
 }
 
@@ -159,9 +143,8 @@ fn event(name: &'static str) -> Event<'static> {
     Event::Opportunity(Opportunity { name: name.into(), meta_data, ..opportunity("a") })
 }
 
-#[test]
-fn an_event_that_is_read_again_changes_nothing() {
-    let place = Place::new();
+pub(in crate::storage) fn an_event_that_is_read_again_changes_nothing<E: Engine>() {
+    let place = E::create();
     let mut database = place.open_at_0(1);
     let records = || {
         let older = Event::Opportunity(opportunity("a"));
@@ -180,11 +163,10 @@ fn an_event_that_is_read_again_changes_nothing() {
     }
 }
 
-#[test]
-fn another_record_at_the_offset_of_the_stored_event_replaces_it() {
-    let place = Place::new();
+pub(in crate::storage) fn another_record_at_the_offset_of_the_stored_event_replaces_it<E: Engine>() {
+    let place = E::create();
     let mut database = place.open_at_0(1);
-    let stored = || place.query("SELECT name, updated_at = 'then' FROM opportunities");
+    let stored = || place.query("SELECT name, CASE updated_at WHEN 'then' THEN 1 ELSE 0 END FROM opportunities");
     let mut from = 0;
     for (name, timestamp_ms, is_new) in
         [("one", 1, true), ("one", 1, false), ("two", 1, true), ("two", 2, true), ("two", 2, false), ("one", 1, true)]

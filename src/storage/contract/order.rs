@@ -1,12 +1,9 @@
 //! Which event wins: the same one in whatever order they come, and the one that the rule says.
 
-use rusqlite::Connection;
-
-use crate::entity::{Event, Opportunity, Project, UtcTime};
-use crate::storage::sqlite::database::Database;
-use crate::storage::sqlite::fixtures::{Place, batch, counts, entry, jump, modified, opportunity, project};
-use crate::storage::sqlite::tables::order::time_of;
-use crate::storage::{Attempt, Entry, OffsetJump, Outcome, PartitionBatch};
+use super::{Engine, Value};
+use crate::entity::{Event, Opportunity, Project};
+use crate::storage::fixtures::{batch, counts, entry, jump, modified, opportunity, project};
+use crate::storage::{Attempt, Entry, OffsetJump, Outcome, PartitionBatch, Writer};
 
 /// One event of the only id, where it lies, and its times.
 #[derive(Clone, Copy, Debug)]
@@ -60,9 +57,8 @@ const ASCENDING: [&[At]; 3] = [
     ],
 ];
 
-#[test]
-fn the_order_of_arrival_does_not_matter() {
-    let mut tables = Tables::new();
+pub(in crate::storage) fn the_order_of_arrival_does_not_matter<E: Engine>() {
+    let mut tables = Tables::<E>::new();
     for ascending in ASCENDING {
         let expected = tables.after(&[*ascending.last().unwrap()]);
         for permutation in permutations(ascending.len()) {
@@ -73,9 +69,8 @@ fn the_order_of_arrival_does_not_matter() {
     tables.place.assert_counted();
 }
 
-#[test]
-fn each_event_is_greater_than_the_one_before() {
-    let mut tables = Tables::new();
+pub(in crate::storage) fn each_event_is_greater_than_the_one_before<E: Engine>() {
+    let mut tables = Tables::<E>::new();
     for pair in ASCENDING.iter().flat_map(|ascending| ascending.windows(2)) {
         let greater = tables.after(&pair[1..]);
         assert_eq!(tables.after(pair), greater, "{pair:?}");
@@ -83,9 +78,8 @@ fn each_event_is_greater_than_the_one_before() {
     }
 }
 
-#[test]
-fn a_smaller_event_of_either_type_is_counted_as_stale() {
-    let place = Place::new();
+pub(in crate::storage) fn a_smaller_event_of_either_type_is_counted_as_stale<E: Engine>() {
+    let place = E::create();
     let mut database = place.open_at_0(1);
     let at = |time| Some(modified(time));
     let opportunity = |time| Event::Opportunity(Opportunity { meta_data: at(time), ..opportunity("the one") });
@@ -98,29 +92,26 @@ fn a_smaller_event_of_either_type_is_counted_as_stale() {
     place.assert_counted();
 }
 
-struct Tables {
-    place: Place,
-    database: Database,
-    looking: Connection,
+struct Tables<E> {
+    place: E,
+    database: Box<dyn Writer>,
 }
 
-impl Tables {
+impl<E: Engine> Tables<E> {
     fn new() -> Self {
-        let place = Place::new();
-        Self { database: place.open(), looking: place.connect(), place }
+        let place = E::create();
+        Self { database: place.open(), place }
     }
 
     /// The rows of both tables, after the events have come one by one, less the times of writing.
-    fn after(&mut self, events: &[At]) -> Vec<String> {
-        self.looking.execute_batch("DELETE FROM opportunities; DELETE FROM projects").unwrap();
+    fn after(&mut self, events: &[At]) -> Vec<Vec<Value>> {
+        self.place.execute("DELETE FROM opportunities; DELETE FROM projects");
         for event in events {
             self.arrive(event);
         }
-        let rows = "name || coalesce(last_modified, 'none') || coalesce(kafka_timestamp, 'none') || kafka_topic ||
-             kafka_partition || kafka_offset";
-        let sql = format!("SELECT {rows} FROM opportunities UNION ALL SELECT {rows} FROM projects");
-        let mut statement = self.looking.prepare(&sql).unwrap();
-        statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+        let columns = "name, last_modified, kafka_timestamp, kafka_topic, kafka_partition, kafka_offset";
+        let sql = format!("SELECT {columns} FROM opportunities UNION ALL SELECT {columns} FROM projects");
+        self.place.query(&sql)
     }
 
     fn arrive(&mut self, event: &At) {
@@ -158,9 +149,8 @@ fn permutations(length: usize) -> Vec<Vec<usize>> {
     shorter.iter().flat_map(|order| (0..length).map(move |at| insert(order, at))).collect()
 }
 
-#[test]
-fn the_same_event_again_is_applied_and_keeps_its_first_time() {
-    let place = Place::new();
+pub(in crate::storage) fn the_same_event_again_is_applied_and_keeps_its_first_time<E: Engine>() {
+    let place = E::create();
     let mut database = place.open_at_0(1);
     let event = || {
         Event::Opportunity(Opportunity {
@@ -177,29 +167,4 @@ fn the_same_event_again_is_applied_and_keeps_its_first_time() {
         place.number("SELECT count(*) FROM opportunities WHERE created_at = 'first' AND updated_at <> 'first' AND name = 'Renewal'"),
         1
     );
-}
-
-/// Against what Python's `datetime` says.
-#[test]
-fn a_time_of_kafka_is_written_as_last_modified_is() {
-    let connection = rusqlite::Connection::open_in_memory().unwrap();
-    let check = |ms: Option<i64>, expected: Option<&str>| {
-        let sql = format!("SELECT {}", time_of("?1"));
-        let time: Option<String> = connection.query_row(&sql, [ms], |row| row.get(0)).unwrap();
-        assert_eq!(time.as_deref(), expected, "{ms:?}");
-        assert_eq!(ms.map(UtcTime::from_unix_ms).as_ref().map(UtcTime::as_str), expected, "{ms:?}");
-    };
-    check(None, None);
-    check(Some(0), Some("1970-01-01T00:00:00.000000000Z"));
-    check(Some(-1), Some("1969-12-31T23:59:59.999000000Z"));
-    check(Some(1_714_979_289_123), Some("2024-05-06T07:08:09.123000000Z"));
-    check(Some(253_402_300_799_999), Some("9999-12-31T23:59:59.999000000Z"));
-    check(Some(253_402_300_800_000), Some("9999-12-31T23:59:59.999000000Z"));
-    check(Some(-62_167_219_200_000), Some("0000-01-01T00:00:00.000000000Z"));
-    check(Some(i64::MIN), Some("0000-01-01T00:00:00.000000000Z"));
-    // Every millisecond of a second, far from 1970 where fractions are coarsest.
-    for ms in 0..1000 {
-        check(Some(253_402_300_799_000 + ms), Some(&format!("9999-12-31T23:59:59.{ms:03}000000Z")));
-        check(Some(-62_135_596_800_000 + ms), Some(&format!("0001-01-01T00:00:00.{ms:03}000000Z")));
-    }
 }

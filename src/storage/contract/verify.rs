@@ -1,16 +1,13 @@
 //! Each rule of `verify` is broken by one deed of somebody else, and found broken, and no other rule is.
 
+use super::Engine;
 use crate::entity::Event;
-use crate::storage::sqlite::database::Database;
-use crate::storage::sqlite::fixtures::{
-    GROUP, Place, TOPIC, TOPIC_ID, batch, entry, jump, opportunity, project, rejected, topic_id,
-};
-use crate::storage::sqlite::inspector::DatabaseReader;
-use crate::storage::{Attempt, CountedPosition, Invariant, OffsetJump, PartitionBatch, TopicId, Violation};
+use crate::storage::fixtures::{GROUP, TOPIC, TOPIC_ID, batch, entry, jump, opportunity, project, rejected, topic_id};
+use crate::storage::{Attempt, CountedPosition, Invariant, OffsetJump, PartitionBatch, TopicId, Violation, Writer};
 
 /// One of each in partition 0 (10 offsets, two of them unidentified), nothing in partition 1.
-fn a_sound_database() -> (Place, Database) {
-    let place = Place::new();
+pub(in crate::storage) fn a_sound_database<E: Engine>() -> (E, Box<dyn Writer>) {
+    let place = E::create();
     let mut database = place.open_at_0(2);
     let entries = vec![
         entry(0, Ok(Event::Opportunity(opportunity("opp_1")))),
@@ -20,14 +17,6 @@ fn a_sound_database() -> (Place, Database) {
     ];
     database.apply(&[batch(0, 0, 10, entries)], &mut Attempt::default()).unwrap();
     (place, database)
-}
-
-fn violations(place: &Place) -> Vec<(Invariant, Violation)> {
-    let mut found = Vec::new();
-    let mut reader = DatabaseReader::open(&place.settings.path).unwrap();
-    let tell = |invariant, of_it: &[Violation]| found.extend(of_it.iter().map(|one| (invariant, one.clone())));
-    reader.verify(tell).unwrap();
-    found
 }
 
 fn position(change: impl FnOnce(&mut CountedPosition)) -> CountedPosition {
@@ -54,30 +43,28 @@ fn beyond(
     Violation::Beyond { table, topic: TOPIC.to_owned(), partition, high_offset, rows, first_offset, last_offset }
 }
 
-#[test]
-fn a_sound_database_breaks_no_rule() {
-    let (place, mut database) = a_sound_database();
-    assert_eq!(violations(&place), []);
+pub(in crate::storage) fn a_sound_database_breaks_no_rule<E: Engine>() {
+    let (place, mut database) = a_sound_database::<E>();
+    assert_eq!(place.violations(), []);
     // Read again from the middle: rows lie beyond the position, and not beyond the highest one.
     database.store_jumps(&[jump(0, Some(10), 4)], &mut Attempt::default()).unwrap();
-    assert_eq!(violations(&place), []);
+    assert_eq!(place.violations(), []);
     database.apply(&[batch(0, 4, 7, vec![rejected(5), rejected(6)])], &mut Attempt::default()).unwrap();
-    assert_eq!(violations(&place), []);
+    assert_eq!(place.violations(), []);
     // Recovered this time, as after an upgrade: the message is still there.
     database.store_jumps(&[jump(0, Some(7), 5)], &mut Attempt::default()).unwrap();
     database
         .apply(&[batch(0, 5, 6, vec![entry(5, Ok(Event::Project(project("proj_2"))))])], &mut Attempt::default())
         .unwrap();
     place.execute("UPDATE unidentified_messages SET replayed_at = received_at");
-    assert_eq!(violations(&place), []);
+    assert_eq!(place.violations(), []);
 }
 
-#[test]
-fn each_rule_is_found_broken_alone() {
+pub(in crate::storage) fn each_rule_is_found_broken_alone<E: Engine>() {
     let check = |deed: &str, expected: &[(Invariant, Violation)]| {
-        let (place, _database) = a_sound_database();
-        place.execute(&format!("PRAGMA ignore_check_constraints = ON; {deed}"));
-        let mut found = violations(&place);
+        let (place, _database) = a_sound_database::<E>();
+        place.execute_unchecked(deed);
+        let mut found = place.violations();
         // SQLite knows the equation too, as a CHECK.
         found.retain(|(_, violation)| !matches!(violation, Violation::Damage(text) if text.starts_with("CHECK")));
         assert_eq!(found, expected, "{deed}");
@@ -120,11 +107,10 @@ fn each_rule_is_found_broken_alone() {
     check("UPDATE unidentified_messages SET topic_id = 'of another topic' WHERE kafka_offset = 5", &[missing(1)]);
 }
 
-#[test]
-fn every_group_counts() {
-    let (place, _database) = a_sound_database();
+pub(in crate::storage) fn every_group_counts<E: Engine>() {
+    let (place, _database) = a_sound_database::<E>();
     // Another group has come further: what it stored is not beyond its own position.
-    let mut other = Database::open(&place.settings, "group-2").unwrap();
+    let mut other = place.open_group("group-2");
     other.store_jumps(&[jump(0, None, 10)], &mut Attempt::default()).unwrap();
     other
         .apply(
@@ -132,39 +118,37 @@ fn every_group_counts() {
             &mut Attempt::default(),
         )
         .unwrap();
-    assert_eq!(violations(&place), []);
+    assert_eq!(place.violations(), []);
     place.execute("DELETE FROM consumer_offsets WHERE group_id = 'group-2'");
     let expected = [
         (Invariant::Rows, beyond("projects", 0, Some(10), 1, (11, 11))),
         (Invariant::Rows, beyond("unidentified_messages", 0, Some(10), 1, (10, 10))),
     ];
-    assert_eq!(violations(&place), expected);
+    assert_eq!(place.violations(), expected);
 }
 
-#[test]
-fn messages_of_an_earlier_topic_of_the_name_do_not_stand_in_for_others() {
-    let (place, mut database) = a_sound_database();
+pub(in crate::storage) fn messages_of_an_earlier_topic_of_the_name_do_not_stand_in_for_others<E: Engine>() {
+    let (place, mut database) = a_sound_database::<E>();
     let made_again = OffsetJump { topic_id: TopicId::new("made again"), ..jump(0, Some(10), 0) };
     database.store_jumps(&[made_again], &mut Attempt::default()).unwrap();
-    assert_eq!(violations(&place), [], "rows of the earlier topic are below its highest position");
+    assert_eq!(place.violations(), [], "rows of the earlier topic are below its highest position");
     let again = PartitionBatch { topic_id: Some(topic_id("made again")), ..batch(0, 0, 10, vec![rejected(5)]) };
     database.apply(&[again], &mut Attempt::default()).unwrap();
-    assert_eq!(violations(&place), []);
+    assert_eq!(place.violations(), []);
     place.execute("DELETE FROM unidentified_messages WHERE topic_id = 'made again'");
     let counted = position(|at| at.counters = [0, 0, 1, 9]);
-    assert_eq!(violations(&place), [(Invariant::Unidentified, Violation::Missing { position: counted, kept: 0 })]);
+    assert_eq!(place.violations(), [(Invariant::Unidentified, Violation::Missing { position: counted, kept: 0 })]);
 }
 
-#[test]
-fn a_message_from_before_the_topic_id_was_known_counts_once() {
-    let place = Place::new();
+pub(in crate::storage) fn a_message_from_before_the_topic_id_was_known_counts_once<E: Engine>() {
+    let place = E::create();
     let mut database = place.open();
     database.store_jumps(&[OffsetJump { topic_id: None, ..jump(0, None, 0) }], &mut Attempt::default()).unwrap();
     database
         .apply(&[PartitionBatch { topic_id: None, ..batch(0, 0, 1, vec![rejected(0)]) }], &mut Attempt::default())
         .unwrap();
     database.apply(&[batch(0, 1, 2, vec![rejected(1)])], &mut Attempt::default()).unwrap();
-    assert_eq!(violations(&place), []);
+    assert_eq!(place.violations(), []);
     // Read again: the first message is kept a second time, under the id, and cannot stand in for the other.
     place.execute(&format!(
         "DELETE FROM unidentified_messages WHERE kafka_offset = 1;
@@ -172,33 +156,5 @@ fn a_message_from_before_the_topic_id_was_known_counts_once() {
              (kafka_topic, topic_id, kafka_partition, kafka_offset, headers, reason, error, received_at)
          VALUES ('sales_events', '{TOPIC_ID}', 0, 0, '[]', 'empty', '', '')"
     ));
-    assert!(matches!(&violations(&place)[..], [(Invariant::Unidentified, Violation::Missing { kept: 1, .. })]));
-}
-
-#[test]
-fn damage_is_found_and_told() {
-    let (place, database) = a_sound_database();
-    drop(database);
-    // An index that lacks a row.
-    place.execute(
-        "PRAGMA writable_schema = ON;
-         UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_projects_1')
-         WHERE name = 'sqlite_autoindex_opportunities_1'",
-    );
-    let found = violations(&place);
-    assert!(found.iter().any(|one| matches!(one, (Invariant::Integrity, Violation::Damage(_)))), "{found:?}");
-
-    let (place, database) = a_sound_database();
-    drop(database);
-    let mut bytes = std::fs::read(&place.settings.path).unwrap();
-    bytes[8192..].fill(0xff);
-    std::fs::write(&place.settings.path, bytes).unwrap();
-    let found = violations(&place);
-    assert!(found.iter().any(|(invariant, _)| *invariant == Invariant::Integrity), "{found:?}");
-
-    let (place, _database) = a_sound_database();
-    place.execute(
-        "UPDATE consumer_offsets SET topic = x'00' WHERE partition = 0; UPDATE opportunities SET kafka_offset = 'x'",
-    );
-    assert!(!violations(&place).is_empty());
+    assert!(matches!(&place.violations()[..], [(Invariant::Unidentified, Violation::Missing { kept: 1, .. })]));
 }
