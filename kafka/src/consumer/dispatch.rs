@@ -27,7 +27,7 @@ impl Consumer {
             Message::Metadata(Ok(metadata)) => self.take_metadata(metadata, now)?,
             Message::Metadata(Err(error)) => self.events.emit_retrying(self.topology.failed(error, now))?,
             Message::Offsets(Ok(offsets)) => {
-                let failure = self.partitions.assign(offsets, self.topology.cluster_id(), &mut self.events);
+                let failure = self.partitions.assign(offsets, &self.topology.cluster_id(), &mut self.events);
                 self.offsets_answered(failure, now)?;
             }
             Message::LogOffsets(Ok(offsets)) => {
