@@ -1,5 +1,5 @@
-//! The messages of the consumer's threads, and the requests to the control thread: hands each to the part that it concerns. Must not be
-//! where a part's state changes otherwise.
+//! The messages of the consumer's threads, and the requests to the control thread: hands each to the part that it concerns. Must not
+//! change a part's state except by its methods.
 
 use std::time::Instant;
 

@@ -132,8 +132,8 @@ impl Fetcher {
         (topology, events): (&mut Topology, &mut EventQueue),
         now: Instant,
     ) -> Vec<PartitionRecords> {
-        let room = Room { records: records_max, bytes: bytes_max, may_unpack: true };
-        self.delivery.take_records(room, partitions, (topology, events), now)
+        let read_budget = Room { records: records_max, bytes: bytes_max, may_unpack: true };
+        self.delivery.take_records(read_budget, partitions, (topology, events), now)
     }
 }
 

@@ -42,7 +42,7 @@ use super::event::{OffsetPosition, OutOfRange, PartitionRecords, Truncation};
 use super::message::PendingCommit;
 use super::pause::{Pause, after};
 use super::token::{StartToken, StartTokens};
-use super::validation::{Verdict, judge};
+use super::validation::{Verdict, judge, warn_suspected};
 use crate::backoff::RetryPolicy;
 use crate::client::divergence;
 use crate::error::Result;
@@ -191,15 +191,7 @@ impl Partition {
                     phase
                 }
                 Verdict::Suspected(suspicion, wait) => {
-                    log::warn!(
-                        position = position.offset,
-                        position_epoch = requested.epoch,
-                        end_offset = divergence.end_offset,
-                        end_epoch = divergence.epoch,
-                        wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-                        "the leader's log of {} seems to be truncated; asking again after fresh metadata",
-                        requested.partition
-                    );
+                    warn_suspected(requested, position.offset, divergence, wait);
                     partition.pause.hold(after(now, wait));
                     validation = Validation::Suspected;
                     Phase::Validating { claim, position, suspicion: Some(suspicion) }
@@ -389,9 +381,13 @@ impl Partition {
     }
 
     /// The next records, perhaps none, and whether there is memory for more.
-    pub(super) fn read(&mut self, at: &TopicPartition, room: Room) -> Option<(PartitionRecords, Result<Progress>)> {
+    pub(super) fn read(
+        &mut self,
+        at: &TopicPartition,
+        read_budget: Room,
+    ) -> Option<(PartitionRecords, Result<Progress>)> {
         match &mut self.phase {
-            Phase::Reading { position, fetched, .. } => fetched.read(at, position, room),
+            Phase::Reading { position, fetched, .. } => fetched.read(at, position, read_budget),
             _ => None,
         }
     }
