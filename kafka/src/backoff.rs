@@ -1,26 +1,26 @@
 //! How long to wait before the next attempt: exponential backoff with full jitter. Only counts and computes; must not
-//! sleep, look at a clock or know what is being attempted.
+//! sleep, read a clock or know what is attempted.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// When to try again, and when to give up.
+/// When to retry, and when to give up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// The longest wait after the first failure; it doubles with every further failure in a row.
     pub initial: Duration,
     /// No wait is longer than this.
     pub max: Duration,
-    /// As many failed attempts in a row end the matter; `None`: never give up.
+    /// So many failed attempts in a row end the retries; `None`: never.
     pub attempts_max: Option<NonZeroU32>,
 }
 
 impl RetryPolicy {
-    /// First wait of the default policy: a leader election or a broker's restart is seldom over sooner.
+    /// First wait of the default policy: a leader election or a broker's restart seldom takes less.
     pub const INITIAL_DEFAULT: Duration = Duration::from_millis(200);
-    /// Longest wait of the default policy: recovery is noticed within half a minute.
+    /// Longest wait of the default policy: a recovery is noticed within half a minute.
     pub const MAX_DEFAULT: Duration = Duration::from_secs(30);
 }
 
@@ -35,7 +35,7 @@ impl Default for RetryPolicy {
 /// The wait after failure `n` (from 1) is uniform between a floor and `min(max, initial * 2^(n-1))`: the "full jitter" of
 /// [Exponential Backoff And Jitter](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), which
 /// spreads many clients best after a common failure. It differs from there in the floor, half of `initial` instead of
-/// zero: a run of small random numbers must not hammer a broker that has just failed.
+/// zero: several small random numbers in a row must not flood a broker that has just failed.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     policy: RetryPolicy,
@@ -55,7 +55,7 @@ impl Backoff {
         Self { policy, failures: 0, random: SplitMix64(seed) }
     }
 
-    /// Counts one more failure: how long to wait before the next attempt, or `None` if there shall be no other.
+    /// Counts one more failure: how long to wait before the next attempt, or `None` if there is none.
     pub fn next_wait(&mut self) -> Option<Duration> {
         self.failures = self.failures.saturating_add(1);
         if self.policy.attempts_max.is_some_and(|max| self.failures >= max.get()) {
@@ -78,7 +78,7 @@ impl Backoff {
     }
 }
 
-/// A random part of a duration, for what shall not happen everywhere at once.
+/// A random part of a duration, for work that must not start everywhere at once.
 pub(crate) fn random_up_to(span: Duration) -> Duration {
     SplitMix64(RandomState::new().build_hasher().finish()).up_to(span)
 }

@@ -1,11 +1,11 @@
 //! The memory that fetched data may take: one budget for all brokers and partitions of a consumer. Each response and each
-//! decompressed batch holds a share of it, which goes back when the last of its bytes is dropped, on whichever thread. Must
+//! decompressed batch holds a share of it, which is returned when the last of its bytes is dropped, on any thread. Must
 //! not know what the bytes mean.
 //!
-//! A share that is larger than the budget would never be given, so there are two exceptions, each for one holder at a time:
-//! one response may exceed the part for responses, and a batch may exceed the budget while no other batch is in memory. No
-//! wait is for ever: a response goes back once its batches have been read, a batch once its records have been dropped, and
-//! neither needs another share for that but the batch's own, which is always given when no other batch is left.
+//! A share that is larger than the budget would never be granted, so there are two exceptions, each for one holder at a time:
+//! one response may exceed the part for responses, and a batch may exceed the budget while no other batch is in memory. Each
+//! wait ends: a response is dropped once its batches have been read, a batch once its records have been dropped, and
+//! neither needs another share for that but the batch's own, which is always granted when no other batch is left.
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-/// A thread that waits for memory looks this often whether anybody still wants what it has received.
+/// A thread that waits for memory checks this often whether its response is still wanted.
 const WANTED_CHECK_EVERY: Duration = Duration::from_millis(200);
 /// What a batch takes besides its bytes: its share and the head of the shared buffer.
 const BATCH_OVERHEAD_BYTES: usize = 256;
@@ -63,24 +63,23 @@ impl Budget {
         }))
     }
 
-    /// For those who read one response and drop it.
+    /// For a client that reads one response and drops it.
     pub(crate) fn unlimited() -> Self {
         Self::new(usize::MAX, || ())
     }
 
-    /// What one fetch may ask for where `brokers` are fetched from: each has two responses, on the wire or in memory, and all
+    /// The bytes of one fetch where `brokers` are fetched from: each has two responses, on the wire or in memory, and all
     /// of them together take no more than half of the budget.
     pub(crate) fn fetch_bytes(&self, brokers: usize) -> usize {
         self.0.bytes_max / 4 / brokers.max(1)
     }
 
-    /// What a batch may take that is decompressed before its size is known.
+    /// The bytes of a batch that is decompressed before its size is known.
     pub(crate) fn guess_bytes(&self) -> usize {
         self.0.bytes_max / 4
     }
 
-    /// The share of a response that is asked for; `bytes` is the size that is asked for, at most what
-    /// [`fetch_bytes`](Self::fetch_bytes) says.
+    /// The share of a response that is requested; `bytes` is the requested size, at most [`fetch_bytes`](Self::fetch_bytes).
     pub(crate) fn response(&self, bytes: usize) -> ResponseShare {
         self.0.lock().response_bytes += bytes;
         ResponseShare { shared: Arc::clone(&self.0), bytes, is_large: false }
@@ -116,7 +115,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// More than half, since a response has a little more than the records that were asked for.
+    /// More than half, since a response is a little larger than its records.
     fn response_bytes_max(&self) -> usize {
         self.bytes_max / 8 * 5
     }
@@ -133,7 +132,7 @@ impl Shared {
         BatchShare { shared: Arc::clone(self), bytes }
     }
 
-    /// To be called after memory was freed, with the lock.
+    /// Called after memory was freed, with the lock.
     fn freed(&self, mut state: MutexGuard<'_, State>) {
         let had_refused = std::mem::take(&mut state.has_refused);
         drop(state);
@@ -151,8 +150,7 @@ pub(crate) struct ResponseShare {
 }
 
 impl ResponseShare {
-    /// Makes it as large as the response, before that is received; waits for memory if need be. `false` if it is no longer
-    /// wanted.
+    /// Resizes it to the response, before that is received; waits for memory if needed. `false` if the response is no longer wanted.
     pub(crate) fn resize(&mut self, bytes: usize, mut is_wanted: impl FnMut() -> bool) -> bool {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
@@ -233,7 +231,7 @@ impl Drop for BatchShare {
     }
 }
 
-/// Bytes that give back their share when they are dropped.
+/// Bytes that return their share when they are dropped.
 struct Held<S> {
     // Dropped first.
     bytes: Vec<u8>,
@@ -254,7 +252,7 @@ mod tests {
 
     use super::*;
 
-    /// A budget, and how often it has said that memory is free.
+    /// A budget, and how often it has notified that memory is free.
     fn budget(bytes_max: usize) -> (Budget, Arc<AtomicUsize>) {
         let freed = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&freed);
@@ -277,13 +275,13 @@ mod tests {
         let other = budget.batch(4_000).unwrap();
         assert!(budget.batch(4_000).is_none() && budget.batch_if_free(4_000).is_none());
         drop(one);
-        assert_eq!(freed.load(Ordering::SeqCst), 1, "only who was refused is told");
-        assert!(budget.batch(50_000).is_none(), "not beside another");
+        assert_eq!(freed.load(Ordering::SeqCst), 1, "only a refused holder is notified");
+        assert!(budget.batch(50_000).is_none(), "not while another one is in memory");
         drop(other);
         assert_eq!(freed.load(Ordering::SeqCst), 2);
         assert!(budget.batch_if_free(50_000).is_none());
         let large = budget.batch(50_000).unwrap();
-        assert!(budget.batch(1).is_none(), "nor another beside it");
+        assert!(budget.batch(1).is_none(), "nor another one while it is in memory");
         drop(large);
         assert_eq!((held(&budget), freed.load(Ordering::SeqCst)), (0, 3));
     }
@@ -292,7 +290,7 @@ mod tests {
     fn shares_go_back_with_the_last_of_the_bytes_on_any_thread() {
         let (budget, _) = budget(10_000);
         let bytes = budget.batch(4_000).unwrap().hold(vec![7; 100]);
-        assert_eq!(budget.held(), (0, 100 + BATCH_OVERHEAD_BYTES), "what is not needed goes back at once");
+        assert_eq!(budget.held(), (0, 100 + BATCH_OVERHEAD_BYTES), "unused bytes are returned at once");
         let part = bytes.slice(10..20);
         drop(bytes);
         assert_eq!(budget.held().1, 100 + BATCH_OVERHEAD_BYTES);

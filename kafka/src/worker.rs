@@ -1,5 +1,4 @@
-//! A thread that owns a blocking resource and runs one job after another on it, so that its user never blocks.
-//! Knows nothing of what the jobs do.
+//! A job queue with one thread that owns a blocking resource, so that the caller never blocks. Must not know what the jobs do.
 
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
@@ -8,15 +7,15 @@ use crate::error::{Error, Result};
 
 type Job<S> = Box<dyn FnOnce(&mut S) + Send>;
 
-/// Hands jobs to a thread. Dropping it lets the thread end after the job that it is at; nobody waits for that.
+/// Sends jobs to a thread. After it is dropped the thread ends with the job that it runs; no thread waits for that.
 ///
-/// The queue needs no bound of its own: each user has at most one job under way and checks so before it hands over.
+/// The queue needs no bound of its own: each caller sends a job only after the last one has ended.
 pub(crate) struct Worker<S> {
     jobs: Sender<Job<S>>,
 }
 
 impl<S: Send + 'static> Worker<S> {
-    /// Starts the thread under a name that shows up in `top -H` and debuggers.
+    /// Starts the thread under a name that `top -H` and debuggers show.
     pub(crate) fn spawn(name: &str, mut resource: S) -> Result<Self> {
         let (jobs, queue) = channel::<Job<S>>();
         thread::Builder::new()
@@ -30,18 +29,18 @@ impl<S: Send + 'static> Worker<S> {
         Ok(Self { jobs })
     }
 
-    /// Runs a job on the thread and sends what it returns to `answers`.
+    /// Runs a job on the thread and sends its result to `results`.
     pub(crate) fn run<A: Send + 'static>(
         &self,
-        answers: &Sender<A>,
+        results: &Sender<A>,
         job: impl FnOnce(&mut S) -> A + Send + 'static,
     ) -> Result<()> {
-        let answers = answers.clone();
+        let results = results.clone();
         let job: Job<S> = Box::new(move |resource| {
-            // Nobody listens any more once the consumer is dropped: the answer may be dropped too.
-            let _ = answers.send(job(resource));
+            // Once the consumer is dropped, the result may be dropped too.
+            let _ = results.send(job(resource));
         });
-        // The thread ends only if a job panicked, which would be a bug of ours.
+        // The thread ends only if a job panicked, which would be a bug.
         self.jobs.send(job).map_err(|_| Error::Thread(std::io::ErrorKind::BrokenPipe.into()))
     }
 }

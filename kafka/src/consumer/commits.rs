@@ -1,173 +1,179 @@
-//! Committing group offsets without holding up the next batch, and noticing when somebody else has set them.
+//! Offsets that are to be committed without holding up the next batch: which wait, whether a request is in flight, and who waits for
+//! it. Must not know how a commit is sent.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::control::CommitOutcome;
-use super::partition::{Partition, Phase};
-use super::pause::after;
-use super::{Answer, Consumer, Event, OffsetPosition, StartToken};
+use super::event::Retrying;
+use super::event_queue::EventQueue;
+use super::message::{CommitBatch, CommitOutcome, PendingCommit};
+use super::partition::{Accepted, Partition};
+use super::partitions::Partitions;
+use super::pause::Pause;
+use crate::backoff::RetryPolicy;
 use crate::error::{Error, Result};
-use crate::types::{CommittedOffset, Member, TopicPartition};
+use crate::types::TopicPartition;
 
-/// One offset to commit.
-#[derive(Clone, Debug)]
-pub(super) struct Commit {
-    pub(super) offset: CommittedOffset,
-    /// What the group may have instead of an earlier commit of ours (told by its metadata) without anybody having meddled.
-    pub(super) committed_seen: Option<CommittedOffset>,
-    /// The partition's claim that it was made under.
-    pub(super) claim: Option<StartToken>,
+/// The commits of a consumer.
+pub(super) struct Commits {
+    pending: CommitBatch,
+    is_in_flight: bool,
+    flush: Flush,
+    pub(super) pause: Pause,
 }
 
-impl Consumer {
-    /// Commits positions, each the next offset to read, with a text that marks them as ours. Does not wait: the newest position of
-    /// a partition replaces one that is not under way yet. A position under another token than the partition was last started with has
-    /// no effect.
-    ///
-    /// Before each commit the group's offset is read: one that carries another text was set by somebody else on purpose.
-    /// It is not overwritten; the partition is [lost](Event::Lost) and [assigned](Event::Assigned) again.
-    pub fn commit(&mut self, positions: Vec<OffsetPosition>, metadata: &str) {
-        for position in positions {
-            let may_be_committed =
-                |partition: &Partition| partition.claim == Some(position.token) && partition.may_be_committed();
-            if self.partitions.get(&position.partition).is_some_and(may_be_committed) {
-                self.commit_later(position, metadata);
-            }
-        }
+/// Whether the user waits for commits.
+#[derive(Debug)]
+enum Flush {
+    Inactive,
+    Active,
+    /// A commit has failed meanwhile.
+    Failed(Error),
+}
+
+/// What the outcomes of a commit request have changed.
+#[derive(Default)]
+pub(super) struct CommitEffects {
+    /// Partitions whose claim was accepted.
+    pub(super) started: Vec<TopicPartition>,
+    /// Partitions whose offset another program has set.
+    pub(super) lost: Vec<TopicPartition>,
+    pub(super) is_any_accepted: bool,
+    /// The last refusal.
+    pub(super) refused: Option<Error>,
+}
+
+impl Commits {
+    pub(super) fn new(retry: RetryPolicy) -> Self {
+        Self { pending: CommitBatch::new(), is_in_flight: false, flush: Flush::Inactive, pause: Pause::new(retry) }
     }
 
-    /// Waits until everything that was given to [`commit`](Self::commit) has been accepted, at most for `timeout`, and says whether it
-    /// has. A failure is returned at once, not tried again. What else happens meanwhile is kept for [`poll`](Self::poll).
-    pub fn flush(&mut self, timeout: Duration) -> Result<bool> {
-        self.flushing = true;
-        let flushed = self.commit_all(after(Instant::now(), timeout));
-        self.flushing = false;
-        flushed
+    /// The newest offset of a partition replaces one that is not in flight yet.
+    pub(super) fn add(&mut self, at: TopicPartition, commit: PendingCommit) {
+        self.pending.insert(at, commit);
     }
 
-    fn commit_all(&mut self, deadline: Instant) -> Result<bool> {
-        self.commit_pause.cut_short();
-        while self.commits_under_way || !self.commits_pending.is_empty() {
-            let now = Instant::now();
-            if now >= deadline {
-                return Ok(false);
-            }
-            if !self.control_under_way && self.commit_pause.is_over(now) {
-                self.control_under_way = self.ask_commit(|_| true)?;
-            }
-            let until =
-                self.commit_pause.until().filter(|until| *until > now).map_or(deadline, |until| until.min(deadline));
-            if let Ok(answer) = self.answers.recv_timeout(until - now) {
-                self.handle(answer)?;
-            }
-            if let Some(failure) = self.flush_failure.take() {
-                return Err(failure);
-            }
-        }
-        Ok(true)
+    /// Drops the pending commit of a partition that is gone.
+    pub(super) fn remove(&mut self, at: &TopicPartition) {
+        self.pending.remove(at);
     }
 
-    pub(super) fn commit_later(&mut self, position: OffsetPosition, metadata: &str) {
-        let Some(partition) = self.partitions.get(&position.partition) else { return };
-        let (committed_seen, claim) = (partition.committed_seen.clone(), partition.claim);
-        let metadata = metadata.to_owned();
-        let offset = CommittedOffset { offset: position.offset, leader_epoch: position.leader_epoch, metadata };
-        self.commits_pending.insert(position.partition, Commit { offset, committed_seen, claim });
+    /// Whether all commits have been accepted.
+    pub(super) fn are_done(&self) -> bool {
+        !self.is_in_flight && self.pending.is_empty()
     }
 
-    /// Commits what waits, of the partitions that `which` picks.
-    pub(super) fn ask_commit(&mut self, which: impl Fn(&Partition) -> bool) -> Result<bool> {
-        let partitions = &self.partitions;
-        let is_picked = |at: &TopicPartition, _: &mut Commit| partitions.get(at).is_some_and(&which);
-        let commits: BTreeMap<_, _> = self.commits_pending.extract_if(.., is_picked).collect();
-        if commits.is_empty() {
-            return Ok(false);
-        }
-        let (group, member) = (self.config.group.clone(), self.member());
-        self.commits_under_way = true;
-        self.ask(move |control| {
-            let result = control.commit(&group, member.clone(), &commits);
-            Answer::Committed { commits, member, result }
-        })
-    }
-
-    /// Puts back what could not be committed, unless a newer position waits already or it was made under an earlier claim.
-    pub(super) fn commit_again(&mut self, commits: BTreeMap<TopicPartition, Commit>) {
-        for (at, commit) in commits {
-            if self.partitions.get(&at).is_some_and(|partition| partition.claim == commit.claim) {
-                self.commits_pending.entry(at).or_insert(commit);
-            }
-        }
-    }
-
-    pub(super) fn take_outcomes(
+    /// Takes the pending commits of the partitions that `is_picked` picks, for a request; `None` if there are none.
+    pub(super) fn begin_request(
         &mut self,
-        mut commits: BTreeMap<TopicPartition, Commit>,
+        partitions: &Partitions,
+        is_picked: impl Fn(&Partition) -> bool,
+    ) -> Option<CommitBatch> {
+        let is_picked = |at: &TopicPartition, _: &mut PendingCommit| partitions.get(at).is_some_and(&is_picked);
+        let batch: CommitBatch = self.pending.extract_if(.., is_picked).collect();
+        self.is_in_flight |= !batch.is_empty();
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    /// The request as a whole has failed.
+    pub(super) fn request_failed(&mut self, batch: CommitBatch, partitions: &Partitions) {
+        self.is_in_flight = false;
+        self.restore(batch, partitions);
+    }
+
+    /// The request has been answered, for each partition by itself.
+    pub(super) fn request_answered(
+        &mut self,
+        mut batch: CommitBatch,
         outcomes: Vec<(TopicPartition, CommitOutcome)>,
-        made_by: Option<&Member>,
-        now: Instant,
-    ) -> Result<()> {
-        let (mut started, mut foreign) = (Vec::new(), Vec::new());
-        let (mut refused, mut is_accepted) = (None, false);
+        partitions: &mut Partitions,
+    ) -> CommitEffects {
+        self.is_in_flight = false;
+        let mut effects = CommitEffects::default();
         for (at, outcome) in outcomes {
-            let claim = commits.get(&at).map(|commit| commit.claim);
-            let Some(partition) = self.partitions.get_mut(&at).filter(|partition| Some(partition.claim) == claim)
-            else {
+            let Some(token) = batch.get(&at).map(|commit| commit.token) else { continue };
+            let Some(partition) = partitions.get_mut(&at).filter(|partition| partition.is_claimed_under(token)) else {
                 continue;
             };
             match outcome {
                 CommitOutcome::Committed => {
-                    commits.remove(&at);
-                    is_accepted = true;
-                    partition.committed_seen = None;
-                    if partition.phase == Phase::Claiming {
-                        partition.read_when_valid();
-                        started.push(at);
+                    batch.remove(&at);
+                    effects.is_any_accepted = true;
+                    if partition.commit_accepted(token) == Accepted::Started {
+                        effects.started.push(at);
                     }
                 }
                 CommitOutcome::Foreign => {
-                    commits.remove(&at);
-                    self.commits_pending.remove(&at);
-                    partition.phase = Phase::New;
-                    partition.claim = None;
-                    partition.drop_fetched();
-                    foreign.push(at);
+                    batch.remove(&at);
+                    self.pending.remove(&at);
+                    if partition.lose_claim(token) {
+                        effects.lost.push(at);
+                    }
                 }
-                CommitOutcome::Refused(error) => refused = Some(error),
+                CommitOutcome::Refused(error) => effects.refused = Some(error),
             }
         }
-        self.commit_again(commits);
-        if is_accepted {
-            self.accepted_as_member(made_by);
-        }
-        if !started.is_empty() {
-            self.events.push_back(Ok(Event::Started(started)));
-        }
-        if !foreign.is_empty() {
-            self.events.push_back(Ok(Event::Lost(foreign)));
-        }
-        match refused {
-            Some(error) if self.is_refused_for_membership(&error) => self.refused_for_membership(error, made_by, now),
-            Some(error) => {
-                // Perhaps the topic was deleted.
-                self.metadata_due = now;
-                self.commit_failed(error, now)
+        self.restore(batch, partitions);
+        effects
+    }
+
+    /// Keeps what was not committed for the next request, unless a newer offset waits already or it was made under an earlier claim.
+    fn restore(&mut self, batch: CommitBatch, partitions: &Partitions) {
+        for (at, commit) in batch {
+            if partitions.get(&at).is_some_and(|partition| partition.is_claimed_under(commit.token)) {
+                self.pending.entry(at).or_insert(commit);
             }
-            None => {
-                self.commit_pause.succeeded();
+        }
+    }
+
+    /// A commit failed, for all of its partitions or for some: they wait. The user that waits in a flush gets the error, else it is an
+    /// event.
+    pub(super) fn failed(&mut self, error: Error, now: Instant, events: &mut EventQueue) -> Result<()> {
+        let failed = self.pause.failed(error, now);
+        match self.flush {
+            Flush::Inactive => events.emit_retrying(failed),
+            Flush::Active | Flush::Failed(_) => {
+                let Retrying { error, .. } = failed?;
+                self.flush = Flush::Failed(error);
                 Ok(())
             }
         }
     }
 
-    /// A commit failed, for all of its partitions or for some: they wait. Told to whoever waits for it, else as an event.
-    pub(super) fn commit_failed(&mut self, error: Error, now: Instant) -> Result<()> {
-        let failed = self.commit_pause.failed(error, now);
-        if self.flushing {
-            self.flush_failure = Some(failed?.error);
-            return Ok(());
+    /// The user waits until all commits are accepted, or one fails.
+    pub(super) fn begin_flush(&mut self) {
+        self.flush = Flush::Active;
+        self.pause.cut_short();
+    }
+
+    /// The failure that ends the flush.
+    pub(super) fn take_flush_failure(&mut self) -> Option<Error> {
+        match std::mem::replace(&mut self.flush, Flush::Active) {
+            Flush::Failed(error) => Some(error),
+            Flush::Inactive | Flush::Active => None,
         }
-        self.tell_retrying(failed)
+    }
+
+    pub(super) fn end_flush(&mut self) {
+        self.flush = Flush::Inactive;
+    }
+}
+
+#[cfg(test)]
+impl Commits {
+    pub(super) fn pending(&self) -> &CommitBatch {
+        &self.pending
+    }
+
+    /// As if they were in flight.
+    pub(super) fn take_pending(&mut self) -> CommitBatch {
+        std::mem::take(&mut self.pending)
+    }
+
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.is_in_flight
+    }
+
+    pub(super) fn set_in_flight(&mut self) {
+        self.is_in_flight = true;
     }
 }

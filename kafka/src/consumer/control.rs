@@ -1,44 +1,62 @@
-//! What the consumer asks the cluster besides records: metadata, log offsets, ends of epochs, group offsets; and what it tells it.
-//! Blocking; runs on the control thread. Decides nothing.
+//! The control thread: sends the requests that are no fetches, one after the other: metadata, offsets, ends of epochs, commits.
+//! Decides nothing.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
-use super::builder::Builder;
-use super::commits::Commit;
+use super::config::Builder;
+use super::message::{CommitBatch, CommitOutcome, Message, PartitionOffsets, PendingCommit};
 use crate::client::{Client, EpochEnds};
 use crate::connection::ConnectionSettings;
 use crate::error::{Error, Result};
 use crate::protocol::{EpochQuestion, LeaveGroupRequest, Metadata};
-use crate::types::{Address, CommittedOffset, IsolationLevel, Member, TopicPartition};
+use crate::types::{Address, IsolationLevel, Member, TopicPartition};
+use crate::worker::Worker;
 
-/// The part of the request timeout that a broker has for an answer here: ten seconds by default. All questions are answered from memory
-/// but commits, which a coordinator itself gives up after five (`offsets.commit.timeout.ms`). While a broker that stands
-/// still is waited for, nobody else is asked, and the partitions that others lead by now are not found.
+/// The part of the request timeout that a broker has for a response here: ten seconds by default. All requests are answered from memory
+/// but commits, which a coordinator itself gives up after five (`offsets.commit.timeout.ms`). While a broker that does not
+/// respond is waited for, no other one is asked, and the partitions that others lead by now are not found.
 const TIMEOUT_PART: u32 = 3;
 
-/// What is known of a partition's position.
-#[derive(Debug)]
-pub(super) struct Facts {
-    pub(super) partition: TopicPartition,
-    /// What the group has committed; `None` also where it was not asked.
-    pub(super) committed: Option<CommittedOffset>,
-    /// First offset, and end for the isolation level, as the leader says.
-    pub(super) log: Result<(i64, i64)>,
+/// The consumer's end of the control thread. It runs one job at a time, so that a commit never queues behind a request that has become
+/// useless.
+pub(super) struct ControlThread {
+    worker: Worker<Control>,
+    is_busy: bool,
 }
 
-/// What came of one commit.
-#[derive(Debug)]
-pub(super) enum CommitOutcome {
-    /// The group has it.
-    Committed,
-    /// Somebody else has set the group's offset; it was left as it is.
-    Foreign,
-    /// The coordinator refused this partition.
-    Refused(Error),
+impl ControlThread {
+    pub(super) fn start(config: &Builder) -> Result<Self> {
+        Ok(Self { worker: Worker::spawn("kafka-control", Control::new(config))?, is_busy: false })
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_busy
+    }
+
+    /// Runs a job, whose message goes to the consumer.
+    pub(super) fn run(
+        &mut self,
+        messages: &Sender<Message>,
+        job: impl FnOnce(&mut Control) -> Message + Send + 'static,
+    ) -> Result<()> {
+        self.worker.run(messages, job)?;
+        self.is_busy = true;
+        Ok(())
+    }
+
+    /// The message of the last job has come.
+    pub(super) fn finished(&mut self) {
+        self.is_busy = false;
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_busy(&mut self) {
+        self.is_busy = true;
+    }
 }
 
-/// The resource of the control thread.
+/// What the control thread owns.
 pub(super) struct Control {
     client: Client,
     isolation: IsolationLevel,
@@ -51,49 +69,50 @@ impl Control {
         Self { client: Client::new(config.hosts.clone(), settings), isolation: config.isolation }
     }
 
-    /// Asks the brokers that are `late` after all others.
+    /// Requests metadata; of the brokers that are `late` after all others.
     pub(super) fn metadata(&mut self, topics: Vec<Arc<str>>, late: &[Address]) -> Result<Metadata> {
         self.client.suspect(late);
         self.client.metadata(topics)
     }
 
-    pub(super) fn facts(&mut self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Facts>> {
+    /// The group's committed offsets, and the leaders' log offsets.
+    pub(super) fn offsets(&mut self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<PartitionOffsets>> {
         let mut committed = self.client.committed(group, partitions)?;
-        let mut facts = self.log_offsets(partitions)?;
-        for fact in &mut facts {
-            fact.committed = committed.remove(&fact.partition);
+        let mut offsets = self.log_offsets(partitions)?;
+        for offsets in &mut offsets {
+            offsets.committed = committed.remove(&offsets.partition);
         }
-        Ok(facts)
+        Ok(offsets)
     }
 
-    pub(super) fn log_offsets(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Facts>> {
+    pub(super) fn log_offsets(&mut self, partitions: &[TopicPartition]) -> Result<Vec<PartitionOffsets>> {
         let offsets = self.client.log_offsets(partitions, self.isolation)?;
-        Ok(offsets.into_iter().map(|(partition, log)| Facts { partition, committed: None, log }).collect())
+        Ok(offsets.into_iter().map(|(partition, log)| PartitionOffsets { partition, committed: None, log }).collect())
     }
 
-    pub(super) fn epoch_ends(&mut self, questions: &[EpochQuestion]) -> Result<EpochEnds> {
-        self.client.epoch_ends(questions)
+    pub(super) fn epoch_ends(&mut self, requested: &[EpochQuestion]) -> Result<EpochEnds> {
+        self.client.epoch_ends(requested)
     }
 
-    /// Commits. Of a group that has no members, leaves alone what neither we committed (told by the metadata) nor was there when
-    /// we began; in one that has, nobody but the partition's owner can commit.
+    /// Commits. In a group without members, an offset that another program has set since the partition was started is not overwritten:
+    /// its metadata differs from ours. In a group with members only the owner of a partition can commit.
     pub(super) fn commit(
         &mut self,
         group: &str,
         member: Option<Member>,
-        commits: &BTreeMap<TopicPartition, Commit>,
+        batch: &CommitBatch,
     ) -> Result<Vec<(TopicPartition, CommitOutcome)>> {
         if member.is_some() {
-            return self.commit_all(group, member, commits);
+            return self.commit_all(group, member, batch);
         }
-        let partitions: Vec<TopicPartition> = commits.keys().cloned().collect();
+        let partitions: Vec<TopicPartition> = batch.keys().cloned().collect();
         let committed = self.client.committed(group, &partitions)?;
-        let is_foreign = |at: &TopicPartition, commit: &Commit| {
+        let is_foreign = |at: &TopicPartition, commit: &PendingCommit| {
             committed.get(at).is_some_and(|found| {
                 found.metadata != commit.offset.metadata && commit.committed_seen.as_ref() != Some(found)
             })
         };
-        let (foreign, ours): (Vec<_>, Vec<_>) = commits.iter().partition(|(at, commit)| is_foreign(at, commit));
+        let (foreign, ours): (Vec<_>, Vec<_>) = batch.iter().partition(|(at, commit)| is_foreign(at, commit));
         let mut outcomes: Vec<_> = foreign.into_iter().map(|(at, _)| (at.clone(), CommitOutcome::Foreign)).collect();
         if !ours.is_empty() {
             outcomes.extend(self.commit_all(group, None, ours)?);
@@ -105,7 +124,7 @@ impl Control {
         &mut self,
         group: &str,
         member: Option<Member>,
-        commits: impl IntoIterator<Item = (&'a TopicPartition, &'a Commit)>,
+        commits: impl IntoIterator<Item = (&'a TopicPartition, &'a PendingCommit)>,
     ) -> Result<Vec<(TopicPartition, CommitOutcome)>> {
         let offsets = commits.into_iter().map(|(at, commit)| (at.clone(), commit.offset.clone())).collect();
         let outcomes = self.client.commit(group, member, offsets)?.into_iter();
@@ -113,7 +132,7 @@ impl Control {
         Ok(outcomes.map(|(at, refused)| (at, outcome(refused))).collect())
     }
 
-    /// Takes a static member out of its group.
+    /// Removes a member from its group.
     pub(super) fn leave(&mut self, request: &LeaveGroupRequest) -> Result<()> {
         self.client.call_coordinator(&request.group, request).map(drop)
     }

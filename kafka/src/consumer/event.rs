@@ -1,15 +1,16 @@
-//! What a consumer tells its user: values, one at a time, in the order that they happened.
+//! The events that a consumer returns to its user, one at a time, in the order in which they happen. Values only.
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::response_hold::ResponseHold;
 use super::token::{Acknowledgement, StartToken};
 use crate::error::Error;
 use crate::types::{CommittedOffset, Record, TopicId, TopicPartition};
 
-/// One thing that happened. An event that the consumer needs an answer to has a token, which the answer carries; the consumer may be polled
+/// One event. An event that the consumer needs an answer to has a token, which the answer carries; the consumer may be polled
 /// any number of times before that. `R` is the type of records, or of what the user has made of them.
 #[derive(Debug)]
 pub enum Event<R = Vec<PartitionRecords>> {
@@ -17,7 +18,7 @@ pub enum Event<R = Vec<PartitionRecords>> {
     Records(R),
     /// Partitions to read. No records of them come until [`Consumer::start`](super::Consumer::start) says from which offset.
     Assigned(Vec<Assignment>),
-    /// Partitions that were claimed where they were told to [start](super::Consumer::start): their records come from now on.
+    /// Partitions whose start position is committed: their records come from now on.
     Started(Vec<TopicPartition>),
     /// The group is rebalancing, and may assign each partition of this member to another one: commit, [`flush`](super::Consumer::flush),
     /// then [`acknowledge`](super::Consumer::acknowledge). The member rejoins after that. Partitions that it keeps are read on.
@@ -25,25 +26,24 @@ pub enum Event<R = Vec<PartitionRecords>> {
     /// Partitions that the group assigns to another member: commit, [`flush`](super::Consumer::flush), then
     /// [`acknowledge`](super::Consumer::acknowledge), which releases them. No more of their records come.
     Revoked(Revocation),
-    /// Partitions that are no longer ours, whatever we do: nothing of theirs is committed any more.
+    /// Partitions that this consumer no longer owns: nothing of them is committed any more.
     Lost(Vec<TopicPartition>),
-    /// The position lies outside what the partition's leader has, as the leader itself confirms. Answer with
+    /// The position lies outside of the leader's log, as the leader itself confirms. Answer with
     /// [`Consumer::start`](super::Consumer::start), or end.
     OutOfRange(OutOfRange),
-    /// The log was truncated below the position and written anew, as the partition's leader itself confirms: what was read last is
-    /// not in it any more. Answer with [`Consumer::start`](super::Consumer::start), or end.
+    /// The log was truncated below the position, as the leader itself confirms: the record that was read last is no longer in it.
+    /// Answer with [`Consumer::start`](super::Consumer::start), or end.
     Truncated(Truncation),
-    /// We are a member of the group and have no partitions yet, or none any more: said when it begins or has changed, and again from time
-    /// to time.
+    /// This member of the group has no partitions: returned when that begins, when the reason changes, and at growing intervals.
     Waiting(Waiting),
-    /// Something failed that waiting may cure; the consumer will try again by itself.
+    /// A request failed, and the consumer retries it.
     Retrying(Retrying),
-    /// Nothing happened for as long as was asked, or a [`Waker`](super::Waker) ended the wait.
+    /// The timeout of the poll has passed, or a [`Waker`](super::Waker) has ended it.
     Idle,
 }
 
 impl<R> Event<R> {
-    /// Makes something else of records.
+    /// Converts records.
     pub fn map_records<T>(self, map: impl FnOnce(R) -> T) -> Event<T> {
         match self {
             Self::Records(records) => Event::Records(map(records)),
@@ -69,20 +69,20 @@ pub struct PartitionRecords {
     pub partition: TopicPartition,
     /// Epoch of the leader that wrote the last of them.
     pub leader_epoch: Option<i32>,
-    /// Position before: the next offset to read, as it was.
+    /// Position before them.
     pub from_offset: i64,
-    /// Position after: greater than `from_offset`, also where no record is visible.
+    /// Position after them: greater than `from_offset`, also where no record is visible.
     pub next_offset: i64,
     /// End of the log for this consumer's isolation level, as the fetch that brought them saw it.
     pub end_offset: i64,
-    /// The visible records between the two.
+    /// The visible records between the two positions.
     pub records: Vec<Record>,
-    /// The records lie in the memory of a response, which counts as held as long as they are.
-    pub(super) _response: Arc<()>,
+    /// The response whose memory the records share.
+    pub(super) _response: ResponseHold,
 }
 
 impl PartitionRecords {
-    /// Records that come from no response, but from a model of a broker.
+    /// Records of a model of a broker.
     pub fn detached(
         partition: TopicPartition,
         leader_epoch: Option<i32>,
@@ -97,12 +97,12 @@ impl PartitionRecords {
             next_offset: offsets.end,
             end_offset,
             records,
-            _response: Arc::default(),
+            _response: ResponseHold::default(),
         }
     }
 }
 
-/// A partition to read, and all there is to know to choose where to start.
+/// A partition to read, and the offsets to choose its start position from.
 #[derive(Clone, Debug)]
 pub struct Assignment {
     /// Names the start position that the consumer asks for.
@@ -117,11 +117,11 @@ pub struct Assignment {
     pub log_start_offset: i64,
     /// End for this consumer's isolation level: high watermark, or last stable offset under `read_committed`.
     pub end_offset: i64,
-    /// Id of the cluster.
+    /// Id of the cluster; empty from brokers that have none.
     pub cluster_id: Arc<str>,
 }
 
-/// A position that the leader does not have.
+/// A position outside of the leader's log.
 #[derive(Clone, Debug)]
 pub struct OutOfRange {
     /// Names the start position that the consumer asks for.
@@ -130,15 +130,15 @@ pub struct OutOfRange {
     pub partition: TopicPartition,
     /// The topic's id; `None` from brokers that have none.
     pub topic_id: Option<TopicId>,
-    /// The next offset that we wanted to read.
+    /// The next offset to read.
     pub position: i64,
     /// First offset that the leader has.
     pub log_start_offset: i64,
-    /// One past the last offset that the leader gives to this consumer.
+    /// End for this consumer's isolation level.
     pub end_offset: i64,
 }
 
-/// A log that is no longer the one that was read, as after an unclean election of a leader
+/// A log whose records after some offset are not those that were read, as after an unclean election of a leader
 /// ([KIP-320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation)).
 #[derive(Clone, Debug)]
 pub struct Truncation {
@@ -148,58 +148,58 @@ pub struct Truncation {
     pub partition: TopicPartition,
     /// The topic's id; `None` from brokers that have none.
     pub topic_id: Option<TopicId>,
-    /// The next offset that we wanted to read.
+    /// The next offset to read.
     pub position: i64,
     /// Epoch of the leader that wrote the record before it, as it was read.
     pub position_epoch: i32,
-    /// From here on the log holds other records than were read, or none: at most `position`. Where it was truncated more than once
-    /// since the records before were read, they may differ from an earlier offset on: of our earlier epochs nothing is known.
+    /// From here on the log holds other records than were read, or none: at most `position`. If it was truncated more than once
+    /// since the records before were read, it may differ from an earlier offset on: only the last epoch is compared.
     pub divergence_offset: i64,
     /// Epoch of the leader that wrote the record before `divergence_offset`.
     pub divergence_epoch: i32,
 }
 
-/// A failure that is being ridden out.
+/// A failure that is retried.
 #[derive(Debug)]
 pub struct Retrying {
     /// What failed.
     pub error: Error,
-    /// How many times in a row, from 1.
+    /// Failed attempts in a row, from 1.
     pub attempt: u32,
-    /// How long until the next try.
+    /// Time until the next attempt.
     pub wait: Duration,
 }
 
 /// Why a member has no partitions, and who has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// What has to happen.
+    /// Why.
     pub reason: WaitReason,
-    /// The members that have partitions of the group, as far as the coordinator has said so.
+    /// The members that have partitions of the group, as far as the coordinator describes them.
     pub holders: Vec<Holder>,
 }
 
 /// What a member without partitions waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {
-    /// We join the group: the coordinator answers once each other member has rejoined, or its session has timed out.
+    /// The member joins: the coordinator responds once each other member has rejoined, or its session has timed out.
     Rebalance,
-    /// We have joined, and no partition was assigned to us: we are a standby until a member leaves or its session times out.
+    /// The member has joined, and no partition was assigned to it: it is a standby until another one leaves or its session times out.
     Standby,
 }
 
-/// A member, or several by the same name at the same host, that has partitions.
+/// A member, or several with the same client id at the same host, that has partitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// What it calls itself (`client.id`).
+    /// Its `client.id`.
     pub client_id: String,
-    /// Where the coordinator sees it.
+    /// Its address, as the coordinator sees it.
     pub host: String,
     /// How many partitions it has.
     pub partitions: usize,
 }
 
-/// How many holders a message names.
+/// Holders that a message names at most.
 const HOLDERS_SHOWN_MAX: usize = 5;
 
 impl fmt::Display for Waiting {

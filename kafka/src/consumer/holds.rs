@@ -1,21 +1,21 @@
-//! Why records are held back from the user, and who is working on ending that. Must not know partitions or records.
+//! Why records are held back from the user, and which thread ends that. Must not know partitions or records.
 
 use std::time::Instant;
 
 use super::group::says_no_member;
 use crate::error::{Error, ErrorCode};
 
-/// Why records are held back. Each reason is there only while somebody is working on ending it, and says who.
+/// Why records are held back. Each reason exists only while a thread works on ending it.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
     pub(super) rebalance: Option<RebalanceHold>,
     pub(super) verification: Option<Verification>,
-    /// How many verifications there have been: the number of the last one.
+    /// The number of the last verification.
     verifications: u64,
 }
 
 impl Holds {
-    /// Who ends what holds records back now.
+    /// What holds records back now.
     pub(super) fn held_by(&self, now: Instant) -> Option<HeldBy> {
         match self.rebalance {
             _ if self.verification.is_some() => Some(HeldBy::Verification),
@@ -25,7 +25,7 @@ impl Holds {
         }
     }
 
-    /// Whether the group is at work, even if records are given out meanwhile.
+    /// Whether the group is rebalancing or being asked, even if records are returned meanwhile.
     pub(super) fn are_any(&self) -> bool {
         self.rebalance.is_some() || self.verification.is_some()
     }
@@ -38,7 +38,7 @@ impl Holds {
         }
     }
 
-    /// The number of the next verification. Records are held back for it if somebody else may have our partitions.
+    /// The number of the next verification. Records are held back for it if another member may own the partitions.
     pub(super) fn begin_verification(&mut self, refusal: Refusal) -> u64 {
         self.verifications += 1;
         let number = self.verifications;
@@ -59,33 +59,33 @@ impl Holds {
 /// the membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RebalanceHold {
-    /// Nothing is taken from us before we have released it, so that records are given out again if the rebalance takes so long.
+    /// No partition is revoked before this member has released it, so that records are returned again if the rebalance takes long.
     Until(Instant),
     UntilAssigned,
 }
 
-/// A commit was refused as if somebody else had our partitions: the group thread sends a heartbeat at once. Ends with its answer,
-/// whatever that is, and with a commit that is accepted under the same membership.
+/// A commit was refused as if another member owned the partitions: the group thread sends a heartbeat at once. Ends with its response,
+/// and with a commit that is accepted under the same membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Verification {
     pub(super) number: u64,
 }
 
-/// Who ends a hold.
+/// What ends a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeldBy {
-    /// The group thread, by a heartbeat.
+    /// A heartbeat of the group thread.
     Verification,
-    /// The group thread, by rejoining; the user, where it has to commit first.
+    /// The group thread rejoins, after the user's acknowledgement.
     Rebalance,
 }
 
 /// What a refused commit says about the membership that it was made under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// A newer generation or epoch is there, or about to be; what is ours stays ours until we hear of it.
+    /// There is a newer generation or epoch, or there will be; the partitions stay this member's until it receives that.
     Outdated,
-    /// The coordinator does not know the member, or knows another one by its name: somebody else may have our partitions.
+    /// The coordinator does not know the member, or knows another one by its instance id: that one may own the partitions.
     NotMember,
 }
 

@@ -1,130 +1,90 @@
-//! The consumer: takes part in reading topics and says what happened, one event at a time.
+//! The consumer: takes part in reading topics, and returns what happens as one event at a time.
 //!
-//! All network I/O is done by threads that own their connections: one for each broker that is fetched from, one for everything
-//! else (`control`). The consumer itself runs on its user's thread, never blocks but in [`Consumer::poll`] and
-//! [`Consumer::flush`], and decides everything. Knows nothing of what records mean or where they are kept.
+//! All network I/O is done by threads that own their connections: one for each broker that is fetched from, one for the membership in the
+//! group, one for everything else (`control`). They send [messages](message) to the consumer, which runs on its user's thread, blocks only
+//! in [`Consumer::poll`], [`Consumer::flush`] and [`Consumer::leave`], and makes all decisions. Each of its parts owns its state:
+//!
+//! | part | owns |
+//! |---|---|
+//! | [`partitions`] | the partitions and their [phases](partition) |
+//! | [`topology`] | metadata, and when it is requested |
+//! | [`fetcher`] | brokers, memory, order of fetching and delivery |
+//! | [`commits`] | offsets that wait to be committed |
+//! | [`membership`] | the assignment, and which acknowledgements the group waits for |
+//!
+//! Must not know what records mean or where they are stored.
 
-mod assignment;
-mod broker;
-mod builder;
 mod commits;
+mod config;
 mod control;
+mod dispatch;
 mod event;
-mod fetching;
+mod event_queue;
+mod fetcher;
 mod group;
 mod holds;
 mod membership;
+mod message;
 mod partition;
+mod partitions;
 mod pause;
+mod response_hold;
 #[cfg(test)]
 mod tests;
 mod token;
+mod topology;
 mod validation;
 mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-pub use builder::{BUFFER_BYTES_MAX_DEFAULT, Builder, FETCH_BYTES_MAX_DEFAULT};
+pub use config::{BUFFER_BYTES_MAX_DEFAULT, Builder, FETCH_BYTES_MAX_DEFAULT, GroupProtocol};
 pub use event::{
     Assignment, Event, Holder, OffsetPosition, OutOfRange, PartitionRecords, Retrying, Revocation, Truncation,
     WaitReason, Waiting,
 };
-pub use group::GroupProtocol;
-pub use token::{Acknowledgement, StartToken};
-
-use broker::Broker;
-use commits::Commit;
-use control::{CommitOutcome, Control, Facts};
-use group::News;
 #[cfg(any(test, fuzzing))]
 pub(crate) use group::fuzzing;
-use membership::Sharing;
-use partition::{Partition, Phase};
+pub use token::{Acknowledgement, StartToken};
+
+use commits::Commits;
+use control::ControlThread;
+use event_queue::EventQueue;
+use fetcher::Fetcher;
+use membership::{Acknowledged, Membership};
+use message::Message;
+use partition::Partition;
+use partitions::Partitions;
 use pause::{Pause, after};
-use token::StartTokens;
+use topology::Topology;
 
 use crate::budget::Budget;
-use crate::client::EpochEnds;
-use crate::error::{Error, Result};
-use crate::protocol::{EpochQuestion, FetchRequest, FetchResponse, Metadata};
-use crate::types::{Address, Member, TopicPartition};
-use crate::worker::Worker;
+use crate::error::Result;
+use crate::types::{Address, TopicPartition};
 
-/// What the threads, and wakers, send to the consumer.
-enum Answer {
-    /// A waker was called.
-    Wake,
-    /// A waker was called that ends no wait: there may be something to do.
-    Nudge,
-    /// The cluster as it is now.
-    Metadata(Result<Metadata>),
-    /// What is known of partitions of [`Phase::New`].
-    Facts(Result<Vec<Facts>>),
-    /// What the leaders hold of partitions of [`Phase::OutOfRange`].
-    LogOffsets(Result<Vec<Facts>>),
-    /// What the leaders hold of what was read of partitions of [`Phase::Validating`].
-    EpochEnds { questions: Vec<EpochQuestion>, result: Result<EpochEnds> },
-    /// What came of a commit.
-    Committed {
-        commits: BTreeMap<TopicPartition, Commit>,
-        /// As whom they were made.
-        member: Option<Member>,
-        result: Result<Vec<(TopicPartition, CommitOutcome)>>,
-    },
-    /// What happened in the group.
-    Group(News),
-    /// The control thread has left the group in our name.
-    Left(Result<()>),
-    /// A fetch has ended.
-    Fetched { broker: i32, serial: u64, request: FetchRequest, result: Result<FetchResponse> },
+/// How long the group's thread may take to leave, before the control thread does it in its place.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+
+impl Builder {
+    /// Checks the settings and starts the consumer; it connects to no broker before the first [`poll`](Consumer::poll).
+    pub fn create(self) -> Result<Consumer> {
+        Consumer::new(self.checked()?)
+    }
 }
 
-/// Reads topics. See [`Event`] for what it tells, and the module for how it works.
+/// Reads topics. See [`Event`] for what it returns, and the module for how it works.
 pub struct Consumer {
     config: Builder,
-    answers: Receiver<Answer>,
-    answers_to: Sender<Answer>,
-    events: VecDeque<Result<Event>>,
-
-    control: Worker<Control>,
-    /// The control thread does one thing at a time, so that a commit never queues behind what became useless meanwhile.
-    control_under_way: bool,
-    metadata_pause: Pause,
-    facts_pause: Pause,
-    commit_pause: Pause,
-
-    /// Who else reads, and what is ours.
-    sharing: Sharing,
-    cluster_id: Arc<str>,
-    metadata_asked: Instant,
-    metadata_due: Instant,
-    /// How often metadata has come.
-    metadata_serial: u64,
-    /// Topics that metadata has shown, with all their partitions.
-    topics_seen: BTreeSet<Arc<str>>,
-    /// Topics that metadata refuses, or whose partitions have no leader, and when that is worth another word.
-    topics_failing: BTreeMap<Arc<str>, Pause>,
-    partitions: BTreeMap<TopicPartition, Partition>,
-    brokers: BTreeMap<i32, Broker>,
-    broker_serial: u64,
-    /// The memory for responses and decompressed batches.
-    budget: Budget,
-    /// The partition whose next batch there was no memory for: it is the first to get some.
-    without_memory: Option<TopicPartition>,
-    tokens: StartTokens,
-    /// The partition that the last records were first taken from.
-    read_first: Option<TopicPartition>,
-
-    /// Commits that wait for the control thread.
-    commits_pending: BTreeMap<TopicPartition, Commit>,
-    /// Whether the control thread is at a commit.
-    commits_under_way: bool,
-    /// Whether somebody waits for commits, and why one of them failed meanwhile.
-    flushing: bool,
-    flush_failure: Option<Error>,
+    received: Receiver<Message>,
+    messages: Sender<Message>,
+    events: EventQueue,
+    control: ControlThread,
+    topology: Topology,
+    partitions: Partitions,
+    fetcher: Fetcher,
+    commits: Commits,
+    membership: Membership,
 }
 
 impl Consumer {
@@ -134,192 +94,202 @@ impl Consumer {
     }
 
     fn new(config: Builder) -> Result<Self> {
-        let (answers_to, answers) = channel();
-        let freed = answers_to.clone();
+        let (messages, received) = channel();
+        let freed = messages.clone();
+        // A consumer that is gone needs no memory.
+        let budget = Budget::new(to_usize(config.buffer_bytes_max), move || drop(freed.send(Message::Nudge)));
         Ok(Self {
-            // A consumer that is gone needs no memory.
-            budget: Budget::new(to_usize(config.buffer_bytes_max), move || drop(freed.send(Answer::Nudge))),
-            without_memory: None,
-            control: Worker::spawn("kafka-control", Control::new(&config))?,
-            sharing: Sharing::new(&config.group_protocol, config.retry),
-            control_under_way: false,
-            metadata_pause: Pause::new(config.retry),
-            facts_pause: Pause::new(config.retry),
-            commit_pause: Pause::new(config.retry),
-            answers,
-            answers_to,
-            events: VecDeque::new(),
-            cluster_id: Arc::from(""),
-            metadata_asked: Instant::now(),
-            metadata_due: Instant::now(),
-            metadata_serial: 0,
-            topics_seen: BTreeSet::new(),
-            topics_failing: BTreeMap::new(),
-            partitions: BTreeMap::new(),
-            brokers: BTreeMap::new(),
-            broker_serial: 0,
-            tokens: StartTokens::default(),
-            read_first: None,
-            commits_pending: BTreeMap::new(),
-            commits_under_way: false,
-            flushing: false,
-            flush_failure: None,
+            received,
+            messages,
+            events: EventQueue::default(),
+            control: ControlThread::start(&config)?,
+            topology: Topology::new(config.metadata_age_max, config.retry),
+            partitions: Partitions::new(config.retry, config.validates_leader_epochs),
+            fetcher: Fetcher::new(budget),
+            commits: Commits::new(config.retry),
+            membership: Membership::new(&config.group_protocol, config.retry),
             config,
         })
     }
 
     /// A handle that ends a [`poll`](Self::poll) from another thread.
     pub fn waker(&self) -> Waker {
-        Waker(self.answers_to.clone())
+        Waker(self.messages.clone())
     }
 
-    /// Waits until something happens, at most for `timeout`. Gives at most `records_max` records at once, fewer if they are
+    /// Waits until something happens, at most for `timeout`. Returns at most `records_max` records at once, fewer if they are
     /// large; while the user is busy with them, the next fetch is on the wire. The consumer may be polled before the user has handled the
     /// events of earlier polls: no records come of a partition that waits for its start position or that has been revoked.
     ///
-    /// An error is final: what waiting may cure is an [`Event::Retrying`].
+    /// An error is final: a failure that a retry may cure is an [`Event::Retrying`].
     pub fn poll(&mut self, timeout: Duration, records_max: usize) -> Result<Event> {
         let deadline = after(Instant::now(), timeout);
-        self.rejoin_after_loss();
+        if self.events.is_empty() {
+            self.membership.rejoin_after_loss();
+        }
         loop {
-            while let Ok(answer) = self.answers.try_recv() {
-                self.handle(answer)?;
+            while let Ok(message) = self.received.try_recv() {
+                self.handle(message)?;
             }
             let now = Instant::now();
-            let reminder = self.sharing.take_reminder(now);
-            self.events.extend(reminder.map(|waiting| Ok(Event::Waiting(waiting))));
-            if let Some(event) = self.events.pop_front() {
+            if let Some(waiting) = self.membership.take_reminder(now) {
+                self.events.emit(Event::Waiting(waiting));
+            }
+            if let Some(event) = self.events.pop() {
                 return event;
             }
             let records = self.take_records(records_max, now);
-            self.send_fetches(now)?;
-            self.give_control_work(now)?;
+            self.fetcher.send(&self.config, &self.partitions, &self.messages, now)?;
+            self.send_requests(now)?;
             if !records.is_empty() {
                 return Ok(Event::Records(records));
             }
             if now >= deadline {
                 return Ok(Event::Idle);
             }
-            let wait =
-                self.next_timer(now).map_or(deadline, |timer| timer.min(deadline)).saturating_duration_since(now);
-            match self.answers.recv_timeout(wait) {
-                Ok(answer) => self.handle(answer)?,
-                // We hold a sender ourselves, so there is always one.
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-            }
+            self.receive_until(self.next_timer(now).map_or(deadline, |timer| timer.min(deadline)))?;
         }
     }
 
-    /// Whether every partition of every topic has been assigned and started, where the leader has such a position: nothing more is
-    /// to come but new partitions.
+    /// Whether every assigned partition is read from a position that its leader has: only new partitions, or another assignment, can
+    /// change what is read.
     pub fn is_settled(&self) -> bool {
-        self.config.topics.iter().all(|topic| self.topics_seen.contains(topic))
-            && self.is_division_settled()
-            && self.partitions.values().all(|partition| partition.phase == Phase::Reading && !partition.is_beyond_end)
+        self.config.topics.iter().all(|topic| self.topology.has_seen(topic))
+            && self.membership.is_settled(|at| self.partitions.contains(at))
+            && self.partitions.values().all(Partition::is_reading)
     }
 
-    fn handle(&mut self, answer: Answer) -> Result<()> {
-        let now = Instant::now();
-        match answer {
-            Answer::Wake => self.events.push_back(Ok(Event::Idle)),
-            Answer::Nudge => {}
-            Answer::Metadata(result) => match self.control_answered(result) {
-                Ok(metadata) => {
-                    self.metadata_pause.succeeded();
-                    self.take_metadata(metadata, now)?;
-                }
-                Err(error) => {
-                    self.metadata_due = now;
-                    let failed = self.metadata_pause.failed(error, now);
-                    self.tell_retrying(failed)?;
-                }
-            },
-            Answer::Facts(result) => match self.control_answered(result) {
-                Ok(facts) => self.announce(facts, now)?,
-                Err(error) => self.facts_failed(error, now)?,
-            },
-            Answer::LogOffsets(result) => match self.control_answered(result) {
-                Ok(facts) => self.confirm_out_of_range(facts, now)?,
-                Err(error) => self.facts_failed(error, now)?,
-            },
-            Answer::EpochEnds { questions, result } => match self.control_answered(result) {
-                Ok(ends) => self.take_epoch_ends(&questions, ends, now)?,
-                Err(error) => self.facts_failed(error, now)?,
-            },
-            Answer::Committed { commits, member, result } => {
-                self.commits_under_way = false;
-                match self.control_answered(result) {
-                    Ok(outcomes) => self.take_outcomes(commits, outcomes, member.as_ref(), now)?,
-                    Err(error) => {
-                        self.commit_again(commits);
-                        self.commit_failed(error, now)?;
-                    }
-                }
-            }
-            Answer::Group(news) => self.take_news(news, now),
-            Answer::Left(result) => self.left_by_control(result),
-            Answer::Fetched { broker, serial, request, result } => {
-                self.take_fetch(broker, serial, &request, result, now)?;
+    /// Starts assigned partitions. Each is claimed first, by a commit of that offset with `metadata`, and read
+    /// once that has been accepted, and once its leader has confirmed the epoch that is named. If another program commits in
+    /// between, the partition is lost and assigned again. A start position under another token than the last that the consumer
+    /// has asked with has no effect.
+    pub fn start(&mut self, starts: Vec<OffsetPosition>, metadata: &str) {
+        for start in starts {
+            if let Some(claim) = self.partitions.start(&start, metadata) {
+                self.commits.add(start.partition, claim);
             }
         }
-        Ok(())
     }
 
-    /// The control thread is free again.
-    fn control_answered<T>(&mut self, result: T) -> T {
-        self.control_under_way = false;
-        result
-    }
-
-    fn facts_failed(&mut self, error: Error, now: Instant) -> Result<()> {
-        self.metadata_due = now;
-        let failed = self.facts_pause.failed(error, now);
-        self.tell_retrying(failed)
-    }
-
-    /// A failure that waiting may cure becomes an event.
-    fn tell_retrying(&mut self, failed: Result<Retrying>) -> Result<()> {
-        self.events.push_back(Ok(Event::Retrying(failed?)));
-        Ok(())
-    }
-
-    /// Gives the control thread the most urgent thing to do, if it is free.
-    fn give_control_work(&mut self, now: Instant) -> Result<()> {
-        if !self.control_under_way {
-            // A partition without leader may belong to a topic that was deleted: its commit would be refused, and hold up others.
-            self.control_under_way = (self.commit_pause.is_over(now)
-                && self.ask_commit(|partition| partition.leader.is_some())?)
-                || (self.facts_pause.is_over(now) && (self.ask_log_offsets(now)? || self.ask_epoch_ends(now)?))
-                || (self.metadata_due(now) <= now && self.metadata_pause.is_over(now) && self.ask_metadata(now)?)
-                || (self.facts_pause.is_over(now) && self.ask_facts(now)?);
+    /// Commits positions, each the next offset to read, with a text that marks them as ours. Does not wait: the newest position of
+    /// a partition replaces one that is not in flight yet. A position under another token than the partition was last started with has
+    /// no effect.
+    ///
+    /// In a group without members, the group's offset is read before each commit: one that carries another text was set by another program
+    /// on purpose. It is not overwritten; the partition is [lost](Event::Lost) and [assigned](Event::Assigned) again.
+    pub fn commit(&mut self, positions: Vec<OffsetPosition>, metadata: &str) {
+        for position in positions {
+            let partition = self.partitions.get(&position.partition);
+            if let Some(commit) = partition.and_then(|partition| partition.commit(&position, metadata)) {
+                self.commits.add(position.partition, commit);
+            }
         }
-        Ok(())
     }
 
-    /// Runs a job on the control thread.
-    fn ask(&self, job: impl FnOnce(&mut Control) -> Answer + Send + 'static) -> Result<bool> {
-        self.control.run(&self.answers_to, job)?;
+    /// Waits until everything that was given to [`commit`](Self::commit) has been accepted, at most for `timeout`, and says whether it
+    /// has. A failure is returned at once, not retried. Other events that happen meanwhile are kept for [`poll`](Self::poll).
+    pub fn flush(&mut self, timeout: Duration) -> Result<bool> {
+        self.commits.begin_flush();
+        let flushed = self.flush_until(after(Instant::now(), timeout));
+        self.commits.end_flush();
+        flushed
+    }
+
+    fn flush_until(&mut self, deadline: Instant) -> Result<bool> {
+        while !self.commits.are_done() {
+            let now = Instant::now();
+            if now >= deadline {
+                return Ok(false);
+            }
+            if !self.control.is_busy() && self.commits.pause.is_over(now) {
+                self.request_commit(|_| true)?;
+            }
+            let retry_at = self.commits.pause.until().filter(|until| *until > now);
+            self.receive_until(retry_at.map_or(deadline, |retry_at| retry_at.min(deadline)))?;
+            if let Some(failure) = self.commits.take_flush_failure() {
+                return Err(failure);
+            }
+        }
         Ok(true)
     }
 
-    /// When something is to be done that no answer will remind us of.
-    fn next_timer(&self, now: Instant) -> Option<Instant> {
-        let brokers = self.brokers.values().filter(|broker| !broker.is_fetching()).map(|broker| &broker.pause);
-        let partitions = self.partitions.values().map(|partition| &partition.pause);
-        let control = [&self.commit_pause, &self.facts_pause, &self.metadata_pause];
-        let pauses = brokers.chain(partitions).chain(control).filter_map(Pause::until);
-        let late = self.brokers.values().filter_map(Broker::late_at);
-        pauses.chain(late).chain([self.metadata_due(now)]).chain(self.sharing.timers()).filter(|at| *at > now).min()
+    /// Says that the user has finished with an event. After [`Event::Rebalancing`] the member rejoins; after [`Event::Revoked`] the
+    /// partitions are released to their next owner, and their commits that are not accepted yet are dropped. An
+    /// acknowledgement that the group no longer waits for, as after the membership was lost, has no effect.
+    ///
+    /// Heartbeats go on until the acknowledgement comes, for as long as a rebalance may take (one minute, the member's rebalance timeout).
+    /// After that the member stops them, as Kafka's own consumer does after `max.poll.interval.ms`: all its partitions are
+    /// [lost](Event::Lost), and it rejoins with the next [`poll`](Self::poll) after that event. So a user that hangs does not keep
+    /// partitions from members that go on.
+    pub fn acknowledge(&mut self, acknowledgement: Acknowledgement) {
+        if self.membership.acknowledge(acknowledgement) == Acknowledged::Revocation {
+            let revoked = self.partitions.named(|_, partition| partition.is_revoked());
+            self.remove(&revoked);
+        }
     }
 
-    /// A failure of one partition: it waits, and metadata is asked again, for its leader may have moved.
-    fn partition_failed(&mut self, partition: &TopicPartition, error: Error, now: Instant) -> Result<()> {
-        if let Some(state) = self.partitions.get_mut(partition) {
-            let failed = state.pause.failed(error, now);
-            self.metadata_due = now;
-            self.tell_retrying(failed)?;
+    /// Leaves the group, so that others take over at once; a static member of the consumer protocol stays one until its session times
+    /// out. To be called when all is committed: no commit can follow. Says whether it was done in time.
+    pub fn leave(&mut self, timeout: Duration) -> Result<bool> {
+        if !self.membership.leave() {
+            return Ok(true);
+        }
+        let deadline = after(Instant::now(), timeout);
+        let has_left = |consumer: &Self| consumer.membership.has_ended();
+        self.receive_until_so(deadline.min(after(Instant::now(), LEAVE_TIMEOUT)), has_left)?;
+        // The thread may be waiting for other members to join, which only ends when this one is removed.
+        if let GroupProtocol::Classic { instance_id, .. } = self.config.group_protocol.clone() {
+            self.receive_until_so(deadline, |consumer| has_left(consumer) || !consumer.control.is_busy())?;
+            if !has_left(self) && !self.control.is_busy() {
+                self.request_leave(instance_id)?;
+            }
+        }
+        self.receive_until_so(deadline, has_left)?;
+        Ok(has_left(self))
+    }
+
+    fn receive_until_so(&mut self, deadline: Instant, is_so: impl Fn(&Self) -> bool) -> Result<()> {
+        while !is_so(self) && Instant::now() < deadline {
+            self.receive_until(deadline)?;
         }
         Ok(())
+    }
+
+    /// Waits for one message, and handles it.
+    fn receive_until(&mut self, deadline: Instant) -> Result<()> {
+        match self.received.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(message) => self.handle(message),
+            // The consumer has a sender itself, so there is always one.
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(()),
+        }
+    }
+
+    fn take_records(&mut self, records_max: usize, now: Instant) -> Vec<PartitionRecords> {
+        if self.membership.held_by(now).is_some() {
+            return Vec::new();
+        }
+        let limits = (records_max, to_usize(self.config.fetch_bytes_max));
+        self.fetcher.take_records(limits, &mut self.partitions, (&mut self.topology, &mut self.events), now)
+    }
+
+    /// When there is work that no message announces.
+    fn next_timer(&self, now: Instant) -> Option<Instant> {
+        let partitions = self.partitions.values().map(|partition| &partition.pause);
+        let parts = [&self.commits.pause, &self.partitions.pause, &self.topology.pause];
+        let pauses = partitions.chain(parts).filter_map(Pause::until);
+        let timers = pauses.chain(self.fetcher.timers()).chain(self.membership.timers());
+        timers.chain([self.metadata_due_at(now)]).filter(|at| *at > now).min()
+    }
+
+    fn metadata_due_at(&self, now: Instant) -> Instant {
+        self.topology.due_at(self.fetcher.is_any_late(now))
+    }
+
+    fn remove(&mut self, partitions: &[TopicPartition]) {
+        for at in partitions {
+            self.partitions.remove(at);
+            self.commits.remove(at);
+        }
     }
 }
 
@@ -329,19 +299,19 @@ fn to_usize(bytes: u32) -> usize {
 
 /// Ends a [`Consumer::poll`] from another thread; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Waker(Sender<Answer>);
+pub struct Waker(Sender<Message>);
 
 impl Waker {
-    /// Makes the running poll, or else the next one, return [`Event::Idle`].
+    /// Has the running poll, or else the next one, return [`Event::Idle`].
     pub fn wake(&self) {
-        // A consumer that is gone does not sleep either.
-        let _ = self.0.send(Answer::Wake);
+        // A consumer that is gone does not wait either.
+        let _ = self.0.send(Message::Wake);
     }
 
-    /// Lets the running poll, or else the next one, look around, as after records have been dropped on another thread than the consumer's:
-    /// until then their response holds up the next fetch.
+    /// Has the running poll, or else the next one, look for work, as after records have been dropped on another thread than the
+    /// consumer's: until then their response holds up the next fetch.
     pub fn nudge(&self) {
         // As above.
-        let _ = self.0.send(Answer::Nudge);
+        let _ = self.0.send(Message::Nudge);
     }
 }

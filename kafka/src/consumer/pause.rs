@@ -6,7 +6,7 @@ use super::event::Retrying;
 use crate::backoff::{Backoff, RetryPolicy};
 use crate::error::{Error, Result};
 
-/// Stands for "never" in waits that are too long for a clock to tell their end.
+/// The end of waits that are longer than the clock can represent.
 const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 
 /// The end of a wait, however long.
@@ -14,7 +14,7 @@ pub(super) fn after(now: Instant, wait: Duration) -> Instant {
     now.checked_add(wait).unwrap_or(now + FOR_EVER)
 }
 
-/// A thing that may have to wait before it is tried again.
+/// The backoff of one kind of attempt, with the time of the next one.
 #[derive(Debug)]
 pub(super) struct Pause {
     backoff: Backoff,
@@ -26,22 +26,22 @@ impl Pause {
         Self { backoff: Backoff::new(policy), until: None }
     }
 
-    /// Whether it may be tried now.
+    /// Whether the next attempt may be made now.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         self.until.is_none_or(|until| now >= until)
     }
 
-    /// When it may be tried, if it has to wait.
+    /// When the next attempt may be made, if it has to wait.
     pub(super) fn until(&self) -> Option<Instant> {
         self.until
     }
 
-    /// It failed once more: how long it waits now; an error if it is of no use to wait, or has been tried often enough.
+    /// The attempt failed: when the next one follows; an error if a retry cannot cure it, or if the attempts are used up.
     pub(super) fn failed(&mut self, error: Error, now: Instant) -> Result<Retrying> {
         if error.is_retriable() { self.again(error, now) } else { Err(error) }
     }
 
-    /// The same of an error that the caller knows to be of the moment.
+    /// The same for an error that a retry cures here, whatever it is elsewhere.
     pub(super) fn again(&mut self, error: Error, now: Instant) -> Result<Retrying> {
         let Some(wait) = self.backoff.next_wait() else {
             return Err(Error::RetriesExhausted { attempts: self.backoff.attempt(), source: Box::new(error) });
@@ -50,17 +50,17 @@ impl Pause {
         Ok(Retrying { error, attempt: self.backoff.attempt(), wait })
     }
 
-    /// Nothing failed, yet nothing is to be tried before `until`.
+    /// No attempt before `until`, though none has failed.
     pub(super) fn hold(&mut self, until: Instant) {
         self.until = Some(until);
     }
 
-    /// It may be tried at once, as often as it has failed before.
+    /// The next attempt may be made at once; the failures still count.
     pub(super) fn cut_short(&mut self) {
         self.until = None;
     }
 
-    /// It worked.
+    /// The attempt succeeded.
     pub(super) fn succeeded(&mut self) {
         self.backoff.reset();
         self.until = None;

@@ -1,12 +1,12 @@
-//! When the user hears that a member has no partitions: when that begins, when the reason changes, and from time to time while it lasts.
-//! Must not know why the member has none.
+//! When the user is told that a member has no partitions: when that begins, when the reason changes, and at growing intervals while it
+//! lasts. Must not know why the member has none.
 
 use std::time::{Duration, Instant};
 
 use super::event::{WaitReason, Waiting};
 use super::pause::after;
 
-/// Time until the user is reminded; it doubles from the first to the last.
+/// Time until the user is told again; it doubles from the first to the last.
 const REMINDER_FIRST: Duration = Duration::from_mins(1);
 const REMINDER_MAX: Duration = Duration::from_hours(1);
 
@@ -23,7 +23,7 @@ impl Wait {
         Self { waiting, remind_at: after(now, REMINDER_FIRST), gap: REMINDER_FIRST }
     }
 
-    /// Notes what is waited for; says it if that is worth a word. A standby joins again with each rebalance, which is not.
+    /// Notes the reason; gives it back if the user is to be told. That a standby rejoins with each rebalance is not told.
     pub(super) fn note(wait: &mut Option<Self>, waiting: Waiting, now: Instant) -> Option<Waiting> {
         let is_known = match wait {
             Some(wait) => waiting.reason == WaitReason::Rebalance || wait.waiting == waiting,
@@ -40,7 +40,7 @@ impl Wait {
         self.remind_at
     }
 
-    /// What to remind the user of, if it is time.
+    /// The reminder, if it is due.
     pub(super) fn take_reminder(&mut self, now: Instant) -> Option<Waiting> {
         if now < self.remind_at {
             return None;
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_said_when_it_begins_and_when_it_changes() {
+    fn the_user_is_told_when_it_begins_and_when_the_reason_changes() {
         let now = Instant::now();
         let mut wait = None;
         let joins = waiting(WaitReason::Rebalance, &[4]);
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn reminders_come_ever_more_seldom() {
+    fn the_time_between_reminders_grows() {
         let begun = Instant::now();
         let mut wait = None;
         Wait::note(&mut wait, waiting(WaitReason::Standby, &[]), begun);

@@ -1,4 +1,4 @@
-//! The classic protocol: members join, one of them divides the partitions, each is told its part
+//! The classic protocol: members join, their leader assigns the partitions, and the coordinator sends each its assignment
 //! ([group membership](https://kafka.apache.org/protocol#The_Messages_JoinGroup)). Knows the requests, not when they are due.
 
 use std::collections::BTreeSet;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::assignor::{Assignor, GroupMember, Topics, partitions_in};
+use super::protocol::{HEARTBEATS_PER_SESSION, Heartbeat, Protocol, ProtocolAssignment, REBALANCE_TIMEOUT};
 use super::unassigned::{self, Schedule};
-use super::{BEATS_PER_SESSION, Beat, Divided, Protocol, REBALANCE_TIMEOUT};
 use crate::client::Client;
-use crate::consumer::builder::Builder;
+use crate::consumer::config::Builder;
 use crate::consumer::event::Holder;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::consumer_protocol::{self, Subscription};
@@ -19,10 +19,10 @@ use crate::protocol::{
 };
 use crate::types::{Address, Member, TopicPartition};
 
-/// Longest time between two signs of life: Kafka's own consumer takes the same (`heartbeat.interval.ms`). A member hears of a change with
+/// Longest time between two heartbeats: Kafka's own consumer takes the same (`heartbeat.interval.ms`). A member learns of a rebalance with
 /// the next one.
 const INTERVAL_MAX: Duration = Duration::from_secs(3);
-/// The epoch of one who is no member.
+/// The generation before the first join.
 const GENERATION_NONE: i32 = -1;
 
 /// A static member of a classic group.
@@ -32,18 +32,19 @@ pub(super) struct Classic {
     session_timeout: Duration,
     topics: BTreeSet<Arc<str>>,
     rack: Option<String>,
-    /// As the coordinator called us last.
+    /// The id and generation that the coordinator has given last.
     member: Member,
-    leads: Option<Leading>,
-    /// When to look for partitions that nobody has.
-    look: Schedule,
+    /// While this member leads the group.
+    leader: Option<LeaderState>,
+    /// When to look for partitions that are assigned to no member.
+    unassigned_check: Schedule,
 }
 
 /// What the leader knows of the assignment.
-struct Leading {
-    /// The topics that members want, with their partitions at that time.
+struct LeaderState {
+    /// The topics that members subscribe to, with their partitions at that time.
     topics: Topics,
-    /// What it has assigned; `None` if it came back to a group that goes on as before.
+    /// The partitions that it has assigned; `None` if it came back to a group whose assignment stays.
     assigned: Option<BTreeSet<TopicPartition>>,
 }
 
@@ -58,8 +59,8 @@ impl Classic {
             topics: config.topics.iter().cloned().collect(),
             rack: config.rack.clone(),
             member,
-            leads: None,
-            look: Schedule::new(config.metadata_age_max),
+            leader: None,
+            unassigned_check: Schedule::new(config.metadata_age_max),
         }
     }
 
@@ -80,9 +81,9 @@ impl Classic {
         })
     }
 
-    /// Sends `JoinGroup`, and once more if the coordinator gives a dynamic member the id to join with. One that asks for the id
-    /// of who has just named it is refused by the decoder.
-    fn ask_to_join(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<(Address, Joined)> {
+    /// Sends `JoinGroup`, and once more if the coordinator gives a dynamic member the id to join with. The decoder refuses a response that
+    /// requires an id from a member that has just sent it.
+    fn send_join(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<(Address, Joined)> {
         let mut request = self.join_request(owned)?;
         loop {
             match client.call_coordinator(&self.group, &request)? {
@@ -95,7 +96,7 @@ impl Classic {
         }
     }
 
-    fn become_member(&mut self, joined: &Joined) {
+    fn note_joined(&mut self, joined: &Joined) {
         if self.member.instance_id.is_some() && !joined.is_static {
             log::info!(
                 "the coordinator of group '{}' is older than Kafka 2.3 and knows no static members: after a kill, this \
@@ -110,83 +111,83 @@ impl Classic {
         };
     }
 
-    /// The leader's work: everybody's part, by member id.
-    fn divide(
+    /// The leader's assignments, by member id.
+    fn assign(
         &mut self,
         client: &mut Client,
         assignor: Assignor,
         joined: Vec<JoinedMember>,
     ) -> Result<Vec<(String, bytes::Bytes)>> {
         let members: Vec<GroupMember> = joined.into_iter().map(group_member).collect();
-        let wanted: BTreeSet<Arc<str>> =
+        let subscribed: BTreeSet<Arc<str>> =
             members.iter().flat_map(|member| member.subscription.topics.iter().cloned()).collect();
-        let topics = partitions_of(client, wanted)?;
-        let shares = assignor.divide(&members, &topics);
-        self.leads = Some(Leading { topics, assigned: Some(shares.iter().flatten().cloned().collect()) });
+        let topics = partitions_of(client, subscribed)?;
+        let assignments = assignor.assign(&members, &topics);
+        self.leader = Some(LeaderState { topics, assigned: Some(assignments.iter().flatten().cloned().collect()) });
         members
             .into_iter()
-            .zip(&shares)
-            .map(|(member, share)| Ok((member.id, consumer_protocol::encode_assignment(share)?)))
+            .zip(&assignments)
+            .map(|(member, assignment)| Ok((member.id, consumer_protocol::encode_assignment(assignment)?)))
             .collect()
     }
 
-    /// Whether there are partitions that the group has assigned to nobody, or that we have and do not want: the next assignment gives them
-    /// to somebody. What cannot be learnt now is looked for the next time.
+    /// Whether partitions are assigned to no member, or to this one, which does not subscribe to them: the next assignment cures that.
+    /// A request that fails is sent again the next time.
     fn is_incomplete(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> bool {
         let now = Instant::now();
-        if !self.look.take_due(now) {
+        if !self.unassigned_check.take_due(now) {
             return false;
         }
-        let leads = self.leads.is_some();
-        let of_others = self.leads.iter().flat_map(|leading| leading.topics.keys().cloned());
+        let is_leader = self.leader.is_some();
+        let of_others = self.leader.iter().flat_map(|leader| leader.topics.keys().cloned());
         let Ok(topics) = partitions_of(client, self.topics.iter().cloned().chain(of_others).collect()) else {
             return false;
         };
-        let is_wanted = |at: &TopicPartition| self.topics.contains(&at.topic);
-        let has_changed = self.leads.as_ref().is_some_and(|leading| leading.topics != topics);
-        let is_incomplete = has_changed || !owned.iter().all(is_wanted) || {
+        let is_subscribed = |at: &TopicPartition| self.topics.contains(&at.topic);
+        let has_changed = self.leader.as_ref().is_some_and(|leader| leader.topics != topics);
+        let is_incomplete = has_changed || !owned.iter().all(is_subscribed) || {
             match unassigned::assigned(client, &self.group) {
                 Ok(Some(assigned)) => !partitions_in(&topics).is_subset(&assigned),
-                // It is about to be assigned anew.
+                // The group is rebalancing.
                 Ok(None) => return false,
                 Err(error) => {
-                    log::debug!("what the members of the group have is not known: {error}");
-                    let known = self.leads.as_ref().and_then(|leading| leading.assigned.as_ref());
+                    log::debug!("the assignments of the group's members are not known: {error}");
+                    let known = self.leader.as_ref().and_then(|leader| leader.assigned.as_ref());
                     known.is_some_and(|assigned| !partitions_in(&topics).is_subset(assigned))
                 }
             }
         };
         if is_incomplete {
-            self.look.found();
+            self.unassigned_check.found();
         } else {
-            self.look.found_none(leads, now);
+            self.unassigned_check.found_none(is_leader, now);
         }
         is_incomplete
     }
 }
 
 impl Protocol for Classic {
-    fn divides_by_joining(&self) -> bool {
+    fn assigns_on_join(&self) -> bool {
         true
     }
 
-    fn join(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Divided> {
-        self.leads = None;
-        // Perhaps the coordinator knows us by our instance id, and only gives us what we had.
+    fn join(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<ProtocolAssignment> {
+        self.leader = None;
+        // The coordinator may know the instance id, and return the previous assignment.
         let is_return = self.member.id.is_empty();
-        let (coordinator, joined) = self.ask_to_join(client, owned)?;
-        self.become_member(&joined);
+        let (coordinator, joined) = self.send_join(client, owned)?;
+        self.note_joined(&joined);
         let Some(assignor) = Assignor::named(&joined.assignor) else {
             return Err(malformed::<JoinGroupRequest>(coordinator, format!("assignor '{}'", joined.assignor)));
         };
         let assignments = match joined.leads {
             Some(leadership) if leadership.skips_assignment => {
                 let members = leadership.members.into_iter().map(group_member);
-                let wanted = members.flat_map(|member| member.subscription.topics).collect();
-                self.leads = Some(Leading { topics: partitions_of(client, wanted)?, assigned: None });
+                let subscribed = members.flat_map(|member| member.subscription.topics).collect();
+                self.leader = Some(LeaderState { topics: partitions_of(client, subscribed)?, assigned: None });
                 Vec::new()
             }
-            Some(leadership) => self.divide(client, assignor, leadership.members)?,
+            Some(leadership) => self.assign(client, assignor, leadership.members)?,
             None => Vec::new(),
         };
         let request = SyncGroupRequest {
@@ -199,23 +200,23 @@ impl Protocol for Classic {
         let (coordinator, assignment) = client.call_coordinator(&self.group, &request)?;
         let partitions = consumer_protocol::decode_assignment(assignment)
             .map_err(|Malformed(detail)| malformed::<SyncGroupRequest>(coordinator, detail))?;
-        let has_assigned = self.leads.as_ref().is_some_and(|leading| leading.assigned.is_some());
-        self.look.joined(is_return && !has_assigned, self.leads.is_some(), Instant::now());
-        Ok(Divided { partitions, in_turn: assignor == Assignor::CooperativeSticky })
+        let has_assigned = self.leader.as_ref().is_some_and(|leader| leader.assigned.is_some());
+        self.unassigned_check.joined(is_return && !has_assigned, self.leader.is_some(), Instant::now());
+        Ok(ProtocolAssignment { partitions, is_cooperative: assignor == Assignor::CooperativeSticky })
     }
 
-    fn beat(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Beat> {
+    fn heartbeat(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Heartbeat> {
         let request = HeartbeatRequest { group: self.group.clone(), member: self.member.clone() };
         match client.call_coordinator(&self.group, &request) {
-            Ok(_) if self.is_incomplete(client, owned) => Ok(Beat::Rebalance),
-            Ok(_) => Ok(Beat::Steady),
-            Err(Error::Broker { code: ErrorCode::REBALANCE_IN_PROGRESS, .. }) => Ok(Beat::Rebalance),
+            Ok(_) if self.is_incomplete(client, owned) => Ok(Heartbeat::Rebalance),
+            Ok(_) => Ok(Heartbeat::Unchanged),
+            Err(Error::Broker { code: ErrorCode::REBALANCE_IN_PROGRESS, .. }) => Ok(Heartbeat::Rebalance),
             Err(error) => Err(error),
         }
     }
 
-    fn interval(&self) -> Duration {
-        INTERVAL_MAX.min(self.session_timeout / BEATS_PER_SESSION)
+    fn heartbeat_interval(&self) -> Duration {
+        INTERVAL_MAX.min(self.session_timeout / HEARTBEATS_PER_SESSION)
     }
 
     fn member(&self) -> Member {
@@ -226,9 +227,9 @@ impl Protocol for Classic {
         unassigned::holders(client, &self.group)
     }
 
-    fn forget(&mut self) {
+    fn reset(&mut self) {
         self.member = Member { id: String::new(), epoch: GENERATION_NONE, ..self.member.clone() };
-        self.leads = None;
+        self.leader = None;
     }
 
     fn leave(&mut self, client: &mut Client) -> Result<()> {
@@ -241,19 +242,19 @@ impl Protocol for Classic {
     }
 }
 
-/// A member that says what nobody understands wants nothing, and does not keep the others from what they want.
+/// A member whose subscription cannot be decoded gets no partitions; the others do.
 fn group_member(joined: JoinedMember) -> GroupMember {
     let JoinedMember { member_id, instance_id, subscription } = joined;
     let subscription = Subscription::decode(subscription).unwrap_or_else(|malformed| {
         log::warn!(
-            "member '{member_id}' of the group gets no partitions: its subscription is not understood: {malformed}"
+            "member '{member_id}' of the group gets no partitions: its subscription cannot be decoded: {malformed}"
         );
         Subscription::default()
     });
     GroupMember { id: member_id, instance_id, subscription }
 }
 
-/// What there is of topics: nothing of those that do not exist.
+/// The partitions of topics; none of those that do not exist.
 fn partitions_of(client: &mut Client, topics: BTreeSet<Arc<str>>) -> Result<Topics> {
     let metadata = client.metadata(topics.into_iter().collect())?;
     let partitions = metadata.topics.into_iter().map(|topic| {

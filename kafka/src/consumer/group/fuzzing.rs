@@ -1,7 +1,8 @@
-//! What members tell each other, of any bytes. It is read in memory that its size bounds, and as `kafka-protocol` reads it; what
-//! we say again reads the same; and whatever members say, a division gives each partition to one member that wants it, at most.
+//! Subscriptions and assignments of any bytes. They are decoded in memory that their size bounds, and as `kafka-protocol` decodes them;
+//! encoded again they decode to the same; and whatever the subscriptions, an assignor assigns each partition to one member that subscribes
+//! to it, at most.
 //!
-//! An input of `division` is what the members say, each with its length in a byte before it.
+//! An input of `division` is the members' subscriptions, each with its length in a byte before it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -21,16 +22,16 @@ use crate::types::TopicPartition;
 const MEMORY_FACTOR: usize = 32;
 /// Memory that needs no bytes.
 const MEMORY_LEAST: usize = 4 * 1024;
-/// A division has so many members at most.
+/// Members in one group at most.
 const MEMBERS_MAX: usize = 8;
 
 pub(crate) const TARGETS: &[Target] = &[
     Target { name: "subscription", run: read_subscription, words: &[TOPIC, "other"], tries: 4_000 },
     Target { name: "assignment", run: read_assignment, words: &[TOPIC, "other"], tries: 4_000 },
-    Target { name: "division", run: division, words: &[TOPIC, "other"], tries: 2_000 },
+    Target { name: "division", run: assign_any, words: &[TOPIC, "other"], tries: 2_000 },
 ];
 
-/// What we say of ourselves where real members' words are recorded.
+/// Our subscription where those of other clients are recorded.
 #[cfg(test)]
 pub(crate) fn subscription() -> Bytes {
     let subscription =
@@ -38,7 +39,7 @@ pub(crate) fn subscription() -> Bytes {
     subscription.encode(Some("rack")).unwrap_or_default()
 }
 
-/// What we give out there.
+/// Our assignment there.
 #[cfg(test)]
 pub(crate) fn assignment() -> Bytes {
     encode_assignment(&partitions().collect()).unwrap_or_default()
@@ -82,7 +83,7 @@ fn read_assignment(input: &[u8]) -> bool {
     true
 }
 
-fn division(input: &[u8]) -> bool {
+fn assign_any(input: &[u8]) -> bool {
     let mut members = Vec::new();
     let mut rest = input;
     while let Some((length, behind)) = rest.split_first() {
@@ -98,25 +99,25 @@ fn division(input: &[u8]) -> bool {
     }
     let topics: Topics = [(TOPIC.into(), (0..PARTITIONS).collect()), ("other".into(), (0..2).collect())].into();
     for assignor in Assignor::ALL {
-        let shares = divide(assignor, &members, &topics);
+        let shares = assign(assignor, &members, &topics);
         if assignor == Assignor::Range {
             assert_eq!(given(&shares), wanted(&members, &topics), "{members:?}");
             continue;
         }
         check_nothing_is_taken(&members, &shares);
         // Once everybody has what it was given, all is given out; and after that nothing moves any more.
-        let settled = divide(assignor, &hold(&members, shares), &topics);
+        let settled = assign(assignor, &hold(&members, shares), &topics);
         assert_eq!(given(&settled), wanted(&members, &topics), "{members:?}");
-        assert_eq!(divide(assignor, &hold(&members, settled.clone()), &topics), settled, "{members:?}");
+        assert_eq!(assign(assignor, &hold(&members, settled.clone()), &topics), settled, "{members:?}");
     }
     members.len() > 1
 }
 
 type Shares = Vec<BTreeSet<TopicPartition>>;
 
-/// Divides, and asserts what must hold in every division.
-fn divide(assignor: Assignor, members: &[GroupMember], topics: &Topics) -> Shares {
-    let shares = assignor.divide(members, topics);
+/// Assigns, and asserts what must hold in every assignment.
+fn assign(assignor: Assignor, members: &[GroupMember], topics: &Topics) -> Shares {
+    let shares = assignor.assign(members, topics);
     assert_eq!(shares.len(), members.len());
     let mut takers = HashMap::new();
     for (member, share) in members.iter().zip(&shares) {
@@ -162,7 +163,7 @@ fn hold(members: &[GroupMember], shares: Shares) -> Vec<GroupMember> {
     members.iter().zip(shares).map(held).collect()
 }
 
-/// Three members' words: of one that comes, and of two that were there.
+/// The subscriptions of three members: a new one, and two of the last generation.
 #[cfg(test)]
 pub(crate) fn members() -> Vec<u8> {
     let of = |owned: Vec<TopicPartition>, generation| {

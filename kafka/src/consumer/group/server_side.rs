@@ -1,4 +1,4 @@
-//! The consumer protocol: the coordinator divides the partitions and tells each member, in its own time, what to give up and what to
+//! The consumer protocol: the coordinator assigns the partitions, and heartbeat responses tell each member what to revoke and what to
 //! take ([KIP-848](https://cwiki.apache.org/confluence/display/KAFKA/KIP-848%3A+The+Next+Generation+of+the+Consumer+Rebalance+Protocol)).
 //! Knows the requests, not when they are due.
 
@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Beat, Divided, Protocol, REBALANCE_TIMEOUT};
+use super::protocol::{Heartbeat, Protocol, ProtocolAssignment, REBALANCE_TIMEOUT};
 use crate::client::Client;
-use crate::consumer::builder::Builder;
+use crate::consumer::config::Builder;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{
     ConsumerGroupHeartbeat, ConsumerGroupHeartbeatRequest, EPOCH_JOIN, EPOCH_LEAVE, EPOCH_LEAVE_STATIC, PartitionsById,
@@ -16,19 +16,19 @@ use crate::protocol::{
 };
 use crate::types::{Member, TopicId, TopicPartition};
 
-/// Least time between two signs of life, whatever the coordinator says.
+/// Least time between two heartbeats, whatever the coordinator says.
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
-/// A member of a group whose partitions the broker divides.
+/// A member of a group whose partitions the coordinator assigns.
 pub(super) struct ServerSide {
     group: String,
     topics: Vec<Arc<str>>,
     rack: Option<String>,
     member: Member,
     interval: Duration,
-    /// What the coordinator knows that we own; `None`: it has to be told everything again, and tells everything again.
-    told: Option<BTreeSet<TopicPartition>>,
-    /// What the coordinator wants us to have.
+    /// The owned partitions that the coordinator knows of; `None`: the next heartbeat sends everything, and so does its response.
+    reported: Option<BTreeSet<TopicPartition>>,
+    /// The target assignment.
     assigned: BTreeSet<TopicPartition>,
     topic_ids: BTreeMap<TopicId, Arc<str>>,
 }
@@ -41,37 +41,37 @@ impl ServerSide {
             rack: config.rack.clone(),
             member: Member { id: member_id.to_owned(), instance_id, epoch: EPOCH_JOIN },
             interval: INTERVAL_MIN,
-            told: None,
+            reported: None,
             assigned: BTreeSet::new(),
             topic_ids: BTreeMap::new(),
         }
     }
 
-    /// Says what has changed, and hears what is to change.
-    fn exchange(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Beat> {
-        let tells_all = self.told.is_none();
+    /// Sends what has changed, and receives what is to change.
+    fn send_heartbeat(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Heartbeat> {
+        let sends_all = self.reported.is_none();
         let request = ConsumerGroupHeartbeatRequest {
-            wish: tells_all.then(|| (REBALANCE_TIMEOUT, self.topics.clone())),
-            owned: (self.told.as_ref() != Some(owned)).then(|| self.by_id(owned)),
+            wish: sends_all.then(|| (REBALANCE_TIMEOUT, self.topics.clone())),
+            owned: (self.reported.as_ref() != Some(owned)).then(|| self.by_id(owned)),
             ..self.request(self.member.epoch)
         };
-        // Until its answer has been understood.
-        self.told = None;
+        // Until its response has been decoded.
+        self.reported = None;
         let (_, ConsumerGroupHeartbeat { epoch, interval, assignment }) =
             client.call_coordinator(&self.group, &request)?;
         self.interval = interval.max(INTERVAL_MIN);
         let is_new = epoch != self.member.epoch;
         self.member.epoch = epoch;
-        let is_divided = is_new || assignment.is_some();
+        let is_assigned = is_new || assignment.is_some();
         if let Some(assignment) = assignment {
             self.assigned = self.by_name(client, assignment)?;
         }
-        self.told = Some(owned.clone());
-        Ok(if is_divided { Beat::Divided(self.divided()) } else { Beat::Steady })
+        self.reported = Some(owned.clone());
+        Ok(if is_assigned { Heartbeat::Assigned(self.assignment()) } else { Heartbeat::Unchanged })
     }
 
-    fn divided(&self) -> Divided {
-        Divided { partitions: self.assigned.clone(), in_turn: true }
+    fn assignment(&self) -> ProtocolAssignment {
+        ProtocolAssignment { partitions: self.assigned.clone(), is_cooperative: true }
     }
 
     fn request(&self, epoch: i32) -> ConsumerGroupHeartbeatRequest {
@@ -90,8 +90,8 @@ impl ServerSide {
         topics.filter_map(|(topic, partitions)| Some((id_of(topic)?, partitions))).collect()
     }
 
-    /// A topic that we do not know the id of is new: then the cluster is asked. One that even so is not known is a failure of the
-    /// moment, after which the coordinator tells everything again.
+    /// The id of a new topic is not known yet: then metadata is requested. If metadata does not name it either, the heartbeat has failed,
+    /// and the next one receives everything again.
     fn by_name(&mut self, client: &mut Client, assignment: PartitionsById) -> Result<BTreeSet<TopicPartition>> {
         if assignment.iter().any(|(id, _)| !self.topic_ids.contains_key(id)) {
             let topics = client.metadata(self.topics.clone())?.topics;
@@ -113,33 +113,33 @@ impl ServerSide {
 }
 
 impl Protocol for ServerSide {
-    fn divides_by_joining(&self) -> bool {
+    fn assigns_on_join(&self) -> bool {
         false
     }
 
-    fn join(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Divided> {
-        self.forget();
-        match self.exchange(client, owned) {
-            // The member that we were before a crash is in our way: brokers before 4.2 take it for another one.
+    fn join(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<ProtocolAssignment> {
+        self.reset();
+        match self.send_heartbeat(client, owned) {
+            // The member from before a crash is still there: brokers before 4.2 take it for another one.
             Err(Error::Broker { code: ErrorCode::FENCED_MEMBER_EPOCH, .. }) => {
                 self.leave_with(client, EPOCH_LEAVE)?;
-                self.exchange(client, owned)?;
+                self.send_heartbeat(client, owned)?;
             }
             Err(error @ Error::Broker { code: ErrorCode::UNRELEASED_INSTANCE_ID, .. }) => {
-                // Refused if it is not the one that we were.
+                // Refused if that is another member.
                 self.leave_with(client, EPOCH_LEAVE_STATIC).map_err(|_| error)?;
-                self.exchange(client, owned)?;
+                self.send_heartbeat(client, owned)?;
             }
             joined => drop(joined?),
         }
-        Ok(self.divided())
+        Ok(self.assignment())
     }
 
-    fn beat(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Beat> {
-        self.exchange(client, owned)
+    fn heartbeat(&mut self, client: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Heartbeat> {
+        self.send_heartbeat(client, owned)
     }
 
-    fn interval(&self) -> Duration {
+    fn heartbeat_interval(&self) -> Duration {
         self.interval
     }
 
@@ -147,9 +147,9 @@ impl Protocol for ServerSide {
         self.member.clone()
     }
 
-    fn forget(&mut self) {
+    fn reset(&mut self) {
         self.member.epoch = EPOCH_JOIN;
-        self.told = None;
+        self.reported = None;
         self.assigned.clear();
     }
 

@@ -1,102 +1,109 @@
-//! A member's life, on its thread: joins, gives signs of life, tells what happened, asks and waits for answers. Must not know what
-//! the requests of its protocol are.
+//! The thread of a membership: joins, sends heartbeats, emits events, and waits for confirmations. Must not know the requests of its
+//! protocol.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::{Beat, Divided, Division, Handover, News, Order, Protocol, says_no_member};
+use super::message::{GroupAssignment, GroupCommand, GroupEvent, RevocationMode};
+use super::protocol::{Heartbeat, Protocol, ProtocolAssignment};
+use super::refusal::says_no_member;
 use crate::backoff::RetryPolicy;
 use crate::client::Client;
-use crate::consumer::Answer;
 use crate::consumer::event::{WaitReason, Waiting};
 use crate::consumer::pause::{Pause, after};
 use crate::error::{Error, ErrorCode};
 use crate::types::TopicPartition;
 
-/// Time to the first sign of life after a division; it doubles from there to what the protocol takes. One division is often followed by
-/// another, in which somebody gets what somebody else has given up; and a member hears of it with its next sign of life only.
-const FIRST_BEAT: Duration = Duration::from_millis(100);
+/// Time to the first heartbeat after an assignment; it doubles from there to the protocol's interval. One assignment is often followed by
+/// another, which gives a member what another one has released; and a member learns of it with its next heartbeat only.
+const FIRST_HEARTBEAT: Duration = Duration::from_millis(100);
 
-/// How often leaving the group is tried, and the time between two attempts: together less than a stop may take.
+/// Attempts to leave the group, and the time between two of them: together less than a stop may take.
 const LEAVE_ATTEMPTS_MAX: u32 = 4;
 const LEAVE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the thread ends.
 enum End {
-    /// It was told to leave.
+    /// By command.
     Leave,
     /// The consumer is gone.
     Dropped,
-    /// It is of no use.
+    /// No retry cures the error.
     Failed(Error),
 }
 
-/// What ended a time of waiting.
-enum Heard {
-    /// The answer that was waited for.
-    Answer,
-    /// We have to join again.
+/// What ended a wait.
+enum Change {
+    /// The confirmation has come.
+    Confirmed,
+    /// The member has to rejoin.
     Rebalance,
-    Divided(Divided),
+    Assigned(ProtocolAssignment),
 }
 
-/// What the thread has.
+/// When the thread retries, and for how long it waits for a confirmation.
+#[derive(Clone, Copy)]
+pub(super) struct Timing {
+    pub(super) retry: RetryPolicy,
+    pub(super) rebalance_timeout: Duration,
+}
+
+/// What the thread owns.
 pub(super) struct Task {
     client: Client,
     protocol: Box<dyn Protocol>,
-    orders: Receiver<Order>,
-    news: Sender<Answer>,
+    commands: Receiver<GroupCommand>,
+    emit: Box<dyn Fn(GroupEvent) + Send>,
     pause: Pause,
-    /// What we have and have not given up.
+    /// Partitions that were assigned and have not been released.
     owned: BTreeSet<TopicPartition>,
-    /// How long the user may take to acknowledge a question.
     rebalance_timeout: Duration,
-    /// How many questions the consumer has been asked: the number of the last one.
-    questions: u64,
-    /// The question that has to be answered before we join again.
-    unanswered: Option<u64>,
-    /// The consumer wants to know whether the coordinator still accepts our heartbeats.
+    /// The number of the last confirmation that was requested.
+    confirmations: u64,
+    /// The confirmation of a loss, without which the member does not rejoin.
+    unconfirmed: Option<u64>,
+    /// The consumer waits for a heartbeat that is accepted.
     verification: Option<u64>,
-    beat_at: Instant,
-    /// Time between the last sign of life and the next one.
-    beat_gap: Duration,
+    heartbeat_at: Instant,
+    /// Time between the last heartbeat and the next one.
+    heartbeat_gap: Duration,
 }
 
 impl Task {
     pub(super) fn new(
         client: Client,
         protocol: Box<dyn Protocol>,
-        (retry, rebalance_timeout): (RetryPolicy, Duration),
-        orders: Receiver<Order>,
-        news: Sender<Answer>,
+        Timing { retry, rebalance_timeout }: Timing,
+        commands: Receiver<GroupCommand>,
+        emit: Box<dyn Fn(GroupEvent) + Send>,
     ) -> Self {
         Self {
             client,
             protocol,
-            orders,
-            news,
+            commands,
+            emit,
             pause: Pause::new(retry),
             owned: BTreeSet::new(),
             rebalance_timeout,
-            questions: 0,
-            unanswered: None,
+            confirmations: 0,
+            unconfirmed: None,
             verification: None,
-            beat_at: Instant::now(),
-            beat_gap: Duration::ZERO,
+            heartbeat_at: Instant::now(),
+            heartbeat_gap: Duration::ZERO,
         }
     }
 
     pub(super) fn run(mut self) {
-        let Err(end) = self.live();
+        let Err(end) = self.stay_member();
         match end {
             End::Leave => {
                 self.leave();
-                self.tell(News::Left);
+                (self.emit)(GroupEvent::Left);
             }
             End::Dropped => {}
-            End::Failed(error) => self.tell(News::Failed(error)),
+            End::Failed(error) => (self.emit)(GroupEvent::Failed(error)),
         }
     }
 
@@ -105,11 +112,11 @@ impl Task {
         for attempt in 1..=LEAVE_ATTEMPTS_MAX {
             match self.protocol.leave(&mut self.client) {
                 Ok(()) => return,
-                // Nobody waits for one that is no member.
+                // The coordinator waits for members only.
                 Err(error) if says_no_member(&error) => return,
                 Err(error) if error.is_retriable() && attempt < LEAVE_ATTEMPTS_MAX => {
-                    log::debug!("the group was not left: {error}; trying again");
-                    if let Err(RecvTimeoutError::Disconnected) = self.orders.recv_timeout(LEAVE_PAUSE) {
+                    log::debug!("leaving the consumer group failed, retrying: {error}");
+                    if let Err(RecvTimeoutError::Disconnected) = self.commands.recv_timeout(LEAVE_PAUSE) {
                         return;
                     }
                 }
@@ -123,46 +130,46 @@ impl Task {
         }
     }
 
-    fn live(&mut self) -> Result<Infallible, End> {
+    fn stay_member(&mut self) -> Result<Infallible, End> {
         loop {
             self.prepare()?;
-            let divided = self.join()?;
-            let mut stays = self.take(divided)?;
+            let assignment = self.join()?;
+            let mut stays = self.take(assignment)?;
             while stays {
-                stays = match self.beat_until(None)? {
-                    Heard::Divided(divided) => self.take(divided)?,
-                    Heard::Answer | Heard::Rebalance => false,
+                stays = match self.heartbeat_until(None)? {
+                    Change::Assigned(assignment) => self.take(assignment)?,
+                    Change::Confirmed | Change::Rebalance => false,
                 };
             }
         }
     }
 
-    /// Before we join again: what we have may be gone right after, so the user finishes with it first. If all is lost meanwhile, or was
-    /// before, it goes on from that first.
+    /// Before the member rejoins, after which another member may own its partitions: waits for the user to finish with them. If all were
+    /// lost, meanwhile or before, waits for the user to go on after that.
     fn prepare(&mut self) -> Result<(), End> {
-        if self.protocol.divides_by_joining() && !self.owned.is_empty() {
-            let question = self.next_question();
-            self.tell(News::Rebalancing(question));
-            self.beat_until(Some(question))?;
+        if self.protocol.assigns_on_join() && !self.owned.is_empty() {
+            let confirmation = self.next_confirmation();
+            (self.emit)(GroupEvent::Rebalancing(confirmation));
+            self.heartbeat_until(Some(confirmation))?;
         }
-        if let Some(question) = self.unanswered.take() {
-            while self.wait(after(Instant::now(), Duration::MAX))? != Some(Order::Done(question)) {}
+        if let Some(confirmation) = self.unconfirmed.take() {
+            while self.wait(after(Instant::now(), Duration::MAX))? != Some(GroupCommand::Confirm(confirmation)) {}
         }
         Ok(())
     }
 
-    fn join(&mut self) -> Result<Divided, End> {
+    fn join(&mut self) -> Result<ProtocolAssignment, End> {
         if self.owned.is_empty() {
-            self.tell_waiting(WaitReason::Rebalance);
+            self.emit_waiting(WaitReason::Rebalance);
         }
         loop {
             match self.protocol.join(&mut self.client, &self.owned) {
-                Ok(divided) => {
+                Ok(assignment) => {
                     self.pause.succeeded();
-                    return Ok(divided);
+                    return Ok(assignment);
                 }
-                // The group has changed again before it was divided: nothing has failed.
-                Err(Error::Broker { code: ErrorCode::REBALANCE_IN_PROGRESS, .. }) => self.wait_all(FIRST_BEAT)?,
+                // Another rebalance has begun before the partitions were assigned: nothing has failed.
+                Err(Error::Broker { code: ErrorCode::REBALANCE_IN_PROGRESS, .. }) => self.wait_all(FIRST_HEARTBEAT)?,
                 Err(error) => {
                     if self.failed(error)? {
                         self.prepare()?;
@@ -175,111 +182,115 @@ impl Task {
         }
     }
 
-    /// Tells the consumer what is ours, and waits until what is not has been given up. False: we have to join again.
-    fn take(&mut self, divided: Divided) -> Result<bool, End> {
-        self.beat_gap = FIRST_BEAT;
-        self.next_beat_in(self.beat_gap);
-        let gives_up = !self.owned.is_subset(&divided.partitions);
-        let question = self.next_question();
-        let handover = if divided.in_turn { Handover::InTurn(question) } else { Handover::Gone };
-        let partitions = divided.partitions.clone();
-        self.tell(News::Divided(Division { member: self.protocol.member(), partitions, handover }));
-        if divided.partitions.is_empty() {
-            self.tell_waiting(WaitReason::Standby);
+    /// Emits the assignment, and waits until the partitions that it revokes have been released. False: the member has to rejoin.
+    fn take(&mut self, assignment: ProtocolAssignment) -> Result<bool, End> {
+        self.heartbeat_gap = FIRST_HEARTBEAT;
+        self.next_heartbeat_in(self.heartbeat_gap);
+        let revokes = !self.owned.is_subset(&assignment.partitions);
+        let confirmation = self.next_confirmation();
+        let revocation =
+            if assignment.is_cooperative { RevocationMode::Cooperative(confirmation) } else { RevocationMode::Eager };
+        let partitions = assignment.partitions.clone();
+        (self.emit)(GroupEvent::Assigned(GroupAssignment { member: self.protocol.member(), partitions, revocation }));
+        if assignment.partitions.is_empty() {
+            self.emit_waiting(WaitReason::Standby);
         }
-        if !(divided.in_turn && gives_up) {
-            self.owned = divided.partitions;
+        if !(assignment.is_cooperative && revokes) {
+            self.owned = assignment.partitions;
             return Ok(true);
         }
-        match self.beat_until(Some(question))? {
-            Heard::Answer => self.owned = divided.partitions,
-            Heard::Rebalance => return Ok(false),
-            Heard::Divided(newer) => {
-                self.owned = divided.partitions;
+        match self.heartbeat_until(Some(confirmation))? {
+            Change::Confirmed => self.owned = assignment.partitions,
+            Change::Rebalance => return Ok(false),
+            Change::Assigned(newer) => {
+                self.owned = assignment.partitions;
                 return self.take(newer);
             }
         }
-        // Whoever waits for it shall have it soon.
-        self.next_beat_in(Duration::ZERO);
-        Ok(!self.protocol.divides_by_joining())
+        // The next owner waits for them.
+        self.next_heartbeat_in(Duration::ZERO);
+        Ok(!self.protocol.assigns_on_join())
     }
 
-    /// Gives signs of life until the question is answered, or, without one, until something changes. A change amid a question
-    /// waits for the answer; that we are no longer a member ends it, and so does the rebalance timeout, as `max.poll.interval.ms` ends the
+    /// Sends heartbeats until the confirmation comes, or, where none is requested, until something changes. A change before the confirmation
+    /// is taken after it. The loss of the membership ends the wait, and so does the rebalance timeout, as `max.poll.interval.ms` ends the
     /// membership of Kafka's own consumer: a user that hangs must not keep partitions from members that go on.
-    fn beat_until(&mut self, question: Option<u64>) -> Result<Heard, End> {
+    fn heartbeat_until(&mut self, confirmation: Option<u64>) -> Result<Change, End> {
         let mut changed = None;
-        let deadline = question.map(|_| after(Instant::now(), self.rebalance_timeout));
+        let deadline = confirmation.map(|_| after(Instant::now(), self.rebalance_timeout));
         loop {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 log::warn!(
-                    "the rebalance was not acknowledged within the rebalance timeout; the member leaves the group until the next poll"
+                    "no acknowledgement within the rebalance timeout; the partitions are lost, and the member rejoins with the next poll"
                 );
                 self.lose();
-                return Ok(Heard::Rebalance);
+                return Ok(Change::Rebalance);
             }
-            match self.wait(deadline.map_or(self.beat_at, |deadline| deadline.min(self.beat_at)))? {
-                Some(Order::Done(done)) if question == Some(done) => {
-                    return Ok(changed.map_or(Heard::Answer, Heard::Divided));
+            match self.wait(deadline.map_or(self.heartbeat_at, |deadline| deadline.min(self.heartbeat_at)))? {
+                Some(GroupCommand::Confirm(done)) if confirmation == Some(done) => {
+                    return Ok(changed.map_or(Change::Confirmed, Change::Assigned));
                 }
-                Some(Order::Verify(number)) => self.verify(number),
-                Some(Order::Done(_) | Order::Leave) | None => {}
+                Some(GroupCommand::Verify(number)) => self.verify(number),
+                Some(GroupCommand::Confirm(_) | GroupCommand::Leave) | None => {}
             }
-            if self.beat_at > Instant::now() {
+            if self.heartbeat_at > Instant::now() {
                 continue;
             }
-            match self.protocol.beat(&mut self.client, &self.owned) {
-                Ok(beat) => {
+            match self.protocol.heartbeat(&mut self.client, &self.owned) {
+                Ok(heartbeat) => {
                     self.pause.succeeded();
                     if let Some(number) = self.verification.take() {
-                        self.tell(News::Verified(number));
+                        (self.emit)(GroupEvent::Verified(number));
                     }
-                    self.beat_gap = (self.beat_gap * 2).min(self.protocol.interval());
-                    self.next_beat_in(self.beat_gap);
-                    match beat {
-                        Beat::Divided(divided) if question.is_some() => changed = Some(divided),
-                        Beat::Divided(divided) => return Ok(Heard::Divided(divided)),
-                        Beat::Rebalance if question.is_none() => return Ok(Heard::Rebalance),
-                        Beat::Steady | Beat::Rebalance => {}
+                    self.heartbeat_gap = (self.heartbeat_gap * 2).min(self.protocol.heartbeat_interval());
+                    self.next_heartbeat_in(self.heartbeat_gap);
+                    match heartbeat {
+                        Heartbeat::Assigned(assignment) if confirmation.is_some() => changed = Some(assignment),
+                        Heartbeat::Assigned(assignment) => return Ok(Change::Assigned(assignment)),
+                        Heartbeat::Rebalance if confirmation.is_none() => return Ok(Change::Rebalance),
+                        Heartbeat::Unchanged | Heartbeat::Rebalance => {}
                     }
                 }
                 Err(error) => {
                     if self.failed(error)? {
-                        return Ok(Heard::Rebalance);
+                        return Ok(Change::Rebalance);
                     }
-                    self.beat_at = self.pause.until().unwrap_or(self.beat_at);
+                    self.heartbeat_at = self.pause.until().unwrap_or(self.heartbeat_at);
                 }
             }
         }
     }
 
-    fn tell_waiting(&mut self, reason: WaitReason) {
+    fn emit_waiting(&mut self, reason: WaitReason) {
         let holders = self.protocol.holders(&mut self.client);
-        self.tell(News::Waiting(Waiting { reason, holders }));
+        (self.emit)(GroupEvent::Waiting(Waiting { reason, holders }));
     }
 
-    /// Ends the membership: nothing is owned any more.
+    /// The membership has ended: nothing is owned any more.
     fn lose(&mut self) {
-        self.protocol.forget();
+        self.protocol.reset();
         self.verification = None;
         if !self.owned.is_empty() {
             self.owned.clear();
-            let question = self.next_question();
-            self.unanswered = Some(question);
-            self.tell(News::Lost(question));
+            let confirmation = self.next_confirmation();
+            self.unconfirmed = Some(confirmation);
+            (self.emit)(GroupEvent::Lost(confirmation));
         }
     }
 
-    /// Says what failed, and makes the next attempt wait. True: we are no longer a member.
+    /// Emits the failure, and makes the next attempt wait. Says whether the membership is lost.
     fn failed(&mut self, error: Error) -> Result<bool, End> {
         let is_lost = says_no_member(&error);
         if is_lost {
             self.lose();
         }
         let now = Instant::now();
-        let failed =
-            if is_lost || is_passing(&error) { self.pause.again(error, now) } else { self.pause.failed(error, now) };
-        self.tell(News::Retrying(failed.map_err(End::Failed)?));
+        let failed = if is_lost || is_cured_by_group(&error) {
+            self.pause.again(error, now)
+        } else {
+            self.pause.failed(error, now)
+        };
+        (self.emit)(GroupEvent::Retrying(failed.map_err(End::Failed)?));
         Ok(is_lost)
     }
 
@@ -287,44 +298,39 @@ impl Task {
     fn verify(&mut self, number: u64) {
         self.verification = Some(number);
         self.client.forget_coordinator();
-        self.beat_at = self.pause.until().unwrap_or_else(Instant::now);
+        self.heartbeat_at = self.pause.until().unwrap_or_else(Instant::now);
     }
 
-    /// Waits for an order until then; told to leave, it ends.
-    fn wait(&self, until: Instant) -> Result<Option<Order>, End> {
-        match self.orders.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(Order::Leave) => Err(End::Leave),
-            Ok(order) => Ok(Some(order)),
+    /// Waits for a command until then; ends with the command to leave.
+    fn wait(&self, until: Instant) -> Result<Option<GroupCommand>, End> {
+        match self.commands.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(GroupCommand::Leave) => Err(End::Leave),
+            Ok(command) => Ok(Some(command)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(End::Dropped),
         }
     }
 
-    /// Waits for so long, whatever is ordered but to leave.
+    /// Waits for so long, whatever the command, except the one to leave.
     fn wait_all(&self, wait: Duration) -> Result<(), End> {
         let until = after(Instant::now(), wait);
         while self.wait(until)?.is_some() {}
         Ok(())
     }
 
-    fn next_question(&mut self) -> u64 {
-        self.questions += 1;
-        self.questions
+    fn next_confirmation(&mut self) -> u64 {
+        self.confirmations += 1;
+        self.confirmations
     }
 
-    fn next_beat_in(&mut self, wait: Duration) {
-        self.beat_at = after(Instant::now(), wait);
-    }
-
-    fn tell(&self, news: News) {
-        // Nobody listens any more once the consumer is dropped, which ends the next wait.
-        let _ = self.news.send(Answer::Group(news));
+    fn next_heartbeat_in(&mut self, wait: Duration) {
+        self.heartbeat_at = after(Instant::now(), wait);
     }
 }
 
-/// Whether what the group refuses is cured by the group itself: it is rebalancing, or it is full, until a member leaves or its session
-/// times out, which may be that of this very member before it was killed.
-fn is_passing(error: &Error) -> bool {
+/// Whether the group itself cures a refusal: it is rebalancing, or it is full until a member leaves or its session times out, which may
+/// be that of this member before it was killed.
+fn is_cured_by_group(error: &Error) -> bool {
     let Error::Broker { code, .. } = error else { return false };
     matches!(*code, ErrorCode::REBALANCE_IN_PROGRESS | ErrorCode::GROUP_MAX_SIZE_REACHED)
 }

@@ -1,8 +1,8 @@
-//! Partitions that are assigned to nobody while the group is stable: when to look for them, and what the coordinator says that members
-//! have. Must not know how a rebalance is brought about.
+//! Partitions that are assigned to no member while the group is stable: when to look for them, and the members' assignments as the
+//! coordinator describes them. Must not know how a rebalance is started.
 //!
-//! A static member that comes back to a stable group is given what it had, and nothing is assigned anew. If that happens between the two
-//! rounds of a cooperative rebalance, what was released in the first round is assigned to nobody, and no member knows of it. The same is
+//! A static member that comes back to a stable group gets its previous assignment, without a rebalance. If that happens between the two
+//! rounds of a cooperative rebalance, what was released in the first round is assigned to no member, and none knows of it. The same is
 //! true of partitions and topics that were created while the leader was away.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ const STABLE: &str = "Stable";
 /// (`metadata.max.age.ms` of Kafka's own consumer).
 const GAP_MAX: Duration = Duration::from_mins(5);
 
-/// When to look for partitions that nobody has.
+/// When to look for partitions that are assigned to no member.
 pub(super) struct Schedule {
     due: Option<Instant>,
     gap: Duration,
@@ -32,8 +32,8 @@ impl Schedule {
         Self { due: None, gap: gap_min, gap_min }
     }
 
-    /// After a join: at once, if it may have been answered without an assignment of its own; later, for the leader, and while
-    /// partitions were found that nobody had; else not at all.
+    /// After a join: at once, if it may have been answered with the previous assignment; later, for the leader, and while unassigned
+    /// partitions were found; else not at all.
     pub(super) fn joined(&mut self, is_return: bool, leads: bool, now: Instant) {
         let is_open = leads || self.gap > self.gap_min;
         self.due = match is_return {
@@ -70,13 +70,13 @@ fn members(client: &mut Client, group: &str) -> Result<Option<Vec<MemberDescript
     Ok((described.state == STABLE).then_some(described.members))
 }
 
-/// All that is assigned to members of a group; `None` unless it is stable.
+/// The partitions that are assigned to members of a group; `None` unless it is stable.
 pub(super) fn assigned(client: &mut Client, group: &str) -> Result<Option<BTreeSet<TopicPartition>>> {
     let members = members(client, group)?;
     Ok(members.map(|members| members.into_iter().flat_map(|member| member.partitions).collect()))
 }
 
-/// Who has partitions of a group, as far as the coordinator says so: for a message, which can do without.
+/// Who has partitions of a group, as far as the coordinator says so: for a log message, which is complete without it.
 pub(super) fn holders(client: &mut Client, group: &str) -> Vec<Holder> {
     let members = members(client, group).unwrap_or_else(|error| {
         log::debug!("the members of the group are not known: {error}");

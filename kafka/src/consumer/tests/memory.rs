@@ -1,4 +1,6 @@
-//! One budget for all partitions and brokers: who gets memory, who waits, and that nobody waits for ever.
+//! One budget for all partitions and brokers: which partition gets memory, which waits, and that each wait ends.
+
+use std::collections::VecDeque;
 
 use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::records::{Compression, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
@@ -8,8 +10,8 @@ use super::*;
 /// A consumer with so much memory that reads so many partitions.
 fn consumer_within(bytes_max: usize, partitions: i32) -> Consumer {
     let mut consumer = consumer();
-    let freed = consumer.answers_to.clone();
-    consumer.budget = Budget::new(bytes_max, move || drop(freed.send(Answer::Nudge)));
+    let freed = consumer.messages.clone();
+    *consumer.fetcher.budget() = Budget::new(bytes_max, move || drop(freed.send(Message::Nudge)));
     consumer.read_all_from(&nowhere(), partitions);
     consumer
 }
@@ -52,9 +54,9 @@ impl Consumer {
         self.take_records(records_max, Instant::now())
     }
 
-    /// Whether somebody has said since that there may be something to do.
+    /// Whether the consumer was nudged since the last call.
     fn was_nudged(&self) -> bool {
-        self.answers.try_iter().filter(|answer| matches!(answer, Answer::Nudge)).count() > 0
+        self.received.try_iter().filter(|message| matches!(message, Message::Nudge)).count() > 0
     }
 }
 
@@ -75,18 +77,18 @@ fn partitions_with_large_batches_are_read_one_after_the_other() {
         let taken = consumer.take(1000);
         order.extend(numbers(&taken));
         assert!(consumer.take(1000).is_empty(), "no memory for another one");
-        let (_, batches) = consumer.budget.held();
+        let (_, batches) = consumer.fetcher.budget().held();
         assert!((BATCH_BYTES..BATCH_BYTES + 10_000).contains(&batches), "{batches}");
         assert!(!consumer.was_nudged());
         thread::spawn(move || drop(taken)).join().unwrap();
         assert!(order.len() == 12 || consumer.was_nudged());
     }
     assert_eq!(order, (0..PARTITIONS).collect::<Vec<_>>());
-    assert_eq!(consumer.budget.held(), (0, 0));
+    assert_eq!(consumer.fetcher.budget().held(), (0, 0));
 }
 
 #[test]
-fn a_large_batch_gets_its_turn_whatever_else_comes() {
+fn a_large_batch_gets_its_turn_while_others_come() {
     let mut consumer = consumer_within(100_000, 3);
     let small = |number: i64| batch(number, &[1000]);
     consumer.sent(0, &[small(0), small(1), small(2), small(3)]);
@@ -98,12 +100,12 @@ fn a_large_batch_gets_its_turn_whatever_else_comes() {
     assert!(consumer.take(2).is_empty());
     drop(first);
     assert_eq!(numbers(&consumer.take(1)), [1]);
-    assert_eq!(consumer.without_memory, None);
+    assert_eq!(consumer.fetcher.without_memory(), None);
     assert_eq!(numbers(&consumer.take(100)), [2, 0], "the others go on");
 }
 
 #[test]
-fn batches_that_are_open_are_read_to_their_ends_while_another_waits() {
+fn open_batches_are_read_to_their_ends_while_another_waits() {
     let mut consumer = consumer_within(100_000, 2);
     consumer.sent(0, &[batch(0, &[10_000; 5])]);
     consumer.sent(1, &[batch(0, &[500_000])]);
@@ -118,7 +120,7 @@ fn batches_that_are_open_are_read_to_their_ends_while_another_waits() {
 }
 
 #[test]
-fn every_record_comes_in_any_memory_and_none_waits_for_ever() {
+fn every_record_comes_within_any_budget() {
     let mut state = 7_u64;
     let mut random = move |below: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -131,7 +133,7 @@ fn every_record_comes_in_any_memory_and_none_waits_for_ever() {
         let mut largest = 0;
         for partition in 0..5 {
             for _ in 0..2 {
-                let from = consumer.partitions[&at(partition)].fetch_position;
+                let from = consumer.fetch_offset(partition);
                 let sizes: Vec<Vec<usize>> =
                     (0..=random(3)).map(|_| (0..=random(3)).map(|_| 1 + random(8_000)).collect()).collect();
                 let mut batches = Vec::new();
@@ -149,9 +151,9 @@ fn every_record_comes_in_any_memory_and_none_waits_for_ever() {
         let mut seen = 0;
         while seen < expected {
             let taken = consumer.take(1 + random(4));
-            assert!(consumer.budget.held().1 <= memory.max(largest));
+            assert!(consumer.fetcher.budget().held().1 <= memory.max(largest));
             if taken.is_empty() {
-                assert!(held.pop_front().is_some(), "round {round}: {seen} of {expected}, and nobody holds anything");
+                assert!(held.pop_front().is_some(), "round {round}: {seen} of {expected}, and no records are held");
                 assert!(consumer.was_nudged() || !held.is_empty());
                 continue;
             }
@@ -162,15 +164,15 @@ fn every_record_comes_in_any_memory_and_none_waits_for_ever() {
             }
         }
         held.clear();
-        assert_eq!(consumer.budget.held(), (0, 0), "round {round}");
+        assert_eq!(consumer.fetcher.budget().held(), (0, 0), "round {round}");
     }
 }
 
 #[test]
-fn brokers_share_what_fetches_may_ask_for() {
+fn brokers_share_the_bytes_of_fetches() {
     let consumer = consumer();
     let ask = |memory: usize, brokers| {
-        fetching::fetch_bytes_max(&consumer.config, Budget::new(memory, || ()).fetch_bytes(brokers))
+        fetcher::fetch_bytes_max(&consumer.config, Budget::new(memory, || ()).fetch_bytes(brokers))
     };
     let default = usize::try_from(BUFFER_BYTES_MAX_DEFAULT).unwrap();
     assert_eq!((ask(default, 1), ask(default, 2)), (4 << 20, 4 << 20));
@@ -180,10 +182,10 @@ fn brokers_share_what_fetches_may_ask_for() {
 
 /// Two brokers with responses larger than all memory: the second is received once the first has been dropped, and is not late.
 #[test]
-fn a_response_that_must_wait_for_memory_comes_when_there_is_some() {
+fn a_response_waits_for_memory_and_is_received_then() {
     const VALUE_BYTES: usize = 200_000;
     let mut consumer = consumer_within(100_000, 1);
-    let mut large = consumer.budget.response(0);
+    let mut large = consumer.fetcher.budget().response(0);
     assert!(large.resize(150_000, || panic!("it is the only one")));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
@@ -191,30 +193,30 @@ fn a_response_that_must_wait_for_memory_comes_when_there_is_some() {
         let (mut stream, _) = listener.accept().unwrap();
         let (_, version, id) = request(&mut stream);
         let fetch = ApiVersion::default().with_api_key(1).with_min_version(4).with_max_version(12);
-        answer(&mut stream, &ApiVersionsResponse::default().with_api_keys(vec![fetch]), version, id);
+        respond(&mut stream, &ApiVersionsResponse::default().with_api_keys(vec![fetch]), version, id);
         let (_, version, id) = request(&mut stream);
         let records = PartitionData::default().with_records(Some(encoded(0, &[VALUE_BYTES], Compression::None).into()));
         let topic = FetchableTopicResponse::default()
             .with_topic(messages::TopicName("t".into()))
             .with_partitions(vec![records.with_last_stable_offset(1000)]);
-        answer(&mut stream, &messages::FetchResponse::default().with_responses(vec![topic]), version, id);
+        respond(&mut stream, &messages::FetchResponse::default().with_responses(vec![topic]), version, id);
         stream
     });
     consumer.read_all_from(&address, 1);
-    consumer.metadata_due = after(Instant::now(), Duration::MAX);
+    consumer.topology.set_times(Instant::now(), after(Instant::now(), Duration::MAX));
     consumer.send_fetches(Instant::now()).unwrap();
     let deadline = Instant::now() + Duration::from_mins(1);
     // It is late until it has to wait for memory, and never after that.
     let late = Instant::now() + Duration::from_hours(1);
-    while consumer.brokers[&LEADER].is_late(late) {
+    while consumer.fetcher.brokers()[&LEADER].is_late(late) {
         assert!(Instant::now() < deadline);
         thread::yield_now();
     }
-    assert!(consumer.answers.try_recv().is_err(), "not received yet");
+    assert!(consumer.received.try_recv().is_err(), "not received yet");
     drop(large);
     let Event::Records(records) = consumer.poll(Duration::from_mins(1), 10).unwrap() else { panic!() };
     assert_eq!(records[0].records[0].value.as_ref().unwrap().len(), VALUE_BYTES);
-    assert!(consumer.budget.held().0 > VALUE_BYTES);
+    assert!(consumer.fetcher.budget().held().0 > VALUE_BYTES);
     drop(records);
     drop(peer.join().unwrap());
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::group::{Division, Handover, Membership, Order};
+use super::super::group::{GroupAssignment, GroupCommand, GroupEvent, GroupThread, RevocationMode};
 use super::*;
 use crate::types::Member;
 
@@ -13,7 +13,7 @@ fn position(token: StartToken, offset: i64) -> Vec<OffsetPosition> {
 impl Consumer {
     /// The next event, which assigns one partition.
     fn next_token(&mut self) -> StartToken {
-        match self.events.pop_front() {
+        match self.events.pop() {
             Some(Ok(Event::Assigned(assignments))) => assignments[0].token,
             Some(Ok(Event::OutOfRange(range))) => range.token,
             other => panic!("{other:?}"),
@@ -23,8 +23,8 @@ impl Consumer {
     /// The leader refuses the position, and confirms that.
     fn out_of_range(&mut self) -> StartToken {
         self.fetched(LEADER, 0, |fetched| fetched.error = Some(ErrorCode::OFFSET_OUT_OF_RANGE)).unwrap();
-        let log = Facts { partition: at(0), committed: None, log: Ok((50, 60)) };
-        self.handle(Answer::LogOffsets(Ok(vec![log]))).unwrap();
+        let log = PartitionOffsets { partition: at(0), committed: None, log: Ok((50, 60)) };
+        self.handle(Message::LogOffsets(Ok(vec![log]))).unwrap();
         self.next_token()
     }
 
@@ -40,8 +40,8 @@ impl Consumer {
 /// One partition that has been assigned, and the token of that.
 fn assigned() -> (Consumer, StartToken) {
     let mut consumer = consumer();
-    consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
-    consumer.handle(facts(0)).unwrap();
+    consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
+    consumer.handle(offsets_known(0)).unwrap();
     let token = consumer.next_token();
     (consumer, token)
 }
@@ -50,14 +50,14 @@ fn assigned() -> (Consumer, StartToken) {
 fn a_start_or_commit_of_an_earlier_assignment_has_no_effect() {
     let (mut consumer, first) = assigned();
     // The topic is recreated: the partition is lost and assigned again before the user answers.
-    consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 2, &[Some(LEADER)])))).unwrap();
-    assert!(matches!(consumer.events.pop_front(), Some(Ok(Event::Lost(_)))));
+    consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 2, &[Some(LEADER)])))).unwrap();
+    assert!(matches!(consumer.events.pop(), Some(Ok(Event::Lost(_)))));
     consumer.start(position(first, 5), "ours");
-    consumer.handle(facts(0)).unwrap();
+    consumer.handle(offsets_known(0)).unwrap();
     let second = consumer.next_token();
     assert!(second > first);
     consumer.start(position(first, 5), "ours");
-    assert!(consumer.take_pending().is_empty() && consumer.phase(0) == Phase::Assigned);
+    assert!(consumer.take_pending().is_empty() && consumer.phase(0) == PhaseName::AwaitingStart);
     consumer.start(position(second, 0), "ours");
     consumer.start(position(second, 3), "ours");
     assert_eq!(consumer.accept_commits(), 0, "it is answered once");
@@ -81,48 +81,52 @@ fn a_start_that_answers_the_first_of_two_refused_positions_has_no_effect() {
     let third = consumer.out_of_range();
     assert!(third > second);
     consumer.start(position(second, 70), "ours");
-    assert_eq!(consumer.phase(0), Phase::Assigned);
+    assert_eq!(consumer.phase(0), PhaseName::AwaitingStart);
     consumer.start(position(third, 60), "ours");
-    assert_eq!((consumer.accept_commits(), consumer.phase(0)), (60, Phase::Reading));
+    assert_eq!((consumer.accept_commits(), consumer.phase(0)), (60, PhaseName::Reading));
 }
 
 #[test]
 fn what_is_revoked_gives_no_records_however_often_it_is_polled() {
     let mut consumer = consumer();
-    let (membership, orders) = Membership::watched();
-    consumer.sharing.watch(membership);
-    let divided = |epoch, numbers: &[i32], question| {
+    let (thread, commands) = GroupThread::watched();
+    consumer.membership.started(thread);
+    let divided = |epoch, numbers: &[i32], confirmation| {
         let partitions: BTreeSet<_> = numbers.iter().map(|number| at(*number)).collect();
         let member = Member { id: "m".to_owned(), instance_id: None, epoch };
-        Answer::Group(News::Divided(Division { member, partitions, handover: Handover::InTurn(question) }))
+        Message::Group(GroupEvent::Assigned(GroupAssignment {
+            member,
+            partitions,
+            revocation: RevocationMode::Cooperative(confirmation),
+        }))
     };
     consumer.handle(divided(1, &[0], 1)).unwrap();
     consumer.read_all_from(&nowhere(), 1);
     consumer.fetched(LEADER, 0, |fetched| fetched.records = BATCH.into()).unwrap();
-    consumer.metadata_due = after(Instant::now(), Duration::MAX);
-    while orders.try_recv().is_ok() {}
+    consumer.topology.set_times(Instant::now(), after(Instant::now(), Duration::MAX));
+    while commands.try_recv().is_ok() {}
     consumer.handle(divided(2, &[], 2)).unwrap();
     let Ok(Event::Revoked(revocation)) = consumer.poll(Duration::ZERO, 10) else { panic!() };
     for _ in 0..3 {
         assert!(matches!(consumer.poll(Duration::ZERO, 10), Ok(Event::Idle)));
     }
-    assert!(orders.try_recv().is_err(), "a poll is no acknowledgement");
+    assert!(commands.try_recv().is_err(), "a poll is no acknowledgement");
     consumer.acknowledge(revocation.acknowledgement);
-    assert_eq!(orders.try_recv(), Ok(Order::Done(2)));
-    assert!(consumer.partitions.is_empty());
+    assert_eq!(commands.try_recv(), Ok(GroupCommand::Confirm(2)));
+    assert!(consumer.partitions.values().next().is_none());
 }
 
 #[test]
 fn an_acknowledgement_of_a_lost_membership_has_no_effect() {
     let mut consumer = consumer();
-    let (membership, orders) = Membership::watched();
-    consumer.sharing.watch(membership);
-    consumer.metadata_due = after(Instant::now(), Duration::MAX);
-    consumer.handle(Answer::Group(News::Rebalancing(3))).unwrap();
+    let (thread, commands) = GroupThread::watched();
+    consumer.membership.started(thread);
+    consumer.topology.set_times(Instant::now(), after(Instant::now(), Duration::MAX));
+    consumer.handle(Message::Group(GroupEvent::Rebalancing(3))).unwrap();
     let Ok(Event::Rebalancing(acknowledgement)) = consumer.poll(Duration::ZERO, 10) else { panic!() };
-    consumer.handle(Answer::Group(News::Lost(4))).unwrap();
+    consumer.handle(Message::Group(GroupEvent::Lost(4))).unwrap();
     consumer.acknowledge(acknowledgement);
-    assert!(orders.try_recv().is_err());
+    assert!(commands.try_recv().is_err());
     assert!(matches!(consumer.poll(Duration::ZERO, 10), Ok(Event::Idle)));
-    assert_eq!(orders.try_recv(), Ok(Order::Done(4)), "a user that polls rejoins");
+    assert_eq!(commands.try_recv(), Ok(GroupCommand::Confirm(4)), "a user that polls rejoins");
 }

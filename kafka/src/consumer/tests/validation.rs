@@ -1,4 +1,4 @@
-//! What is read on, what is dropped and what is told when the leader's epoch changes.
+//! What is read on, what is dropped, and which events come when the leader's epoch changes.
 
 use super::*;
 use crate::protocol::EpochEnd;
@@ -7,17 +7,17 @@ const POSITION: i64 = 10;
 const EPOCH: i32 = 2;
 
 /// As in [`metadata`], of another epoch.
-fn elected(leader: Option<i32>, epoch: Option<i32>) -> Answer {
+fn elected(leader: Option<i32>, epoch: Option<i32>) -> Message {
     let mut metadata = metadata(&nowhere(), 1, &[leader]);
     metadata.topics[0].partitions[0].leader_epoch = epoch;
-    Answer::Metadata(Ok(metadata))
+    Message::Metadata(Ok(metadata))
 }
 
 /// The one partition, claimed at a position whose last record was of that epoch.
 fn claimed_after(epoch: Option<i32>) -> Consumer {
     let mut consumer = consumer();
-    consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
-    consumer.handle(facts(0)).unwrap();
+    consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
+    consumer.handle(offsets_known(0)).unwrap();
     consumer.claim_after(0, POSITION, epoch);
     let claim = consumer.take_pending();
     consumer.handle(committed(claim)).unwrap();
@@ -29,24 +29,24 @@ impl Consumer {
     /// Fresh metadata comes, without which the leader is not asked again, and the pause is over.
     fn asked_again(&mut self, epoch: i32) {
         let later = Instant::now() + Duration::from_mins(1);
-        assert!(self.metadata_due <= Instant::now(), "metadata is asked for");
-        assert!(!self.ask_epoch_ends(later).unwrap(), "not before it has come");
+        assert!(self.topology.due_at(false) <= Instant::now(), "metadata is asked for");
+        assert!(!self.request_epoch_ends(later).unwrap(), "not before it has come");
         self.handle(elected(Some(LEADER), Some(epoch))).unwrap();
-        assert!(self.ask_epoch_ends(later).unwrap());
+        assert!(self.request_epoch_ends(later).unwrap());
     }
 }
 
 /// The leader of `leader_epoch` answers where an epoch ends.
 fn ended(consumer: &mut Consumer, leader_epoch: i32, epoch: i32, result: Result<Option<EpochEnd>>) {
-    let questions = vec![EpochQuestion { partition: at(0), current_leader_epoch: leader_epoch, epoch }];
-    consumer.handle(Answer::EpochEnds { questions, result: Ok(vec![(at(0), result)]) }).unwrap();
+    let requested = vec![EpochQuestion { partition: at(0), current_leader_epoch: leader_epoch, epoch }];
+    consumer.handle(Message::EpochEnds { requested, result: Ok(vec![(at(0), result)]) }).unwrap();
 }
 
 #[test]
-fn what_was_read_is_compared_with_the_leaders_log() {
+fn the_position_is_compared_with_the_leaders_log() {
     let check = |end: Option<(i32, i64)>, divergence: Option<(i64, i32)>| {
         let mut consumer = claimed_after(Some(EPOCH));
-        assert_eq!(consumer.phase(0), Phase::Validating);
+        assert_eq!(consumer.phase(0), PhaseName::Validating);
         assert!(consumer.wanted(LEADER).is_empty() && !consumer.is_settled(), "not before the answer");
         let end = end.map(|(epoch, end_offset)| EpochEnd { epoch, end_offset });
         ended(&mut consumer, 3, EPOCH, Ok(end));
@@ -57,18 +57,18 @@ fn what_was_read_is_compared_with_the_leaders_log() {
         let Some(divergence) = divergence else {
             assert_eq!(consumer.wanted(LEADER), [0], "{end:?}");
             assert!(
-                matches!(consumer.events.pop_front(), Some(Ok(Event::Idle))),
+                matches!(consumer.events.pop(), Some(Ok(Event::Idle))),
                 "who waits until it is settled looks again"
             );
             return assert!(consumer.is_settled() && consumer.events.is_empty(), "{end:?}");
         };
-        let Some(Ok(Event::Truncated(told))) = consumer.events.pop_front() else { panic!("{end:?}") };
+        let Some(Ok(Event::Truncated(told))) = consumer.events.pop() else { panic!("{end:?}") };
         assert_eq!((told.position, told.position_epoch), (POSITION, EPOCH));
         assert_eq!((told.divergence_offset, told.divergence_epoch), divergence, "{end:?}");
         assert_eq!((told.partition, told.topic_id), (at(0), Some(TopicId([1; 16]))));
         assert!(consumer.wanted(LEADER).is_empty(), "the user chooses");
         consumer.claim_after(0, 7, Some(divergence.1));
-        assert_eq!((consumer.phase(0), consumer.take_pending()[&at(0)].offset.offset), (Phase::Claiming, 7));
+        assert_eq!((consumer.phase(0), consumer.take_pending()[&at(0)].offset.offset), (PhaseName::Claiming, 7));
     };
     check(Some((EPOCH, POSITION)), None);
     check(Some((EPOCH, POSITION + 5)), None);
@@ -84,73 +84,72 @@ fn what_was_read_is_compared_with_the_leaders_log() {
 }
 
 #[test]
-fn one_answer_that_shows_a_truncation_is_not_believed() {
+fn one_response_that_shows_a_truncation_is_not_enough() {
     let end = |epoch, end_offset| Ok(Some(EpochEnd { epoch, end_offset }));
     // Wrong once, as Event Hubs was.
     let mut consumer = claimed_after(Some(EPOCH));
     ended(&mut consumer, 3, EPOCH, end(EPOCH, 0));
-    assert!(consumer.events.is_empty() && consumer.phase(0) == Phase::Validating);
+    assert!(consumer.events.is_empty() && consumer.phase(0) == PhaseName::Validating);
     consumer.asked_again(3);
     ended(&mut consumer, 3, EPOCH, end(EPOCH, POSITION));
-    assert_eq!((consumer.phase(0), consumer.wanted(LEADER)), (Phase::Reading, vec![0]));
+    assert_eq!((consumer.phase(0), consumer.wanted(LEADER)), (PhaseName::Reading, vec![0]));
     // A leader that catches up, as Redpanda's do.
     let mut consumer = claimed_after(Some(EPOCH));
     for end_offset in [2, 5, 8] {
         ended(&mut consumer, 3, EPOCH, end(EPOCH, end_offset));
-        assert!(consumer.events.is_empty() && consumer.phase(0) == Phase::Validating);
+        assert!(consumer.events.is_empty() && consumer.phase(0) == PhaseName::Validating);
         consumer.asked_again(3);
     }
     ended(&mut consumer, 3, EPOCH, end(EPOCH, POSITION));
-    assert_eq!(consumer.phase(0), Phase::Reading);
+    assert_eq!(consumer.phase(0), PhaseName::Reading);
     // What one leader has said is not repeated by another one.
     let mut consumer = claimed_after(Some(EPOCH));
     ended(&mut consumer, 3, EPOCH, end(EPOCH, 7));
     consumer.asked_again(4);
     ended(&mut consumer, 4, EPOCH, end(EPOCH, 7));
-    assert!(consumer.events.is_empty() && consumer.phase(0) == Phase::Validating);
+    assert!(consumer.events.is_empty() && consumer.phase(0) == PhaseName::Validating);
     consumer.asked_again(4);
     ended(&mut consumer, 4, EPOCH, end(EPOCH, 7));
-    assert!(matches!(consumer.events.pop_front(), Some(Ok(Event::Truncated(_)))));
+    assert!(matches!(consumer.events.pop(), Some(Ok(Event::Truncated(_)))));
 }
 
 #[test]
 fn validation_can_be_switched_off() {
-    let mut consumer = consumer();
-    consumer.config.validates_leader_epochs = false;
-    consumer.handle(Answer::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
-    consumer.handle(facts(0)).unwrap();
+    let builder = Consumer::from_hosts(vec![nowhere()]).with_topic("t").with_group("g").with_retry_policy(retry());
+    let mut consumer = builder.with_leader_epoch_validation(false).create().unwrap();
+    consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
+    consumer.handle(offsets_known(0)).unwrap();
     consumer.claim_after(0, POSITION, Some(EPOCH));
     let claim = consumer.take_pending();
     consumer.handle(committed(claim)).unwrap();
-    assert_eq!(consumer.phase(0), Phase::Reading);
+    assert_eq!(consumer.phase(0), PhaseName::Reading);
     consumer.handle(elected(Some(FOLLOWER), Some(4))).unwrap();
-    assert_eq!((consumer.phase(0), consumer.wanted(FOLLOWER)), (Phase::Reading, vec![0]));
+    assert_eq!((consumer.phase(0), consumer.wanted(FOLLOWER)), (PhaseName::Reading, vec![0]));
 }
 
 #[test]
-fn where_an_epoch_is_not_known_nothing_is_asked() {
+fn without_an_epoch_nothing_is_validated() {
     let mut consumer = claimed_after(None);
-    assert_eq!((consumer.phase(0), consumer.wanted(LEADER)), (Phase::Reading, vec![0]));
+    assert_eq!((consumer.phase(0), consumer.wanted(LEADER)), (PhaseName::Reading, vec![0]));
     consumer.handle(elected(Some(FOLLOWER), Some(4))).unwrap();
-    assert_eq!((consumer.phase(0), consumer.wanted(FOLLOWER)), (Phase::Reading, vec![0]));
+    assert_eq!((consumer.phase(0), consumer.wanted(FOLLOWER)), (PhaseName::Reading, vec![0]));
     // A broker that knows of no epochs.
     let mut consumer = claimed_after(Some(EPOCH));
     consumer.handle(elected(Some(FOLLOWER), None)).unwrap();
-    assert_eq!((consumer.phase(0), consumer.wanted(FOLLOWER)), (Phase::Reading, vec![0]));
+    assert_eq!((consumer.phase(0), consumer.wanted(FOLLOWER)), (PhaseName::Reading, vec![0]));
 }
 
 #[test]
-fn nothing_that_the_leader_before_has_sent_is_given_out_after_its_successor_is_known() {
+fn no_records_of_the_old_leader_are_returned_after_the_new_one_is_known() {
     let mut consumer = claimed_after(None);
     consumer.fetched(LEADER, 0, |fetched| fetched.records = BATCH.into()).unwrap();
     let taken = consumer.take_records(3, Instant::now());
     assert_eq!((taken[0].next_offset, taken[0].leader_epoch), (103, Some(5)));
-    let request = fetching::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], 1, Instant::now());
+    let request = fetcher::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], 1, Instant::now());
     consumer.handle(elected(Some(FOLLOWER), Some(6))).unwrap();
     assert!(consumer.take_records(10, Instant::now()).is_empty(), "what was on hand");
     ended(&mut consumer, 6, 5, Ok(Some(EpochEnd { epoch: 5, end_offset: 1000 })));
-    let state = &consumer.partitions[&at(0)];
-    assert_eq!((state.position, state.fetch_position), (103, 103), "it is fetched again");
+    assert_eq!(consumer.fetch_offset(0), 103, "it is fetched again");
     // What was on the wire. It happens to begin at the right place.
     let mut late = request;
     late.partitions[0].position = 103;
@@ -165,38 +164,40 @@ fn nothing_that_the_leader_before_has_sent_is_given_out_after_its_successor_is_k
         records: BATCH.into(),
     };
     let response = FetchResponse { throttle: Duration::ZERO, partitions: vec![records] };
-    let serial = consumer.brokers[&LEADER].serial;
-    consumer.handle(Answer::Fetched { broker: LEADER, serial, request: late, result: Ok(response) }).unwrap();
+    let serial = consumer.fetcher.serial_of(LEADER);
+    consumer
+        .handle(Message::Fetched(CompletedFetch { broker: LEADER, serial, request: late, result: Ok(response) }))
+        .unwrap();
     assert!(consumer.take_records(10, Instant::now()).is_empty());
     assert_eq!(consumer.wanted(FOLLOWER), [0]);
 }
 
 #[test]
-fn the_answer_of_a_leader_that_was_replaced_meanwhile_does_not_count() {
+fn the_response_of_a_replaced_leader_does_not_count() {
     let mut consumer = claimed_after(Some(EPOCH));
     consumer.handle(elected(None, Some(4))).unwrap();
     ended(&mut consumer, 3, EPOCH, Ok(Some(EpochEnd { epoch: EPOCH, end_offset: POSITION })));
-    assert_eq!(consumer.phase(0), Phase::Validating);
-    assert!(!consumer.ask_epoch_ends(Instant::now()).unwrap(), "there is nobody to ask");
+    assert_eq!(consumer.phase(0), PhaseName::Validating);
+    assert!(!consumer.request_epoch_ends(Instant::now()).unwrap(), "there is nobody to ask");
     consumer.handle(elected(Some(FOLLOWER), Some(5))).unwrap();
     ended(&mut consumer, 5, EPOCH, Ok(Some(EpochEnd { epoch: EPOCH, end_offset: POSITION })));
-    assert_eq!((consumer.phase(0), consumer.wanted(FOLLOWER)), (Phase::Reading, vec![0]));
+    assert_eq!((consumer.phase(0), consumer.wanted(FOLLOWER)), (PhaseName::Reading, vec![0]));
 }
 
 #[test]
-fn a_leader_that_does_not_answer_is_asked_again_and_commits_do_not_wait_for_it() {
+fn validation_is_retried_and_commits_do_not_wait_for_it() {
     let mut consumer = claimed_after(Some(EPOCH));
     let code = ErrorCode::UNKNOWN_LEADER_EPOCH;
     let subject = at(0).to_string();
     let refused = Error::Broker { address: nowhere(), request: "OffsetForLeaderEpoch", code, subject };
     ended(&mut consumer, 3, EPOCH, Err(refused));
     assert_eq!(consumer.retrying().attempt, 1);
-    assert!(consumer.metadata_due <= Instant::now(), "its metadata may be old");
-    assert_eq!(consumer.phase(0), Phase::Validating);
+    assert!(consumer.topology.due_at(false) <= Instant::now(), "its metadata may be old");
+    assert_eq!(consumer.phase(0), PhaseName::Validating);
     consumer.commit_after(0, POSITION, Some(EPOCH));
     let commits = consumer.take_pending();
     assert_eq!(commits[&at(0)].offset.leader_epoch, Some(EPOCH));
     consumer.handle(committed(commits)).unwrap();
-    assert_eq!(consumer.phase(0), Phase::Validating, "a commit is no answer");
-    assert!(consumer.ask_epoch_ends(Instant::now()).unwrap());
+    assert_eq!(consumer.phase(0), PhaseName::Validating, "a commit is no answer");
+    assert!(consumer.request_epoch_ends(Instant::now()).unwrap());
 }

@@ -1,4 +1,4 @@
-//! How the leader of a classic group divides partitions among its members. Pure; must not know how it hears of them.
+//! How the leader of a classic group assigns partitions to its members. Pure; must not know where the members come from.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,23 +7,23 @@ use std::sync::Arc;
 use crate::protocol::consumer_protocol::Subscription;
 use crate::types::TopicPartition;
 
-/// A way to divide that all members of a group know.
+/// An assignor that all members of a group know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Assignor {
-    /// Each topic's partitions in a row, in parts that are as equal as can be. What a member no longer gets is gone at once, so it
-    /// must have finished with it before.
+    /// Each topic's partitions in ranges of sizes that differ by one at most. A revoked partition belongs to another member at once, so its
+    /// owner must have finished with it before (eager).
     Range,
-    /// As equal as can be over all topics, and everybody keeps what it has otherwise. What moves is first given up by its owner, and
-    /// given to its new one in the division after that
+    /// Sizes differ as little as possible over all topics, and partitions move only for that. Its owner releases a partition that moves,
+    /// and the rebalance after that assigns it to the next owner
     /// ([KIP-429](https://cwiki.apache.org/confluence/display/KAFKA/KIP-429%3A+Kafka+Consumer+Incremental+Rebalance+Protocol)).
     CooperativeSticky,
 }
 
 impl Assignor {
-    /// All that we know, the preferred one first.
+    /// All that this client knows, the preferred one first.
     pub(super) const ALL: [Self; 2] = [Self::CooperativeSticky, Self::Range];
 
-    /// As members call it.
+    /// Its name in the protocol.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Range => "range",
@@ -35,8 +35,8 @@ impl Assignor {
         Self::ALL.into_iter().find(|assignor| assignor.name() == name)
     }
 
-    /// Says who gets what: something, perhaps nothing, for each member.
-    pub(super) fn divide(self, members: &[GroupMember], topics: &Topics) -> Vec<BTreeSet<TopicPartition>> {
+    /// The partitions of each member, in the members' order.
+    pub(super) fn assign(self, members: &[GroupMember], topics: &Topics) -> Vec<BTreeSet<TopicPartition>> {
         match self {
             Self::Range => range(members, topics),
             Self::CooperativeSticky => cooperative_sticky(members, topics),
@@ -65,11 +65,11 @@ pub(super) struct GroupMember {
 }
 
 impl GroupMember {
-    fn wants(&self, at: &TopicPartition) -> bool {
+    fn subscribes_to(&self, at: &TopicPartition) -> bool {
         self.subscription.topics.contains(&at.topic)
     }
 
-    /// Static members first, by the name that outlives them: so that a restart moves nothing.
+    /// Static members first, by their instance ids, so that a restart moves nothing.
     fn rank(&self) -> (bool, &str) {
         match &self.instance_id {
             Some(instance_id) => (false, instance_id),
@@ -96,11 +96,11 @@ fn range(members: &[GroupMember], topics: &Topics) -> Vec<BTreeSet<TopicPartitio
 
 fn cooperative_sticky(members: &[GroupMember], topics: &Topics) -> Vec<BTreeSet<TopicPartition>> {
     let all = partitions_in(topics);
-    let claims = claims(members, &all);
+    let owners = owners(members, &all);
     let mut shares = Shares { members, shares: vec![BTreeSet::new(); members.len()] };
     let mut free = Vec::new();
     for at in all {
-        match claims.get(&at).map(Vec::as_slice) {
+        match owners.get(&at).map(Vec::as_slice) {
             Some(&[owner]) => shares.give(at, owner),
             _ => free.push(at),
         }
@@ -111,19 +111,19 @@ fn cooperative_sticky(members: &[GroupMember], topics: &Topics) -> Vec<BTreeSet<
         }
     }
     shares.level();
-    // What somebody else still has is given to nobody yet.
+    // What another member still owns is assigned to nobody yet.
     for (place, share) in shares.shares.iter_mut().enumerate() {
-        share.retain(|at| claims.get(at).is_none_or(|owners| owners.iter().all(|owner| *owner == place)));
+        share.retain(|at| owners.get(at).is_none_or(|owners| owners.iter().all(|owner| *owner == place)));
     }
     shares.shares
 }
 
-/// Who has each partition: of several that say so, those who were given it last.
-fn claims(members: &[GroupMember], all: &BTreeSet<TopicPartition>) -> BTreeMap<TopicPartition, Vec<usize>> {
+/// The owners of each partition: of several that claim it, those of the latest generation.
+fn owners(members: &[GroupMember], all: &BTreeSet<TopicPartition>) -> BTreeMap<TopicPartition, Vec<usize>> {
     let mut claims: BTreeMap<TopicPartition, (Option<i32>, Vec<usize>)> = BTreeMap::new();
     for (place, member) in members.iter().enumerate() {
         let generation = member.subscription.generation;
-        for at in member.subscription.owned.iter().filter(|at| all.contains(at) && member.wants(at)) {
+        for at in member.subscription.owned.iter().filter(|at| all.contains(at) && member.subscribes_to(at)) {
             let (latest, owners) = claims.entry(at.clone()).or_default();
             if generation > *latest {
                 owners.clear();
@@ -137,7 +137,7 @@ fn claims(members: &[GroupMember], all: &BTreeSet<TopicPartition>) -> BTreeMap<T
     claims.into_iter().map(|(at, (_, owners))| (at, owners)).collect()
 }
 
-/// What each member has so far, in the members' order.
+/// The partitions of each member so far, in the members' order.
 struct Shares<'a> {
     members: &'a [GroupMember],
     shares: Vec<BTreeSet<TopicPartition>>,
@@ -154,14 +154,13 @@ impl Shares<'_> {
         self.shares.get(place).map_or(0, BTreeSet::len)
     }
 
-    /// Of those who want it, the one with the least.
+    /// The member with the fewest partitions of those that subscribe to it.
     fn lightest(&self, at: &TopicPartition) -> Option<usize> {
-        let takers = self.members.iter().enumerate().filter(|(_, member)| member.wants(at));
+        let takers = self.members.iter().enumerate().filter(|(_, member)| member.subscribes_to(at));
         takers.map(|(place, _)| place).min_by_key(|place| self.size(*place))
     }
 
-    /// Moves partitions from who has more to who has less until nothing is gained by it. Ends, since each move makes the sizes more
-    /// equal.
+    /// Moves partitions from members with more to members with fewer, as long as that makes the sizes more equal.
     fn level(&mut self) {
         while let Some((at, from, to)) = self.next_move() {
             if let Some(share) = self.shares.get_mut(from) {
@@ -178,7 +177,7 @@ impl Shares<'_> {
             for &to in by_size.iter().rev().take_while(|to| self.size(**to) + 1 < self.size(from)) {
                 let taker = self.members.get(to)?;
                 // The last ones move, as with `range`.
-                if let Some(at) = self.shares.get(from)?.iter().rev().find(|at| taker.wants(at)) {
+                if let Some(at) = self.shares.get(from)?.iter().rev().find(|at| taker.subscribes_to(at)) {
                     return Some((at.clone(), from, to));
                 }
             }

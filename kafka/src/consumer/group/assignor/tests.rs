@@ -28,7 +28,7 @@ fn members(texts: &[&str]) -> Vec<GroupMember> {
 }
 
 fn check(assignor: Assignor, counts: &[(&str, i32)], texts: &[&str], expected: &[&str]) {
-    let shares = assignor.divide(&members(texts), &topics(counts));
+    let shares = assignor.assign(&members(texts), &topics(counts));
     let expected: Vec<_> = expected.iter().map(|text| partitions(text)).collect();
     assert_eq!(shares, expected, "{counts:?} {texts:?}");
 }
@@ -50,7 +50,7 @@ fn static_members_have_their_place_by_their_own_name() {
     let mut members = members(&["t:", "t:", "t:"]);
     members[2].instance_id = Some("m".to_owned());
     members[0].instance_id = Some("n".to_owned());
-    let shares = Assignor::Range.divide(&members, &topics(&[("t", 3)]));
+    let shares = Assignor::Range.assign(&members, &topics(&[("t", 3)]));
     assert_eq!(shares, [partitions("t1"), partitions("t2"), partitions("t0")]);
 }
 
@@ -84,7 +84,7 @@ fn sticky_levels_and_otherwise_leaves_everything_where_it_is() {
 fn of_several_owners_the_latest_counts() {
     let shares = |of_a, of_b| {
         let members = [member("a", "t:t0 t1", of_a), member("b", "t:t1", of_b)];
-        Assignor::CooperativeSticky.divide(&members, &topics(&[("t", 2)]))
+        Assignor::CooperativeSticky.assign(&members, &topics(&[("t", 2)]))
     };
     assert_eq!(shares(1, 2), [partitions("t0"), partitions("t1")]);
     // Who of two is right cannot be told: it is given to neither, so that both give it up.
@@ -111,7 +111,7 @@ fn sticky_settles() {
         let mut generation = 0;
         loop {
             generation += 1;
-            let shares = Assignor::CooperativeSticky.divide(&members, &topics);
+            let shares = Assignor::CooperativeSticky.assign(&members, &topics);
             let mut moves = false;
             for (member, share) in members.iter_mut().zip(&shares) {
                 let owned = &mut member.subscription.owned;

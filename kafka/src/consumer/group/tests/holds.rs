@@ -1,9 +1,10 @@
-//! Records are held back only as long as somebody is working on ending it: whatever happens to a member, and whatever its commits are
-//! refused for, once all goes well again it reads.
+//! Records are held back only as long as a thread works on ending it: whatever happens to a member, and whatever its commits are
+//! refused for, it reads again once requests succeed.
 
 use super::*;
 use crate::consumer::Consumer;
 use crate::consumer::event::Event;
+use crate::consumer::message::Message;
 
 const SEEDS: u64 = 60;
 const STEPS: u64 = 30;
@@ -31,29 +32,28 @@ impl Random {
     }
 }
 
-/// A consumer whose group thread speaks a made-up protocol, and which calls no broker.
+/// A consumer whose group thread has a scripted protocol, and which connects to no broker.
 fn member(classic: bool) -> (Consumer, Script) {
     let mut consumer = Consumer::from_hosts(vec![crate::types::Address { host: "127.0.0.1".to_owned(), port: 1 }])
         .with_topic("t")
         .with_group("g")
         .create()
         .unwrap();
-    consumer.metadata_due = Instant::now() + Duration::from_hours(1);
-    let script = Script { joins_ever: Some(&[0, 1]), ..Script::default() };
-    let (orders, ordered) = channel();
-    let protocol = Box::new(Made { script: script.clone(), classic });
+    consumer.topology.set_times(Instant::now(), Instant::now() + Duration::from_hours(1));
+    let script = Script { further_joins: Some(&[0, 1]), ..Script::default() };
+    let protocol = Box::new(ScriptedProtocol { script: script.clone(), classic });
     let client = Client::new(Vec::new(), ConnectionSettings::default());
-    let retry = RetryPolicy { initial: Duration::from_millis(1), max: Duration::from_millis(1), attempts_max: None };
-    let task = Task::new(client, protocol, (retry, REBALANCE_TIMEOUT), ordered, consumer.answers_to.clone());
-    thread::spawn(move || task.run());
-    consumer.sharing.watch(Membership { orders });
+    let timing = Timing { retry: RETRY, rebalance_timeout: REBALANCE_TIMEOUT };
+    let messages = consumer.messages.clone();
+    let emit = move |event| drop(messages.send(Message::Group(event)));
+    consumer.membership.started(GroupThread::spawn(client, protocol, timing, emit).unwrap());
     (consumer, script)
 }
 
-/// The user handles whatever comes, and asks no broker for anything.
+/// The user handles each event; no metadata is requested.
 fn poll(consumer: &mut Consumer) {
     let event = consumer.poll(Duration::from_millis(1), 1).unwrap();
-    consumer.metadata_due = Instant::now() + Duration::from_hours(1);
+    consumer.topology.set_times(Instant::now(), Instant::now() + Duration::from_hours(1));
     match event {
         Event::Rebalancing(acknowledgement) => consumer.acknowledge(acknowledgement),
         Event::Revoked(revocation) => consumer.acknowledge(revocation.acknowledgement),
@@ -62,16 +62,16 @@ fn poll(consumer: &mut Consumer) {
 }
 
 fn step(consumer: &mut Consumer, script: &Script, random: &mut Random) {
-    let beat = |beat| script.beats.lock().unwrap().push_back(beat);
+    let beat = |beat| script.heartbeats.lock().unwrap().push_back(beat);
     match random.below(6) {
-        0 => beat(Ok(Beat::Rebalance)),
-        1 => beat(Ok(Beat::Divided(divided(&[0], true)))),
+        0 => beat(Ok(Heartbeat::Rebalance)),
+        1 => beat(Ok(Heartbeat::Assigned(assignment(&[0], true)))),
         2 => beat(Err(refusal(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS))),
         3 => beat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID))),
         4 => {
             let code = REFUSALS[usize::try_from(random.below(7)).unwrap()];
-            let made_by = consumer.member();
-            consumer.refused_for_membership(refusal(code), made_by.as_ref(), Instant::now()).unwrap();
+            let made_by = consumer.membership.member();
+            consumer.take_refused_commit(refusal(code), made_by.as_ref(), Instant::now()).unwrap();
         }
         _ => poll(consumer),
     }
@@ -85,12 +85,16 @@ fn no_hold_outlives_its_cause() {
         let mut random = Random(seed);
         for _ in 0..STEPS {
             step(&mut consumer, &script, &mut random);
-            held += usize::from(consumer.sharing.held_by(Instant::now()).is_some());
+            held += usize::from(consumer.membership.held_by(Instant::now()).is_some());
         }
-        script.beats.lock().unwrap().clear();
+        script.heartbeats.lock().unwrap().clear();
         let deadline = Instant::now() + Duration::from_mins(1);
-        while consumer.member().is_none() || consumer.sharing.held_by(Instant::now()).is_some() {
-            assert!(Instant::now() < deadline, "seed {seed}: held by {:?}", consumer.sharing.held_by(Instant::now()));
+        while consumer.membership.member().is_none() || consumer.membership.held_by(Instant::now()).is_some() {
+            assert!(
+                Instant::now() < deadline,
+                "seed {seed}: held by {:?}",
+                consumer.membership.held_by(Instant::now())
+            );
             poll(&mut consumer);
         }
     }

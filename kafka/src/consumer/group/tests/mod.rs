@@ -1,62 +1,65 @@
-//! The life of a member, with a protocol whose answers are made up: what is told, what is asked, what is waited for.
+//! The thread of a membership, with a protocol whose responses are scripted: which events it emits, what it sends, and which
+//! confirmations it waits for.
 
 mod holds;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use super::protocol::{Heartbeat, ProtocolAssignment};
 use super::*;
-use crate::consumer::event::WaitReason;
+use crate::consumer::event::{WaitReason, Waiting};
 use crate::error::ErrorCode;
+use crate::types::{Member, TopicPartition};
 
-/// What the protocol says next, and what it has been asked so far.
+/// The next responses of the protocol, and what it has sent so far.
 #[derive(Clone, Default)]
 struct Script {
-    joins: Arc<Mutex<VecDeque<Result<Divided>>>>,
-    beats: Arc<Mutex<VecDeque<Result<Beat>>>>,
-    asked: Arc<Mutex<Vec<String>>>,
-    /// What comes of leaving; nothing goes wrong otherwise.
+    joins: Arc<Mutex<VecDeque<Result<ProtocolAssignment>>>>,
+    heartbeats: Arc<Mutex<VecDeque<Result<Heartbeat>>>>,
+    sent: Arc<Mutex<Vec<String>>>,
+    /// Outcomes of attempts to leave; then each succeeds.
     leaves: Arc<Mutex<VecDeque<Result<()>>>>,
-    /// Joins without an end, in place of a refusal.
-    joins_ever: Option<&'static [i32]>,
+    /// The assignment of each further join, in place of a refusal.
+    further_joins: Option<&'static [i32]>,
 }
 
 impl Script {
     fn note(&self, what: String) {
-        let mut asked = self.asked.lock().unwrap();
-        if asked.last() != Some(&what) {
-            asked.push(what);
+        let mut sent = self.sent.lock().unwrap();
+        if sent.last() != Some(&what) {
+            sent.push(what);
         }
     }
 }
 
-struct Made {
+struct ScriptedProtocol {
     script: Script,
     classic: bool,
 }
 
-impl Protocol for Made {
-    fn divides_by_joining(&self) -> bool {
+impl Protocol for ScriptedProtocol {
+    fn assigns_on_join(&self) -> bool {
         self.classic
     }
 
-    fn join(&mut self, _: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Divided> {
+    fn join(&mut self, _: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<ProtocolAssignment> {
         self.script.note(format!("join with {}", numbers(owned)));
         let next = self.script.joins.lock().unwrap().pop_front();
-        next.unwrap_or_else(|| match self.script.joins_ever {
-            Some(numbers) => Ok(divided(numbers, true)),
+        next.unwrap_or_else(|| match self.script.further_joins {
+            Some(numbers) => Ok(assignment(numbers, true)),
             None => Err(refusal(ErrorCode::NOT_COORDINATOR)),
         })
     }
 
-    fn beat(&mut self, _: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Beat> {
-        self.script.note(format!("beat with {}", numbers(owned)));
-        self.script.beats.lock().unwrap().pop_front().unwrap_or(Ok(Beat::Steady))
+    fn heartbeat(&mut self, _: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Heartbeat> {
+        self.script.note(format!("heartbeat with {}", numbers(owned)));
+        self.script.heartbeats.lock().unwrap().pop_front().unwrap_or(Ok(Heartbeat::Unchanged))
     }
 
-    fn interval(&self) -> Duration {
+    fn heartbeat_interval(&self) -> Duration {
         Duration::from_millis(1)
     }
 
@@ -64,8 +67,8 @@ impl Protocol for Made {
         Member { id: "m".to_owned(), instance_id: None, epoch: 1 }
     }
 
-    fn forget(&mut self) {
-        self.script.note("forget".to_owned());
+    fn reset(&mut self) {
+        self.script.note("reset".to_owned());
     }
 
     fn leave(&mut self, _: &mut Client) -> Result<()> {
@@ -82,8 +85,8 @@ fn partitions(numbers: &[i32]) -> BTreeSet<TopicPartition> {
     numbers.iter().map(|number| TopicPartition::new("t", *number)).collect()
 }
 
-fn divided(numbers: &[i32], in_turn: bool) -> Divided {
-    Divided { partitions: partitions(numbers), in_turn }
+fn assignment(numbers: &[i32], is_cooperative: bool) -> ProtocolAssignment {
+    ProtocolAssignment { partitions: partitions(numbers), is_cooperative }
 }
 
 fn refusal(code: ErrorCode) -> Error {
@@ -91,63 +94,63 @@ fn refusal(code: ErrorCode) -> Error {
     Error::Broker { address, request: "Heartbeat", code, subject: String::new() }
 }
 
-/// A member at work.
-struct Life {
+const RETRY: RetryPolicy =
+    RetryPolicy { initial: Duration::from_millis(1), max: Duration::from_millis(1), attempts_max: None };
+
+/// A running thread.
+struct Running {
     script: Script,
-    orders: Option<Sender<Order>>,
-    news: Receiver<Answer>,
+    thread: Option<GroupThread>,
+    events: Receiver<GroupEvent>,
 }
 
-impl Life {
-    fn start(classic: bool, joins: Vec<Result<Divided>>) -> Self {
+impl Running {
+    fn start(classic: bool, joins: Vec<Result<ProtocolAssignment>>) -> Self {
         Self::start_within(REBALANCE_TIMEOUT, classic, joins)
     }
 
-    fn start_within(rebalance_timeout: Duration, classic: bool, joins: Vec<Result<Divided>>) -> Self {
+    fn start_within(rebalance_timeout: Duration, classic: bool, joins: Vec<Result<ProtocolAssignment>>) -> Self {
         let script = Script::default();
         script.joins.lock().unwrap().extend(joins);
-        let (orders, ordered) = channel();
-        let (answers, news) = channel();
-        let protocol = Box::new(Made { script: script.clone(), classic });
+        let (emitted, events) = channel();
+        let protocol = Box::new(ScriptedProtocol { script: script.clone(), classic });
         let client = Client::new(Vec::new(), ConnectionSettings::default());
-        let retry =
-            RetryPolicy { initial: Duration::from_millis(1), max: Duration::from_millis(1), attempts_max: None };
-        let task = Task::new(client, protocol, (retry, rebalance_timeout), ordered, answers);
-        thread::spawn(move || task.run());
-        Self { script, orders: Some(orders), news }
+        let timing = Timing { retry: RETRY, rebalance_timeout };
+        let emit = move |event| drop(emitted.send(event));
+        let thread = GroupThread::spawn(client, protocol, timing, emit).unwrap();
+        Self { script, thread: Some(thread), events }
     }
 
-    fn beat(&self, beat: Result<Beat>) {
-        self.script.beats.lock().unwrap().push_back(beat);
+    fn heartbeat(&self, outcome: Result<Heartbeat>) {
+        self.script.heartbeats.lock().unwrap().push_back(outcome);
     }
 
-    /// The next thing that it tells, failures left out.
-    fn next(&self) -> News {
+    /// The next event, without failures and waits.
+    fn next(&self) -> GroupEvent {
         loop {
-            match self.news.recv_timeout(Duration::from_mins(1)).unwrap() {
-                Answer::Group(News::Retrying(_) | News::Waiting(_)) => {}
-                Answer::Group(news) => return news,
-                _ => panic!(),
+            match self.events.recv_timeout(Duration::from_mins(1)).unwrap() {
+                GroupEvent::Retrying(_) | GroupEvent::Waiting(_) => {}
+                event => return event,
             }
         }
     }
 
-    fn next_division(&self) -> (String, Handover) {
+    fn next_assignment(&self) -> (String, RevocationMode) {
         match self.next() {
-            News::Divided(division) => (numbers(&division.partitions), division.handover),
+            GroupEvent::Assigned(assigned) => (numbers(&assigned.partitions), assigned.revocation),
             other => panic!("{other:?}"),
         }
     }
 
-    fn order(&self, order: Order) {
-        self.orders.as_ref().unwrap().send(order).unwrap();
+    fn command(&self, command: GroupCommand) {
+        self.thread.as_ref().unwrap().send(command);
     }
 
-    /// Whether, and after what, it has been asked that.
-    fn wait_asked(&self, what: &str) {
+    /// Waits until it has sent that last.
+    fn wait_sent(&self, what: &str) {
         let deadline = Instant::now() + Duration::from_mins(1);
-        while self.script.asked.lock().unwrap().last().is_none_or(|last| last != what) {
-            assert!(Instant::now() < deadline, "'{what}' was not asked: {:?}", self.script.asked.lock().unwrap());
+        while self.script.sent.lock().unwrap().last().is_none_or(|last| last != what) {
+            assert!(Instant::now() < deadline, "'{what}' was not sent: {:?}", self.script.sent.lock().unwrap());
             thread::yield_now();
         }
     }
@@ -156,103 +159,109 @@ impl Life {
         self.script.joins.lock().unwrap().len()
     }
 
-    fn asked(&self) -> Vec<String> {
-        self.script.asked.lock().unwrap().clone()
+    fn sent(&self) -> Vec<String> {
+        self.script.sent.lock().unwrap().clone()
     }
 }
 
 #[test]
-fn a_classic_member_joins_again_once_the_user_is_done() {
-    let life = Life::start(true, vec![Ok(divided(&[0, 1], false)), Ok(divided(&[1, 2], false))]);
-    assert_eq!(life.next_division(), ("0 1".to_owned(), Handover::Gone));
-    life.beat(Ok(Beat::Rebalance));
-    let News::Rebalancing(question) = life.next() else { panic!() };
-    // An answer to an earlier question is none, and it lives on meanwhile.
-    life.order(Order::Done(question - 1));
-    life.beat(Ok(Beat::Rebalance));
-    life.wait_asked("beat with 0 1");
-    assert!(life.asked().iter().filter(|asked| asked.starts_with("join")).count() == 1);
-    life.order(Order::Done(question));
-    assert_eq!(life.next_division(), ("1 2".to_owned(), Handover::Gone));
-    assert!(life.asked().contains(&"join with 0 1".to_owned()));
-    life.order(Order::Leave);
-    assert!(matches!(life.next(), News::Left));
-    assert_eq!(life.asked().last().unwrap(), "leave");
+fn a_classic_member_rejoins_after_the_confirmation() {
+    let thread = Running::start(true, vec![Ok(assignment(&[0, 1], false)), Ok(assignment(&[1, 2], false))]);
+    assert_eq!(thread.next_assignment(), ("0 1".to_owned(), RevocationMode::Eager));
+    thread.heartbeat(Ok(Heartbeat::Rebalance));
+    let GroupEvent::Rebalancing(confirmation) = thread.next() else { panic!() };
+    // A confirmation of an earlier event is ignored, and heartbeats go on.
+    thread.command(GroupCommand::Confirm(confirmation - 1));
+    thread.heartbeat(Ok(Heartbeat::Rebalance));
+    thread.wait_sent("heartbeat with 0 1");
+    assert!(thread.sent().iter().filter(|sent| sent.starts_with("join")).count() == 1);
+    thread.command(GroupCommand::Confirm(confirmation));
+    assert_eq!(thread.next_assignment(), ("1 2".to_owned(), RevocationMode::Eager));
+    assert!(thread.sent().contains(&"join with 0 1".to_owned()));
+    thread.command(GroupCommand::Leave);
+    assert!(matches!(thread.next(), GroupEvent::Left));
+    assert_eq!(thread.sent().last().unwrap(), "leave");
 }
 
 #[test]
-fn what_a_cooperative_member_gives_up_is_divided_by_joining_again() {
-    let life = Life::start(true, vec![Ok(divided(&[0, 1], true)), Ok(divided(&[0], true)), Ok(divided(&[0, 2], true))]);
-    assert!(matches!(life.next_division(), (first, Handover::InTurn(_)) if first == "0 1"));
-    life.beat(Ok(Beat::Rebalance));
-    let News::Rebalancing(question) = life.next() else { panic!() };
-    life.order(Order::Done(question));
-    let (kept, Handover::InTurn(question)) = life.next_division() else { panic!() };
+fn a_cooperative_member_rejoins_after_it_has_released_partitions() {
+    let thread = Running::start(
+        true,
+        vec![Ok(assignment(&[0, 1], true)), Ok(assignment(&[0], true)), Ok(assignment(&[0, 2], true))],
+    );
+    assert!(matches!(thread.next_assignment(), (first, RevocationMode::Cooperative(_)) if first == "0 1"));
+    thread.heartbeat(Ok(Heartbeat::Rebalance));
+    let GroupEvent::Rebalancing(confirmation) = thread.next() else { panic!() };
+    thread.command(GroupCommand::Confirm(confirmation));
+    let (kept, RevocationMode::Cooperative(confirmation)) = thread.next_assignment() else { panic!() };
     assert_eq!(kept, "0");
-    life.wait_asked("beat with 0 1"); // it is not given up yet
-    life.order(Order::Done(question));
-    let News::Rebalancing(question) = life.next() else { panic!() };
-    life.order(Order::Done(question));
-    assert_eq!(life.next_division().0, "0 2");
-    assert_eq!(life.asked().iter().filter(|asked| *asked == "join with 0").count(), 1);
+    thread.wait_sent("heartbeat with 0 1"); // not released yet
+    thread.command(GroupCommand::Confirm(confirmation));
+    let GroupEvent::Rebalancing(confirmation) = thread.next() else { panic!() };
+    thread.command(GroupCommand::Confirm(confirmation));
+    assert_eq!(thread.next_assignment().0, "0 2");
+    assert_eq!(thread.sent().iter().filter(|sent| *sent == "join with 0").count(), 1);
 }
 
 #[test]
-fn a_member_that_is_told_what_to_give_up_says_so_when_it_has() {
-    let life = Life::start(false, vec![Ok(divided(&[0, 1], true))]);
-    assert_eq!(life.next_division().0, "0 1");
-    life.beat(Ok(Beat::Divided(divided(&[1], true))));
-    let (kept, Handover::InTurn(question)) = life.next_division() else { panic!() };
+fn a_member_reports_revoked_partitions_as_released_after_the_confirmation() {
+    let thread = Running::start(false, vec![Ok(assignment(&[0, 1], true))]);
+    assert_eq!(thread.next_assignment().0, "0 1");
+    thread.heartbeat(Ok(Heartbeat::Assigned(assignment(&[1], true))));
+    let (kept, RevocationMode::Cooperative(confirmation)) = thread.next_assignment() else { panic!() };
     assert_eq!(kept, "1");
-    life.wait_asked("beat with 0 1");
-    // A change that comes amid it waits.
-    life.beat(Ok(Beat::Divided(divided(&[1, 5], true))));
-    while !life.script.beats.lock().unwrap().is_empty() {
+    thread.wait_sent("heartbeat with 0 1");
+    // A change before the confirmation waits for it.
+    thread.heartbeat(Ok(Heartbeat::Assigned(assignment(&[1, 5], true))));
+    while !thread.script.heartbeats.lock().unwrap().is_empty() {
         thread::yield_now();
     }
-    life.order(Order::Done(question));
-    assert_eq!(life.next_division().0, "1 5");
-    life.wait_asked("beat with 1 5");
-    assert!(life.asked().iter().all(|asked| asked != "forget"));
+    thread.command(GroupCommand::Confirm(confirmation));
+    assert_eq!(thread.next_assignment().0, "1 5");
+    thread.wait_sent("heartbeat with 1 5");
+    assert!(thread.sent().iter().all(|sent| sent != "reset"));
 }
 
 #[test]
-fn who_is_no_member_any_more_has_lost_everything_and_joins_again() {
+fn a_member_that_is_unknown_has_lost_everything_and_rejoins() {
     for code in [ErrorCode::UNKNOWN_MEMBER_ID, ErrorCode::ILLEGAL_GENERATION, ErrorCode::FENCED_MEMBER_EPOCH] {
         for classic in [true, false] {
-            let life = Life::start(classic, vec![Ok(divided(&[0], true)), Ok(divided(&[0, 3], true))]);
-            assert_eq!(life.next_division().0, "0");
-            life.beat(Err(refusal(code)));
-            let News::Lost(question) = life.next() else { panic!() };
-            life.wait_asked("forget");
-            life.order(Order::Done(question - 1));
-            life.order(Order::Done(question));
-            assert_eq!(life.next_division().0, "0 3");
-            let asked = life.asked();
-            let forgotten = asked.iter().position(|asked| asked == "forget").unwrap();
-            assert_eq!(asked[forgotten + 1], "join with ", "{code}");
+            let thread = Running::start(classic, vec![Ok(assignment(&[0], true)), Ok(assignment(&[0, 3], true))]);
+            assert_eq!(thread.next_assignment().0, "0");
+            thread.heartbeat(Err(refusal(code)));
+            let GroupEvent::Lost(confirmation) = thread.next() else { panic!() };
+            thread.wait_sent("reset");
+            thread.command(GroupCommand::Confirm(confirmation - 1));
+            thread.command(GroupCommand::Confirm(confirmation));
+            assert_eq!(thread.next_assignment().0, "0 3");
+            let sent = thread.sent();
+            let reset = sent.iter().position(|sent| sent == "reset").unwrap();
+            assert_eq!(sent[reset + 1], "join with ", "{code}");
         }
     }
 }
 
 #[test]
-fn it_is_lost_amid_a_question_too() {
-    let life = Life::start(true, vec![Ok(divided(&[0], true)), Ok(divided(&[7], true)), Ok(divided(&[7, 8], true))]);
-    assert_eq!(life.next_division().0, "0");
-    life.beat(Ok(Beat::Rebalance));
-    let News::Rebalancing(rebalancing) = life.next() else { panic!() };
-    life.beat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID)));
-    let News::Lost(lost) = life.next() else { panic!() };
-    life.order(Order::Done(rebalancing));
-    life.wait_asked("forget");
-    assert_eq!(life.joins_left(), 2, "who has not gone on from the loss is not joined again");
-    life.order(Order::Done(lost));
-    assert_eq!(life.next_division().0, "7");
-    // The next division comes as any other.
-    life.beat(Ok(Beat::Rebalance));
-    let News::Rebalancing(rebalancing) = life.next() else { panic!() };
-    life.order(Order::Done(rebalancing));
-    assert_eq!(life.next_division().0, "7 8");
+fn the_membership_may_be_lost_before_the_confirmation() {
+    let thread = Running::start(
+        true,
+        vec![Ok(assignment(&[0], true)), Ok(assignment(&[7], true)), Ok(assignment(&[7, 8], true))],
+    );
+    assert_eq!(thread.next_assignment().0, "0");
+    thread.heartbeat(Ok(Heartbeat::Rebalance));
+    let GroupEvent::Rebalancing(rebalancing) = thread.next() else { panic!() };
+    thread.heartbeat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID)));
+    let GroupEvent::Lost(lost) = thread.next() else { panic!() };
+    thread.command(GroupCommand::Confirm(rebalancing));
+    thread.wait_sent("reset");
+    assert_eq!(thread.joins_left(), 2, "without the confirmation of the loss it does not rejoin");
+    thread.command(GroupCommand::Confirm(lost));
+    assert_eq!(thread.next_assignment().0, "7");
+    // The next rebalance is as any other.
+    thread.heartbeat(Ok(Heartbeat::Rebalance));
+    let GroupEvent::Rebalancing(rebalancing) = thread.next() else { panic!() };
+    thread.command(GroupCommand::Confirm(rebalancing));
+    assert_eq!(thread.next_assignment().0, "7 8");
 }
 
 #[test]
@@ -260,103 +269,101 @@ fn without_an_acknowledgement_within_the_rebalance_timeout_the_partitions_are_lo
     const TIMEOUT: Duration = Duration::from_millis(50);
     for is_revocation in [false, true] {
         let kept: &[i32] = if is_revocation { &[0] } else { &[0, 1] };
-        let joins = vec![Ok(divided(&[0, 1], true)), Ok(divided(kept, true)), Ok(divided(&[5], true))];
-        let life = Life::start_within(TIMEOUT, true, joins);
-        assert_eq!(life.next_division().0, "0 1");
-        life.beat(Ok(Beat::Rebalance));
-        let News::Rebalancing(mut question) = life.next() else { panic!() };
+        let joins = vec![Ok(assignment(&[0, 1], true)), Ok(assignment(kept, true)), Ok(assignment(&[5], true))];
+        let thread = Running::start_within(TIMEOUT, true, joins);
+        assert_eq!(thread.next_assignment().0, "0 1");
+        thread.heartbeat(Ok(Heartbeat::Rebalance));
+        let GroupEvent::Rebalancing(mut confirmation) = thread.next() else { panic!() };
         if is_revocation {
-            life.order(Order::Done(question));
-            let (_, Handover::InTurn(revocation)) = life.next_division() else { panic!() };
-            question = revocation;
+            thread.command(GroupCommand::Confirm(confirmation));
+            let (_, RevocationMode::Cooperative(revocation)) = thread.next_assignment() else { panic!() };
+            confirmation = revocation;
         }
         let begun = Instant::now();
-        let News::Lost(lost) = life.next() else { panic!() };
+        let GroupEvent::Lost(lost) = thread.next() else { panic!() };
         assert!(begun.elapsed() < TIMEOUT * 100);
-        assert!(life.asked().contains(&"beat with 0 1".to_owned()), "heartbeats go on until then");
-        // An acknowledgement that comes late does not let it rejoin; a user that has polled does.
-        let joined = life.joins_left();
-        life.order(Order::Done(question));
-        life.wait_asked("forget");
-        assert_eq!(life.joins_left(), joined);
-        life.order(Order::Done(lost));
-        while life.joins_left() == joined {
+        assert!(thread.sent().contains(&"heartbeat with 0 1".to_owned()), "heartbeats go on until then");
+        // A confirmation that comes late does not let it rejoin; that of the loss does.
+        let joined = thread.joins_left();
+        thread.command(GroupCommand::Confirm(confirmation));
+        thread.wait_sent("reset");
+        assert_eq!(thread.joins_left(), joined);
+        thread.command(GroupCommand::Confirm(lost));
+        while thread.joins_left() == joined {
             thread::yield_now();
         }
-        assert!(life.asked().contains(&"join with ".to_owned()), "it owns nothing");
+        assert!(thread.sent().contains(&"join with ".to_owned()), "it owns nothing");
     }
 }
 
 #[test]
-fn failures_of_the_moment_are_told_and_ridden_out_and_others_end_it() {
-    let life = Life::start(
+fn retriable_failures_are_retried_and_others_end_the_membership() {
+    let thread = Running::start(
         false,
         vec![
             Err(refusal(ErrorCode::NOT_COORDINATOR)),
             Err(refusal(ErrorCode::REBALANCE_IN_PROGRESS)),
-            Ok(divided(&[0], true)),
+            Ok(assignment(&[0], true)),
         ],
     );
     assert!(matches!(
-        life.news.recv_timeout(Duration::from_mins(1)),
-        Ok(Answer::Group(News::Waiting(Waiting { reason: WaitReason::Rebalance, .. })))
+        thread.events.recv_timeout(Duration::from_mins(1)),
+        Ok(GroupEvent::Waiting(Waiting { reason: WaitReason::Rebalance, .. }))
     ));
-    let Answer::Group(News::Retrying(retrying)) = life.news.recv_timeout(Duration::from_mins(1)).unwrap() else {
-        panic!()
-    };
+    let GroupEvent::Retrying(retrying) = thread.events.recv_timeout(Duration::from_mins(1)).unwrap() else { panic!() };
     assert!(matches!(retrying.error, Error::Broker { code: ErrorCode::NOT_COORDINATOR, .. }));
-    assert_eq!(life.next_division().0, "0");
-    life.beat(Err(refusal(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS)));
-    life.beat(Err(refusal(ErrorCode::FENCED_INSTANCE_ID)));
-    assert!(matches!(life.next(), News::Failed(Error::Broker { code: ErrorCode::FENCED_INSTANCE_ID, .. })));
-    assert!(!life.asked().contains(&"leave".to_owned()), "another one is that member now");
+    assert_eq!(thread.next_assignment().0, "0");
+    thread.heartbeat(Err(refusal(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS)));
+    thread.heartbeat(Err(refusal(ErrorCode::FENCED_INSTANCE_ID)));
+    assert!(matches!(thread.next(), GroupEvent::Failed(Error::Broker { code: ErrorCode::FENCED_INSTANCE_ID, .. })));
+    assert!(!thread.sent().contains(&"leave".to_owned()), "another instance is that member now");
 }
 
 #[test]
-fn who_is_asked_to_verify_sends_a_heartbeat_at_once() {
-    let life = Life::start(true, vec![Ok(divided(&[0], true)), Ok(divided(&[0], true))]);
-    assert_eq!(life.next_division().0, "0");
+fn a_verification_sends_a_heartbeat_at_once() {
+    let thread = Running::start(true, vec![Ok(assignment(&[0], true)), Ok(assignment(&[0], true))]);
+    assert_eq!(thread.next_assignment().0, "0");
     for number in [1, 2] {
-        life.beat(Err(refusal(ErrorCode::NOT_COORDINATOR)));
-        life.order(Order::Verify(number));
-        assert!(matches!(life.next(), News::Verified(verified) if verified == number), "once it is accepted");
+        thread.heartbeat(Err(refusal(ErrorCode::NOT_COORDINATOR)));
+        thread.command(GroupCommand::Verify(number));
+        assert!(matches!(thread.next(), GroupEvent::Verified(verified) if verified == number), "once it is accepted");
     }
-    // A change that comes with it follows; so does a loss, which needs no word beside it.
-    life.beat(Ok(Beat::Rebalance));
-    life.order(Order::Verify(3));
-    let first = life.next();
-    let question = match first {
-        News::Verified(3) => match life.next() {
-            News::Rebalancing(question) => question,
+    // A change that comes with the heartbeat follows; a loss replaces `Verified`.
+    thread.heartbeat(Ok(Heartbeat::Rebalance));
+    thread.command(GroupCommand::Verify(3));
+    let first = thread.next();
+    let confirmation = match first {
+        GroupEvent::Verified(3) => match thread.next() {
+            GroupEvent::Rebalancing(confirmation) => confirmation,
             other => panic!("{other:?}"),
         },
-        News::Rebalancing(question) => question, // An ordinary heartbeat came first.
+        GroupEvent::Rebalancing(confirmation) => confirmation, // An ordinary heartbeat came first.
         other => panic!("{other:?}"),
     };
-    life.order(Order::Done(question));
-    while !matches!(life.next(), News::Divided(_)) {}
-    life.beat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID)));
-    life.order(Order::Verify(4));
-    while !matches!(life.next(), News::Lost(_)) {}
+    thread.command(GroupCommand::Confirm(confirmation));
+    while !matches!(thread.next(), GroupEvent::Assigned(_)) {}
+    thread.heartbeat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID)));
+    thread.command(GroupCommand::Verify(4));
+    while !matches!(thread.next(), GroupEvent::Lost(_)) {}
 }
 
 #[test]
-fn a_full_group_is_joined_once_it_has_room_and_a_coordinator_that_moves_is_left_all_the_same() {
+fn joining_a_full_group_is_retried_and_so_is_leaving_a_moving_coordinator() {
     let full = || Err(refusal(ErrorCode::GROUP_MAX_SIZE_REACHED));
-    let life = Life::start(true, vec![full(), full(), Ok(divided(&[0], true))]);
-    assert_eq!(life.next_division().0, "0");
-    life.script.leaves.lock().unwrap().extend([Err(refusal(ErrorCode::NOT_COORDINATOR)), Ok(())]);
-    life.order(Order::Leave);
-    assert!(matches!(life.next(), News::Left));
-    assert!(life.script.leaves.lock().unwrap().is_empty(), "it was tried again");
+    let thread = Running::start(true, vec![full(), full(), Ok(assignment(&[0], true))]);
+    assert_eq!(thread.next_assignment().0, "0");
+    thread.script.leaves.lock().unwrap().extend([Err(refusal(ErrorCode::NOT_COORDINATOR)), Ok(())]);
+    thread.command(GroupCommand::Leave);
+    assert!(matches!(thread.next(), GroupEvent::Left));
+    assert!(thread.script.leaves.lock().unwrap().is_empty(), "it was retried");
 }
 
 #[test]
-fn who_has_no_partitions_says_so() {
-    let life = Life::start(true, vec![Ok(divided(&[], true))]);
+fn a_member_without_partitions_emits_why() {
+    let thread = Running::start(true, vec![Ok(assignment(&[], true))]);
     let mut reasons = Vec::new();
     while reasons.len() < 2 {
-        if let Answer::Group(News::Waiting(waiting)) = life.news.recv_timeout(Duration::from_mins(1)).unwrap() {
+        if let GroupEvent::Waiting(waiting) = thread.events.recv_timeout(Duration::from_mins(1)).unwrap() {
             reasons.push(waiting.reason);
         }
     }
@@ -364,16 +371,16 @@ fn who_has_no_partitions_says_so() {
 }
 
 #[test]
-fn it_leaves_in_the_middle_of_a_wait_and_not_when_it_is_dropped() {
-    let mut life = Life::start(true, vec![]);
-    life.wait_asked("join with ");
-    life.order(Order::Leave);
-    assert!(matches!(life.next(), News::Left));
-    assert_eq!(life.asked(), ["join with ", "leave"]);
+fn the_thread_leaves_during_a_wait_and_not_when_it_is_dropped() {
+    let mut thread = Running::start(true, vec![]);
+    thread.wait_sent("join with ");
+    thread.command(GroupCommand::Leave);
+    assert!(matches!(thread.next(), GroupEvent::Left));
+    assert_eq!(thread.sent(), ["join with ", "leave"]);
 
-    life = Life::start(true, vec![Ok(divided(&[0], true))]);
-    assert_eq!(life.next_division().0, "0");
-    life.orders = None;
-    assert!(life.news.recv_timeout(Duration::from_mins(1)).is_err(), "it has ended");
-    assert!(!life.asked().contains(&"leave".to_owned()));
+    thread = Running::start(true, vec![Ok(assignment(&[0], true))]);
+    assert_eq!(thread.next_assignment().0, "0");
+    thread.thread = None;
+    assert!(thread.events.recv_timeout(Duration::from_mins(1)).is_err(), "it has ended");
+    assert!(!thread.sent().contains(&"leave".to_owned()));
 }

@@ -4,8 +4,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Consumer;
-use super::group::GroupProtocol;
 use crate::backoff::RetryPolicy;
 use crate::connection::ConnectionSettings;
 use crate::error::{Error, Result};
@@ -14,16 +12,40 @@ use crate::types::{Address, IsolationLevel};
 
 /// Soft target of one fetch, in bytes.
 pub const FETCH_BYTES_MAX_DEFAULT: u32 = 4 * 1024 * 1024;
-/// Memory for fetched and decompressed data, in bytes: a fetch of [`FETCH_BYTES_MAX_DEFAULT`] from each of two brokers at once, what
-/// such fetches become when they are decompressed, and little enough for a small machine.
+/// Memory for fetched and decompressed data, in bytes: for a fetch of [`FETCH_BYTES_MAX_DEFAULT`] from each of two brokers at once, and for
+/// their decompressed batches.
 pub const BUFFER_BYTES_MAX_DEFAULT: u32 = 32 * 1024 * 1024;
-/// How long a broker may hold a fetch while there is nothing to send; Kafka's own consumer takes the same (`fetch.max.wait.ms`).
+/// How long a broker may hold a fetch while there is nothing to send; the default of Kafka's own consumer (`fetch.max.wait.ms`).
 const FETCH_WAIT: Duration = Duration::from_millis(500);
-/// How often the cluster is asked for new partitions and topic ids. Kafka's own consumer asks every 5 minutes; one small request
-/// in 10 s costs nothing either and finds a new partition before anybody wonders.
+/// How often metadata is requested. Kafka's own consumer does every 5 minutes (`metadata.max.age.ms`); one small request in 10 s costs
+/// little and finds a new partition soon.
 const METADATA_AGE_MAX_DEFAULT: Duration = Duration::from_secs(10);
 
-/// Makes a [`Consumer`].
+/// How a group assigns partitions to its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupProtocol {
+    /// The group has no members: this consumer reads every partition of its topics.
+    None,
+    /// One of its static members assigns (`JoinGroup`). Needs brokers since 2.3.
+    Classic {
+        /// A name that outlives the process: a member that comes back with it gets its partitions at once
+        /// ([KIP-345](https://cwiki.apache.org/confluence/display/KAFKA/KIP-345%3A+Introduce+static+membership+protocol+to+reduce+consumer+rebalances)).
+        instance_id: String,
+        /// The coordinator removes a member whose last heartbeat is older.
+        session_timeout: Duration,
+    },
+    /// The coordinator assigns
+    /// ([KIP-848](https://cwiki.apache.org/confluence/display/KAFKA/KIP-848%3A+The+Next+Generation+of+the+Consumer+Rebalance+Protocol)).
+    /// Needs brokers since 4.0.
+    Consumer {
+        /// The same after a restart: a member that comes back with it gets its partitions at once.
+        member_id: String,
+        /// For a static member, which stays in the group when it leaves.
+        instance_id: Option<String>,
+    },
+}
+
+/// The settings of a [`Consumer`](super::Consumer).
 #[derive(Clone, Debug)]
 pub struct Builder {
     pub(super) hosts: Vec<Address>,
@@ -60,7 +82,7 @@ impl Builder {
         }
     }
 
-    /// Adds a topic to read. One that does not exist is waited for, and never created by asking.
+    /// Adds a topic to read. One that does not exist is waited for; a metadata request never creates it.
     #[must_use]
     pub fn with_topic(mut self, topic: impl Into<Arc<str>>) -> Self {
         let topic = topic.into();
@@ -77,21 +99,21 @@ impl Builder {
         self
     }
 
-    /// How the group's partitions are shared; by default not at all.
+    /// How the group assigns partitions; by default it has no members.
     #[must_use]
     pub fn with_group_protocol(mut self, protocol: GroupProtocol) -> Self {
         self.group_protocol = protocol;
         self
     }
 
-    /// The name that brokers see in their request logs and quotas.
+    /// The `client.id` in brokers' request logs and quotas.
     #[must_use]
     pub fn with_client_id(mut self, client_id: impl Into<String>) -> Self {
         self.connection.client_id = client_id.into();
         self
     }
 
-    /// Which records are seen; default `read_committed`.
+    /// Which records are visible; default `read_committed`.
     #[must_use]
     pub fn with_isolation_level(mut self, isolation: IsolationLevel) -> Self {
         self.isolation = isolation;
@@ -106,7 +128,7 @@ impl Builder {
         self
     }
 
-    /// Whether the leader is asked, after each election, whether its log still has what was read before
+    /// Whether the leader is asked, after each election, whether its log still has the records that were read
     /// ([KIP-320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation));
     /// default true. Without it a truncation is noticed only where the log is shorter than the position.
     #[must_use]
@@ -138,14 +160,14 @@ impl Builder {
         self
     }
 
-    /// How long a broker may take for an answer, beyond what a fetch may be held on purpose.
+    /// How long a broker may take to respond, beyond the time that it may hold a fetch.
     #[must_use]
     pub fn with_request_timeout(mut self, timeout: Duration) -> Self {
         self.connection.request_timeout = timeout;
         self
     }
 
-    /// How often the cluster is asked for new partitions and changed topics.
+    /// How often metadata is requested, for new partitions and changed topics.
     #[must_use]
     pub fn with_metadata_max_age(mut self, age: Duration) -> Self {
         self.metadata_age_max = age;
@@ -159,16 +181,15 @@ impl Builder {
         self
     }
 
-    /// When to try again after a failure, and when to give up.
+    /// When to retry after a failure, and when to give up.
     #[must_use]
     pub fn with_retry_policy(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
         self
     }
 
-    /// Checks the settings and starts the consumer; no broker is called before the first
-    /// [`poll`](Consumer::poll).
-    pub fn create(mut self) -> Result<Consumer> {
+    /// Checks the settings.
+    pub(super) fn checked(mut self) -> Result<Self> {
         let wrong = |what: &str| Err(Error::Config(what.to_owned()));
         if self.hosts.is_empty() {
             return wrong("no bootstrap server is named");
@@ -185,9 +206,9 @@ impl Builder {
         if self.fetch_bytes_max > self.buffer_bytes_max {
             return wrong("the soft limit of a fetch is above the memory for fetched data");
         }
-        // A response holds more than records: one that is as large as asked for must not be too large to be received.
+        // A response has more bytes than its records: one of the requested size must not exceed the hard limit.
         let receive_bytes_max = self.connection.receive_bytes_max;
         self.fetch_bytes_max = self.fetch_bytes_max.min(receive_bytes_max - receive_bytes_max / 8);
-        Consumer::new(self)
+        Ok(self)
     }
 }

@@ -1,4 +1,5 @@
-//! Fetching from one broker: its connection on a thread of its own, and how much of what it sent is still in memory.
+//! Fetches from one broker: its connection on a thread of its own, and how many of its responses are still in memory. Must not know
+//! partitions' phases.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -7,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
-use super::Answer;
-use super::pause::{Pause, after};
 use crate::backoff::RetryPolicy;
 use crate::budget::{Budget, ResponseShare};
 use crate::connection::ConnectionSettings;
+use crate::consumer::message::{CompletedFetch, Message};
+use crate::consumer::pause::{Pause, after};
+use crate::consumer::response_hold::{HeldResponses, ResponseHold};
 use crate::error::Result;
 use crate::link::Link;
 use crate::protocol::{Admission, Failure, FetchRequest, FetchResponse, Reader, Request, Unencodable};
@@ -19,27 +21,32 @@ use crate::types::{Address, TopicPartition};
 use crate::worker::Worker;
 
 /// Responses of one broker that may be in memory before another fetch is sent: one that is being read, here or by the user. The
-/// one that is then on the wire is the second, so that memory is bounded by two responses for each broker.
+/// next one, on the wire, is the second, so that memory is bounded by two responses for each broker.
 const RESPONSES_HELD_MAX: usize = 1;
 
-/// A broker that we fetch from.
-pub(super) struct Broker {
-    pub(super) address: Address,
-    /// Tells answers of this connection from those of an earlier one to the same broker id.
-    pub(super) serial: u64,
-    pub(super) pause: Pause,
+/// A broker that is fetched from.
+pub(in crate::consumer) struct Broker {
+    pub(in crate::consumer) address: Address,
+    /// Tells responses of this connection from those of an earlier one to the same broker id.
+    pub(in crate::consumer) serial: u64,
+    pub(in crate::consumer) pause: Pause,
     /// The partition that its last fetch asked for first.
-    pub(super) first: Option<TopicPartition>,
+    pub(in crate::consumer) first: Option<TopicPartition>,
     settings: ConnectionSettings,
-    /// Started with the first fetch: most brokers of a large cluster lead nothing that we read.
+    /// Started with the first fetch: most brokers of a large cluster lead none of the partitions.
     link: Option<Worker<Link>>,
     /// The fetch that is under way.
     fetching: Option<Fetching>,
-    responses: Vec<Weak<()>>,
+    responses: HeldResponses,
 }
 
 impl Broker {
-    pub(super) fn new(address: Address, serial: u64, settings: ConnectionSettings, retry: RetryPolicy) -> Self {
+    pub(in crate::consumer) fn new(
+        address: Address,
+        serial: u64,
+        settings: ConnectionSettings,
+        retry: RetryPolicy,
+    ) -> Self {
         Self {
             address,
             serial,
@@ -48,39 +55,38 @@ impl Broker {
             settings,
             link: None,
             fetching: None,
-            responses: Vec::new(),
+            responses: HeldResponses::default(),
         }
     }
 
     /// Whether another fetch may be sent.
-    pub(super) fn is_free(&mut self, now: Instant) -> bool {
-        self.responses.retain(|response| response.strong_count() > 0);
-        !self.is_fetching() && self.pause.is_over(now) && self.responses.len() <= RESPONSES_HELD_MAX
+    pub(in crate::consumer) fn is_free(&mut self, now: Instant) -> bool {
+        !self.is_fetching() && self.pause.is_over(now) && self.responses.count() <= RESPONSES_HELD_MAX
     }
 
     /// Whether a fetch is on the wire.
-    pub(super) fn is_fetching(&self) -> bool {
+    pub(in crate::consumer) fn is_fetching(&self) -> bool {
         self.fetching.is_some()
     }
 
-    /// When the fetch that is on the wire is late: then the broker may stand still, and others may lead its partitions.
-    pub(super) fn late_at(&self) -> Option<Instant> {
+    /// When the fetch that is on the wire is late: then the broker may be down, and others may lead its partitions.
+    pub(in crate::consumer) fn late_at(&self) -> Option<Instant> {
         let fetching = self.fetching.as_ref()?;
-        // The broker has answered then: it is us who do not receive the answer yet.
+        // The broker has responded then: the response is not received before there is memory for it.
         (!fetching.waited_for_memory.load(Ordering::Relaxed)).then_some(fetching.late_at)
     }
 
-    pub(super) fn is_late(&self, now: Instant) -> bool {
+    pub(in crate::consumer) fn is_late(&self, now: Instant) -> bool {
         self.late_at().is_some_and(|at| now >= at)
     }
 
-    /// Sends a fetch; its answer arrives as [`Answer::Fetched`]. What it asks for is taken out of the budget.
-    pub(super) fn fetch(
+    /// Sends a fetch; its response comes as [`Message::Fetched`]. The bytes that it asks for are taken out of the budget.
+    pub(in crate::consumer) fn fetch(
         &mut self,
         id: i32,
         request: FetchRequest,
         budget: &Budget,
-        answers: &Sender<Answer>,
+        messages: &Sender<Message>,
         now: Instant,
     ) -> Result<()> {
         let late_at = after(now, self.settings.patience().saturating_add(request.max_wait));
@@ -93,20 +99,18 @@ impl Broker {
         let serial = self.serial;
         let waited_for_memory = Arc::new(AtomicBool::new(false));
         let fetch = CountedFetch::new(request, budget, Arc::downgrade(&waited_for_memory));
-        self.link.insert(link).run(answers, move |link| {
+        self.link.insert(link).run(messages, move |link| {
             let result = link.call(&fetch);
-            Answer::Fetched { broker: id, serial, request: fetch.request, result }
+            Message::Fetched(CompletedFetch { broker: id, serial, request: fetch.request, result })
         })?;
         self.fetching = Some(Fetching { late_at, waited_for_memory });
         Ok(())
     }
 
-    /// The answer of the fetch has arrived: a token that counts as long as anybody holds it.
-    pub(super) fn answered(&mut self) -> Arc<()> {
+    /// The response has come; it counts as held for as long as the hold lives.
+    pub(in crate::consumer) fn responded(&mut self) -> ResponseHold {
         self.fetching = None;
-        let token = Arc::new(());
-        self.responses.push(Arc::downgrade(&token));
-        token
+        self.responses.hold()
     }
 }
 
@@ -114,7 +118,7 @@ impl Broker {
 struct Fetching {
     /// When it is late.
     late_at: Instant,
-    /// Whether its response had to wait for memory. As long as this is held, the response is wanted.
+    /// Whether its response had to wait for memory. The response is wanted for as long as this exists.
     waited_for_memory: Arc<AtomicBool>,
 }
 
@@ -134,7 +138,7 @@ impl CountedFetch {
     }
 }
 
-/// Everything but the memory is the request's.
+/// Delegates to the request, but for the memory.
 impl Request for CountedFetch {
     const NAME: &'static str = FetchRequest::NAME;
     const KEY: i16 = FetchRequest::KEY;

@@ -1,0 +1,93 @@
+//! Hands fetched records to the user: from which partitions, in which order, and how many. Must not know brokers.
+
+use std::time::Instant;
+
+use super::turns::take_turns;
+use crate::consumer::event::PartitionRecords;
+use crate::consumer::event_queue::EventQueue;
+use crate::consumer::partition::Partition;
+use crate::consumer::partitions::Partitions;
+use crate::consumer::topology::Topology;
+use crate::record_batch::{Progress, Room};
+use crate::types::TopicPartition;
+
+/// The order in which partitions are read.
+#[derive(Debug, Default)]
+pub(super) struct Delivery {
+    /// The partition that the last records were first taken from.
+    last_first: Option<TopicPartition>,
+    /// The partition whose next batch there was no memory for: it is the first to get some.
+    without_memory: Option<TopicPartition>,
+}
+
+impl Delivery {
+    /// Takes records that are on hand, from each partition in its turn, until the read budget is used up: however well they were compressed,
+    /// memory stays bounded.
+    pub(super) fn take_records(
+        &mut self,
+        mut read_budget: Room,
+        partitions: &mut Partitions,
+        (topology, events): (&mut Topology, &mut EventQueue),
+        now: Instant,
+    ) -> Vec<PartitionRecords> {
+        let mut on_hand = partitions.named(|_, partition| partition.has_fetched());
+        if on_hand.is_empty() {
+            return Vec::new();
+        }
+        let last_first = self.last_first.clone();
+        take_turns(&mut on_hand, &mut self.last_first);
+        if let Some(at) = self.without_memory.take()
+            && let Some(turn) = on_hand.iter().position(|other| *other == at)
+        {
+            on_hand.get_mut(..=turn).unwrap_or_default().rotate_right(1);
+        }
+        let mut taken = Vec::new();
+        for at in on_hand {
+            if read_budget.is_full() {
+                break;
+            }
+            let Some((records, result)) =
+                partitions.get_mut(&at).and_then(|partition| partition.read(&at, read_budget))
+            else {
+                continue;
+            };
+            let progress = match result {
+                Ok(progress) => {
+                    partitions.get_mut(&at).into_iter().for_each(|partition| end_pause(partition, now));
+                    progress
+                }
+                Err(error) => {
+                    // What was read before the damage counts; the rest is fetched again, from there.
+                    let failed = partitions.fail(&at, error, now, topology, events);
+                    failed.unwrap_or_else(|error| events.fail(error));
+                    Progress::Done
+                }
+            };
+            if progress == Progress::NoMemory && read_budget.may_unpack {
+                // The others may go on with what they have: that frees memory. If they got more, there might never be enough.
+                read_budget.may_unpack = false;
+                self.without_memory = Some(at);
+            }
+            if records.next_offset > records.from_offset {
+                records.records.iter().for_each(|record| read_budget.fill(record));
+                taken.push(records);
+            }
+        }
+        if taken.is_empty() {
+            self.last_first = last_first;
+        }
+        taken
+    }
+
+    #[cfg(test)]
+    pub(super) fn without_memory(&self) -> Option<&TopicPartition> {
+        self.without_memory.as_ref()
+    }
+}
+
+/// Good records end the growth of the pauses, unless the next fetch fails already and waits.
+fn end_pause(partition: &mut Partition, now: Instant) {
+    if partition.pause.is_over(now) {
+        partition.pause.succeeded();
+    }
+}

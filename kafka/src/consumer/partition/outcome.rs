@@ -1,0 +1,32 @@
+//! What an event has changed in a partition. Values only.
+
+use crate::consumer::event::{OutOfRange, Truncation};
+
+/// What an accepted commit has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::consumer) enum Accepted {
+    /// It was the claim: the partition is read.
+    Started,
+    Recorded,
+    /// It was made under an earlier claim.
+    Stale,
+}
+
+/// What the leader's offsets say of a position that it has refused.
+#[derive(Debug)]
+pub(in crate::consumer) enum RangeCheck {
+    OutOfRange(OutOfRange),
+    /// The two responses contradict each other: something was changing between them.
+    InRange,
+    Stale,
+}
+
+/// What the end of an epoch says of a position.
+#[derive(Debug)]
+pub(in crate::consumer) enum Validation {
+    Valid,
+    /// The log seems to be truncated; the leader is asked again after fresh metadata.
+    Suspected,
+    Truncated(Truncation),
+    Stale,
+}
