@@ -150,7 +150,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
     fn step(&mut self) -> Result<(), ServiceError> {
         let event = self.reader.poll(self.poll_timeout())?;
         self.handle(event)?;
-        self.unidentified.advance(self.writer.writer.unidentified());
+        self.unidentified.write_when_due(self.writer.writer.unidentified());
         self.committer.commit_when_due(self.writer.writer.as_mut(), &self.reader)?;
         self.progress.log_when_due();
         Ok(())
@@ -208,7 +208,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
         let counts = self.writer.retry("storing a batch", |writer| writer.apply(&batches, &mut attempt))?;
         self.committer.advance(decoded);
         if counts.get(Outcome::Unidentified) > 0 {
-            self.unidentified.notice();
+            self.unidentified.note_pending();
         }
         debug!(
             records = decoded.iter().map(|batch| batch.records().records.len()).sum::<usize>(),
@@ -269,7 +269,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
         let left = self.leave_group();
         if committed.is_ok() {
             let until = Instant::now() + self.settings.shutdown_timeout / 4;
-            self.unidentified.finish(self.writer.writer.unidentified(), until);
+            self.unidentified.write_rest(self.writer.writer.unidentified(), until);
         }
         self.progress.log();
         info!("service stopped");

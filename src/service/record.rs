@@ -1,5 +1,5 @@
-//! What a running service leaves for `status`: since when it runs and its last problem, as JSON in the lock file of its database.
-//! That it runs is told by the lock itself, not by this text: a service that was killed leaves its record behind.
+//! The record of a service in the lock file of its database, as JSON: `status` reads when the service started and its last problem. Must not
+//! decide whether a service runs: the lock itself shows that, because a killed service leaves its record behind.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -11,25 +11,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::logger::{self, Problem};
 
-/// A record is no longer, in bytes; the lock file of another program may be anything.
+/// The longest record, in bytes; the lock file of another program can have any size.
 const RECORD_BYTES_MAX: u64 = 64 * 1024;
 
-/// What is known of the service of a database.
+/// The state of the service of a database.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ServiceState {
     /// Whether a service holds the lock of the database.
     pub running: bool,
     /// Its process id.
     pub pid: Option<u32>,
-    /// When it started, RFC 3339; of the last one if none is running.
+    /// When it started, RFC 3339; if none is running, when the last one did.
     pub started_at: Option<String>,
-    /// When the last one stopped in order; `None` while one is running, and after one was killed.
+    /// When the last one stopped; `None` while one is running, and after one was killed.
     pub stopped_at: Option<String>,
     /// Its last warning or error.
     pub last_error: Option<Problem>,
 }
 
-/// The record as it stands in the file.
+/// The record in the file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Content {
     pid: u32,
@@ -38,7 +38,7 @@ struct Content {
     last_error: Option<Problem>,
 }
 
-/// The record of this process. Ends in order when it is dropped.
+/// The record of this process. When it is dropped, the service has stopped.
 #[derive(Debug)]
 pub struct ServiceRecord(Arc<Shared>);
 
@@ -49,7 +49,7 @@ struct Shared {
 }
 
 impl ServiceRecord {
-    /// Begins the record in a lock file that this process holds. From now on it has the log's last warning or error.
+    /// Begins the record in a lock file that this process holds. From then on it keeps the last warning or error of the log.
     pub fn begin(lock_file: &Path) -> Self {
         let content =
             Content { pid: std::process::id(), started_at: logger::now(), stopped_at: None, last_error: None };
@@ -71,23 +71,23 @@ impl Shared {
     fn change(&self, change: impl FnOnce(&mut Content)) {
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut content);
-        // The record is for people who look: that it cannot be written, as on a full disk, must not stop the service.
+        // The record only informs. A record that cannot be written, as on a full disk, must not stop the service.
         let _ = write(&self.path, &content);
     }
 }
 
 fn write(path: &Path, content: &Content) -> io::Result<()> {
     let text = serde_json::to_string(content)? + "\n";
-    // Only a file that is there: without it the lock is gone.
+    // The file is not created: without it the lock is lost.
     let mut file = OpenOptions::new().write(true).open(path)?;
     file.set_len(0)?;
     file.write_all(text.as_bytes())
 }
 
 impl ServiceState {
-    /// Looks at the lock file of a database. Takes no lock, which would keep a service from starting.
+    /// Reads the state from the lock file of a database. Takes no lock, which would keep a service from starting.
     pub fn read(lock_file: &Path) -> Self {
-        // To look at the file takes no permission to read it, which only its owner has.
+        // Only the owner may read the file, but everybody may read its metadata.
         let holder = std::fs::metadata(lock_file).ok().and_then(|found| {
             let locks = std::fs::read_to_string("/proc/locks").ok()?;
             holder_of(&locks, found.dev(), found.ino())
@@ -97,7 +97,7 @@ impl ServiceState {
             file.take(RECORD_BYTES_MAX).read_to_string(&mut text).ok()?;
             serde_json::from_str::<Content>(&text).ok()
         });
-        // A record of an earlier service says nothing of the one that is running.
+        // The record of an earlier service is not that of the running one.
         let content = content.filter(|content| holder.is_none_or(|pid| pid == content.pid));
         Self {
             running: holder.is_some(),
@@ -109,7 +109,7 @@ impl ServiceState {
     }
 }
 
-/// The process that holds an exclusive lock of a file by `flock`, as `/proc/locks` shows it
+/// The process that holds an exclusive `flock` of a file, from the text of `/proc/locks`
 /// (<https://man7.org/linux/man-pages/man5/proc_locks.5.html>).
 fn holder_of(locks: &str, device: u64, inode: u64) -> Option<u32> {
     let (major, minor) = (major(device), minor(device));
@@ -125,7 +125,7 @@ fn holder_of(locks: &str, device: u64, inode: u64) -> Option<u32> {
     })
 }
 
-/// As `makedev(3)` of glibc puts them together.
+/// The inverse of `makedev(3)` of glibc.
 fn major(device: u64) -> u64 {
     ((device >> 32) & 0xffff_f000) | ((device >> 8) & 0xfff)
 }
@@ -149,13 +149,13 @@ mod tests {
 ";
         let device = 0xfe << 8;
         assert_eq!(holder_of(locks, device, 77), Some(13));
-        assert_eq!(holder_of(locks, device, 78), None, "it only waits");
+        assert_eq!(holder_of(locks, device, 78), None, "it only waits for the lock");
         assert_eq!(holder_of(locks, device | 1, 77), Some(12));
         assert_eq!(holder_of("nonsense", device, 77), None);
     }
 
     #[test]
-    fn a_lock_is_seen_while_it_is_held_and_the_record_stays() {
+    fn a_lock_is_seen_while_it_is_held_and_the_record_remains() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("e.db.lock");
         assert_eq!(ServiceState::read(&path), ServiceState::default());

@@ -34,7 +34,7 @@ impl StartPositions {
         Self { policy: Policy::of(settings), database_is_new: None }
     }
 
-    /// Newly assigned partitions. `metadata` gives the commit metadata of this database for a cluster's id.
+    /// Newly assigned partitions. `own`: the commit metadata of this database.
     pub(super) fn of_assignments(
         &mut self,
         assignments: &[Assignment],

@@ -1,5 +1,5 @@
-//! Log files of any bytes, as a crash or somebody else may leave them. What is not ours stays; what a crash tore goes; and a
-//! message counts as written only if the last line is its own.
+//! Log files of any bytes, as a crash or another program can leave them. The lines of other programs stay, an incomplete line is removed,
+//! and a message counts as written only if the last line is its own.
 
 use std::fs::{self, OpenOptions};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -12,15 +12,15 @@ use crate::storage::sqlite::Database;
 use crate::storage::sqlite::fixtures::{Place, TOPIC, batch, rejected};
 use crate::storage::{Attempt, UnidentifiedMessages, Writer};
 
-/// When the messages were kept.
+/// When the messages were stored.
 const RECEIVED_AT: &str = "2024-01-31T12:00:00.000Z";
-/// So many there are, at the offsets from 0 on; their ids are greater by one.
+/// The number of messages, at the offsets from 0 on; their ids are greater by one.
 const MESSAGES: i64 = 3;
-/// The last one that is known to be in the file.
+/// The id of the last message that is known to be in the file.
 const CURSOR: i64 = 1;
-/// Memory for reading a file's end, per byte of it: the place in a line.
+/// Memory for reading the end of a file, per byte of it: the key of a line.
 const MEMORY_FACTOR: usize = 4;
-/// Memory that needs no bytes: the chunks in which the file is looked through.
+/// Memory for a file of any size: the chunks in which it is searched.
 const MEMORY_LEAST: usize = 256 * 1024;
 
 pub(crate) const TARGET: Target = Target {
@@ -30,7 +30,7 @@ pub(crate) const TARGET: Target = Target {
     tries: 1_000,
 };
 
-/// One for all calls: making one takes longer than all else.
+/// One database for all calls: to create one takes longer than everything else.
 static DATABASE: LazyLock<Mutex<(Place, Database)>> = LazyLock::new(|| {
     let place = Place::new();
     let mut database = place.open_at_0(1);
@@ -47,7 +47,7 @@ fn log_file(input: &[u8]) -> bool {
     let opened = fs::write(&path, input).and_then(|()| OpenOptions::new().read(true).append(true).open(&path));
     let Ok(file) = opened else { return false };
     let memory = input.len() * MEMORY_FACTOR + MEMORY_LEAST;
-    let last = within(memory, || tail::last_written(&file, CURSOR, database));
+    let last = within(memory, || tail::find_last_written(&file, CURSOR, database));
     let Ok(last) = last else { unreachable!("neither the file nor the database fails") };
     let after = fs::read(&path).unwrap_or_default();
     let (whole, torn) = input.split_at(input.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));

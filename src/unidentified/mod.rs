@@ -1,161 +1,148 @@
-//! The log file of unidentified messages: a projection of their table, one JSON object a line, each message once.
-//! Must not decide what is unidentified, and never stops the service.
+//! The log file of unidentified messages: a projection of their table, one JSON object a line, each message once. Must not decide what is
+//! unidentified, and never stops the service.
 
+mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod line;
 mod tail;
+#[cfg(test)]
+mod tests;
 
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use error::LogFileError;
+
 use crate::runtime::durable_fs;
+use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::permissions::{self, FileMode};
-use crate::storage::{StorageError, UnidentifiedMessages};
+use crate::storage::UnidentifiedMessages;
 
-/// Messages are written out this often at most: each step ends in a sync of the file and a write transaction.
-const STEP_EVERY: Duration = Duration::from_secs(1);
+/// Messages are written at most this often: each step ends in a sync of the file and a write transaction.
+const STEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Messages written out at a time, at most.
+/// The most messages of one step.
 const STEP_MESSAGES_MAX: u32 = 5000;
 
-/// Bytes of keys and values after which a step takes no further message.
+/// A step takes no further message after its keys and values have reached this many bytes.
 const STEP_BYTES_MAX: usize = 8 << 20;
 
-/// The log file. A cursor in the database says how far the table has been written out.
+/// The log. A cursor in the database says up to which message the file is written.
 #[derive(Debug)]
-pub struct UnidentifiedLog {
-    path: Option<PathBuf>,
+pub struct UnidentifiedLog(Option<LogFile>);
+
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
     mode: FileMode,
-    /// When to write out what may be pending; `None` if nothing is.
+    /// When to write what may be pending; `None` if nothing is.
     due: Option<Instant>,
-    /// Whether the end of the file is known to be where the cursor stands: not at the start, nor after a failure.
-    in_step: bool,
-    /// Whether the last attempt failed, and that was logged.
-    failing: bool,
+    state: FileState,
+}
+
+/// What is known of the end of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileState {
+    /// Nothing: an earlier process may have been killed before it moved the cursor.
+    Unknown,
+    /// It ends with the message of the cursor.
+    AtCursor,
+    /// Nothing: the last step failed, and that was logged.
+    Failed,
 }
 
 impl UnidentifiedLog {
     /// A log at `path`; `None` for no log. Opens nothing yet.
     pub fn new(path: Option<PathBuf>, mode: FileMode) -> Self {
-        // A run before this one may have left something.
-        let due = path.is_some().then(Instant::now);
-        Self { path, mode, due, in_step: false, failing: false }
+        // An earlier process may have left messages to write.
+        Self(path.map(|path| LogFile { path, mode, due: Some(Instant::now()), state: FileState::Unknown }))
     }
 
-    /// There are new messages in the table.
-    pub fn notice(&mut self) {
-        if self.path.is_some() {
-            self.due.get_or_insert_with(|| Instant::now() + STEP_EVERY);
+    /// The table has new messages.
+    pub fn note_pending(&mut self) {
+        if let Some(file) = &mut self.0 {
+            file.due.get_or_insert_with(|| Instant::now() + STEP_INTERVAL);
         }
     }
 
-    /// How long until something is to be written out; `None` if nothing is pending.
+    /// How long until a step is due; `None` if nothing is pending.
     pub fn due_in(&self) -> Option<Duration> {
-        self.due.map(|due| due.saturating_duration_since(Instant::now()))
+        self.0.as_ref()?.due.map(|due| due.saturating_duration_since(Instant::now()))
     }
 
-    /// Writes out some of what is pending, if it is time. A failure is logged once and tried again.
-    pub fn advance(&mut self, database: &mut dyn UnidentifiedMessages) {
-        if self.due_in() != Some(Duration::ZERO) {
-            return;
+    /// Writes one step of pending messages, if it is due. A failure is logged once and retried.
+    pub fn write_when_due(&mut self, messages: &mut dyn UnidentifiedMessages) {
+        if self.due_in() == Some(Duration::ZERO)
+            && let Some(file) = &mut self.0
+        {
+            let has_more = file.step(messages);
+            file.due = match file.state {
+                FileState::Failed => Some(Instant::now() + STEP_INTERVAL),
+                FileState::Unknown | FileState::AtCursor => has_more.then(Instant::now),
+            };
         }
-        let more = self.step(database);
-        self.due = if self.failing { Some(Instant::now() + STEP_EVERY) } else { more.then(Instant::now) };
     }
 
-    /// Writes out all that is pending, but begins nothing after `until`. What is left is written out by the next run.
-    pub fn finish(&mut self, database: &mut dyn UnidentifiedMessages, until: Instant) {
-        while Instant::now() < until && self.step(database) {}
+    /// Writes everything that is pending, but begins no step after `until`. The next process writes the rest.
+    pub fn write_rest(&mut self, messages: &mut dyn UnidentifiedMessages, until: Instant) {
+        if let Some(file) = &mut self.0 {
+            while Instant::now() < until && file.step(messages) {}
+        }
     }
+}
 
-    /// Writes out at most one step; whether there may be more.
-    fn step(&mut self, database: &mut dyn UnidentifiedMessages) -> bool {
-        let Some(path) = self.path.clone() else { return false };
-        let result = write_out((&path, self.mode), self.in_step, database);
-        self.in_step = result.is_ok();
-        match result {
-            Ok(more) => {
-                if self.failing {
-                    log::warn!(path:% = path.display(); "the log of unidentified messages can be written again");
+impl LogFile {
+    /// Writes at most one step. Whether there may be more.
+    fn step(&mut self, messages: &mut dyn UnidentifiedMessages) -> bool {
+        let path = self.path.display();
+        match write(self, messages) {
+            Ok(has_more) => {
+                if self.state == FileState::Failed {
+                    log::warn!(path:% = path; "the log of unidentified messages can be written again");
                 }
-                self.failing = false;
-                more
+                self.state = FileState::AtCursor;
+                has_more
             }
-            Err(failure) => {
-                if !self.failing {
+            Err(error) => {
+                if self.state != FileState::Failed {
                     log::warn!(
-                        path:% = path.display(), error:% = failure;
+                        path:% = path, error:% = ErrorChain(&error);
                         "cannot write the log of unidentified messages; they are kept in the database and will be written later"
                     );
                 }
-                self.failing = true;
+                self.state = FileState::Failed;
                 false
             }
         }
     }
 }
 
-/// Why a step failed. Only ever logged.
-#[derive(Debug)]
-enum Failure {
-    File(io::Error),
-    Database(StorageError),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(source) => source.fmt(f),
-            Self::Database(error) => {
-                error.fmt(f)?;
-                std::error::Error::source(error).map_or(Ok(()), |source| write!(f, ": {source}"))
-            }
-        }
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(source: io::Error) -> Self {
-        Self::File(source)
-    }
-}
-
-impl From<StorageError> for Failure {
-    fn from(error: StorageError) -> Self {
-        Self::Database(error)
-    }
-}
-
-/// One step: the messages behind the cursor into the file, the file to the disk, then the cursor forward. Whatever interrupts
-/// it, the file is never behind the cursor, and [`tail::last_written`] finds how far it is ahead.
-fn write_out(
-    (path, mode): (&Path, FileMode),
-    in_step: bool,
-    database: &mut dyn UnidentifiedMessages,
-) -> Result<bool, Failure> {
-    let mut cursor = database.log_cursor()?;
-    if !in_step {
-        let file = open(path, mode)?;
+/// One step: writes the messages after the cursor to the file, syncs the file, then moves the cursor. A crash at any point leaves the file
+/// at the cursor or ahead of it, and [`tail::find_last_written`] finds how far.
+fn write(log_file: &LogFile, messages: &mut dyn UnidentifiedMessages) -> Result<bool, LogFileError> {
+    let LogFile { path, mode, state, .. } = log_file;
+    let mut cursor = messages.log_cursor()?;
+    if *state != FileState::AtCursor {
+        let file = open(path, *mode)?;
         if file.metadata()?.is_file()
-            && let Some(last_id) = tail::last_written(&file, cursor, database)?
+            && let Some(last_id) = tail::find_last_written(&file, cursor, messages)?
         {
-            // Who wrote these lines may have died before he synced them.
+            // The process that wrote these lines may have been killed before it synced them.
             sync(&file, path)?;
-            database.set_log_cursor(last_id)?;
+            messages.set_log_cursor(last_id)?;
             cursor = last_id;
         }
     }
-    let messages = database.messages_after(cursor, STEP_MESSAGES_MAX, STEP_BYTES_MAX)?;
-    let Some(last) = messages.last() else { return Ok(false) };
-    // A power cut must not take back from the table what the file has: it would be read again, and written a second time.
-    database.sync_messages()?;
-    let file = open(path, mode)?;
+    let pending = messages.messages_after(cursor, STEP_MESSAGES_MAX, STEP_BYTES_MAX)?;
+    let Some(last) = pending.last() else { return Ok(false) };
+    // A message that a power cut removed from the table would be read, stored and written to the file a second time.
+    messages.sync_messages()?;
+    let file = open(path, *mode)?;
     let mut out = BufWriter::new(&file);
-    for message in &messages {
+    for message in &pending {
         line::write(&mut out, message)?;
     }
     out.flush()?;
@@ -163,27 +150,24 @@ fn write_out(
     if file.metadata()?.is_file() {
         sync(&file, path)?;
     }
-    database.set_log_cursor(last.id)?;
+    messages.set_log_cursor(last.id)?;
     Ok(true)
 }
 
-/// The lines, and the name of the file, which may be new.
+/// Syncs the lines, and the name of the file, which may be new.
 fn sync(file: &File, path: &Path) -> io::Result<()> {
     file.sync_data()?;
     durable_fs::sync_name(path)
 }
 
-/// Opened for each step, so that a file that was moved away is created again; to append, so that one that was truncated begins at 0.
+/// Opens the file for each step, so that a file that was moved is created again; to append, so that a truncated file begins at 0.
 fn open(path: &Path, mode: FileMode) -> io::Result<File> {
     durable_fs::create_all(durable_fs::parent(path), mode)?;
     match permissions::open(path, OpenOptions::new().read(true).append(true), mode.file()) {
-        // What can only be written to, as the standard output may be, is no regular file either.
+        // A file that can only be written, as the standard output may be, is not a regular file.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && path.exists() => {
             OpenOptions::new().append(true).open(path)
         }
         opened => opened,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,4 +1,4 @@
-//! Finds out, from the end of the log file, how far it was written before a crash. Must not write lines.
+//! Finds the last message in the log file, which a crash may have left ahead of the cursor. Must not write lines.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -6,28 +6,29 @@ use std::os::unix::fs::FileExt;
 
 use serde::Deserialize;
 
-use super::{Failure, line};
+use super::error::LogFileError;
+use super::line;
 use crate::storage::{MessagePlace, UnidentifiedMessages};
 
-/// Bytes looked through at a time, backwards.
+/// Bytes that are searched at a time, backwards from the end.
 const CHUNK_BYTES: u64 = 64 << 10;
 
-/// What tells a line's message from all others.
+/// The fields of a line that identify its message.
 #[derive(Deserialize)]
-struct Place {
+struct LineKey {
     timestamp: String,
     topic: String,
     partition: i32,
     offset: i64,
 }
 
-/// The id of the message in the last line, if it comes after `cursor`. Lines follow each other in the order of ids, so that
-/// all messages before it are in the file too. A torn line at the end is removed first: it will be written again.
-pub(super) fn last_written(
+/// The id of the message in the last line, if it comes after `cursor`. The lines are in the order of ids, so all messages before it are in
+/// the file too. An incomplete last line is removed first, and will be written again.
+pub(super) fn find_last_written(
     mut file: &File,
     cursor: i64,
     database: &mut dyn UnidentifiedMessages,
-) -> Result<Option<i64>, Failure> {
+) -> Result<Option<i64>, LogFileError> {
     let length = file.metadata()?.len();
     let end = line_start(file, length)?;
     if end < length {
@@ -38,31 +39,31 @@ pub(super) fn last_written(
     }
     let start = line_start(file, end - 1)?;
     file.seek(SeekFrom::Start(start))?;
-    // Read piece by piece: what the place does not need, a payload of any size, is passed over.
-    match serde_json::from_reader::<_, Place>(BufReader::new(file.take(end - start))) {
-        Ok(place) => {
-            let Place { timestamp, topic, partition, offset } = &place;
+    // The reader skips the other fields without keeping them: a payload can have any size.
+    match serde_json::from_reader::<_, LineKey>(BufReader::new(file.take(end - start))) {
+        Ok(key) => {
+            let LineKey { timestamp, topic, partition, offset } = &key;
             let at = MessagePlace { topic, partition: *partition, offset: *offset, received_at: timestamp };
             let found = database.find_messages_after(cursor, &at)?;
             if let [_, _, ..] = found[..] {
-                return which_is_written(file, (start, end), &found, database);
+                return find_written(file, (start, end), &found, database);
             }
             Ok(found.first().copied())
         }
-        Err(error) if error.is_io() => Err(Failure::File(error.into())),
-        // Somebody else's line.
+        Err(error) if error.is_io() => Err(LogFileError::File(error.into())),
+        // Another program's line.
         Err(_) => Ok(None),
     }
 }
 
-/// Which of the messages the line is of, where a log that was rewritten brought several to one offset within a millisecond. Of two that
-/// give the same line (their headers differ) the first: a line twice is better than none.
-fn which_is_written(
+/// Which of several messages with the same key the line belongs to: a rewritten log can bring several to one offset within a millisecond.
+/// If two of them give the same line, because only their headers differ, the first: a duplicate line is better than a missing one.
+fn find_written(
     mut file: &File,
     (start, end): (u64, u64),
     ids: &[i64],
     database: &mut dyn UnidentifiedMessages,
-) -> Result<Option<i64>, Failure> {
+) -> Result<Option<i64>, LogFileError> {
     let mut written = Vec::new();
     file.seek(SeekFrom::Start(start))?;
     file.take(end - start).read_to_end(&mut written)?;
@@ -78,7 +79,7 @@ fn which_is_written(
     Ok(ids.first().copied())
 }
 
-/// Cuts off what a crash left of one of our lines. Anything else is not ours to remove, and only gets its end of line.
+/// Removes the incomplete line that a crash has left. The line of another program stays and gets an end of line.
 fn remove_torn_line(mut file: &File, start: u64, end: u64) -> io::Result<()> {
     let mut beginning = Vec::new();
     file.seek(SeekFrom::Start(start))?;
@@ -91,7 +92,7 @@ fn remove_torn_line(mut file: &File, start: u64, end: u64) -> io::Result<()> {
     }
 }
 
-/// Where the line that ends before `end` starts: behind the last end of line before.
+/// The start of the line that ends before `end`: after the end of the line before it.
 fn line_start(file: &File, end: u64) -> io::Result<u64> {
     let mut chunk = Vec::new();
     let mut end = end;

@@ -1,5 +1,5 @@
-//! The messages of the consumer's threads, and the requests to the control thread: hands each to the part that it concerns. Must not be
-//! where a part's state changes otherwise.
+//! The messages of the consumer's threads, and the requests to the control thread: hands each to the part that it concerns. Must not
+//! change a part's state except by its methods.
 
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ impl Consumer {
             Message::Metadata(Ok(metadata)) => self.take_metadata(metadata, now)?,
             Message::Metadata(Err(error)) => self.events.emit_retrying(self.topology.failed(error, now))?,
             Message::Offsets(Ok(offsets)) => {
-                let failure = self.partitions.assign(offsets, self.topology.cluster_id(), &mut self.events);
+                let failure = self.partitions.assign(offsets, &self.topology.cluster_id(), &mut self.events);
                 self.offsets_answered(failure, now)?;
             }
             Message::LogOffsets(Ok(offsets)) => {

@@ -117,7 +117,7 @@ pub struct Assignment {
     pub log_start_offset: i64,
     /// End for this consumer's isolation level: high watermark, or last stable offset under `read_committed`.
     pub end_offset: i64,
-    /// Id of the cluster.
+    /// Id of the cluster; empty from brokers that have none.
     pub cluster_id: Arc<str>,
 }
 

@@ -31,7 +31,7 @@ impl StartTokens {
 
 /// Names one event that the group waits for the user to finish with; to be given to
 /// [`Consumer::acknowledge`](super::Consumer::acknowledge).
-#[must_use = "the group rebalances once the consumer has got it back"]
+#[must_use = "the group waits until the consumer has it back"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Acknowledgement(u64);
 

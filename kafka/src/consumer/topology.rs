@@ -17,7 +17,8 @@ const METADATA_AGE_MAX_LATE: Duration = Duration::from_secs(1);
 
 /// The cluster, as metadata has shown it last.
 pub(super) struct Topology {
-    cluster_id: Arc<str>,
+    /// `None` also from brokers that have none.
+    cluster_id: Option<Arc<str>>,
     age_max: Duration,
     retry: RetryPolicy,
     requested_at: Instant,
@@ -35,7 +36,7 @@ impl Topology {
     pub(super) fn new(age_max: Duration, retry: RetryPolicy) -> Self {
         let now = Instant::now();
         Self {
-            cluster_id: Arc::from(""),
+            cluster_id: None,
             age_max,
             retry,
             requested_at: now,
@@ -48,8 +49,8 @@ impl Topology {
     }
 
     /// Empty from brokers that have none.
-    pub(super) fn cluster_id(&self) -> &Arc<str> {
-        &self.cluster_id
+    pub(super) fn cluster_id(&self) -> Arc<str> {
+        self.cluster_id.clone().unwrap_or_default()
     }
 
     pub(super) fn serial(&self) -> u64 {
@@ -77,9 +78,9 @@ impl Topology {
         self.pause.succeeded();
         self.serial += 1;
         if let Some(cluster_id) = &metadata.cluster_id
-            && **cluster_id != *self.cluster_id
+            && self.cluster_id.as_deref() != Some(cluster_id)
         {
-            self.cluster_id = Arc::from(cluster_id.as_str());
+            self.cluster_id = Some(Arc::from(cluster_id.as_str()));
         }
     }
 

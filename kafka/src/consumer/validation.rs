@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 use crate::backoff::{Backoff, RetryPolicy};
-use crate::protocol::EpochEnd;
+use crate::protocol::{EpochEnd, OffsetForLeaderPartition};
 
 /// A truncation that one response has shown and another one has to confirm.
 #[derive(Debug)]
@@ -59,4 +59,17 @@ pub(super) fn judge(
     let mut backoff = last.map_or_else(|| Backoff::new(retry), |last| last.backoff);
     let wait = backoff.next_wait().unwrap_or(retry.max);
     Verdict::Suspected(Suspicion { divergence, metadata_serial, backoff }, wait)
+}
+
+/// Logs a truncation that has to be confirmed.
+pub(super) fn warn_suspected(requested: &OffsetForLeaderPartition, position: i64, divergence: EpochEnd, wait: Duration) {
+    log::warn!(
+        position = position,
+        position_epoch = requested.epoch,
+        end_offset = divergence.end_offset,
+        end_epoch = divergence.epoch,
+        wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        "the leader's log of {} seems to be truncated; asking again after fresh metadata",
+        requested.partition
+    );
 }

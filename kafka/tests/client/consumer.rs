@@ -11,7 +11,7 @@ use kafka::{
 };
 use testkit::{Cluster, Codec, ProduceOptions, unique};
 
-/// One broker of each version, a topic of its own on it, and a consumer of it that looks for changes often.
+/// One broker of each version, with a topic of its own and a consumer that requests metadata often.
 fn on_each_version(topic: &str, partitions: u32, settings: &[(&str, &str)], test: impl Fn(&Setup) + Sync) {
     thread::scope(|scope| {
         let run = |version| {
@@ -20,7 +20,7 @@ fn on_each_version(topic: &str, partitions: u32, settings: &[(&str, &str)], test
             if partitions > 0 {
                 let kafka = cluster.client().unwrap();
                 kafka.create_topic(&topic, partitions, settings).unwrap();
-                // Answered by the leaders: metadata knows of them a moment before they exist, and the first batches of an
+                // The leaders respond: metadata names them a moment before they exist, and the first batches of an
                 // idempotent producer that fall into that moment may come out of order, which it never recovers from.
                 kafka.end_offsets(&topic).unwrap();
             }
@@ -124,7 +124,7 @@ fn records_of_every_codec_arrive_as_they_were_sent() {
 }
 
 #[test]
-fn transactions_are_seen_as_the_isolation_level_says() {
+fn the_isolation_level_decides_which_transactions_are_visible() {
     on_each_version("transactions", 1, &[], |setup| {
         let (kafka, at, id) = (setup.kafka(), setup.at(0), unique("id"));
         let options = ProduceOptions::default();
@@ -203,7 +203,7 @@ fn positions_outside_the_log_are_confirmed_and_holes_passed() {
 }
 
 #[test]
-fn what_compaction_left_is_read() {
+fn a_compacted_log_is_read() {
     let settings = [
         ("cleanup.policy", "compact"),
         ("segment.ms", "100"),
@@ -225,7 +225,7 @@ fn what_compaction_left_is_read() {
             (reader.records[&at].len() < 100).then_some(reader)
         });
         let values = reader.values(&at);
-        assert_eq!(values[..5], numbers(95..100), "the last of each key is left, where it was");
+        assert_eq!(values[..5], numbers(95..100), "the last record of each key stays, at its offset");
         assert_eq!(reader.records[&at][0].offset, 95);
     });
 }
@@ -242,7 +242,7 @@ fn topics_and_partitions_come_and_go() {
         assert!(!reader.consumer.is_settled(), "a topic is missing");
         let said = reader.retried.iter().map(|retrying| retrying.error.to_string()).collect::<String>();
         assert!(said.contains(&format!("topic '{missing}' does not exist")), "{said}");
-        assert!(!kafka.topic_exists(&missing).unwrap(), "asking has not created it");
+        assert!(!kafka.topic_exists(&missing).unwrap(), "the request has not created it");
 
         kafka.create_topic(&missing, 1, &[]).unwrap();
         kafka.add_partitions(&setup.topic, 2).unwrap();
@@ -270,14 +270,14 @@ fn topics_and_partitions_come_and_go() {
         assert_ne!(again.topic_id, before);
         assert_eq!(reader.positions[&first], 1);
         assert!(reader.consumer.is_settled());
-        // The other topic was not held up, and commits of the one that was gone hold up nobody.
+        // The other topic was not held up, and commits of the deleted one hold up no other.
         reader.commit();
         assert_eq!(kafka.committed_offsets(&setup.group).unwrap()[&(missing, 0)].offset, 1);
     });
 }
 
 #[test]
-fn commits_carry_everything_and_are_seen_at_the_next_start() {
+fn committed_offsets_come_with_the_next_assignment() {
     on_each_version("commits", 2, &[], |setup| {
         for partition in 0..2 {
             setup.produce_numbers(partition, 0..5);
@@ -315,14 +315,14 @@ fn commits_carry_everything_and_are_seen_at_the_next_start() {
 }
 
 #[test]
-fn offsets_that_somebody_else_sets_are_never_overwritten() {
+fn offsets_that_another_program_sets_are_never_overwritten() {
     on_each_version("foreign", 2, &[], |setup| {
         let (meddled, other) = (setup.at(0), setup.at(1));
         let committed = || setup.kafka().committed_offsets(&setup.group).unwrap()[&(setup.topic.clone(), 0)].clone();
         for partition in 0..2 {
             setup.produce_numbers(partition, 0..5);
         }
-        // What was there before us is no reason to stop.
+        // An offset from before the start may be replaced.
         setup.kafka().commit_offset(&setup.group, &setup.topic, 0, 1, "an earlier program").unwrap();
         let mut reader = setup.reader().choose(|assignment| {
             let committed = assignment.committed.as_ref();
@@ -338,7 +338,7 @@ fn offsets_that_somebody_else_sets_are_never_overwritten() {
         reader.commit_later();
         reader.until("the loss", |reader| !reader.lost.is_empty());
         assert_eq!(reader.lost, std::slice::from_ref(&meddled));
-        assert_eq!((committed().offset, &*committed().metadata), (2, ""), "left alone until the user has chosen");
+        assert_eq!((committed().offset, &*committed().metadata), (2, ""), "not overwritten before the user has chosen");
         reader.until_position(&meddled, 5);
         let facts = reader.assigned.last().unwrap();
         let expected = CommittedOffset { offset: 2, leader_epoch: None, metadata: String::new() };
@@ -361,7 +361,7 @@ fn offsets_that_somebody_else_sets_are_never_overwritten() {
 }
 
 #[test]
-fn a_group_with_members_refuses_commits_for_good() {
+fn a_group_with_members_refuses_commits_of_non_members() {
     on_each_version("members", 1, &[], |setup| {
         // The new protocol where it is the standard.
         let protocol = if setup.cluster.version() == testkit::NEWEST { "consumer" } else { "classic" };
@@ -389,7 +389,7 @@ fn a_group_with_members_refuses_commits_for_good() {
 }
 
 #[test]
-fn limits_are_kept_and_partitions_have_their_turns() {
+fn limits_hold_and_partitions_have_their_turns() {
     on_each_version("limits", 3, &[], |setup| {
         let options = ProduceOptions::default().batch_bytes(20_000);
         let many = (0..3000).map(|n: i32| testkit::Record::value(format!("{n:0>1000}")).partition(0));
@@ -443,7 +443,7 @@ fn a_batch_larger_than_a_fetch_comes_and_one_larger_than_all_limits_is_named() {
 }
 
 #[test]
-fn the_client_answers_questions() {
+fn the_client_describes_groups_and_logs() {
     on_each_version("questions", 2, &[], |setup| {
         let stamped = |n: i64| testkit::Record::value("v").partition(0).timestamp_ms(1000 + n);
         setup.produce(&ProduceOptions::default(), (0..3).map(stamped));

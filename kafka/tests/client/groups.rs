@@ -1,4 +1,5 @@
-//! Members of groups on real brokers: partitions are shared, handed over without a gap or a repetition, and kept over a crash.
+//! Members of groups on real brokers: partitions are assigned to all of them, move without a gap or a repetition, and are kept over a
+//! crash.
 //! Each test runs for the classic protocol on both versions and for the consumer protocol on the newest.
 
 use std::collections::BTreeSet;
@@ -10,9 +11,9 @@ use kafka::{Assignment, Builder, Consumer, Error, ErrorCode, GroupProtocol, Topi
 use testkit::{Cluster, NEWEST, OLDEST, ProduceOptions, unique};
 
 const PARTITIONS: i32 = 4;
-/// Long: whoever is waited for less than this has not been given up by the broker.
+/// Long: if a test waits for less, no session has timed out.
 const SESSION_TIMEOUT: Duration = Duration::from_mins(2);
-/// Far beyond what anything here takes, and far below the session's time-out (45 s where the broker decides).
+/// Far longer than a test takes, and far shorter than the session timeout (45 s where the broker decides).
 const SOON: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +79,7 @@ impl Setup {
         self.cluster.client().unwrap().produce(&self.topic, &ProduceOptions::default(), records).unwrap();
     }
 
-    /// Lets all of them go on until it is so.
+    /// Polls all of them until `done`.
     fn until(&self, what: &str, members: &mut [&mut Reader], done: impl Fn(&[&mut Reader]) -> bool) {
         let deadline = Instant::now() + SOON;
         while !done(members) {
@@ -90,7 +91,7 @@ impl Setup {
         }
     }
 
-    /// Lets all of them go on until each has a share, and all of it is read.
+    /// Polls all of them until each has partitions, and has read them to their ends.
     fn until_shared(&self, members: &mut [&mut Reader]) {
         let end = i64::from(self.produced.get());
         self.until("equal shares", members, |members| {
@@ -102,7 +103,7 @@ impl Setup {
         });
     }
 
-    /// Every number has been read of every partition, by one of them, once.
+    /// Each number of each partition was read by one of them, once.
     fn assert_read_once(&self, members: &[&Reader]) {
         for partition in 0..PARTITIONS {
             let at = TopicPartition::new(self.topic.as_str(), partition);
@@ -119,7 +120,7 @@ fn share(member: &Reader) -> BTreeSet<TopicPartition> {
 }
 
 #[test]
-fn partitions_are_handed_over_where_they_were_left() {
+fn another_member_reads_on_from_the_committed_offset() {
     on_each_protocol(|setup| {
         let mut first = setup.member("first");
         setup.produce(10);
@@ -131,7 +132,7 @@ fn partitions_are_handed_over_where_they_were_left() {
         setup.produce(10);
         setup.until_shared(&mut [&mut first, &mut second]);
 
-        // One that leaves in order is not waited for.
+        // The group does not wait for a member that leaves.
         first.commit();
         assert!(first.consumer.leave(SOON).unwrap());
         setup.produce(10);
@@ -145,32 +146,32 @@ fn partitions_are_handed_over_where_they_were_left() {
 }
 
 #[test]
-fn who_comes_back_from_a_crash_has_what_it_had_and_nobody_else_notices() {
+fn a_member_keeps_its_partitions_over_a_crash_without_a_rebalance() {
     on_each_protocol(|setup| {
         let (mut first, mut second) = (setup.member("first"), setup.member("second"));
         setup.produce(10);
         setup.until_shared(&mut [&mut first, &mut second]);
         first.commit();
-        let (had, given_up) = (share(&first), second.revoked.len());
+        let (had, revoked_before) = (share(&first), second.revoked.len());
         drop(first);
         let mut again = setup.member("first");
         setup.produce(10);
         setup.until_shared(&mut [&mut again, &mut second]);
         assert_eq!(share(&again), had, "{:?}", setup.protocol);
         assert!(again.revoked.is_empty() && again.lost.is_empty());
-        assert!(second.revoked.len() == given_up && second.lost.is_empty(), "{:?}", setup.protocol);
+        assert!(second.revoked.len() == revoked_before && second.lost.is_empty(), "{:?}", setup.protocol);
     });
 }
 
-/// The broker takes back what nobody finishes with, after a minute; until then a member may take its time, and is not given up.
+/// The rebalance timeout is a minute; until then the group waits for a member to acknowledge.
 #[test]
-fn a_member_whose_user_is_busy_stays_one_and_what_it_has_is_waited_for() {
+fn the_group_waits_for_a_member_whose_user_is_busy() {
     on_each_protocol(|setup| {
         let mut first = setup.member("first");
         setup.produce(10);
         setup.until_shared(&mut [&mut first]);
         let mut second = setup.member("second");
-        // The first one does not poll: it is storing what it has been given.
+        // The first one does not poll: it stores records.
         let waits = Instant::now();
         while waits.elapsed() < Duration::from_secs(4) {
             second.poll().unwrap();
@@ -183,7 +184,7 @@ fn a_member_whose_user_is_busy_stays_one_and_what_it_has_is_waited_for() {
 }
 
 #[test]
-fn who_waits_for_the_others_to_join_can_leave() {
+fn a_member_that_waits_for_others_to_join_can_leave() {
     on_each_protocol(|setup| {
         let mut first = setup.member("first");
         setup.until("partitions", &mut [&mut first], |members| share(members[0]).len() == 4);
@@ -196,7 +197,7 @@ fn who_waits_for_the_others_to_join_can_leave() {
 }
 
 #[test]
-fn of_two_by_the_same_name_the_older_is_told() {
+fn of_two_members_with_one_instance_id_the_older_is_fenced() {
     on_each_protocol(|setup| {
         if setup.protocol == Protocol::Consumer {
             return;
@@ -218,7 +219,7 @@ fn of_two_by_the_same_name_the_older_is_told() {
 }
 
 #[test]
-fn new_partitions_and_topics_are_shared_too() {
+fn new_partitions_and_topics_are_assigned() {
     on_each_protocol(|setup| {
         let later = unique("later");
         let member = |name| Reader::new(setup.builder(name).with_topic(later.as_str())).choose(committed_or_start);
@@ -234,19 +235,19 @@ fn new_partitions_and_topics_are_shared_too() {
 }
 
 #[test]
-fn who_comes_back_gets_what_there_is_since() {
+fn a_member_that_comes_back_gets_new_topics_and_partitions() {
     on_each_protocol(|setup| {
         let later = unique("later");
         let kafka = setup.cluster.client().unwrap();
         let (mut first, mut second) = (setup.member("first"), setup.member("second"));
         setup.until_shared(&mut [&mut first, &mut second]);
-        // With another topic than before, which only it wants.
+        // It subscribes to another topic than before, and no other member does.
         drop(second);
         kafka.create_topic(&later, 2, &[]).unwrap();
         let mut second = Reader::new(setup.builder("second").with_topic(later.as_str())).choose(committed_or_start);
         let of = |member: &Reader, topic: &str| share(member).iter().filter(|at| *at.topic == *topic).count();
         setup.until("the new topic", &mut [&mut first, &mut second], |members| of(members[1], &later) == 2);
-        // While the one that divides is away.
+        // While the leader is away.
         drop(first);
         kafka.add_partitions(&setup.topic, 6).unwrap();
         let mut first = setup.member("first");
@@ -256,7 +257,8 @@ fn who_comes_back_gets_what_there_is_since() {
     });
 }
 
-/// With both names the same as before a crash it releases its own name; with another member id it waits until that is free.
+/// With the same member id and instance id as before a crash it takes its place back; with another member id it waits until the instance
+/// id is free.
 #[test]
 fn a_static_member_of_the_consumer_protocol_comes_back_from_a_crash_and_from_leave() {
     let cluster = testkit::shared(NEWEST).unwrap();
@@ -272,7 +274,7 @@ fn a_static_member_of_the_consumer_protocol_comes_back_from_a_crash_and_from_lea
     setup.produce(10);
     setup.until_shared(&mut [&mut first, &mut second]);
     first.commit();
-    let (had, given_up) = (share(&first), second.revoked.len());
+    let (had, revoked_before) = (share(&first), second.revoked.len());
     drop(first);
     let mut again = named("first");
     setup.until_shared(&mut [&mut again, &mut second]);
@@ -288,7 +290,7 @@ fn a_static_member_of_the_consumer_protocol_comes_back_from_a_crash_and_from_lea
     late.until("a refusal of the name", |late| {
         late.retried.iter().any(|retrying| retrying.error.to_string().contains("UNRELEASED_INSTANCE_ID"))
     });
-    assert_eq!(second.revoked.len(), given_up, "nobody else has noticed");
+    assert_eq!(second.revoked.len(), revoked_before, "no rebalance");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Every request refused with every code that waiting or joining again cures, at the start and amid reading, once and three times in a
+//! Each request refused with each code that a retry or a rejoin cures, at the start and during reading, once and three times in a
 //! row: reading goes on, and every record is read once. The codes are those of Kafka's table that the client calls retriable, and those
-//! by which a coordinator says that somebody is not, or no longer, the member that it was.
+//! by which a coordinator fences a member or does not know it.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -12,13 +12,13 @@ use kafka::{Address, Consumer, Error, ErrorCode, Event, GroupProtocol, OffsetPos
 
 use crate::fake::{FakeBroker, PARTITIONS, Place, TOPIC};
 
-/// Far beyond what a case takes.
+/// Far longer than a case takes.
 const DEADLINE: Duration = Duration::from_mins(1);
 /// Cases at once: they mostly wait.
 const THREADS: usize = 12;
 const CLAIM: &str = "ours";
 
-/// Codes that say who is no member, or not of this generation or epoch.
+/// Codes for an unknown member, or one of another generation or epoch.
 const FENCING: [ErrorCode; 8] = [
     ErrorCode::ILLEGAL_GENERATION,
     ErrorCode::UNKNOWN_MEMBER_ID,
@@ -47,7 +47,7 @@ const OF_MEMBERS: [Place; 6] = [
     Place::ConsumerGroupHeartbeat,
 ];
 
-/// Where a code may stand, besides.
+/// Other requests and the fields of their responses that have a code.
 const OF_ALL: [Place; 10] = [
     Place::MetadataTopic,
     Place::MetadataPartition,
@@ -69,7 +69,7 @@ struct Case {
 }
 
 impl Case {
-    /// Codes that end the membership by contract, or that the place can do nothing about.
+    /// Codes that end the membership by contract, or that are no refusal in that place.
     fn is_left_out(self) -> bool {
         let Self { protocol, place, code } = self;
         let is_classic_only =
@@ -113,7 +113,7 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// A user that remembers how far it is, as the service does in its database.
+/// A user that stores its positions, as the service does in its database.
 struct User {
     broker: FakeBroker,
     consumer: Consumer,
@@ -193,7 +193,7 @@ impl User {
         Ok(())
     }
 
-    /// Goes on until all is read and committed, and all refusals have been met.
+    /// Polls until all is read and committed, and all refusals have been sent.
     fn until_read(&mut self, what: &str, end: i64) -> Result<(), String> {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -217,11 +217,11 @@ impl User {
     }
 }
 
-/// What has to happen so that a request comes while records are read.
+/// Causes a request while records are read.
 fn provoke(user: &User, place: Place) {
     match place {
         Place::JoinGroup | Place::SyncGroup => user.broker.rebalance(),
-        // Asked when a leader of another epoch follows, by which the position is validated.
+        // Sent to validate the position after a leader of another epoch was elected.
         Place::OffsetForLeaderEpoch => user.broker.elect(),
         _ => {}
     }
@@ -253,7 +253,7 @@ fn run(case: Case) -> Result<(), String> {
     }
     user.until_read("at the start", end)?;
     if is_early && !is_at_start_only(case) || place == Place::OffsetForLeaderEpoch {
-        // Of one code many, as if it would never end.
+        // Many refusals with one of the codes.
         let many = if code == ErrorCode::UNKNOWN_SERVER_ERROR { 25 } else { 3 };
         for (what, times) in [("several times", many), ("once", 1)] {
             user.broker.refuse(place, code.0, times);
@@ -269,14 +269,14 @@ fn run(case: Case) -> Result<(), String> {
         user.broker.refuse(place, code.0, 2);
     }
     let left = user.consumer.leave(Duration::from_secs(10)).map_err(|error| format!("leaving: {error}"))?;
-    // Who is no member has nothing to leave.
+    // A group without members, or one that does not know the member, is not left.
     let is_no_member = protocol == Protocol::None || (place == Place::LeaveGroup && FENCING.contains(&code));
     let is_out = user.broker.has_left() || is_no_member;
     if left && is_out { Ok(()) } else { Err(format!("it has not left ({left})")) }
 }
 
 #[test]
-fn every_request_refused_with_every_code_that_passes() {
+fn every_request_refused_with_every_retriable_code() {
     let cases = cases();
     assert!(cases.len() > 400, "only {} cases", cases.len());
     let next = AtomicUsize::new(0);

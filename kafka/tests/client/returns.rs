@@ -1,5 +1,5 @@
-//! A static member that comes back to a stable group in which partitions are assigned to nobody, as between the two rounds of a
-//! cooperative rebalance: the coordinator is scripted, so that nothing but the member itself can bring about the next assignment.
+//! A static member that comes back to a stable group in which partitions are assigned to no member, as between the two rounds of a
+//! cooperative rebalance: the coordinator is scripted, so that only the member itself can start the next rebalance.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use kafka_protocol::messages::ApiKey;
 use crate::fake::{FakeBroker, Joined, TOPIC};
 
 const DEADLINE: Duration = Duration::from_mins(1);
-/// No periodic look comes in a test's time.
+/// No periodic check comes in a test's time.
 const NEVER: Duration = Duration::from_hours(1);
 const PARTITIONS: i32 = 6;
 
@@ -19,7 +19,7 @@ fn member(broker: &FakeBroker) -> Builder {
     )
 }
 
-/// Polls until it reads these partitions; what it has waited for meanwhile.
+/// Polls until it reads these partitions; the waits meanwhile.
 fn until_reading(consumer: &mut Consumer, expected: &[i32]) -> Vec<Waiting> {
     let deadline = Instant::now() + DEADLINE;
     let (mut reading, mut waited) = (Vec::new(), Vec::new());
@@ -50,7 +50,7 @@ fn until_reading(consumer: &mut Consumer, expected: &[i32]) -> Vec<Waiting> {
 }
 
 #[test]
-fn partitions_of_nobody_are_assigned_at_once_when_a_member_comes_back() {
+fn unassigned_partitions_are_assigned_at_once_when_a_member_comes_back() {
     let others = vec![0, 1];
     let second = Joined::Follows { ours: vec![2, 3, 4], others: vec![0, 1, 5] };
     for first in [
@@ -66,7 +66,7 @@ fn partitions_of_nobody_are_assigned_at_once_when_a_member_comes_back() {
 }
 
 #[test]
-fn a_group_that_is_complete_is_left_in_peace() {
+fn a_complete_group_is_not_rebalanced() {
     for joined in [
         Joined::Follows { ours: vec![2, 3], others: vec![0, 1, 4, 5] },
         Joined::LeadsAgain { ours: vec![2, 3], others: vec![0, 1, 4, 5] },
@@ -77,23 +77,23 @@ fn a_group_that_is_complete_is_left_in_peace() {
         let mut consumer = member(&broker).with_metadata_max_age(Duration::from_millis(50)).create().unwrap();
         let expected: Vec<i32> = if matches!(joined, Joined::Leads) { (0..PARTITIONS).collect() } else { vec![2, 3] };
         until_reading(&mut consumer, &expected);
-        let looks = broker.asked(ApiKey::DescribeGroups);
-        let beats = broker.asked(ApiKey::Heartbeat);
+        let checks = broker.asked(ApiKey::DescribeGroups);
+        let heartbeats = broker.asked(ApiKey::Heartbeat);
         let deadline = Instant::now() + DEADLINE;
-        while broker.asked(ApiKey::Heartbeat) < beats + 10 {
+        while broker.asked(ApiKey::Heartbeat) < heartbeats + 10 {
             assert!(Instant::now() < deadline);
             assert!(!matches!(consumer.poll(Duration::from_millis(20), 100).unwrap(), Event::Rebalancing(_)));
         }
         assert_eq!(broker.asked(ApiKey::JoinGroup), 1, "{joined:?}");
         if !matches!(joined, Joined::Follows { .. }) {
-            assert!(broker.asked(ApiKey::DescribeGroups) > looks + 1, "{joined:?}: a leader looks again and again");
+            assert!(broker.asked(ApiKey::DescribeGroups) > checks + 1, "{joined:?}: a leader checks again and again");
         }
     }
 }
 
-/// Found by the leader's next look, not by its own return.
+/// Found by the leader's next check, not by its own return.
 #[test]
-fn the_leader_finds_what_nobody_has_whenever_that_comes() {
+fn the_leader_finds_unassigned_partitions() {
     let broker = FakeBroker::start(PARTITIONS);
     broker.script([
         Joined::LeadsAgain { ours: vec![0, 1, 2], others: vec![3, 4, 5] },
@@ -102,10 +102,10 @@ fn the_leader_finds_what_nobody_has_whenever_that_comes() {
     ]);
     let mut consumer = member(&broker).with_metadata_max_age(Duration::from_millis(50)).create().unwrap();
     until_reading(&mut consumer, &[0, 1, 2]);
-    broker.rebalance(); // The other one releases 4 and 5, and is killed before it joins again.
+    broker.rebalance(); // The other one releases 4 and 5, and is killed before it rejoins.
     let deadline = Instant::now() + DEADLINE;
     while broker.asked(ApiKey::JoinGroup) < 3 {
-        assert!(Instant::now() < deadline, "4 and 5 are nobody's");
+        assert!(Instant::now() < deadline, "4 and 5 stay unassigned");
         match consumer.poll(Duration::from_millis(20), 100).unwrap() {
             Event::Rebalancing(acknowledgement) => consumer.acknowledge(acknowledgement),
             Event::Revoked(revocation) => consumer.acknowledge(revocation.acknowledgement),
@@ -115,7 +115,7 @@ fn the_leader_finds_what_nobody_has_whenever_that_comes() {
 }
 
 #[test]
-fn a_standby_says_who_has_the_partitions() {
+fn a_standby_names_the_members_that_have_partitions() {
     let broker = FakeBroker::start(PARTITIONS);
     broker.script([Joined::Follows { ours: vec![], others: (0..PARTITIONS).collect() }]);
     let mut consumer = member(&broker).create().unwrap();

@@ -1,5 +1,5 @@
-//! A broker that slows a client down ([KIP-219](https://cwiki.apache.org/confluence/display/KAFKA/KIP-219)): it answers at once, says
-//! for how long it wants no more, and reads nothing until then. Who asks sooner waits for longer than an answer may take.
+//! A broker that throttles a client ([KIP-219](https://cwiki.apache.org/confluence/display/KAFKA/KIP-219)): it responds at once, with the
+//! throttle time, and reads no request until then. A request that is sent sooner exceeds the request timeout.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use testkit::{ProduceOptions, Record, unique};
 /// Quotas count over eleven seconds: two fetches are twice as much as is allowed in them, and the third has to wait for as long.
 const QUOTA_BYTES: u32 = 40_000;
 const FETCH_BYTES: u32 = 450_000;
-/// Much less than that, much more than an answer takes.
+/// Much less than that, much more than a response takes.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[test]
-fn no_fetch_is_sent_while_the_broker_wants_none() {
+fn no_fetch_is_sent_during_the_throttle_time() {
     for version in testkit::VERSIONS {
         let cluster = testkit::shared(version).unwrap();
         let kafka = cluster.client().unwrap();
@@ -34,7 +34,7 @@ fn no_fetch_is_sent_while_the_broker_wants_none() {
             .with_request_timeout(REQUEST_TIMEOUT);
         let mut reader = Reader::new(builder);
         reader.until_position(&TopicPartition::new(topic.as_str(), 0), count.into());
-        let told: Vec<String> = reader.retried.iter().map(|retrying| retrying.error.to_string()).collect();
-        assert!(told.iter().all(|error| !error.contains("Fetch within")), "{told:?}");
+        let failures: Vec<String> = reader.retried.iter().map(|retrying| retrying.error.to_string()).collect();
+        assert!(failures.iter().all(|error| !error.contains("Fetch within")), "{failures:?}");
     }
 }

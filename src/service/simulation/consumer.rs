@@ -8,37 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka::{
-    Acknowledgement, Assignment, CommittedOffset, Error, Event, OffsetPosition, OutOfRange, PartitionRecords, Result,
-    Retrying, Revocation, StartToken, TopicId, TopicPartition, Truncation,
+    Acknowledgement, Assignment, CommittedOffset, Error, Event, OffsetPosition, Result, Retrying, Revocation,
+    StartToken,
 };
 
 use super::cluster::{CLUSTER_ID, Cluster, partition};
 use super::disk::Disk;
+use super::partitions::{Assigned, Partitions, Phase};
 use crate::service::reader::PollConsumer;
 use crate::settings::{GroupProtocol, Settings};
-
-/// An assigned partition.
-#[derive(Debug)]
-struct Assigned {
-    topic_id: TopicId,
-    /// Of the event that asked for the start position last.
-    token: StartToken,
-    phase: Phase,
-    /// Leader epoch of the record before the position, if known.
-    epoch: Option<i32>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// The user has to give a start position.
-    WaitsForStart,
-    /// The start position is being committed.
-    Committing(i64),
-    /// Records come, from this offset on.
-    Reading(i64),
-    /// The user has to acknowledge the revocation.
-    Revoked,
-}
 
 /// An acknowledgement that the consumer waits for, and what must be committed by then.
 #[derive(Debug)]
@@ -57,9 +35,7 @@ pub(super) struct ConsumerModel {
     /// Whether the group has no members, so that its offsets may be set while it reads.
     exclusive: bool,
     joined: bool,
-    assigned: BTreeMap<i32, Assigned>,
-    /// The number of the last start token.
-    tokens: u64,
+    partitions: Partitions,
     /// The number of the last acknowledgement that was asked for.
     acknowledgements: u64,
     rebalance: Option<AwaitedAcknowledgement>,
@@ -84,8 +60,7 @@ impl ConsumerModel {
             disk: Rc::clone(disk),
             exclusive: settings.kafka.group_protocol == GroupProtocol::None,
             joined: false,
-            assigned: BTreeMap::new(),
-            tokens: 0,
+            partitions: Partitions::default(),
             acknowledgements: 0,
             rebalance: None,
             revocation: None,
@@ -110,15 +85,11 @@ impl ConsumerModel {
         let mut cluster = self.cluster.borrow_mut();
         for (number, committed) in std::mem::take(&mut self.pending) {
             let is_owner = cluster.owners.get(&number) == Some(&self.me)
-                && self.assigned.get(&number).is_some_and(|assigned| assigned.topic_id == cluster.topic_id);
+                && self.partitions.assigned.get(&number).is_some_and(|assigned| assigned.topic_id == cluster.topic_id);
             if is_owner && !cluster.foreign.contains(&number) {
                 cluster.commit(number, committed);
             }
         }
-    }
-
-    fn numbers(&self, which: impl Fn(i32, &Assigned) -> bool) -> Vec<i32> {
-        self.assigned.iter().filter(|(number, assigned)| which(**number, assigned)).map(|(number, _)| *number).collect()
     }
 
     fn lose(&mut self, numbers: &[i32]) -> Event {
@@ -130,7 +101,7 @@ impl ConsumerModel {
     }
 
     fn release(&mut self, number: i32) {
-        self.assigned.remove(&number);
+        self.partitions.assigned.remove(&number);
         self.pending.remove(&number);
         let mut cluster = self.cluster.borrow_mut();
         if cluster.owners.get(&number) == Some(&self.me) {
@@ -146,11 +117,12 @@ impl ConsumerModel {
         if !self.cluster.borrow().members.contains(&self.me) {
             self.joined = false;
             (self.rebalance, self.revocation) = (None, None);
-            return (!self.assigned.is_empty()).then(|| self.lose(&self.numbers(|_, _| true)));
+            return (!self.partitions.assigned.is_empty()).then(|| self.lose(&self.partitions.numbers(|_, _| true)));
         }
         let lost = {
             let cluster = self.cluster.borrow();
-            self.numbers(|number, assigned| assigned.topic_id != cluster.topic_id || cluster.foreign.contains(&number))
+            self.partitions
+                .numbers(|number, assigned| assigned.topic_id != cluster.topic_id || cluster.foreign.contains(&number))
         };
         if !lost.is_empty() {
             return Some(self.lose(&lost));
@@ -169,7 +141,7 @@ impl ConsumerModel {
     }
 
     fn revoke(&mut self) -> Option<Event> {
-        let revoked = self.numbers(|number, _| self.cluster.borrow().targets.get(&number) != Some(&self.me));
+        let revoked = self.partitions.numbers(|number, _| self.cluster.borrow().targets.get(&number) != Some(&self.me));
         if revoked.is_empty() {
             return None;
         }
@@ -177,7 +149,7 @@ impl ConsumerModel {
         let acknowledgement = Acknowledgement::new(awaited.number);
         self.revocation = Some(awaited);
         for number in &revoked {
-            self.assigned.get_mut(number).unwrap().phase = Phase::Revoked;
+            self.partitions.assigned.get_mut(number).unwrap().phase = Phase::Revoked;
         }
         Some(Event::Revoked(Revocation { partitions: revoked.into_iter().map(partition).collect(), acknowledgement }))
     }
@@ -185,7 +157,7 @@ impl ConsumerModel {
     /// Everything that was read by now has to be committed before the acknowledgement.
     fn await_acknowledgement(&mut self, which: impl Fn(i32) -> bool) -> AwaitedAcknowledgement {
         self.acknowledgements += 1;
-        let read = self.assigned.iter().filter_map(|(number, assigned)| match assigned.phase {
+        let read = self.partitions.assigned.iter().filter_map(|(number, assigned)| match assigned.phase {
             Phase::Reading(position) if which(*number) => Some((*number, assigned.token, position)),
             _ => None,
         });
@@ -203,7 +175,7 @@ impl ConsumerModel {
             return;
         }
         for (number, token, position) in &awaited.read {
-            let is_unchanged = self.assigned.get(number).is_some_and(|assigned| {
+            let is_unchanged = self.partitions.assigned.get(number).is_some_and(|assigned| {
                 assigned.token == *token && assigned.topic_id == cluster.topic_id && !cluster.foreign.contains(number)
             });
             if is_unchanged && cluster.owners.get(number) == Some(&self.me) {
@@ -216,26 +188,23 @@ impl ConsumerModel {
         }
     }
 
-    fn next_token(&mut self) -> StartToken {
-        self.tokens += 1;
-        StartToken::new(self.tokens)
-    }
-
     fn assign(&mut self) -> Option<Event> {
         let mut assignments = Vec::new();
         let numbers = self.cluster.borrow().partitions();
         for number in numbers {
-            let token = self.next_token();
+            let token = self.partitions.next_token();
             let mut cluster = self.cluster.borrow_mut();
             let may_be_assigned = cluster.targets.get(&number) == Some(&self.me)
                 && cluster.owners.get(&number).is_none_or(|owner| *owner == self.me);
-            if !may_be_assigned || self.assigned.contains_key(&number) || cluster.random.one_in(3) {
+            if !may_be_assigned || self.partitions.assigned.contains_key(&number) || cluster.random.one_in(3) {
                 continue;
             }
             cluster.owners.insert(number, self.me);
             cluster.foreign.remove(&number);
             let topic_id = cluster.topic_id;
-            self.assigned.insert(number, Assigned { topic_id, token, phase: Phase::WaitsForStart, epoch: None });
+            self.partitions
+                .assigned
+                .insert(number, Assigned { topic_id, token, phase: Phase::WaitsForStart, epoch: None });
             assignments.push(Assignment {
                 token,
                 partition: partition(number),
@@ -253,7 +222,7 @@ impl ConsumerModel {
     fn started(&mut self) -> Option<Event> {
         let mut cluster = self.cluster.borrow_mut();
         let mut started = Vec::new();
-        for (number, assigned) in &mut self.assigned {
+        for (number, assigned) in &mut self.partitions.assigned {
             if let Phase::Committing(offset) = assigned.phase
                 && !cluster.random.one_in(3)
             {
@@ -266,92 +235,16 @@ impl ConsumerModel {
         (!started.is_empty()).then_some(Event::Started(started))
     }
 
-    /// A partition whose log no longer has what was read, with the epoch and the offset where they diverge.
-    fn divergence(&self) -> Option<(i32, i32, i64)> {
-        let cluster = self.cluster.borrow();
-        self.assigned.iter().find_map(|(number, assigned)| {
-            let (Phase::Reading(position), Some(epoch)) = (assigned.phase, assigned.epoch) else { return None };
-            let (end_epoch, end) = cluster.log(*number).epoch_end(epoch)?;
-            (end_epoch < epoch || end < position).then_some((*number, end_epoch, end.min(position)))
-        })
-    }
-
-    fn truncated(&mut self) -> Option<Event> {
-        let (number, divergence_epoch, divergence_offset) = self.divergence()?;
-        let token = self.next_token();
-        let assigned = self.assigned.get_mut(&number).unwrap();
-        let (Phase::Reading(position), Some(position_epoch)) = (assigned.phase, assigned.epoch) else { return None };
-        (assigned.phase, assigned.token) = (Phase::WaitsForStart, token);
-        Some(Event::Truncated(Truncation {
-            token,
-            partition: partition(number),
-            topic_id: Some(assigned.topic_id),
-            position,
-            position_epoch,
-            divergence_offset,
-            divergence_epoch,
-        }))
-    }
-
-    fn out_of_range(&mut self) -> Option<Event> {
-        let token = self.next_token();
-        let cluster = self.cluster.borrow();
-        for (number, assigned) in &mut self.assigned {
-            let (log_start_offset, end_offset) = (cluster.log(*number).start, cluster.log(*number).end());
-            if let Phase::Reading(position) = assigned.phase
-                && !(log_start_offset..=end_offset).contains(&position)
-            {
-                (assigned.phase, assigned.token) = (Phase::WaitsForStart, token);
-                return Some(Event::OutOfRange(OutOfRange {
-                    token,
-                    partition: partition(*number),
-                    topic_id: Some(assigned.topic_id),
-                    position,
-                    log_start_offset,
-                    end_offset,
-                }));
-            }
-        }
-        None
-    }
-
-    fn records(&mut self, records_max: usize) -> Option<Event> {
+    fn fetch(&mut self, records_max: usize) -> Option<Event> {
         let mut cluster = self.cluster.borrow_mut();
+        let event = self.partitions.truncated(&cluster).or_else(|| self.partitions.out_of_range(&cluster));
         // During a rebalance records are mostly held back.
-        if self.rebalance.is_some() && !cluster.random.one_in(4) {
-            return None;
+        if event.is_some() || self.rebalance.is_some() && !cluster.random.one_in(4) {
+            return event;
         }
-        let faults = self.disk.borrow().faults;
-        let mut batches = Vec::new();
-        let mut records_left = i64::try_from(records_max).unwrap();
-        for (number, assigned) in &mut self.assigned {
-            let Phase::Reading(position) = assigned.phase else { continue };
-            let end = cluster.log(*number).end();
-            if position >= end || records_left == 0 || cluster.random.one_in(4) {
-                continue;
-            }
-            let next = end.min(position + cluster.random.within(1..records_left.min(8) + 1));
-            let mut from = position;
-            if faults && position > cluster.log(*number).start && cluster.random.one_in(300) {
-                from -= 1;
-                self.has_repeated_records = true;
-            }
-            let topic_id = assigned.topic_id.to_string();
-            let log = cluster.log(*number);
-            self.disk.borrow_mut().note_fetched(&topic_id, *number, from..next, log.between(from, next).cloned());
-            let records = log.between(from, next).map(|record| record.record()).collect();
-            let epoch = Some(cluster.log(*number).epoch_before(next));
-            batches.push(PartitionRecords::detached(partition(*number), epoch, from..next, end, records));
-            assigned.phase = Phase::Reading(next);
-            assigned.epoch = epoch;
-            records_left -= next - position;
-        }
-        (!batches.is_empty()).then_some(Event::Records(batches))
-    }
-
-    /// The partition, if it waits for an answer with this token.
-    fn assigned_under(&mut self, at: &TopicPartition, token: StartToken) -> Option<&mut Assigned> {
-        self.assigned.get_mut(&at.partition).filter(|assigned| assigned.token == token)
+        let (records, has_repeated) = self.partitions.records(records_max, &mut cluster, &self.disk);
+        self.has_repeated_records |= has_repeated;
+        records
     }
 }
 
@@ -376,8 +269,8 @@ impl PollConsumer for ConsumerModel {
         if self.disk.borrow().faults && self.cluster.borrow_mut().random.one_in(20) {
             return Ok(Event::Retrying(Retrying { error: transient(), attempt: 1, wait: Duration::ZERO }));
         }
-        let event = self.membership_event().or_else(|| self.started()).or_else(|| self.truncated());
-        Ok(event.or_else(|| self.out_of_range()).or_else(|| self.records(records_max)).unwrap_or(Event::Idle))
+        let event = self.membership_event().or_else(|| self.started());
+        Ok(event.or_else(|| self.fetch(records_max)).unwrap_or(Event::Idle))
     }
 
     fn start(&mut self, positions: Vec<OffsetPosition>, metadata: &str) {
@@ -387,7 +280,7 @@ impl PollConsumer for ConsumerModel {
         metadata.clone_into(&mut self.metadata);
         let disk = Rc::clone(&self.disk);
         for OffsetPosition { partition: at, token, offset, leader_epoch } in positions {
-            let Some(assigned) = self.assigned_under(&at, token) else { continue };
+            let Some(assigned) = self.partitions.under_token(&at, token) else { continue };
             if assigned.phase == Phase::Revoked {
                 continue;
             }
@@ -407,7 +300,7 @@ impl PollConsumer for ConsumerModel {
         }
         let disk = Rc::clone(&self.disk);
         for OffsetPosition { partition: at, token, offset, leader_epoch } in positions {
-            let Some(assigned) = self.assigned_under(&at, token) else { continue };
+            let Some(assigned) = self.partitions.under_token(&at, token) else { continue };
             let is_durable = disk.borrow().is_durable(&at, &assigned.topic_id.to_string(), offset);
             assert!(
                 is_durable,
@@ -432,7 +325,7 @@ impl PollConsumer for ConsumerModel {
         }
         if let Some(awaited) = self.revocation.take_if(is_acknowledged) {
             self.check_committed(&awaited);
-            for number in self.numbers(|_, assigned| assigned.phase == Phase::Revoked) {
+            for number in self.partitions.numbers(|_, assigned| assigned.phase == Phase::Revoked) {
                 self.release(number);
             }
         }
@@ -466,8 +359,8 @@ impl PollConsumer for ConsumerModel {
             && self.revocation.is_none()
             && !cluster.rejoining.contains(&self.me)
             && cluster.foreign.is_empty()
-            && targets.map(|(number, _)| number).eq(self.assigned.keys())
-            && self.assigned.values().all(|assigned| matches!(assigned.phase, Phase::Reading(_)))
-            && self.divergence().is_none()
+            && targets.map(|(number, _)| number).eq(self.partitions.assigned.keys())
+            && self.partitions.assigned.values().all(|assigned| matches!(assigned.phase, Phase::Reading(_)))
+            && self.partitions.divergence(&cluster).is_none()
     }
 }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use rusqlite::Connection;
+
 use super::cluster::Cluster;
 use super::consumer::ConsumerModel;
 use super::disk::Disk;
@@ -109,6 +111,14 @@ impl<'a> Instance<'a> {
     pub(super) fn kill_soon(&mut self) {
         let calls = self.cluster.borrow_mut().random.within(1..20);
         self.disk.borrow_mut().fuse = self.running.is_some().then_some(calls);
+    }
+
+    /// The checkpoint thread writes a part of the WAL into the database, on its own connection.
+    pub(super) fn checkpoint(&self) {
+        if self.running.is_some() {
+            let connection = Connection::open(&self.settings.database.path).unwrap();
+            connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+        }
     }
 
     /// The member's session times out.

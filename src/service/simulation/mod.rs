@@ -1,5 +1,5 @@
 //! A simulation of the service: the real loop, reader and database against models of the Kafka consumer, the cluster and the disk.
-//! Everything happens on one thread, and one seed decides all of it: the order in which the reader, the loop and a sync go on,
+//! Everything happens on one thread, and one seed decides all of it: the order in which the reader, the loop, syncs and checkpoints go on,
 //! failures, kills between any two calls, power cuts that lose what was not synced, rebalances, resets of offsets, retention,
 //! truncated logs, a recreated topic.
 //!
@@ -7,7 +7,7 @@
 //! |-|-|
 //! | `instance.rs` | one instance of the service: starts, stops, kills |
 //! | `runner.rs` | runs the reader's core step by step |
-//! | `consumer.rs` | the model of the Kafka consumer |
+//! | `consumer.rs`, `partitions.rs` | the model of the Kafka consumer |
 //! | `cluster.rs`, `log.rs` | the model of the cluster and its logs |
 //! | `writer.rs`, `disk.rs` | the real database, its failures, and what a kill or a power cut leaves |
 //! | `truth.rs` | what the databases must hold in the end |
@@ -19,6 +19,7 @@ mod consumer;
 mod disk;
 mod instance;
 mod log;
+mod partitions;
 mod runner;
 mod truth;
 mod writer;
@@ -128,6 +129,7 @@ fn something_happens(cluster: &RefCell<Cluster>, instances: &mut [Instance<'_>],
         38 => cluster.borrow_mut().expire(),
         39 if cluster.borrow_mut().random.one_in(3) => cluster.borrow_mut().recreate_topic(),
         43 | 44 => cluster.borrow_mut().truncate(),
+        45..48 => instance.checkpoint(),
         // The offsets of a group with members can only be committed by its members.
         40..43 if exclusive || cluster.borrow().members.is_empty() => {
             let mut cluster = cluster.borrow_mut();

@@ -16,7 +16,15 @@ pub(super) struct ObservedWriter {
     database: Box<dyn Writer>,
     disk: Rc<RefCell<Disk>>,
     cluster: Rc<RefCell<Cluster>>,
-    sync: Option<(RunningSync, Box<dyn FnOnce() + Send>)>,
+    sync: Option<Sync>,
+}
+
+/// A sync that the checkpoint thread runs.
+struct Sync {
+    sync: RunningSync,
+    /// How many rounds of the loop it still takes.
+    rounds: i64,
+    notify: Box<dyn FnOnce() + Send>,
 }
 
 impl ObservedWriter {
@@ -109,19 +117,22 @@ impl Writer for ObservedWriter {
         self.database.unidentified()
     }
 
-    /// The sync runs until [`sync_result`](Self::sync_result) lets it end.
+    /// The sync ends some rounds of the loop later.
     fn begin_sync(&mut self, notify: Box<dyn FnOnce() + Send>) -> Result<(), StorageError> {
         assert!(self.sync.is_none(), "a sync is running");
         self.call(|_| Ok(()))?;
-        self.sync = Some((self.disk.borrow_mut().begin_sync(), notify));
+        let rounds = self.cluster.borrow_mut().random.within(0..10);
+        self.sync = Some(Sync { sync: self.disk.borrow_mut().begin_sync(), rounds, notify });
         Ok(())
     }
 
     fn sync_result(&mut self) -> Option<Result<(), StorageError>> {
-        if self.cluster.borrow_mut().random.one_in(2) {
+        let running = self.sync.as_mut()?;
+        if running.rounds > 0 {
+            running.rounds -= 1;
             return None;
         }
-        let (sync, notify) = self.sync.take()?;
+        let Sync { sync, notify, .. } = self.sync.take()?;
         let result = self.call(|database| database.sync());
         notify();
         Some(result.map(|()| self.disk.borrow_mut().end_sync(sync)))

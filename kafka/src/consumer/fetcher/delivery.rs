@@ -21,11 +21,11 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// Takes records that are on hand, from each partition in its turn, until there is no more room: however well they were compressed,
+    /// Takes records that are on hand, from each partition in its turn, until the read budget is used up: however well they were compressed,
     /// memory stays bounded.
     pub(super) fn take_records(
         &mut self,
-        mut room: ReadBudget,
+        mut read_budget: ReadBudget,
         partitions: &mut Partitions,
         (topology, events): (&mut Topology, &mut EventQueue),
         now: Instant,
@@ -43,10 +43,11 @@ impl Delivery {
         }
         let mut taken = Vec::new();
         for at in on_hand {
-            if room.is_full() {
+            if read_budget.is_full() {
                 break;
             }
-            let Some((records, result)) = partitions.get_mut(&at).and_then(|partition| partition.read(&at, room))
+            let Some((records, result)) =
+                partitions.get_mut(&at).and_then(|partition| partition.read(&at, read_budget))
             else {
                 continue;
             };
@@ -62,13 +63,13 @@ impl Delivery {
                     Progress::Done
                 }
             };
-            if progress == Progress::NoMemory && room.may_decompress {
+            if progress == Progress::NoMemory && read_budget.may_decompress {
                 // The others may go on with what they have: that frees memory. If they got more, there might never be enough.
-                room.may_decompress = false;
+                read_budget.may_decompress = false;
                 self.without_memory = Some(at);
             }
             if records.next_offset > records.from_offset {
-                records.records.iter().for_each(|record| room.fill(record));
+                records.records.iter().for_each(|record| read_budget.fill(record));
                 taken.push(records);
             }
         }

@@ -132,8 +132,8 @@ impl Fetcher {
         (topology, events): (&mut Topology, &mut EventQueue),
         now: Instant,
     ) -> Vec<PartitionRecords> {
-        let room = ReadBudget { records: records_max, bytes: bytes_max, may_decompress: true };
-        self.delivery.take_records(room, partitions, (topology, events), now)
+        let read_budget = ReadBudget { records: records_max, bytes: bytes_max, may_decompress: true };
+        self.delivery.take_records(read_budget, partitions, (topology, events), now)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::consumer::event::Holder;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::consumer_protocol::{self, Subscription};
 use crate::protocol::{
-    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, Joined, JoinedMember, LeaveGroupRequest, Malformed, Request,
+    HeartbeatRequest, JoinGroupResponse, JoinGroupRequest, Joined, JoinedMember, LeaveGroupRequest, Malformed, Request,
     SyncGroupRequest,
 };
 use crate::types::{Address, Member, TopicPartition};
@@ -36,7 +36,7 @@ pub(super) struct Classic {
     member: Member,
     /// While this member leads the group.
     leader: Option<LeaderState>,
-    /// When to look for partitions that are assigned to no member.
+    /// When to check for partitions that are assigned to no member.
     unassigned_check: Schedule,
 }
 

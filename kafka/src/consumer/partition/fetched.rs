@@ -48,11 +48,11 @@ impl FetchQueue {
         &mut self,
         at: &TopicPartition,
         position: &mut Position,
-        room: ReadBudget,
+        read_budget: ReadBudget,
     ) -> Option<(PartitionRecords, Result<Progress>)> {
         let front = self.0.front_mut()?;
         let mut records = Vec::new();
-        let result = front.reader.read(room, &mut records);
+        let result = front.reader.read(read_budget, &mut records);
         let read = PartitionRecords {
             partition: at.clone(),
             leader_epoch: front.reader.leader_epoch(),

@@ -42,11 +42,11 @@ use super::event::{OffsetPosition, OutOfRange, PartitionRecords, Truncation};
 use super::message::PendingCommit;
 use super::pause::{Pause, after};
 use super::token::{StartToken, StartTokens};
-use super::validation::{Verdict, judge};
+use super::validation::{Verdict, judge, warn_suspected};
 use crate::backoff::RetryPolicy;
 use crate::client::divergence;
 use crate::error::Result;
-use crate::protocol::{EpochEnd, FetchPartition, OffsetForLeaderPartition};
+use crate::protocol::{EpochEnd, OffsetForLeaderPartition, FetchPartition};
 use crate::record_batch::{Progress, ReadBudget};
 use crate::types::{CommittedOffset, TopicId, TopicPartition};
 
@@ -191,15 +191,7 @@ impl Partition {
                     phase
                 }
                 Verdict::Suspected(suspicion, wait) => {
-                    log::warn!(
-                        position = position.offset,
-                        position_epoch = requested.epoch,
-                        end_offset = divergence.end_offset,
-                        end_epoch = divergence.epoch,
-                        wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-                        "the leader's log of {} seems to be truncated; asking again after fresh metadata",
-                        requested.partition
-                    );
+                    warn_suspected(requested, position.offset, divergence, wait);
                     partition.pause.hold(after(now, wait));
                     validation = Validation::Suspected;
                     Phase::Validating { claim, position, suspicion: Some(suspicion) }
@@ -392,10 +384,10 @@ impl Partition {
     pub(super) fn read(
         &mut self,
         at: &TopicPartition,
-        room: ReadBudget,
+        read_budget: ReadBudget,
     ) -> Option<(PartitionRecords, Result<Progress>)> {
         match &mut self.phase {
-            Phase::Reading { position, fetched, .. } => fetched.read(at, position, room),
+            Phase::Reading { position, fetched, .. } => fetched.read(at, position, read_budget),
             _ => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Brokers that stand still, and brokers that want to be left alone.
+//! Brokers that do not respond, and brokers that throttle.
 
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
@@ -7,8 +7,8 @@ use crate::client::Client;
 use crate::connection::ConnectionSettings;
 
 #[test]
-fn metadata_is_asked_for_sooner_while_a_fetch_is_late() {
-    // It takes connections and says nothing.
+fn metadata_is_requested_sooner_while_a_fetch_is_late() {
+    // It accepts connections and never responds.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
     let mut consumer = consumer();
@@ -30,31 +30,31 @@ fn metadata_is_asked_for_sooner_while_a_fetch_is_late() {
 }
 
 #[test]
-fn a_broker_that_may_stand_still_is_asked_after_all_others() {
-    let doubtful = TcpListener::bind("127.0.0.1:0").unwrap();
+fn a_suspect_broker_is_asked_after_all_others() {
+    let suspect = TcpListener::bind("127.0.0.1:0").unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address =
         |listener: &TcpListener| Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
-    let hosts = vec![address(&doubtful), address(&listener)];
+    let hosts = vec![address(&suspect), address(&listener)];
     let mut client = Client::new(hosts, ConnectionSettings::default());
-    client.suspect(&[address(&doubtful)]);
+    client.suspect(&[address(&suspect)]);
     let peer = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let (_, version, id) = request(&mut stream);
         let metadata = ApiVersion::default().with_api_key(3).with_min_version(4).with_max_version(9);
-        answer(&mut stream, &ApiVersionsResponse::default().with_api_keys(vec![metadata]), version, id);
+        respond(&mut stream, &ApiVersionsResponse::default().with_api_keys(vec![metadata]), version, id);
         let (_, version, id) = request(&mut stream);
         let topic = MetadataResponseTopic::default().with_name(Some(messages::TopicName("t".into())));
-        answer(&mut stream, &messages::MetadataResponse::default().with_topics(vec![topic]), version, id);
+        respond(&mut stream, &messages::MetadataResponse::default().with_topics(vec![topic]), version, id);
     });
     client.metadata(vec!["t".into()]).unwrap();
     peer.join().unwrap();
-    doubtful.set_nonblocking(true).unwrap();
-    assert!(doubtful.accept().is_err(), "nobody called");
+    suspect.set_nonblocking(true).unwrap();
+    assert!(suspect.accept().is_err(), "no connection");
 }
 
 #[test]
-fn a_broker_that_throttles_us_is_left_alone_for_as_long() {
+fn a_throttled_client_sends_no_fetch_for_that_time() {
     let mut consumer = consumer();
     consumer.read_all_from(&nowhere(), 1);
     let request = fetcher::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], 1, Instant::now());

@@ -1,4 +1,4 @@
-//! What the consumer does with what happens in its group.
+//! What the events of the group mean for the consumer.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::Receiver;
@@ -9,7 +9,7 @@ use super::*;
 use crate::consumer::membership::EMPTY_ASSIGNMENT_SETTLED;
 use crate::types::Member;
 
-/// A member that has been given nothing yet, and what its group's thread is told.
+/// A member without an assignment, and the commands to its group's thread.
 fn member() -> (Consumer, Receiver<GroupCommand>) {
     let mut consumer = consumer();
     let (thread, commands) = GroupThread::watched();
@@ -27,17 +27,17 @@ impl Consumer {
         self.handle(Message::Group(group_event)).unwrap();
     }
 
-    fn divided(&mut self, epoch: i32, numbers: &[i32], revocation: RevocationMode) {
+    fn assigned(&mut self, epoch: i32, numbers: &[i32], revocation: RevocationMode) {
         let partitions: BTreeSet<_> = numbers.iter().map(|number| at(*number)).collect();
         let member = Member { id: "m".to_owned(), instance_id: None, epoch };
         self.group_event(GroupEvent::Assigned(GroupAssignment { member, partitions, revocation }));
     }
 
-    /// Brings what it has been given to being read.
-    fn read_ours(&mut self, numbers: &[i32]) {
+    /// Brings assigned partitions to being read.
+    fn read_assigned(&mut self, numbers: &[i32]) {
         self.handle(Message::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER); 4])))).unwrap();
         for &partition in numbers {
-            self.handle(facts(partition)).unwrap();
+            self.handle(offsets_known(partition)).unwrap();
             self.claim(partition, 0);
         }
         let commits = self.take_pending();
@@ -45,8 +45,8 @@ impl Consumer {
         self.events.clear();
     }
 
-    /// So that a poll has nothing to tell but what is made up here.
-    fn calls_nobody(&mut self) {
+    /// So that a poll returns only the events that are made up here.
+    fn sends_nothing(&mut self) {
         self.topology.set_times(Instant::now(), after(Instant::now(), Duration::MAX));
         for broker in self.fetcher.brokers().values_mut() {
             broker.pause.hold(after(Instant::now(), Duration::MAX));
@@ -63,35 +63,35 @@ impl Consumer {
 }
 
 #[test]
-fn only_what_is_ours_is_read() {
+fn only_assigned_partitions_are_read() {
     let (mut consumer, _commands) = member();
     consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER); 4])))).unwrap();
     assert!(consumer.known().is_empty() && !consumer.is_settled());
     consumer.topology.set_times(Instant::now(), after(Instant::now(), Duration::MAX));
-    consumer.divided(1, &[1, 3], RevocationMode::Cooperative(1));
-    assert!(consumer.topology.due_at(false) <= Instant::now(), "who leads them is asked at once");
+    consumer.assigned(1, &[1, 3], RevocationMode::Cooperative(1));
+    assert!(consumer.topology.due_at(false) <= Instant::now(), "metadata is requested at once");
     assert!(!consumer.is_settled());
-    consumer.read_ours(&[1, 3]);
+    consumer.read_assigned(&[1, 3]);
     assert_eq!(consumer.known(), [1, 3]);
     assert!(consumer.is_settled());
     assert_eq!(consumer.wanted(LEADER), [1, 3]);
     // A member that has nothing is settled too.
     let (mut idle, _commands) = member();
     idle.handle(Message::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER); 4])))).unwrap();
-    idle.divided(1, &[], RevocationMode::Cooperative(1));
+    idle.assigned(1, &[], RevocationMode::Cooperative(1));
     assert!(!idle.is_settled(), "the next assignment may give it some");
     idle.membership.waits_for_partitions_since(EMPTY_ASSIGNMENT_SETTLED);
     assert!(idle.is_settled());
 }
 
 #[test]
-fn what_is_revoked_is_finished_with_committed_and_only_then_given_up() {
+fn revoked_partitions_are_committed_and_released_with_the_acknowledgement() {
     let (mut consumer, commands) = member();
-    consumer.divided(1, &[0, 1, 2], RevocationMode::Cooperative(1));
+    consumer.assigned(1, &[0, 1, 2], RevocationMode::Cooperative(1));
     assert_eq!(commands.try_recv(), Ok(GroupCommand::Confirm(1)), "there was nothing to give up");
-    consumer.read_ours(&[0, 1, 2]);
+    consumer.read_assigned(&[0, 1, 2]);
     consumer.fetched(LEADER, 1, |fetched| fetched.records = BATCH.into()).unwrap();
-    consumer.divided(2, &[0], RevocationMode::Cooperative(2));
+    consumer.assigned(2, &[0], RevocationMode::Cooperative(2));
     let Event::Revoked(Revocation { partitions, acknowledgement }) = consumer.next_event() else { panic!() };
     assert_eq!(partitions, [at(1), at(2)]);
     assert!(consumer.take_records(1000, Instant::now()).is_empty(), "no more of its records come");
@@ -111,14 +111,14 @@ fn what_is_revoked_is_finished_with_committed_and_only_then_given_up() {
 }
 
 #[test]
-fn before_a_division_the_user_commits_and_nothing_new_begins() {
+fn during_a_rebalance_the_user_commits_and_records_are_held_back() {
     for (revocation, reads_on_in_the_end) in [(RevocationMode::Eager, false), (RevocationMode::Cooperative(1), true)] {
         let (mut consumer, commands) = member();
-        consumer.divided(1, &[0, 1], revocation);
+        consumer.assigned(1, &[0, 1], revocation);
         while commands.try_recv().is_ok() {}
-        consumer.read_ours(&[0, 1]);
+        consumer.read_assigned(&[0, 1]);
         consumer.fetched(LEADER, 0, |fetched| fetched.records = BATCH.into()).unwrap();
-        consumer.calls_nobody();
+        consumer.sends_nothing();
         consumer.group_event(GroupEvent::Rebalancing(5));
         assert!(commands.try_recv().is_err());
         let Ok(Event::Rebalancing(acknowledgement)) = consumer.poll(Duration::ZERO, 1000) else { panic!() };
@@ -133,8 +133,8 @@ fn before_a_division_the_user_commits_and_nothing_new_begins() {
         let much_later = Instant::now() + Duration::from_hours(1);
         assert_eq!(consumer.membership.held_by(much_later).is_none(), reads_on_in_the_end);
 
-        consumer.divided(2, &[0, 2], revocation);
-        assert_eq!(consumer.take_records(1000, Instant::now()).len(), 1, "what stays ours is read on");
+        consumer.assigned(2, &[0, 2], revocation);
+        assert_eq!(consumer.take_records(1000, Instant::now()).len(), 1, "kept partitions are read on");
         let (Event::Lost(gone) | Event::Revoked(Revocation { partitions: gone, .. })) = consumer.next_event() else {
             panic!()
         };
@@ -143,27 +143,27 @@ fn before_a_division_the_user_commits_and_nothing_new_begins() {
 }
 
 #[test]
-fn what_is_lost_is_never_committed() {
+fn lost_partitions_are_never_committed() {
     for is_membership_lost in [true, false] {
         let (mut consumer, _commands) = member();
-        consumer.divided(1, &[0, 1], RevocationMode::Eager);
-        consumer.read_ours(&[0, 1]);
+        consumer.assigned(1, &[0, 1], RevocationMode::Eager);
+        consumer.read_assigned(&[0, 1]);
         consumer.commit_one(0, 7);
         consumer.commit_one(1, 7);
-        let under_way = consumer.take_pending();
+        let in_flight = consumer.take_pending();
         consumer.commit_one(0, 8);
         if is_membership_lost {
             consumer.group_event(GroupEvent::Lost(9));
             assert!(matches!(consumer.next_event(), Event::Lost(lost) if lost == [at(0), at(1)]));
             assert_eq!(consumer.membership.member(), None);
         } else {
-            consumer.divided(2, &[1], RevocationMode::Eager);
+            consumer.assigned(2, &[1], RevocationMode::Eager);
             assert!(matches!(consumer.next_event(), Event::Lost(lost) if lost == [at(0)]));
         }
         let outcomes =
             vec![(at(0), refused(ErrorCode::UNKNOWN_MEMBER_ID)), (at(1), refused(ErrorCode::UNKNOWN_MEMBER_ID))];
         consumer
-            .handle(Message::Committed(CompletedCommit { batch: under_way, member: None, result: Ok(outcomes) }))
+            .handle(Message::Committed(CompletedCommit { batch: in_flight, member: None, result: Ok(outcomes) }))
             .unwrap();
         consumer.commit_one(0, 9);
         let expected: &[TopicPartition] = if is_membership_lost { &[] } else { &[at(1)] };
@@ -172,10 +172,10 @@ fn what_is_lost_is_never_committed() {
 }
 
 #[test]
-fn a_commit_under_an_old_division_waits_for_the_new_one() {
+fn a_commit_under_an_old_assignment_waits_for_the_new_one() {
     let (mut consumer, _commands) = member();
-    consumer.divided(1, &[0], RevocationMode::Cooperative(1));
-    consumer.read_ours(&[0]);
+    consumer.assigned(1, &[0], RevocationMode::Cooperative(1));
+    consumer.read_assigned(&[0]);
     for code in [
         ErrorCode::REBALANCE_IN_PROGRESS,
         ErrorCode::ILLEGAL_GENERATION,
@@ -190,7 +190,7 @@ fn a_commit_under_an_old_division_waits_for_the_new_one() {
             .unwrap();
         assert!(consumer.events.is_empty(), "that is no failure");
         assert!(!consumer.commits.pause.is_over(Instant::now()));
-        consumer.divided(2, &[0], RevocationMode::Cooperative(1));
+        consumer.assigned(2, &[0], RevocationMode::Cooperative(1));
         assert!(consumer.commits.pause.is_over(Instant::now()));
         assert_eq!(consumer.take_pending()[&at(0)].offset.offset, 7);
     }
@@ -208,25 +208,25 @@ fn a_commit_under_an_old_division_waits_for_the_new_one() {
 }
 
 #[test]
-fn what_comes_back_begins_anew() {
+fn a_lost_partition_that_is_assigned_again_is_new() {
     let (mut consumer, _commands) = member();
-    consumer.divided(1, &[0], RevocationMode::Cooperative(1));
-    consumer.read_ours(&[0]);
+    consumer.assigned(1, &[0], RevocationMode::Cooperative(1));
+    consumer.read_assigned(&[0]);
     consumer.group_event(GroupEvent::Lost(9));
-    consumer.divided(7, &[0], RevocationMode::Cooperative(2));
+    consumer.assigned(7, &[0], RevocationMode::Cooperative(2));
     consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
     assert_eq!(consumer.phase(0), PhaseName::New);
     assert!(matches!(consumer.next_event(), Event::Lost(_)));
 }
 
 #[test]
-fn leaving_waits_for_the_word_of_it() {
+fn leave_waits_until_the_group_has_been_left() {
     let (mut consumer, commands) = member();
     let group = thread::spawn({
-        let answers = consumer.messages.clone();
+        let messages = consumer.messages.clone();
         move || {
             assert_eq!(commands.recv(), Ok(GroupCommand::Leave));
-            answers.send(Message::Group(GroupEvent::Left)).unwrap();
+            messages.send(Message::Group(GroupEvent::Left)).unwrap();
         }
     });
     assert!(consumer.leave(Duration::from_mins(1)).unwrap());
@@ -238,11 +238,11 @@ fn leaving_waits_for_the_word_of_it() {
 }
 
 #[test]
-fn only_a_user_that_goes_on_joins_again() {
+fn after_a_loss_the_member_rejoins_with_the_next_poll() {
     let (mut consumer, commands) = member();
-    consumer.divided(1, &[0], RevocationMode::Eager);
-    consumer.read_ours(&[0]);
-    consumer.calls_nobody();
+    consumer.assigned(1, &[0], RevocationMode::Eager);
+    consumer.read_assigned(&[0]);
+    consumer.sends_nothing();
     consumer.group_event(GroupEvent::Lost(9));
     assert!(commands.try_recv().is_err());
     assert!(matches!(consumer.poll(Duration::ZERO, 1), Ok(Event::Lost(_))));
@@ -250,19 +250,19 @@ fn only_a_user_that_goes_on_joins_again() {
     assert!(matches!(consumer.poll(Duration::ZERO, 1), Ok(Event::Idle)));
     assert_eq!(commands.try_recv(), Ok(GroupCommand::Confirm(9)));
     // Where nothing had come to the user yet, there is nothing to wait for but a poll.
-    consumer.divided(2, &[0], RevocationMode::Eager);
-    consumer.calls_nobody();
+    consumer.assigned(2, &[0], RevocationMode::Eager);
+    consumer.sends_nothing();
     consumer.group_event(GroupEvent::Lost(10));
     assert!(matches!(consumer.poll(Duration::ZERO, 1), Ok(Event::Idle)));
     assert_eq!(commands.try_recv(), Ok(GroupCommand::Confirm(10)));
 }
 
 #[test]
-fn what_ended_the_membership_is_told_by_the_next_poll_whatever_was_waited_for() {
+fn an_error_of_the_membership_is_kept_for_the_next_poll() {
     let (mut consumer, _commands) = member();
-    consumer.divided(1, &[0], RevocationMode::Eager);
-    consumer.read_ours(&[0]);
-    consumer.calls_nobody();
+    consumer.assigned(1, &[0], RevocationMode::Eager);
+    consumer.read_assigned(&[0]);
+    consumer.sends_nothing();
     consumer.commit_one(0, 7);
     consumer.commits.set_in_flight();
     consumer.control.set_busy();
@@ -275,7 +275,7 @@ fn what_ended_the_membership_is_told_by_the_next_poll_whatever_was_waited_for() 
 }
 
 #[test]
-fn who_is_refused_as_no_member_reads_no_more_until_the_group_has_spoken() {
+fn after_a_refusal_as_no_member_records_are_held_back_until_the_group_has_responded() {
     let refusal = |consumer: &mut Consumer, made_by: Option<Member>| {
         consumer.commit_one(0, 7);
         let commits = consumer.take_pending();
@@ -285,12 +285,12 @@ fn who_is_refused_as_no_member_reads_no_more_until_the_group_has_spoken() {
             .unwrap();
     };
     let (mut consumer, commands) = member();
-    consumer.divided(1, &[0], RevocationMode::Cooperative(1));
+    consumer.assigned(1, &[0], RevocationMode::Cooperative(1));
     let earlier = consumer.membership.member();
-    consumer.divided(2, &[0], RevocationMode::Cooperative(1));
-    consumer.read_ours(&[0]);
+    consumer.assigned(2, &[0], RevocationMode::Cooperative(1));
+    consumer.read_assigned(&[0]);
     consumer.fetched(LEADER, 0, |fetched| fetched.records = BATCH.into()).unwrap();
-    // The late answer to what an earlier division has signed says nothing of this one.
+    // The late response to a commit under an earlier assignment says nothing of this one.
     refusal(&mut consumer, earlier);
     assert!(consumer.membership.held_by(Instant::now()).is_none() && consumer.events.is_empty());
     let present = consumer.membership.member();
@@ -305,13 +305,13 @@ fn who_is_refused_as_no_member_reads_no_more_until_the_group_has_spoken() {
     );
     refusal(&mut consumer, present);
     assert!(consumer.events.is_empty() && commands.try_recv().is_err(), "it is said once");
-    consumer.divided(3, &[0], RevocationMode::Cooperative(1));
+    consumer.assigned(3, &[0], RevocationMode::Cooperative(1));
     assert_eq!(consumer.take_records(1000, Instant::now()).len(), 1);
 }
 
 /// A member whose commits of partition 0 are refused or accepted.
 impl Consumer {
-    fn commit_answered(&mut self, offset: i64, outcome: CommitOutcome) {
+    fn commit_with_outcome(&mut self, offset: i64, outcome: CommitOutcome) {
         self.commit_one(0, offset);
         let (commits, member) = (self.take_pending(), self.membership.member());
         self.handle(Message::Committed(CompletedCommit { batch: commits, member, result: Ok(vec![(at(0), outcome)]) }))
@@ -320,7 +320,7 @@ impl Consumer {
 }
 
 #[test]
-fn each_refusal_of_the_membership_is_looked_into_at_once() {
+fn each_refusal_of_the_membership_is_verified_at_once() {
     let holds = [
         (ErrorCode::UNKNOWN_MEMBER_ID, true),
         (ErrorCode::ILLEGAL_GENERATION, true),
@@ -332,11 +332,11 @@ fn each_refusal_of_the_membership_is_looked_into_at_once() {
     ];
     for (code, is_held) in holds {
         let (mut consumer, commands) = member();
-        consumer.divided(1, &[0], RevocationMode::Cooperative(1));
-        consumer.read_ours(&[0]);
+        consumer.assigned(1, &[0], RevocationMode::Cooperative(1));
+        consumer.read_assigned(&[0]);
         while commands.try_recv().is_ok() {}
         for number in 1..4 {
-            consumer.commit_answered(7, refused(code));
+            consumer.commit_with_outcome(7, refused(code));
             assert_eq!(commands.try_recv(), Ok(GroupCommand::Verify(number)), "{code}");
             assert_eq!(consumer.membership.held_by(Instant::now()).is_some(), is_held, "{code}");
             // Of an earlier verification: it says nothing of this one.
@@ -350,10 +350,10 @@ fn each_refusal_of_the_membership_is_looked_into_at_once() {
             assert!(!is_said || consumer.retrying().attempt == u32::try_from(number).unwrap(), "{code}");
             assert!(!consumer.commits.pause.is_over(Instant::now()), "{code}");
         }
-        consumer.commit_answered(7, CommitOutcome::Committed);
-        consumer.commit_answered(8, refused(code));
+        consumer.commit_with_outcome(7, CommitOutcome::Committed);
+        consumer.commit_with_outcome(8, refused(code));
         assert!(!is_held || consumer.retrying().attempt == 1, "{code}: an accepted commit ends the row");
-        consumer.commit_answered(8, CommitOutcome::Committed);
+        consumer.commit_with_outcome(8, CommitOutcome::Committed);
         assert_eq!(consumer.membership.held_by(Instant::now()), None, "{code}: the coordinator accepts us");
     }
 }
@@ -361,22 +361,22 @@ fn each_refusal_of_the_membership_is_looked_into_at_once() {
 #[test]
 fn a_verified_member_still_waits_for_the_rebalance() {
     let (mut consumer, _commands) = member();
-    consumer.divided(1, &[0], RevocationMode::Eager);
-    consumer.read_ours(&[0]);
-    consumer.commit_answered(7, refused(ErrorCode::UNKNOWN_MEMBER_ID));
+    consumer.assigned(1, &[0], RevocationMode::Eager);
+    consumer.read_assigned(&[0]);
+    consumer.commit_with_outcome(7, refused(ErrorCode::UNKNOWN_MEMBER_ID));
     consumer.group_event(GroupEvent::Rebalancing(5));
     assert_eq!(consumer.membership.held_by(Instant::now()), Some(HeldBy::Verification));
     consumer.group_event(GroupEvent::Verified(1));
     assert_eq!(consumer.membership.held_by(Instant::now()), Some(HeldBy::Rebalance));
-    consumer.divided(2, &[0], RevocationMode::Eager);
+    consumer.assigned(2, &[0], RevocationMode::Eager);
     assert_eq!(consumer.membership.held_by(Instant::now()), None);
 }
 
 #[test]
-fn what_was_read_before_the_log_was_lost_may_be_committed() {
+fn records_read_before_the_log_was_truncated_may_be_committed() {
     let (mut consumer, _commands) = member();
-    consumer.divided(1, &[0], RevocationMode::Cooperative(1));
-    consumer.read_ours(&[0]);
+    consumer.assigned(1, &[0], RevocationMode::Cooperative(1));
+    consumer.read_assigned(&[0]);
     consumer.fetched(LEADER, 0, |fetched| fetched.error = Some(ErrorCode::OFFSET_OUT_OF_RANGE)).unwrap();
     consumer.commit_one(0, 7);
     assert_eq!(consumer.take_pending()[&at(0)].offset.offset, 7);

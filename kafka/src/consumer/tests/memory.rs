@@ -1,4 +1,4 @@
-//! One budget for all partitions and brokers: who gets memory, who waits, and that nobody waits for ever.
+//! One budget for all partitions and brokers: which partition gets memory, which waits, and that each wait ends.
 
 use std::collections::VecDeque;
 
@@ -54,9 +54,9 @@ impl Consumer {
         self.take_records(records_max, Instant::now())
     }
 
-    /// Whether somebody has said since that there may be something to do.
+    /// Whether the consumer was nudged since the last call.
     fn was_nudged(&self) -> bool {
-        self.received.try_iter().filter(|answer| matches!(answer, Message::Nudge)).count() > 0
+        self.received.try_iter().filter(|message| matches!(message, Message::Nudge)).count() > 0
     }
 }
 
@@ -88,7 +88,7 @@ fn partitions_with_large_batches_are_read_one_after_the_other() {
 }
 
 #[test]
-fn a_large_batch_gets_its_turn_whatever_else_comes() {
+fn a_large_batch_gets_its_turn_while_others_come() {
     let mut consumer = consumer_within(100_000, 3);
     let small = |number: i64| batch(number, &[1000]);
     consumer.sent(0, &[small(0), small(1), small(2), small(3)]);
@@ -105,7 +105,7 @@ fn a_large_batch_gets_its_turn_whatever_else_comes() {
 }
 
 #[test]
-fn batches_that_are_open_are_read_to_their_ends_while_another_waits() {
+fn open_batches_are_read_to_their_ends_while_another_waits() {
     let mut consumer = consumer_within(100_000, 2);
     consumer.sent(0, &[batch(0, &[10_000; 5])]);
     consumer.sent(1, &[batch(0, &[500_000])]);
@@ -120,7 +120,7 @@ fn batches_that_are_open_are_read_to_their_ends_while_another_waits() {
 }
 
 #[test]
-fn every_record_comes_in_any_memory_and_none_waits_for_ever() {
+fn every_record_comes_within_any_budget() {
     let mut state = 7_u64;
     let mut random = move |below: u64| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -153,7 +153,7 @@ fn every_record_comes_in_any_memory_and_none_waits_for_ever() {
             let taken = consumer.take(1 + random(4));
             assert!(consumer.fetcher.budget().held().1 <= memory.max(largest));
             if taken.is_empty() {
-                assert!(held.pop_front().is_some(), "round {round}: {seen} of {expected}, and nobody holds anything");
+                assert!(held.pop_front().is_some(), "round {round}: {seen} of {expected}, and no records are held");
                 assert!(consumer.was_nudged() || !held.is_empty());
                 continue;
             }
@@ -169,7 +169,7 @@ fn every_record_comes_in_any_memory_and_none_waits_for_ever() {
 }
 
 #[test]
-fn brokers_share_what_fetches_may_ask_for() {
+fn brokers_share_the_bytes_of_fetches() {
     let consumer = consumer();
     let ask = |memory: usize, brokers| {
         fetcher::fetch_bytes_max(&consumer.config, Budget::new(memory, || ()).fetch_bytes(brokers))
@@ -182,7 +182,7 @@ fn brokers_share_what_fetches_may_ask_for() {
 
 /// Two brokers with responses larger than all memory: the second is received once the first has been dropped, and is not late.
 #[test]
-fn a_response_that_must_wait_for_memory_comes_when_there_is_some() {
+fn a_response_waits_for_memory_and_is_received_then() {
     const VALUE_BYTES: usize = 200_000;
     let mut consumer = consumer_within(100_000, 1);
     let mut large = consumer.fetcher.budget().response(0);
@@ -193,13 +193,13 @@ fn a_response_that_must_wait_for_memory_comes_when_there_is_some() {
         let (mut stream, _) = listener.accept().unwrap();
         let (_, version, id) = request(&mut stream);
         let fetch = ApiVersion::default().with_api_key(1).with_min_version(4).with_max_version(12);
-        answer(&mut stream, &ApiVersionsResponse::default().with_api_keys(vec![fetch]), version, id);
+        respond(&mut stream, &ApiVersionsResponse::default().with_api_keys(vec![fetch]), version, id);
         let (_, version, id) = request(&mut stream);
         let records = PartitionData::default().with_records(Some(encoded(0, &[VALUE_BYTES], Compression::None).into()));
         let topic = FetchableTopicResponse::default()
             .with_topic(messages::TopicName("t".into()))
             .with_partitions(vec![records.with_last_stable_offset(1000)]);
-        answer(&mut stream, &messages::FetchResponse::default().with_responses(vec![topic]), version, id);
+        respond(&mut stream, &messages::FetchResponse::default().with_responses(vec![topic]), version, id);
         stream
     });
     consumer.read_all_from(&address, 1);

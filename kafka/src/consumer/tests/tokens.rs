@@ -41,7 +41,7 @@ impl Consumer {
 fn assigned() -> (Consumer, StartToken) {
     let mut consumer = consumer();
     consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
-    consumer.handle(facts(0)).unwrap();
+    consumer.handle(offsets_known(0)).unwrap();
     let token = consumer.next_token();
     (consumer, token)
 }
@@ -53,7 +53,7 @@ fn a_start_or_commit_of_an_earlier_assignment_has_no_effect() {
     consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 2, &[Some(LEADER)])))).unwrap();
     assert!(matches!(consumer.events.pop(), Some(Ok(Event::Lost(_)))));
     consumer.start(position(first, 5), "ours");
-    consumer.handle(facts(0)).unwrap();
+    consumer.handle(offsets_known(0)).unwrap();
     let second = consumer.next_token();
     assert!(second > first);
     consumer.start(position(first, 5), "ours");

@@ -1,4 +1,4 @@
-//! What is read on, what is dropped and what is told when the leader's epoch changes.
+//! What is read on, what is dropped, and which events come when the leader's epoch changes.
 
 use super::*;
 use crate::protocol::EpochEnd;
@@ -17,7 +17,7 @@ fn elected(leader: Option<i32>, epoch: Option<i32>) -> Message {
 fn claimed_after(epoch: Option<i32>) -> Consumer {
     let mut consumer = consumer();
     consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
-    consumer.handle(facts(0)).unwrap();
+    consumer.handle(offsets_known(0)).unwrap();
     consumer.claim_after(0, POSITION, epoch);
     let claim = consumer.take_pending();
     consumer.handle(committed(claim)).unwrap();
@@ -43,7 +43,7 @@ fn ended(consumer: &mut Consumer, leader_epoch: i32, epoch: i32, result: Result<
 }
 
 #[test]
-fn what_was_read_is_compared_with_the_leaders_log() {
+fn the_position_is_compared_with_the_leaders_log() {
     let check = |end: Option<(i32, i64)>, divergence: Option<(i64, i32)>| {
         let mut consumer = claimed_after(Some(EPOCH));
         assert_eq!(consumer.phase(0), PhaseName::Validating);
@@ -84,7 +84,7 @@ fn what_was_read_is_compared_with_the_leaders_log() {
 }
 
 #[test]
-fn one_answer_that_shows_a_truncation_is_not_believed() {
+fn one_response_that_shows_a_truncation_is_not_enough() {
     let end = |epoch, end_offset| Ok(Some(EpochEnd { epoch, end_offset }));
     // Wrong once, as Event Hubs was.
     let mut consumer = claimed_after(Some(EPOCH));
@@ -118,7 +118,7 @@ fn validation_can_be_switched_off() {
     let builder = Consumer::from_hosts(vec![nowhere()]).with_topic("t").with_group("g").with_retry_policy(retry());
     let mut consumer = builder.with_leader_epoch_validation(false).create().unwrap();
     consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 1, &[Some(LEADER)])))).unwrap();
-    consumer.handle(facts(0)).unwrap();
+    consumer.handle(offsets_known(0)).unwrap();
     consumer.claim_after(0, POSITION, Some(EPOCH));
     let claim = consumer.take_pending();
     consumer.handle(committed(claim)).unwrap();
@@ -128,7 +128,7 @@ fn validation_can_be_switched_off() {
 }
 
 #[test]
-fn where_an_epoch_is_not_known_nothing_is_asked() {
+fn without_an_epoch_nothing_is_validated() {
     let mut consumer = claimed_after(None);
     assert_eq!((consumer.phase(0), consumer.wanted(LEADER)), (PhaseName::Reading, vec![0]));
     consumer.handle(elected(Some(FOLLOWER), Some(4))).unwrap();
@@ -140,7 +140,7 @@ fn where_an_epoch_is_not_known_nothing_is_asked() {
 }
 
 #[test]
-fn nothing_that_the_leader_before_has_sent_is_given_out_after_its_successor_is_known() {
+fn no_records_of_the_old_leader_are_returned_after_the_new_one_is_known() {
     let mut consumer = claimed_after(None);
     consumer.fetched(LEADER, 0, |fetched| fetched.records = BATCH.into()).unwrap();
     let taken = consumer.take_records(3, Instant::now());
@@ -172,7 +172,7 @@ fn nothing_that_the_leader_before_has_sent_is_given_out_after_its_successor_is_k
 }
 
 #[test]
-fn the_answer_of_a_leader_that_was_replaced_meanwhile_does_not_count() {
+fn the_response_of_a_replaced_leader_does_not_count() {
     let mut consumer = claimed_after(Some(EPOCH));
     consumer.handle(elected(None, Some(4))).unwrap();
     ended(&mut consumer, 3, EPOCH, Ok(Some(EpochEnd { epoch: EPOCH, end_offset: POSITION })));
@@ -184,7 +184,7 @@ fn the_answer_of_a_leader_that_was_replaced_meanwhile_does_not_count() {
 }
 
 #[test]
-fn a_leader_that_does_not_answer_is_asked_again_and_commits_do_not_wait_for_it() {
+fn validation_is_retried_and_commits_do_not_wait_for_it() {
     let mut consumer = claimed_after(Some(EPOCH));
     let code = ErrorCode::UNKNOWN_LEADER_EPOCH;
     let subject = at(0).to_string();

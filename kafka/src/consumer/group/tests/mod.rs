@@ -165,76 +165,76 @@ impl Running {
 }
 
 #[test]
-fn a_classic_member_joins_again_once_the_user_is_done() {
-    let life = Running::start(true, vec![Ok(assignment(&[0, 1], false)), Ok(assignment(&[1, 2], false))]);
-    assert_eq!(life.next_assignment(), ("0 1".to_owned(), RevocationMode::Eager));
-    life.heartbeat(Ok(Heartbeat::Rebalance));
-    let GroupEvent::Rebalancing(confirmation) = life.next() else { panic!() };
-    // An answer to an earlier confirmation is none, and it lives on meanwhile.
-    life.command(GroupCommand::Confirm(confirmation - 1));
-    life.heartbeat(Ok(Heartbeat::Rebalance));
-    life.wait_sent("heartbeat with 0 1");
-    assert!(life.sent().iter().filter(|sent| sent.starts_with("join")).count() == 1);
-    life.command(GroupCommand::Confirm(confirmation));
-    assert_eq!(life.next_assignment(), ("1 2".to_owned(), RevocationMode::Eager));
-    assert!(life.sent().contains(&"join with 0 1".to_owned()));
-    life.command(GroupCommand::Leave);
-    assert!(matches!(life.next(), GroupEvent::Left));
-    assert_eq!(life.sent().last().unwrap(), "leave");
+fn a_classic_member_rejoins_after_the_confirmation() {
+    let thread = Running::start(true, vec![Ok(assignment(&[0, 1], false)), Ok(assignment(&[1, 2], false))]);
+    assert_eq!(thread.next_assignment(), ("0 1".to_owned(), RevocationMode::Eager));
+    thread.heartbeat(Ok(Heartbeat::Rebalance));
+    let GroupEvent::Rebalancing(confirmation) = thread.next() else { panic!() };
+    // A confirmation of an earlier event is ignored, and heartbeats go on.
+    thread.command(GroupCommand::Confirm(confirmation - 1));
+    thread.heartbeat(Ok(Heartbeat::Rebalance));
+    thread.wait_sent("heartbeat with 0 1");
+    assert!(thread.sent().iter().filter(|sent| sent.starts_with("join")).count() == 1);
+    thread.command(GroupCommand::Confirm(confirmation));
+    assert_eq!(thread.next_assignment(), ("1 2".to_owned(), RevocationMode::Eager));
+    assert!(thread.sent().contains(&"join with 0 1".to_owned()));
+    thread.command(GroupCommand::Leave);
+    assert!(matches!(thread.next(), GroupEvent::Left));
+    assert_eq!(thread.sent().last().unwrap(), "leave");
 }
 
 #[test]
-fn what_a_cooperative_member_gives_up_is_divided_by_joining_again() {
-    let life = Running::start(
+fn a_cooperative_member_rejoins_after_it_has_released_partitions() {
+    let thread = Running::start(
         true,
         vec![Ok(assignment(&[0, 1], true)), Ok(assignment(&[0], true)), Ok(assignment(&[0, 2], true))],
     );
-    assert!(matches!(life.next_assignment(), (first, RevocationMode::Cooperative(_)) if first == "0 1"));
-    life.heartbeat(Ok(Heartbeat::Rebalance));
-    let GroupEvent::Rebalancing(confirmation) = life.next() else { panic!() };
-    life.command(GroupCommand::Confirm(confirmation));
-    let (kept, RevocationMode::Cooperative(confirmation)) = life.next_assignment() else { panic!() };
+    assert!(matches!(thread.next_assignment(), (first, RevocationMode::Cooperative(_)) if first == "0 1"));
+    thread.heartbeat(Ok(Heartbeat::Rebalance));
+    let GroupEvent::Rebalancing(confirmation) = thread.next() else { panic!() };
+    thread.command(GroupCommand::Confirm(confirmation));
+    let (kept, RevocationMode::Cooperative(confirmation)) = thread.next_assignment() else { panic!() };
     assert_eq!(kept, "0");
-    life.wait_sent("heartbeat with 0 1"); // it is not given up yet
-    life.command(GroupCommand::Confirm(confirmation));
-    let GroupEvent::Rebalancing(confirmation) = life.next() else { panic!() };
-    life.command(GroupCommand::Confirm(confirmation));
-    assert_eq!(life.next_assignment().0, "0 2");
-    assert_eq!(life.sent().iter().filter(|sent| *sent == "join with 0").count(), 1);
+    thread.wait_sent("heartbeat with 0 1"); // not released yet
+    thread.command(GroupCommand::Confirm(confirmation));
+    let GroupEvent::Rebalancing(confirmation) = thread.next() else { panic!() };
+    thread.command(GroupCommand::Confirm(confirmation));
+    assert_eq!(thread.next_assignment().0, "0 2");
+    assert_eq!(thread.sent().iter().filter(|sent| *sent == "join with 0").count(), 1);
 }
 
 #[test]
-fn a_member_that_is_told_what_to_give_up_says_so_when_it_has() {
-    let life = Running::start(false, vec![Ok(assignment(&[0, 1], true))]);
-    assert_eq!(life.next_assignment().0, "0 1");
-    life.heartbeat(Ok(Heartbeat::Assigned(assignment(&[1], true))));
-    let (kept, RevocationMode::Cooperative(confirmation)) = life.next_assignment() else { panic!() };
+fn a_member_reports_revoked_partitions_as_released_after_the_confirmation() {
+    let thread = Running::start(false, vec![Ok(assignment(&[0, 1], true))]);
+    assert_eq!(thread.next_assignment().0, "0 1");
+    thread.heartbeat(Ok(Heartbeat::Assigned(assignment(&[1], true))));
+    let (kept, RevocationMode::Cooperative(confirmation)) = thread.next_assignment() else { panic!() };
     assert_eq!(kept, "1");
-    life.wait_sent("heartbeat with 0 1");
-    // A change that comes amid it waits.
-    life.heartbeat(Ok(Heartbeat::Assigned(assignment(&[1, 5], true))));
-    while !life.script.heartbeats.lock().unwrap().is_empty() {
+    thread.wait_sent("heartbeat with 0 1");
+    // A change before the confirmation waits for it.
+    thread.heartbeat(Ok(Heartbeat::Assigned(assignment(&[1, 5], true))));
+    while !thread.script.heartbeats.lock().unwrap().is_empty() {
         thread::yield_now();
     }
-    life.command(GroupCommand::Confirm(confirmation));
-    assert_eq!(life.next_assignment().0, "1 5");
-    life.wait_sent("heartbeat with 1 5");
-    assert!(life.sent().iter().all(|sent| sent != "reset"));
+    thread.command(GroupCommand::Confirm(confirmation));
+    assert_eq!(thread.next_assignment().0, "1 5");
+    thread.wait_sent("heartbeat with 1 5");
+    assert!(thread.sent().iter().all(|sent| sent != "reset"));
 }
 
 #[test]
-fn who_is_no_member_any_more_has_lost_everything_and_joins_again() {
+fn a_member_that_is_unknown_has_lost_everything_and_rejoins() {
     for code in [ErrorCode::UNKNOWN_MEMBER_ID, ErrorCode::ILLEGAL_GENERATION, ErrorCode::FENCED_MEMBER_EPOCH] {
         for classic in [true, false] {
-            let life = Running::start(classic, vec![Ok(assignment(&[0], true)), Ok(assignment(&[0, 3], true))]);
-            assert_eq!(life.next_assignment().0, "0");
-            life.heartbeat(Err(refusal(code)));
-            let GroupEvent::Lost(confirmation) = life.next() else { panic!() };
-            life.wait_sent("reset");
-            life.command(GroupCommand::Confirm(confirmation - 1));
-            life.command(GroupCommand::Confirm(confirmation));
-            assert_eq!(life.next_assignment().0, "0 3");
-            let sent = life.sent();
+            let thread = Running::start(classic, vec![Ok(assignment(&[0], true)), Ok(assignment(&[0, 3], true))]);
+            assert_eq!(thread.next_assignment().0, "0");
+            thread.heartbeat(Err(refusal(code)));
+            let GroupEvent::Lost(confirmation) = thread.next() else { panic!() };
+            thread.wait_sent("reset");
+            thread.command(GroupCommand::Confirm(confirmation - 1));
+            thread.command(GroupCommand::Confirm(confirmation));
+            assert_eq!(thread.next_assignment().0, "0 3");
+            let sent = thread.sent();
             let reset = sent.iter().position(|sent| sent == "reset").unwrap();
             assert_eq!(sent[reset + 1], "join with ", "{code}");
         }
@@ -242,26 +242,26 @@ fn who_is_no_member_any_more_has_lost_everything_and_joins_again() {
 }
 
 #[test]
-fn it_is_lost_amid_a_question_too() {
-    let life = Running::start(
+fn the_membership_may_be_lost_before_the_confirmation() {
+    let thread = Running::start(
         true,
         vec![Ok(assignment(&[0], true)), Ok(assignment(&[7], true)), Ok(assignment(&[7, 8], true))],
     );
-    assert_eq!(life.next_assignment().0, "0");
-    life.heartbeat(Ok(Heartbeat::Rebalance));
-    let GroupEvent::Rebalancing(rebalancing) = life.next() else { panic!() };
-    life.heartbeat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID)));
-    let GroupEvent::Lost(lost) = life.next() else { panic!() };
-    life.command(GroupCommand::Confirm(rebalancing));
-    life.wait_sent("reset");
-    assert_eq!(life.joins_left(), 2, "who has not gone on from the loss is not joined again");
-    life.command(GroupCommand::Confirm(lost));
-    assert_eq!(life.next_assignment().0, "7");
-    // The next division comes as any other.
-    life.heartbeat(Ok(Heartbeat::Rebalance));
-    let GroupEvent::Rebalancing(rebalancing) = life.next() else { panic!() };
-    life.command(GroupCommand::Confirm(rebalancing));
-    assert_eq!(life.next_assignment().0, "7 8");
+    assert_eq!(thread.next_assignment().0, "0");
+    thread.heartbeat(Ok(Heartbeat::Rebalance));
+    let GroupEvent::Rebalancing(rebalancing) = thread.next() else { panic!() };
+    thread.heartbeat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID)));
+    let GroupEvent::Lost(lost) = thread.next() else { panic!() };
+    thread.command(GroupCommand::Confirm(rebalancing));
+    thread.wait_sent("reset");
+    assert_eq!(thread.joins_left(), 2, "without the confirmation of the loss it does not rejoin");
+    thread.command(GroupCommand::Confirm(lost));
+    assert_eq!(thread.next_assignment().0, "7");
+    // The next rebalance is as any other.
+    thread.heartbeat(Ok(Heartbeat::Rebalance));
+    let GroupEvent::Rebalancing(rebalancing) = thread.next() else { panic!() };
+    thread.command(GroupCommand::Confirm(rebalancing));
+    assert_eq!(thread.next_assignment().0, "7 8");
 }
 
 #[test]
@@ -270,35 +270,35 @@ fn without_an_acknowledgement_within_the_rebalance_timeout_the_partitions_are_lo
     for is_revocation in [false, true] {
         let kept: &[i32] = if is_revocation { &[0] } else { &[0, 1] };
         let joins = vec![Ok(assignment(&[0, 1], true)), Ok(assignment(kept, true)), Ok(assignment(&[5], true))];
-        let life = Running::start_within(TIMEOUT, true, joins);
-        assert_eq!(life.next_assignment().0, "0 1");
-        life.heartbeat(Ok(Heartbeat::Rebalance));
-        let GroupEvent::Rebalancing(mut confirmation) = life.next() else { panic!() };
+        let thread = Running::start_within(TIMEOUT, true, joins);
+        assert_eq!(thread.next_assignment().0, "0 1");
+        thread.heartbeat(Ok(Heartbeat::Rebalance));
+        let GroupEvent::Rebalancing(mut confirmation) = thread.next() else { panic!() };
         if is_revocation {
-            life.command(GroupCommand::Confirm(confirmation));
-            let (_, RevocationMode::Cooperative(revocation)) = life.next_assignment() else { panic!() };
+            thread.command(GroupCommand::Confirm(confirmation));
+            let (_, RevocationMode::Cooperative(revocation)) = thread.next_assignment() else { panic!() };
             confirmation = revocation;
         }
         let begun = Instant::now();
-        let GroupEvent::Lost(lost) = life.next() else { panic!() };
+        let GroupEvent::Lost(lost) = thread.next() else { panic!() };
         assert!(begun.elapsed() < TIMEOUT * 100);
-        assert!(life.sent().contains(&"heartbeat with 0 1".to_owned()), "heartbeats go on until then");
-        // An acknowledgement that comes late does not let it rejoin; a user that has polled does.
-        let joined = life.joins_left();
-        life.command(GroupCommand::Confirm(confirmation));
-        life.wait_sent("reset");
-        assert_eq!(life.joins_left(), joined);
-        life.command(GroupCommand::Confirm(lost));
-        while life.joins_left() == joined {
+        assert!(thread.sent().contains(&"heartbeat with 0 1".to_owned()), "heartbeats go on until then");
+        // A confirmation that comes late does not let it rejoin; that of the loss does.
+        let joined = thread.joins_left();
+        thread.command(GroupCommand::Confirm(confirmation));
+        thread.wait_sent("reset");
+        assert_eq!(thread.joins_left(), joined);
+        thread.command(GroupCommand::Confirm(lost));
+        while thread.joins_left() == joined {
             thread::yield_now();
         }
-        assert!(life.sent().contains(&"join with ".to_owned()), "it owns nothing");
+        assert!(thread.sent().contains(&"join with ".to_owned()), "it owns nothing");
     }
 }
 
 #[test]
-fn failures_of_the_moment_are_told_and_ridden_out_and_others_end_it() {
-    let life = Running::start(
+fn retriable_failures_are_retried_and_others_end_the_membership() {
+    let thread = Running::start(
         false,
         vec![
             Err(refusal(ErrorCode::NOT_COORDINATOR)),
@@ -307,63 +307,63 @@ fn failures_of_the_moment_are_told_and_ridden_out_and_others_end_it() {
         ],
     );
     assert!(matches!(
-        life.events.recv_timeout(Duration::from_mins(1)),
+        thread.events.recv_timeout(Duration::from_mins(1)),
         Ok(GroupEvent::Waiting(Waiting { reason: WaitReason::Rebalance, .. }))
     ));
-    let GroupEvent::Retrying(retrying) = life.events.recv_timeout(Duration::from_mins(1)).unwrap() else { panic!() };
+    let GroupEvent::Retrying(retrying) = thread.events.recv_timeout(Duration::from_mins(1)).unwrap() else { panic!() };
     assert!(matches!(retrying.error, Error::Broker { code: ErrorCode::NOT_COORDINATOR, .. }));
-    assert_eq!(life.next_assignment().0, "0");
-    life.heartbeat(Err(refusal(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS)));
-    life.heartbeat(Err(refusal(ErrorCode::FENCED_INSTANCE_ID)));
-    assert!(matches!(life.next(), GroupEvent::Failed(Error::Broker { code: ErrorCode::FENCED_INSTANCE_ID, .. })));
-    assert!(!life.sent().contains(&"leave".to_owned()), "another one is that member now");
+    assert_eq!(thread.next_assignment().0, "0");
+    thread.heartbeat(Err(refusal(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS)));
+    thread.heartbeat(Err(refusal(ErrorCode::FENCED_INSTANCE_ID)));
+    assert!(matches!(thread.next(), GroupEvent::Failed(Error::Broker { code: ErrorCode::FENCED_INSTANCE_ID, .. })));
+    assert!(!thread.sent().contains(&"leave".to_owned()), "another instance is that member now");
 }
 
 #[test]
-fn who_is_asked_to_verify_sends_a_heartbeat_at_once() {
-    let life = Running::start(true, vec![Ok(assignment(&[0], true)), Ok(assignment(&[0], true))]);
-    assert_eq!(life.next_assignment().0, "0");
+fn a_verification_sends_a_heartbeat_at_once() {
+    let thread = Running::start(true, vec![Ok(assignment(&[0], true)), Ok(assignment(&[0], true))]);
+    assert_eq!(thread.next_assignment().0, "0");
     for number in [1, 2] {
-        life.heartbeat(Err(refusal(ErrorCode::NOT_COORDINATOR)));
-        life.command(GroupCommand::Verify(number));
-        assert!(matches!(life.next(), GroupEvent::Verified(verified) if verified == number), "once it is accepted");
+        thread.heartbeat(Err(refusal(ErrorCode::NOT_COORDINATOR)));
+        thread.command(GroupCommand::Verify(number));
+        assert!(matches!(thread.next(), GroupEvent::Verified(verified) if verified == number), "once it is accepted");
     }
-    // A change that comes with it follows; so does a loss, which needs no word beside it.
-    life.heartbeat(Ok(Heartbeat::Rebalance));
-    life.command(GroupCommand::Verify(3));
-    let first = life.next();
+    // A change that comes with the heartbeat follows; a loss replaces `Verified`.
+    thread.heartbeat(Ok(Heartbeat::Rebalance));
+    thread.command(GroupCommand::Verify(3));
+    let first = thread.next();
     let confirmation = match first {
-        GroupEvent::Verified(3) => match life.next() {
+        GroupEvent::Verified(3) => match thread.next() {
             GroupEvent::Rebalancing(confirmation) => confirmation,
             other => panic!("{other:?}"),
         },
         GroupEvent::Rebalancing(confirmation) => confirmation, // An ordinary heartbeat came first.
         other => panic!("{other:?}"),
     };
-    life.command(GroupCommand::Confirm(confirmation));
-    while !matches!(life.next(), GroupEvent::Assigned(_)) {}
-    life.heartbeat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID)));
-    life.command(GroupCommand::Verify(4));
-    while !matches!(life.next(), GroupEvent::Lost(_)) {}
+    thread.command(GroupCommand::Confirm(confirmation));
+    while !matches!(thread.next(), GroupEvent::Assigned(_)) {}
+    thread.heartbeat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID)));
+    thread.command(GroupCommand::Verify(4));
+    while !matches!(thread.next(), GroupEvent::Lost(_)) {}
 }
 
 #[test]
-fn a_full_group_is_joined_once_it_has_room_and_a_coordinator_that_moves_is_left_all_the_same() {
+fn joining_a_full_group_is_retried_and_so_is_leaving_a_moving_coordinator() {
     let full = || Err(refusal(ErrorCode::GROUP_MAX_SIZE_REACHED));
-    let life = Running::start(true, vec![full(), full(), Ok(assignment(&[0], true))]);
-    assert_eq!(life.next_assignment().0, "0");
-    life.script.leaves.lock().unwrap().extend([Err(refusal(ErrorCode::NOT_COORDINATOR)), Ok(())]);
-    life.command(GroupCommand::Leave);
-    assert!(matches!(life.next(), GroupEvent::Left));
-    assert!(life.script.leaves.lock().unwrap().is_empty(), "it was tried again");
+    let thread = Running::start(true, vec![full(), full(), Ok(assignment(&[0], true))]);
+    assert_eq!(thread.next_assignment().0, "0");
+    thread.script.leaves.lock().unwrap().extend([Err(refusal(ErrorCode::NOT_COORDINATOR)), Ok(())]);
+    thread.command(GroupCommand::Leave);
+    assert!(matches!(thread.next(), GroupEvent::Left));
+    assert!(thread.script.leaves.lock().unwrap().is_empty(), "it was retried");
 }
 
 #[test]
-fn who_has_no_partitions_says_so() {
-    let life = Running::start(true, vec![Ok(assignment(&[], true))]);
+fn a_member_without_partitions_emits_why() {
+    let thread = Running::start(true, vec![Ok(assignment(&[], true))]);
     let mut reasons = Vec::new();
     while reasons.len() < 2 {
-        if let GroupEvent::Waiting(waiting) = life.events.recv_timeout(Duration::from_mins(1)).unwrap() {
+        if let GroupEvent::Waiting(waiting) = thread.events.recv_timeout(Duration::from_mins(1)).unwrap() {
             reasons.push(waiting.reason);
         }
     }
@@ -371,16 +371,16 @@ fn who_has_no_partitions_says_so() {
 }
 
 #[test]
-fn it_leaves_in_the_middle_of_a_wait_and_not_when_it_is_dropped() {
-    let mut life = Running::start(true, vec![]);
-    life.wait_sent("join with ");
-    life.command(GroupCommand::Leave);
-    assert!(matches!(life.next(), GroupEvent::Left));
-    assert_eq!(life.sent(), ["join with ", "leave"]);
+fn the_thread_leaves_during_a_wait_and_not_when_it_is_dropped() {
+    let mut thread = Running::start(true, vec![]);
+    thread.wait_sent("join with ");
+    thread.command(GroupCommand::Leave);
+    assert!(matches!(thread.next(), GroupEvent::Left));
+    assert_eq!(thread.sent(), ["join with ", "leave"]);
 
-    life = Running::start(true, vec![Ok(assignment(&[0], true))]);
-    assert_eq!(life.next_assignment().0, "0");
-    life.thread = None;
-    assert!(life.events.recv_timeout(Duration::from_mins(1)).is_err(), "it has ended");
-    assert!(!life.sent().contains(&"leave".to_owned()));
+    thread = Running::start(true, vec![Ok(assignment(&[0], true))]);
+    assert_eq!(thread.next_assignment().0, "0");
+    thread.thread = None;
+    assert!(thread.events.recv_timeout(Duration::from_mins(1)).is_err(), "it has ended");
+    assert!(!thread.sent().contains(&"leave".to_owned()));
 }
