@@ -9,7 +9,7 @@ use super::message::{CommitBatch, CommitOutcome, Message, PartitionOffsets, Pend
 use crate::client::{Client, EpochEnds};
 use crate::connection::ConnectionSettings;
 use crate::error::{Error, Result};
-use crate::protocol::{OffsetForLeaderPartition, LeaveGroupRequest, Metadata};
+use crate::protocol::{LeaveGroupRequest, Metadata, OffsetForLeaderPartition};
 use crate::types::{Address, IsolationLevel, Member, TopicPartition};
 use crate::worker::Worker;
 

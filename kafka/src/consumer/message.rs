@@ -6,7 +6,7 @@ use super::group::GroupEvent;
 use super::token::StartToken;
 use crate::client::EpochEnds;
 use crate::error::{Error, Result};
-use crate::protocol::{OffsetForLeaderPartition, FetchRequest, FetchResponse, Metadata};
+use crate::protocol::{FetchRequest, FetchResponse, Metadata, OffsetForLeaderPartition};
 use crate::types::{CommittedOffset, Member, TopicPartition};
 
 /// One message to the consumer.

@@ -62,7 +62,12 @@ pub(super) fn judge(
 }
 
 /// Logs a truncation that has to be confirmed.
-pub(super) fn warn_suspected(requested: &OffsetForLeaderPartition, position: i64, divergence: EpochEnd, wait: Duration) {
+pub(super) fn warn_suspected(
+    requested: &OffsetForLeaderPartition,
+    position: i64,
+    divergence: EpochEnd,
+    wait: Duration,
+) {
     log::warn!(
         position = position,
         position_epoch = requested.epoch,

@@ -14,7 +14,7 @@ use crate::consumer::event::Holder;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::consumer_protocol::{self, Subscription};
 use crate::protocol::{
-    HeartbeatRequest, JoinGroupResponse, JoinGroupRequest, Joined, JoinedMember, LeaveGroupRequest, Malformed, Request,
+    HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, Joined, JoinedMember, LeaveGroupRequest, Malformed, Request,
     SyncGroupRequest,
 };
 use crate::types::{Address, Member, TopicPartition};

@@ -46,7 +46,7 @@ use super::validation::{Verdict, judge, warn_suspected};
 use crate::backoff::RetryPolicy;
 use crate::client::divergence;
 use crate::error::Result;
-use crate::protocol::{EpochEnd, OffsetForLeaderPartition, FetchPartition};
+use crate::protocol::{EpochEnd, FetchPartition, OffsetForLeaderPartition};
 use crate::record_batch::{Progress, ReadBudget};
 use crate::types::{CommittedOffset, TopicId, TopicPartition};
 

@@ -26,7 +26,7 @@ use super::*;
 use crate::backoff::RetryPolicy;
 use crate::error::{Error, ErrorCode};
 use crate::protocol::{
-    BrokerInfo, OffsetForLeaderPartition, FetchRequest, FetchResponse, FetchedPartition, Metadata, PartitionMetadata,
+    BrokerInfo, FetchRequest, FetchResponse, FetchedPartition, Metadata, OffsetForLeaderPartition, PartitionMetadata,
     TopicMetadata,
 };
 use crate::types::{CommittedOffset, IsolationLevel, TopicId};
@@ -56,7 +56,7 @@ fn consumer() -> Consumer {
 }
 
 fn metadata(address: &Address, id: u8, leaders: &[Option<i32>]) -> Metadata {
-    let broker = |id| BrokerInfo { id, address: address.clone(), rack: None };
+    let broker = |id| BrokerInfo { id, address: address.clone() };
     let partitions = leaders.iter().zip(0..).map(|(leader, partition)| PartitionMetadata {
         partition,
         leader: *leader,
