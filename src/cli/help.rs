@@ -31,7 +31,7 @@ Options:
   -h, --help            print this help
   -V, --version         print the version
 
-Settings come from the environment; README.md and .env.example list them all.
+Settings come from the environment; docs/configuration.md and .env.example list them all.
 check, status and reset give up after 60 s, replay after 30 s of failures in a row.
 
 Exit codes:

@@ -7,7 +7,7 @@ use super::sources::repository;
 use super::{report, sources};
 
 /// Documents that are linked before they are written. The list only shrinks.
-const NOT_YET: [&str; 1] = ["docs/internals/adding-an-event-type.md"];
+const NOT_YET: [&str; 0] = [];
 
 #[test]
 fn links_lead_to_files_and_headings() {

@@ -6,15 +6,15 @@ const DOCUMENT: &str = "docs/troubleshooting.md";
 
 /// Parts of the log lines that documents quote, but for the values in them.
 const QUOTED: [&str; 11] = [
-    "this database is new, and the group's offsets were committed by another one: records before them are not read",
-    "are gone by retention",
-    "to go on with what is left, set the group's offset for this partition with 'enterprise-consumer reset' or \
-     kafka-consumer-groups --reset-offsets, or start with FAIL_ON_DATA_LOSS=false",
-    "the log was truncated and written anew from offset",
-    "what became of it stays in the database; what stands there now was not read",
+    "this database is new, and another database has committed the group's offsets: records before them are not read",
+    "were deleted by retention",
+    "to continue with the remaining records, set the group's offset for this partition with 'enterprise-consumer \
+     reset' or kafka-consumer-groups --reset-offsets, or start with FAIL_ON_DATA_LOSS=false",
+    "the log was truncated and rewritten from offset",
+    "what was read stays in the database; the records that replaced it were not read",
     "failed, trying again: ",
     "SQLite failed to ",
-    ": works again",
+    " succeeded after ",
     "cannot resolve the broker's name '",
     ", learnt from bootstrap server ",
     "; trying again",
