@@ -31,7 +31,8 @@ macro_rules! suite {
                 a_rejection_says_why;
             durability:
                 what_was_stored_before_a_sync_is_synced,
-                an_existing_database_keeps_its_id;
+                an_existing_database_keeps_its_id,
+                a_database_that_was_not_created_is_missing;
             order:
                 the_order_of_arrival_does_not_matter,
                 each_event_is_greater_than_the_one_before,

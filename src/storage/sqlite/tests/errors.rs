@@ -1,26 +1,25 @@
-//! What an error means for the caller: wait, keep the record as a message, or ask a person.
+//! The kind of each error, and what it does to the connection.
 
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use crate::storage::sqlite::error::SqliteError;
 use rusqlite::ffi;
+
+use crate::storage::ErrorKind;
+use crate::storage::sqlite::error::SqliteError;
 
 fn failed_with(code: i32) -> SqliteError {
     let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
     SqliteError::Sqlite { action: "write", source }
 }
 
-/// A record must not become a message for what the disk does, nor be waited for that is refused for ever.
+/// A failure of the environment must not make a message of a record, and a rejection must not be retried.
 #[test]
 fn each_code_has_its_kind() {
-    let environment = [
+    let transient = [
         ffi::SQLITE_PERM,
         ffi::SQLITE_ABORT,
-        ffi::SQLITE_BUSY,
-        ffi::SQLITE_BUSY_SNAPSHOT,
-        ffi::SQLITE_LOCKED,
         ffi::SQLITE_NOMEM,
         ffi::SQLITE_READONLY,
         ffi::SQLITE_INTERRUPT,
@@ -32,14 +31,15 @@ fn each_code_has_its_kind() {
         ffi::SQLITE_PROTOCOL,
         ffi::SQLITE_SCHEMA,
     ];
-    let refusals = [
+    let locked = [ffi::SQLITE_BUSY, ffi::SQLITE_BUSY_SNAPSHOT, ffi::SQLITE_LOCKED];
+    let rejected = [
         ffi::SQLITE_CONSTRAINT,
         ffi::SQLITE_CONSTRAINT_CHECK,
         ffi::SQLITE_CONSTRAINT_TRIGGER,
         ffi::SQLITE_TOOBIG,
         ffi::SQLITE_MISMATCH,
     ];
-    let for_a_person = [
+    let fatal = [
         ffi::SQLITE_ERROR,
         ffi::SQLITE_INTERNAL,
         ffi::SQLITE_CORRUPT,
@@ -47,15 +47,16 @@ fn each_code_has_its_kind() {
         ffi::SQLITE_MISUSE,
         ffi::SQLITE_RANGE,
     ];
-    let check = |codes: &[i32], is_retriable: bool, is_rejection: bool| {
+    let check = |codes: &[i32], kind: ErrorKind| {
         for &code in codes {
             let error = failed_with(code);
-            assert_eq!((error.kind().is_retriable(), error.is_rejection()), (is_retriable, is_rejection), "{error:?}");
+            assert_eq!((error.kind(), error.is_rejection()), (kind, kind == ErrorKind::Rejected), "{error:?}");
         }
     };
-    check(&environment, true, false);
-    check(&refusals, false, true);
-    check(&for_a_person, false, false);
+    check(&transient, ErrorKind::Transient);
+    check(&locked, ErrorKind::Locked);
+    check(&rejected, ErrorKind::Rejected);
+    check(&fatal, ErrorKind::Fatal);
 }
 
 #[test]
