@@ -16,6 +16,7 @@ use super::writer::ObservedWriter;
 use crate::runtime::backoff::RetryError;
 use crate::runtime::shutdown::Stop;
 use crate::service::committer::CommitTimings;
+use crate::service::reader::PollConsumer;
 use crate::service::start_rules::StartError;
 use crate::service::{Service, ServiceError};
 use crate::settings::Settings;
@@ -132,7 +133,10 @@ impl<'a> Instance<'a> {
         let is_stored =
             |number: &i32| disk.seen.positions.get(number).is_some_and(|(_, next)| *next == cluster.log(*number).end());
         let mut owned = cluster.owners.iter().filter(|(_, owner)| **owner == self.me);
-        self.running.as_ref().is_some_and(Service::is_at_end) && owned.all(|(number, _)| is_stored(number))
+        // The service learns of a rebalance later than it happens.
+        let is_settled = |service: &Service<'_, SteppedReader>| service.reader.runner.core.consumer.is_settled();
+        let is_at_end = |service| is_settled(service) && service.is_at_end();
+        self.running.as_ref().is_some_and(is_at_end) && owned.all(|(number, _)| is_stored(number))
     }
 
     /// Whether that is committed too, unless this instance commits only when it stops.
