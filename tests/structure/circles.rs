@@ -7,84 +7,17 @@ use super::{report, sources};
 
 const ROOTS: [&str; 4] = ["src", "kafka/src", "testkit/src", "fuzzkit/src"];
 
-/// Files of circles that are still to be opened. The list only shrinks: a file that is in no circle any more must leave it.
-const KNOWN: [&str; 56] = [
-    "kafka/src/consumer/broker.rs",
-    "kafka/src/consumer/builder.rs",
-    "kafka/src/consumer/commits.rs",
-    "kafka/src/consumer/control.rs",
-    "kafka/src/consumer/group/classic.rs",
-    "kafka/src/consumer/group/mod.rs",
-    "kafka/src/consumer/group/server_side.rs",
-    "kafka/src/consumer/group/task.rs",
-    "kafka/src/consumer/holds.rs",
-    "kafka/src/consumer/membership.rs",
-    "kafka/src/consumer/mod.rs",
-    "kafka/src/consumer/partition.rs",
-    "kafka/src/consumer/validation.rs",
-    "kafka/src/protocol/mod.rs",
-    "kafka/src/protocol/reader.rs",
-    "kafka/src/record_batch/headers.rs",
-    "kafka/src/record_batch/mod.rs",
-    "kafka/src/record_batch/packed.rs",
-    "kafka/src/sasl/mod.rs",
-    "kafka/src/security.rs",
-    "kafka/src/types.rs",
-    "src/cli.rs",
-    "src/commands/check/database.rs",
-    "src/commands/check/mod.rs",
-    "src/commands/reset.rs",
-    "src/commands/status/mod.rs",
-    "src/entity/clock.rs",
-    "src/entity/fields.rs",
-    "src/entity/metadata.rs",
-    "src/entity/mod.rs",
-    "src/entity/opportunity.rs",
-    "src/entity/payload.rs",
-    "src/entity/project.rs",
-    "src/runtime/durable_fs.rs",
-    "src/runtime/permissions.rs",
-    "src/service/commits.rs",
-    "src/service/failures.rs",
-    "src/service/mod.rs",
-    "src/service/progress.rs",
-    "src/service/simulation/cluster.rs",
-    "src/service/simulation/disk.rs",
-    "src/service/simulation/log.rs",
-    "src/service/simulation/mod.rs",
-    "src/service/simulation/truth.rs",
-    "src/settings/files.rs",
-    "src/settings/mod.rs",
-    "src/storage/sqlite/apply.rs",
-    "src/storage/sqlite/batch.rs",
-    "src/storage/sqlite/checkpointer.rs",
-    "src/storage/sqlite/error.rs",
-    "src/storage/sqlite/events.rs",
-    "src/storage/sqlite/files.rs",
-    "src/storage/sqlite/mod.rs",
-    "src/storage/sqlite/wal.rs",
-    "src/unidentified/mod.rs",
-    "src/unidentified/tail.rs",
-];
-
 type Imports = BTreeMap<String, BTreeMap<String, String>>;
 
 #[test]
 fn no_import_circle_between_files() {
     let sources = sources::with_extensions(&["rs"]);
     let mut problems = Vec::new();
-    let mut in_circles = BTreeSet::new();
     for root in ROOTS {
         let imports = Crate::read(&sources, root).imports();
         for circle in circles(&imports) {
-            in_circles.extend(circle.clone());
-            if !circle.iter().all(|file| KNOWN.contains(&file.as_str())) {
-                problems.extend(describe(&imports, &circle));
-            }
+            problems.extend(describe(&imports, &circle));
         }
-    }
-    for known in KNOWN.iter().filter(|known| !in_circles.contains(**known)) {
-        problems.push(format!("{known} is in no circle any more: remove it from KNOWN in tests/structure/circles.rs"));
     }
     report(
         &problems,

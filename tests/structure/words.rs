@@ -81,9 +81,6 @@ const EXCEPTIONS: [(&str, &str, &str); 4] = [
     ("CHANGELOG.md", " is now ", "quotes the old text of a log line, an error or an output"),
 ];
 
-/// Folders (and files) whose words are not yet reviewed. The list only shrinks.
-const NOT_YET: [&str; 5] = ["kafka", "schema.sql", "src", "testkit", "tests/service"];
-
 #[test]
 fn the_words_are_those_of_the_field() {
     let mut sources =
@@ -91,9 +88,6 @@ fn the_words_are_those_of_the_field() {
     sources.extend(sources::scripts());
     let mut problems = Vec::new();
     for source in &sources {
-        if NOT_YET.iter().any(|folder| source.path.starts_with(folder)) {
-            continue;
-        }
         for (line, content) in (1..).zip(source.text.lines()) {
             let is_excepted = EXCEPTIONS.iter().any(|(path, text, _)| source.path == *path && content.contains(text));
             if !is_excepted {
@@ -104,13 +98,6 @@ fn the_words_are_those_of_the_field() {
         }
     }
     report(&problems, "Use the words of docs/glossary.md; rewrite the sentence rather than replace a word.");
-}
-
-#[test]
-fn no_folder_of_the_temporary_list_is_gone() {
-    let gone = NOT_YET.iter().filter(|folder| !sources::repository().join(folder).exists());
-    let problems: Vec<String> = gone.map(|folder| format!("{folder} does not exist")).collect();
-    report(&problems, "Remove it from NOT_YET in tests/structure/words.rs.");
 }
 
 fn found_in(line: &str, is_rust: bool) -> Option<(&'static str, &'static str)> {
