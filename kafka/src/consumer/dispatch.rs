@@ -156,7 +156,7 @@ impl Consumer {
             GroupEvent::Assigned(assignment) => self.take_assignment(assignment, now),
             GroupEvent::Lost(number) => {
                 self.membership.lose(number);
-                self.lose(self.partitions.named(|_, _| true));
+                self.lose(self.partitions.select(|_, _| true));
             }
             GroupEvent::Verified(number) => self.membership.verified(number),
             GroupEvent::Waiting(waiting) => {
@@ -174,7 +174,7 @@ impl Consumer {
     }
 
     fn take_assignment(&mut self, assignment: GroupAssignment, now: Instant) {
-        let revoked = self.partitions.named(|at, _| !assignment.partitions.contains(at));
+        let revoked = self.partitions.select(|at, _| !assignment.partitions.contains(at));
         if assignment.partitions.iter().any(|at| !self.partitions.contains(at)) {
             self.topology.request_soon(now);
         }
@@ -185,7 +185,9 @@ impl Consumer {
             Revoked::Lost => self.lose(revoked),
             Revoked::Until(acknowledgement) => {
                 for at in &revoked {
-                    self.partitions.get_mut(at).into_iter().for_each(Partition::revoke);
+                    if let Some(partition) = self.partitions.get_mut(at) {
+                        partition.revoke();
+                    }
                 }
                 self.events.emit(Event::Revoked(Revocation { partitions: revoked, acknowledgement }));
             }

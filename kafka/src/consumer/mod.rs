@@ -223,7 +223,7 @@ impl Consumer {
     /// partitions from members that go on.
     pub fn acknowledge(&mut self, acknowledgement: Acknowledgement) {
         if self.membership.acknowledge(acknowledgement) == Acknowledged::Revocation {
-            let revoked = self.partitions.named(|_, partition| partition.is_revoked());
+            let revoked = self.partitions.select(|_, partition| partition.is_revoked());
             self.remove(&revoked);
         }
     }

@@ -54,9 +54,9 @@ impl Partitions {
         self.by_name.contains_key(at)
     }
 
-    /// The partitions for which that holds.
-    pub(super) fn named(&self, is_so: impl Fn(&TopicPartition, &Partition) -> bool) -> Vec<TopicPartition> {
-        self.iter().filter(|(at, partition)| is_so(at, partition)).map(|(at, _)| at.clone()).collect()
+    /// The names of the partitions that `is_picked` picks.
+    pub(super) fn select(&self, is_picked: impl Fn(&TopicPartition, &Partition) -> bool) -> Vec<TopicPartition> {
+        self.iter().filter(|(at, partition)| is_picked(at, partition)).map(|(at, _)| at.clone()).collect()
     }
 
     pub(super) fn remove(&mut self, at: &TopicPartition) {
@@ -94,7 +94,7 @@ impl Partitions {
     /// The partitions of a topic that was recreated with another id: nothing that is known of them holds. A broker without topic ids,
     /// an older one during an upgrade, proves nothing.
     pub(super) fn recreated(&self, topic: &str, id: Option<TopicId>) -> Vec<TopicPartition> {
-        self.named(|at, partition| {
+        self.select(|at, partition| {
             *at.topic == *topic && id.is_some() && partition.topic_id.is_some() && partition.topic_id != id
         })
     }
@@ -126,7 +126,7 @@ impl Partitions {
 
     /// One error for all partitions of a topic that have no leader: there may be hundreds.
     pub(super) fn leaderless(&self, topic: &str) -> Option<Error> {
-        let leaderless = self.named(|at, partition| *at.topic == *topic && partition.leadership.leader().is_none());
+        let leaderless = self.select(|at, partition| *at.topic == *topic && partition.leadership.leader().is_none());
         let partition = leaderless.first()?.clone();
         Some(Error::Leaderless { partition, others: leaderless.len().saturating_sub(1) })
     }
@@ -150,8 +150,8 @@ impl Partitions {
         ready.filter_map(|(at, partition)| partition.epoch_request(at, metadata_serial)).collect()
     }
 
-    fn ready(&self, now: Instant, is_so: impl Fn(&Partition) -> bool) -> Vec<TopicPartition> {
-        self.named(|_, partition| is_so(partition) && is_ready(partition, now))
+    fn ready(&self, now: Instant, is_picked: impl Fn(&Partition) -> bool) -> Vec<TopicPartition> {
+        self.select(|_, partition| is_picked(partition) && is_ready(partition, now))
     }
 
     /// Asks the user where new partitions start, now that their offsets are known. Gives the first failure.

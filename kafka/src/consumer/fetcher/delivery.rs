@@ -5,7 +5,6 @@ use std::time::Instant;
 use super::turns::take_turns;
 use crate::consumer::event::PartitionRecords;
 use crate::consumer::event_queue::EventQueue;
-use crate::consumer::partition::Partition;
 use crate::consumer::partitions::Partitions;
 use crate::consumer::topology::Topology;
 use crate::record_batch::{Progress, Room};
@@ -30,7 +29,7 @@ impl Delivery {
         (topology, events): (&mut Topology, &mut EventQueue),
         now: Instant,
     ) -> Vec<PartitionRecords> {
-        let mut on_hand = partitions.named(|_, partition| partition.has_fetched());
+        let mut on_hand = partitions.select(|_, partition| partition.has_fetched());
         if on_hand.is_empty() {
             return Vec::new();
         }
@@ -46,14 +45,14 @@ impl Delivery {
             if read_budget.is_full() {
                 break;
             }
-            let Some((records, result)) =
-                partitions.get_mut(&at).and_then(|partition| partition.read(&at, read_budget))
-            else {
-                continue;
-            };
+            let Some(partition) = partitions.get_mut(&at) else { continue };
+            let Some((records, result)) = partition.read(&at, read_budget) else { continue };
             let progress = match result {
                 Ok(progress) => {
-                    partitions.get_mut(&at).into_iter().for_each(|partition| end_pause(partition, now));
+                    // Good records end the growth of the pauses, unless the next fetch fails already and waits.
+                    if partition.pause.is_over(now) {
+                        partition.pause.succeeded();
+                    }
                     progress
                 }
                 Err(error) => {
@@ -82,12 +81,5 @@ impl Delivery {
     #[cfg(test)]
     pub(super) fn without_memory(&self) -> Option<&TopicPartition> {
         self.without_memory.as_ref()
-    }
-}
-
-/// Good records end the growth of the pauses, unless the next fetch fails already and waits.
-fn end_pause(partition: &mut Partition, now: Instant) {
-    if partition.pause.is_over(now) {
-        partition.pause.succeeded();
     }
 }

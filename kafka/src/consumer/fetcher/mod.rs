@@ -99,7 +99,7 @@ impl Fetcher {
             if !broker.is_free(now) {
                 continue;
             }
-            let mut wanted = partitions.named(|_, partition| partition.wants_fetch(id, now));
+            let mut wanted = partitions.select(|_, partition| partition.wants_fetch(id, now));
             if wanted.is_empty() {
                 continue;
             }

@@ -36,7 +36,7 @@ pub(super) struct Classic {
     member: Member,
     /// While this member leads the group.
     leader: Option<LeaderState>,
-    /// When to look for partitions that are assigned to no member.
+    /// When to check for partitions that are assigned to no member.
     unassigned_check: Schedule,
 }
 

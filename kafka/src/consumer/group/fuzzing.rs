@@ -99,68 +99,69 @@ fn assign_any(input: &[u8]) -> bool {
     }
     let topics: Topics = [(TOPIC.into(), (0..PARTITIONS).collect()), ("other".into(), (0..2).collect())].into();
     for assignor in Assignor::ALL {
-        let shares = assign(assignor, &members, &topics);
+        let assignments = assign(assignor, &members, &topics);
         if assignor == Assignor::Range {
-            assert_eq!(given(&shares), wanted(&members, &topics), "{members:?}");
+            assert_eq!(all_assigned(&assignments), all_subscribed(&members, &topics), "{members:?}");
             continue;
         }
-        check_nothing_is_taken(&members, &shares);
-        // Once everybody has what it was given, all is given out; and after that nothing moves any more.
-        let settled = assign(assignor, &hold(&members, shares), &topics);
-        assert_eq!(given(&settled), wanted(&members, &topics), "{members:?}");
+        check_nothing_is_taken(&members, &assignments);
+        // Once each member owns its assignment, the next one is complete; and after that nothing moves any more.
+        let settled = assign(assignor, &hold(&members, assignments), &topics);
+        assert_eq!(all_assigned(&settled), all_subscribed(&members, &topics), "{members:?}");
         assert_eq!(assign(assignor, &hold(&members, settled.clone()), &topics), settled, "{members:?}");
     }
     members.len() > 1
 }
 
-type Shares = Vec<BTreeSet<TopicPartition>>;
+type Assignments = Vec<BTreeSet<TopicPartition>>;
 
 /// Assigns, and asserts what must hold in every assignment.
-fn assign(assignor: Assignor, members: &[GroupMember], topics: &Topics) -> Shares {
-    let shares = assignor.assign(members, topics);
-    assert_eq!(shares.len(), members.len());
-    let mut takers = HashMap::new();
-    for (member, share) in members.iter().zip(&shares) {
-        for at in share {
-            assert!(member.subscription.topics.contains(&at.topic), "{member:?} does not want {at}");
-            assert_eq!(takers.insert(at.clone(), &member.id), None, "{at} is given twice");
+fn assign(assignor: Assignor, members: &[GroupMember], topics: &Topics) -> Assignments {
+    let assignments = assignor.assign(members, topics);
+    assert_eq!(assignments.len(), members.len());
+    let mut assigned_to = HashMap::new();
+    for (member, assigned) in members.iter().zip(&assignments) {
+        for at in assigned {
+            assert!(member.subscription.topics.contains(&at.topic), "{member:?} does not subscribe to {at}");
+            assert_eq!(assigned_to.insert(at.clone(), &member.id), None, "{at} is assigned twice");
         }
     }
     let exist = partitions_in(topics);
-    assert!(takers.keys().all(|at| exist.contains(at)));
-    shares
+    assert!(assigned_to.keys().all(|at| exist.contains(at)));
+    assignments
 }
 
-/// What one member has, and no other says so, is given to no other before it has given it up.
-fn check_nothing_is_taken(members: &[GroupMember], shares: &Shares) {
-    for (member, share) in members.iter().zip(shares) {
-        for at in share {
+/// A partition that one member alone claims is assigned to no other member before it has been released.
+fn check_nothing_is_taken(members: &[GroupMember], assignments: &Assignments) {
+    for (member, assigned) in members.iter().zip(assignments) {
+        for at in assigned {
             let has =
                 |it: &&GroupMember| it.subscription.topics.contains(&at.topic) && it.subscription.owned.contains(at);
             let mut owners = members.iter().filter(has);
             if let (Some(owner), None) = (owners.next(), owners.next()) {
-                assert_eq!(owner.id, member.id, "{at} is taken from one that has it");
+                assert_eq!(owner.id, member.id, "{at} is taken from its owner");
             }
         }
     }
 }
 
-fn given(shares: &Shares) -> BTreeSet<TopicPartition> {
-    shares.iter().flatten().cloned().collect()
+fn all_assigned(assignments: &Assignments) -> BTreeSet<TopicPartition> {
+    assignments.iter().flatten().cloned().collect()
 }
 
-fn wanted(members: &[GroupMember], topics: &Topics) -> BTreeSet<TopicPartition> {
-    let is_wanted = |at: &TopicPartition| members.iter().any(|member| member.subscription.topics.contains(&at.topic));
-    partitions_in(topics).into_iter().filter(is_wanted).collect()
+fn all_subscribed(members: &[GroupMember], topics: &Topics) -> BTreeSet<TopicPartition> {
+    let is_subscribed =
+        |at: &TopicPartition| members.iter().any(|member| member.subscription.topics.contains(&at.topic));
+    partitions_in(topics).into_iter().filter(is_subscribed).collect()
 }
 
-/// The same members in the next generation, with what they were given.
-fn hold(members: &[GroupMember], shares: Shares) -> Vec<GroupMember> {
+/// The same members in the next generation, with their assignments.
+fn hold(members: &[GroupMember], assignments: Assignments) -> Vec<GroupMember> {
     let held = |(member, owned): (&GroupMember, _)| {
         let topics = member.subscription.topics.clone();
         GroupMember { subscription: Subscription { topics, owned, generation: Some(i32::MAX) }, ..member.clone() }
     };
-    members.iter().zip(shares).map(held).collect()
+    members.iter().zip(assignments).map(held).collect()
 }
 
 /// The subscriptions of three members: a new one, and two of the last generation.

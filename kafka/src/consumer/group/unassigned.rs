@@ -1,4 +1,4 @@
-//! Partitions that are assigned to no member while the group is stable: when to look for them, and the members' assignments as the
+//! Partitions that are assigned to no member while the group is stable: when to check for them, and the members' assignments as the
 //! coordinator describes them. Must not know how a rebalance is started.
 //!
 //! A static member that comes back to a stable group gets its previous assignment, without a rebalance. If that happens between the two
@@ -16,51 +16,51 @@ use crate::types::{MemberDescription, TopicPartition};
 
 /// The state of a classic group in which all members know their assignment.
 const STABLE: &str = "Stable";
-/// The longest time between two looks when rebalances do not help: a foreign leader may not know a new topic for as long
-/// (`metadata.max.age.ms` of Kafka's own consumer).
-const GAP_MAX: Duration = Duration::from_mins(5);
+/// The longest time between two checks while rebalances do not assign the partitions: a leader of another client may not know a new topic
+/// for as long (`metadata.max.age.ms` of Kafka's own consumer).
+const INTERVAL_MAX: Duration = Duration::from_mins(5);
 
-/// When to look for partitions that are assigned to no member.
+/// When to check for partitions that are assigned to no member.
 pub(super) struct Schedule {
     due: Option<Instant>,
-    gap: Duration,
-    gap_min: Duration,
+    interval: Duration,
+    interval_min: Duration,
 }
 
 impl Schedule {
-    pub(super) fn new(gap_min: Duration) -> Self {
-        Self { due: None, gap: gap_min, gap_min }
+    pub(super) fn new(interval_min: Duration) -> Self {
+        Self { due: None, interval: interval_min, interval_min }
     }
 
     /// After a join: at once, if it may have been answered with the previous assignment; later, for the leader, and while unassigned
     /// partitions were found; else not at all.
-    pub(super) fn joined(&mut self, is_return: bool, leads: bool, now: Instant) {
-        let is_open = leads || self.gap > self.gap_min;
+    pub(super) fn joined(&mut self, is_return: bool, is_leader: bool, now: Instant) {
+        let is_open = is_leader || self.interval > self.interval_min;
         self.due = match is_return {
-            true if self.gap == self.gap_min => Some(now),
-            true => Some(now + self.gap),
-            false => is_open.then(|| now + self.gap),
+            true if self.interval == self.interval_min => Some(now),
+            true => Some(now + self.interval),
+            false => is_open.then(|| now + self.interval),
         };
     }
 
-    /// Whether it is time, and if so, when it is next.
+    /// Whether the check is due; then the next one is due after the interval.
     pub(super) fn take_due(&mut self, now: Instant) -> bool {
         let is_due = self.due.is_some_and(|due| due <= now);
         if is_due {
-            self.due = Some(now + self.gap);
+            self.due = Some(now + self.interval);
         }
         is_due
     }
 
-    /// There were some: the next look is later each time, so that a leader that cannot assign them is not asked to without end.
+    /// There were some: the interval grows, so that a leader that cannot assign them does not cause rebalances without end.
     pub(super) fn found(&mut self) {
-        self.gap = (self.gap * 2).min(GAP_MAX).max(self.gap_min);
+        self.interval = (self.interval * 2).min(INTERVAL_MAX).max(self.interval_min);
     }
 
-    /// There were none; only the leader goes on looking.
-    pub(super) fn found_none(&mut self, leads: bool, now: Instant) {
-        self.gap = self.gap_min;
-        self.due = leads.then(|| now + self.gap);
+    /// There were none; only the leader goes on checking.
+    pub(super) fn found_none(&mut self, is_leader: bool, now: Instant) {
+        self.interval = self.interval_min;
+        self.due = is_leader.then(|| now + self.interval);
     }
 }
 
@@ -93,45 +93,45 @@ pub(super) fn holders(client: &mut Client, group: &str) -> Vec<Holder> {
 mod tests {
     use super::*;
 
-    const GAP: Duration = Duration::from_secs(10);
+    const INTERVAL: Duration = Duration::from_secs(10);
 
     #[test]
-    fn who_comes_back_looks_at_once_and_the_leader_again_and_again() {
+    fn a_member_that_comes_back_checks_at_once_and_the_leader_again_and_again() {
         let now = Instant::now();
-        let mut returned = Schedule::new(GAP);
+        let mut returned = Schedule::new(INTERVAL);
         returned.joined(true, false, now);
         assert!(returned.take_due(now));
         returned.found_none(false, now);
-        assert!(!returned.take_due(now + GAP_MAX));
+        assert!(!returned.take_due(now + INTERVAL_MAX));
 
-        let mut follower = Schedule::new(GAP);
+        let mut follower = Schedule::new(INTERVAL);
         follower.joined(false, false, now);
-        assert!(!follower.take_due(now + GAP_MAX));
+        assert!(!follower.take_due(now + INTERVAL_MAX));
 
-        let mut leader = Schedule::new(GAP);
+        let mut leader = Schedule::new(INTERVAL);
         leader.joined(false, true, now);
-        for look in 1..4 {
-            let then = now + GAP * look;
-            assert!(leader.take_due(then) && !leader.take_due(then + GAP / 2), "each time, not once");
+        for check in 1..4 {
+            let then = now + INTERVAL * check;
+            assert!(leader.take_due(then) && !leader.take_due(then + INTERVAL / 2), "each time, not once");
             leader.found_none(true, then);
         }
     }
 
     #[test]
-    fn a_leader_that_assigns_nothing_is_not_asked_without_end() {
+    fn the_time_between_checks_grows_while_partitions_stay_unassigned() {
         let mut now = Instant::now();
-        let mut returned = Schedule::new(GAP);
+        let mut returned = Schedule::new(INTERVAL);
         returned.joined(true, false, now);
-        let mut gaps = Vec::new();
+        let mut intervals = Vec::new();
         for _ in 0..8 {
             let begun = now;
             while !returned.take_due(now) {
                 now += Duration::from_secs(1);
             }
-            gaps.push((now - begun).as_secs());
+            intervals.push((now - begun).as_secs());
             returned.found();
             returned.joined(false, false, now);
         }
-        assert_eq!(gaps, [0, 20, 40, 80, 160, 300, 300, 300]);
+        assert_eq!(intervals, [0, 20, 40, 80, 160, 300, 300, 300]);
     }
 }

@@ -79,49 +79,53 @@ impl GroupMember {
 }
 
 fn range(members: &[GroupMember], topics: &Topics) -> Vec<BTreeSet<TopicPartition>> {
-    let mut shares = vec![BTreeSet::new(); members.len()];
+    let mut assignments = vec![BTreeSet::new(); members.len()];
     for (topic, partitions) in topics {
-        let mut takers: Vec<(&GroupMember, &mut BTreeSet<TopicPartition>)> =
-            members.iter().zip(&mut shares).filter(|(member, _)| member.subscription.topics.contains(topic)).collect();
-        takers.sort_by(|(one, _), (other, _)| one.rank().cmp(&other.rank()));
+        let mut subscribers: Vec<(&GroupMember, &mut BTreeSet<TopicPartition>)> = members
+            .iter()
+            .zip(&mut assignments)
+            .filter(|(member, _)| member.subscription.topics.contains(topic))
+            .collect();
+        subscribers.sort_by(|(one, _), (other, _)| one.rank().cmp(&other.rank()));
         let mut partitions = partitions.iter();
-        let (total, count) = (partitions.len(), takers.len());
-        for (place, (_, share)) in takers.into_iter().enumerate() {
-            let size = total / count + usize::from(place < total % count);
-            share.extend(partitions.by_ref().take(size).map(|&number| TopicPartition::new(Arc::clone(topic), number)));
+        let (total, count) = (partitions.len(), subscribers.len());
+        for (index, (_, assigned)) in subscribers.into_iter().enumerate() {
+            let size = total / count + usize::from(index < total % count);
+            assigned
+                .extend(partitions.by_ref().take(size).map(|&number| TopicPartition::new(Arc::clone(topic), number)));
         }
     }
-    shares
+    assignments
 }
 
 fn cooperative_sticky(members: &[GroupMember], topics: &Topics) -> Vec<BTreeSet<TopicPartition>> {
     let all = partitions_in(topics);
     let owners = owners(members, &all);
-    let mut shares = Shares { members, shares: vec![BTreeSet::new(); members.len()] };
+    let mut assignments = Assignments { members, by_member: vec![BTreeSet::new(); members.len()] };
     let mut free = Vec::new();
     for at in all {
         match owners.get(&at).map(Vec::as_slice) {
-            Some(&[owner]) => shares.give(at, owner),
+            Some(&[owner]) => assignments.assign(at, owner),
             _ => free.push(at),
         }
     }
     for at in free {
-        if let Some(taker) = shares.lightest(&at) {
-            shares.give(at, taker);
+        if let Some(member) = assignments.smallest(&at) {
+            assignments.assign(at, member);
         }
     }
-    shares.level();
-    // What another member still owns is assigned to nobody yet.
-    for (place, share) in shares.shares.iter_mut().enumerate() {
-        share.retain(|at| owners.get(at).is_none_or(|owners| owners.iter().all(|owner| *owner == place)));
+    assignments.balance();
+    // A partition that another member still owns is assigned to none yet.
+    for (index, assigned) in assignments.by_member.iter_mut().enumerate() {
+        assigned.retain(|at| owners.get(at).is_none_or(|owners| owners.iter().all(|owner| *owner == index)));
     }
-    shares.shares
+    assignments.by_member
 }
 
 /// The owners of each partition: of several that claim it, those of the latest generation.
 fn owners(members: &[GroupMember], all: &BTreeSet<TopicPartition>) -> BTreeMap<TopicPartition, Vec<usize>> {
     let mut claims: BTreeMap<TopicPartition, (Option<i32>, Vec<usize>)> = BTreeMap::new();
-    for (place, member) in members.iter().enumerate() {
+    for (index, member) in members.iter().enumerate() {
         let generation = member.subscription.generation;
         for at in member.subscription.owned.iter().filter(|at| all.contains(at) && member.subscribes_to(at)) {
             let (latest, owners) = claims.entry(at.clone()).or_default();
@@ -130,7 +134,7 @@ fn owners(members: &[GroupMember], all: &BTreeSet<TopicPartition>) -> BTreeMap<T
                 *latest = generation;
             }
             if generation == *latest {
-                owners.push(place);
+                owners.push(index);
             }
         }
     }
@@ -138,46 +142,46 @@ fn owners(members: &[GroupMember], all: &BTreeSet<TopicPartition>) -> BTreeMap<T
 }
 
 /// The partitions of each member so far, in the members' order.
-struct Shares<'a> {
+struct Assignments<'a> {
     members: &'a [GroupMember],
-    shares: Vec<BTreeSet<TopicPartition>>,
+    by_member: Vec<BTreeSet<TopicPartition>>,
 }
 
-impl Shares<'_> {
-    fn give(&mut self, at: TopicPartition, taker: usize) {
-        if let Some(share) = self.shares.get_mut(taker) {
-            share.insert(at);
+impl Assignments<'_> {
+    fn assign(&mut self, at: TopicPartition, member: usize) {
+        if let Some(assigned) = self.by_member.get_mut(member) {
+            assigned.insert(at);
         }
     }
 
-    fn size(&self, place: usize) -> usize {
-        self.shares.get(place).map_or(0, BTreeSet::len)
+    fn size(&self, index: usize) -> usize {
+        self.by_member.get(index).map_or(0, BTreeSet::len)
     }
 
     /// The member with the fewest partitions of those that subscribe to it.
-    fn lightest(&self, at: &TopicPartition) -> Option<usize> {
-        let takers = self.members.iter().enumerate().filter(|(_, member)| member.subscribes_to(at));
-        takers.map(|(place, _)| place).min_by_key(|place| self.size(*place))
+    fn smallest(&self, at: &TopicPartition) -> Option<usize> {
+        let subscribers = self.members.iter().enumerate().filter(|(_, member)| member.subscribes_to(at));
+        subscribers.map(|(index, _)| index).min_by_key(|index| self.size(*index))
     }
 
     /// Moves partitions from members with more to members with fewer, as long as that makes the sizes more equal.
-    fn level(&mut self) {
+    fn balance(&mut self) {
         while let Some((at, from, to)) = self.next_move() {
-            if let Some(share) = self.shares.get_mut(from) {
-                share.remove(&at);
+            if let Some(assigned) = self.by_member.get_mut(from) {
+                assigned.remove(&at);
             }
-            self.give(at, to);
+            self.assign(at, to);
         }
     }
 
     fn next_move(&self) -> Option<(TopicPartition, usize, usize)> {
-        let mut by_size: Vec<usize> = (0..self.shares.len()).collect();
-        by_size.sort_by_key(|place| Reverse(self.size(*place)));
+        let mut by_size: Vec<usize> = (0..self.by_member.len()).collect();
+        by_size.sort_by_key(|index| Reverse(self.size(*index)));
         for &from in &by_size {
             for &to in by_size.iter().rev().take_while(|to| self.size(**to) + 1 < self.size(from)) {
-                let taker = self.members.get(to)?;
+                let member = self.members.get(to)?;
                 // The last ones move, as with `range`.
-                if let Some(at) = self.shares.get(from)?.iter().rev().find(|at| taker.subscribes_to(at)) {
+                if let Some(at) = self.by_member.get(from)?.iter().rev().find(|at| member.subscribes_to(at)) {
                     return Some((at.clone(), from, to));
                 }
             }

@@ -1,4 +1,4 @@
-//! Divisions, told as text: members with what they want and have, and what each then gets.
+//! Assignments as text: members with their topics and owned partitions, and the partitions that each is assigned.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn partitions(text: &str) -> BTreeSet<TopicPartition> {
         .collect()
 }
 
-/// `topics: partitions that it has`.
+/// `topics: owned partitions`.
 fn member(id: &str, text: &str, generation: i32) -> GroupMember {
     let (topics, owned) = text.split_once(':').unwrap();
     let topics = topics.chars().map(|topic| Arc::from(topic.to_string())).collect();
@@ -28,13 +28,13 @@ fn members(texts: &[&str]) -> Vec<GroupMember> {
 }
 
 fn check(assignor: Assignor, counts: &[(&str, i32)], texts: &[&str], expected: &[&str]) {
-    let shares = assignor.assign(&members(texts), &topics(counts));
+    let assignments = assignor.assign(&members(texts), &topics(counts));
     let expected: Vec<_> = expected.iter().map(|text| partitions(text)).collect();
-    assert_eq!(shares, expected, "{counts:?} {texts:?}");
+    assert_eq!(assignments, expected, "{counts:?} {texts:?}");
 }
 
 #[test]
-fn range_gives_rows_of_each_topic() {
+fn range_assigns_ranges_of_each_topic() {
     let check = |counts: &[_], texts: &[_], expected: &[_]| check(Assignor::Range, counts, texts, expected);
     check(&[("t", 3)], &["t:"], &["t0 t1 t2"]);
     check(&[("t", 5)], &["t:", "t:"], &["t0 t1 t2", "t3 t4"]);
@@ -46,35 +46,35 @@ fn range_gives_rows_of_each_topic() {
 }
 
 #[test]
-fn static_members_have_their_place_by_their_own_name() {
+fn static_members_are_ordered_by_instance_id() {
     let mut members = members(&["t:", "t:", "t:"]);
     members[2].instance_id = Some("m".to_owned());
     members[0].instance_id = Some("n".to_owned());
-    let shares = Assignor::Range.assign(&members, &topics(&[("t", 3)]));
-    assert_eq!(shares, [partitions("t1"), partitions("t2"), partitions("t0")]);
+    let assignments = Assignor::Range.assign(&members, &topics(&[("t", 3)]));
+    assert_eq!(assignments, [partitions("t1"), partitions("t2"), partitions("t0")]);
 }
 
 #[test]
-fn sticky_levels_and_otherwise_leaves_everything_where_it_is() {
+fn sticky_balances_and_moves_nothing_else() {
     let check = |counts: &[_], texts: &[_], expected: &[_]| check(Assignor::CooperativeSticky, counts, texts, expected);
     check(&[("t", 3)], &["t:"], &["t0 t1 t2"]);
     check(&[("t", 4)], &["t:", "t:"], &["t0 t2", "t1 t3"]);
     // Balanced: nothing moves.
     check(&[("t", 4)], &["t:t3 t0", "t:t1 t2"], &["t0 t3", "t1 t2"]);
     check(&[("t", 3)], &["t:t1", "t:t0 t2"], &["t1", "t0 t2"]);
-    // One that is new gets nothing yet: its share is still somebody's.
+    // A new member gets nothing yet: other members still own its partitions.
     check(&[("t", 4)], &["t:t0 t1 t2 t3", "t:"], &["t0 t1", ""]);
-    // Given up meanwhile.
+    // Released meanwhile.
     check(&[("t", 4)], &["t:t0 t1", "t:"], &["t0 t1", "t2 t3"]);
-    // One has gone: the others share what it had, and only that.
+    // A member has left: only its partitions move.
     check(&[("t", 6)], &["t:t0 t1", "t:t4 t5"], &["t0 t1 t2", "t3 t4 t5"]);
-    // Partitions that are new.
+    // New partitions.
     check(&[("t", 4)], &["t:t0", "t:t1"], &["t0 t2", "t1 t3"]);
-    // Over topics, and only to who wants them.
+    // Over topics, and only to members that subscribe to them.
     check(&[("t", 1), ("u", 1)], &["tu:", "tu:"], &["t0", "u0"]);
     check(&[("t", 4), ("u", 2)], &["t:", "tu:"], &["t0 t2 t3", "t1 u0 u1"]);
     check(&[("t", 2), ("u", 4)], &["t:t0 t1", "u:u0 u1", "u:u2 u3"], &["t0 t1", "u0 u1", "u2 u3"]);
-    // What there is no longer, or is no longer wanted, is no longer had.
+    // Partitions that no longer exist, or that the member no longer subscribes to.
     check(&[("t", 1)], &["t:t0 t1 x0", "t:"], &["t0", ""]);
     check(&[("t", 2)], &["u:t0 t1", "t:"], &["", "t0 t1"]);
     check(&[], &["t:t0"], &[""]);
@@ -82,16 +82,16 @@ fn sticky_levels_and_otherwise_leaves_everything_where_it_is() {
 
 #[test]
 fn of_several_owners_the_latest_counts() {
-    let shares = |of_a, of_b| {
+    let assignments = |of_a, of_b| {
         let members = [member("a", "t:t0 t1", of_a), member("b", "t:t1", of_b)];
         Assignor::CooperativeSticky.assign(&members, &topics(&[("t", 2)]))
     };
-    assert_eq!(shares(1, 2), [partitions("t0"), partitions("t1")]);
-    // Who of two is right cannot be told: it is given to neither, so that both give it up.
-    assert_eq!(shares(2, 2), [partitions("t0"), partitions("")]);
+    assert_eq!(assignments(1, 2), [partitions("t0"), partitions("t1")]);
+    // Of two owners in one generation neither is certain: it is assigned to neither, so that both release it.
+    assert_eq!(assignments(2, 2), [partitions("t0"), partitions("")]);
 }
 
-/// Whatever is done to a group, rounds of giving up and taking end soon: all partitions are had, by one each, in equal shares.
+/// Whatever happens to a group, rebalances end soon: each partition has one owner, and the sizes differ by one at most.
 #[test]
 fn sticky_settles() {
     let mut state = 7_u64;
@@ -111,11 +111,11 @@ fn sticky_settles() {
         let mut generation = 0;
         loop {
             generation += 1;
-            let shares = Assignor::CooperativeSticky.assign(&members, &topics);
+            let assignments = Assignor::CooperativeSticky.assign(&members, &topics);
             let mut moves = false;
-            for (member, share) in members.iter_mut().zip(&shares) {
+            for (member, share) in members.iter_mut().zip(&assignments) {
                 let owned = &mut member.subscription.owned;
-                for other in &shares {
+                for other in &assignments {
                     assert!(std::ptr::eq(other, share) || other.is_disjoint(share), "two owners of {share:?}");
                 }
                 moves |= !owned.is_subset(share);
@@ -123,12 +123,12 @@ fn sticky_settles() {
                 member.subscription.generation = Some(generation);
             }
             if !moves {
-                let sizes: Vec<usize> = shares.iter().map(BTreeSet::len).collect();
-                assert_eq!(sizes.iter().sum::<usize>(), total, "{shares:?}");
+                let sizes: Vec<usize> = assignments.iter().map(BTreeSet::len).collect();
+                assert_eq!(sizes.iter().sum::<usize>(), total, "{assignments:?}");
                 assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1, "{sizes:?}");
                 break;
             }
-            assert!(generation <= 3, "the group does not come to rest: {shares:?}");
+            assert!(generation <= 3, "the group does not come to rest: {assignments:?}");
         }
     }
 }
