@@ -1,12 +1,12 @@
--- The tables of enterprise-consumer, version 2. A new database file is made from this file in one transaction.
+-- The tables of enterprise-consumer, version 2. A new database is created from this file in one transaction.
 --
--- Plain tables on purpose: STRICT ones cannot be read by the sqlite3 of RHEL 8 and 9 (before 3.37). The service is the only
--- writer and binds every value with its type; the checks below are a second line behind the rules for messages.
--- Events have a rowid, although their key is text: so new ones lie one behind the other, whatever their ids, and a transaction
--- dirties few pages. (Measured with random ids, 300,000 rows: 16 times less CPU in the kernel than WITHOUT ROWID.)
+-- Plain tables: STRICT ones cannot be read by the sqlite3 of RHEL 8 and 9 (before 3.37). The service is the only writer and binds
+-- every value with its type; the checks below are a second line of defence after the rules for messages.
+-- Tables of events have a rowid, although their key is text: so new rows are appended, whatever their ids, and a transaction changes
+-- few pages. (Measured with random ids, 300,000 rows: 16 times less CPU in the kernel than WITHOUT ROWID.)
 -- Times that the service writes are RFC 3339 text, UTC, with milliseconds; times in Kafka are integers, milliseconds since 1970.
 
-PRAGMA application_id = 1162756942; -- 'ENCN': how a file of ours is told from anybody else's
+PRAGMA application_id = 1162756942; -- 'ENCN': marks a file of this program
 PRAGMA user_version = 2;            -- the version of these tables
 
 -- One row per sales opportunity: the greatest event of its id, in the order of
@@ -25,7 +25,7 @@ CREATE TABLE opportunities (
     last_modified       TEXT,             -- of meta_data, in UTC: YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ, so that it sorts as time;
                                           -- the record's time where last_modified_sent is set
     extra               TEXT,             -- JSON object of the fields that have no column, as sent; NULL if there are none
-    kafka_topic         TEXT    NOT NULL, -- where the event lies
+    kafka_topic         TEXT    NOT NULL, -- topic, partition and offset of the event's record
     kafka_partition     INTEGER NOT NULL,
     kafka_offset        INTEGER NOT NULL,
     kafka_timestamp     INTEGER,          -- the record's own, milliseconds since 1970
@@ -38,7 +38,7 @@ CREATE TABLE opportunities (
                                           -- (LAST_MODIFIED_MAX_AHEAD_MS) and does not count; else NULL
 );
 
--- Rows whose producer's clock is ahead: few, so that counting them reads no others.
+-- Rows whose producer's clock is ahead: few, and counting them reads no others.
 CREATE INDEX opportunities_ahead ON opportunities (last_modified_sent) WHERE last_modified_sent IS NOT NULL;
 
 -- One row per project, likewise.
@@ -66,8 +66,8 @@ CREATE TABLE projects (
 
 CREATE INDEX projects_ahead ON projects (last_modified_sent) WHERE last_modified_sent IS NOT NULL;
 
--- Records that are no event, byte for byte. AUTOINCREMENT: an id is never used twice, also after rows were deleted, because
--- the log file's cursor (below) counts on it. A record that is read again is kept once. Several rows have the same offset where
+-- Records that are not an event, byte for byte. AUTOINCREMENT: an id is never used twice, also after rows were deleted, because
+-- the cursor of the log file (below) relies on it. A record that is read again is kept once. Several rows have the same offset where
 -- different records were read at it: the log was truncated and other records were written.
 CREATE TABLE unidentified_messages (
     id                  INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -84,7 +84,7 @@ CREATE TABLE unidentified_messages (
     reason              TEXT    NOT NULL, -- empty, not_json, unknown_type, invalid_field, rejected
     error               TEXT    NOT NULL, -- what exactly is wrong, for people
     received_at         TEXT    NOT NULL,
-    replayed_at         TEXT              -- when a later version of the program did understand it
+    replayed_at         TEXT              -- when a later version of the program decoded it
 );
 CREATE INDEX unidentified_messages_by_offset
     ON unidentified_messages (kafka_topic, topic_id, kafka_partition, kafka_offset);
@@ -94,7 +94,7 @@ CREATE TABLE unidentified_log_cursor (
     last_id             INTEGER NOT NULL  -- of the last message in the file
 );
 
--- Where each partition goes on. Written in the transaction that writes the rows up to there.
+-- The next offset of each partition. Written in the transaction that writes the rows of the offsets before.
 CREATE TABLE consumer_offsets (
     group_id            TEXT    NOT NULL,
     topic               TEXT    NOT NULL,
@@ -103,7 +103,7 @@ CREATE TABLE consumer_offsets (
     first_offset        INTEGER NOT NULL, -- where the counters below began
     high_offset         INTEGER NOT NULL, -- the greatest next_offset ever; never lowered
     topic_id            TEXT    NOT NULL, -- '' where the broker has none
-    leader_epoch        INTEGER,          -- of who led when the record before next_offset was written, where known
+    leader_epoch        INTEGER,          -- of the leader that wrote the record before next_offset, where known
     applied             INTEGER NOT NULL DEFAULT 0, -- events that were stored
     stale               INTEGER NOT NULL DEFAULT 0, -- events older than the stored one of their id
     unidentified        INTEGER NOT NULL DEFAULT 0, -- records kept in unidentified_messages

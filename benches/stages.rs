@@ -13,9 +13,7 @@ use divan::counter::{BytesCount, ItemsCount};
 use enterprise_consumer::entity::{self, Event, LastModified, MetaData, Opportunity, UtcTime};
 use enterprise_consumer::runtime::permissions::FileMode;
 use enterprise_consumer::settings::{DatabaseSettings, Synchronous};
-use enterprise_consumer::storage::{
-    self, Attempt, Entry, Header, JumpReason, OffsetJump, OffsetRange, Outcome, PartitionBatch, Writer,
-};
+use enterprise_consumer::storage::{self, Attempt, Entry, Header, OffsetJump, Outcome, PartitionBatch, Writer};
 use tempfile::TempDir;
 
 fn main() {
@@ -68,7 +66,7 @@ const TOPIC: &str = "sales_events";
 const GROUP: &str = "bench";
 const TRANSACTION_EVENTS: usize = 5_000;
 
-/// One transaction of new events. Some of them also carry the write-ahead log over.
+/// One transaction of new events. Some of them also checkpoint the WAL.
 #[divan::bench(sample_size = 1)]
 fn transaction(bencher: Bencher<'_, '_>) {
     let directory = TempDir::new().expect("a temporary directory");
@@ -82,7 +80,9 @@ fn transaction(bencher: Bencher<'_, '_>) {
             (from, (from..next).map(entry).collect::<Vec<_>>())
         })
         .bench_local_refs(|(from, entries)| {
-            let done = database.apply(&[batch(entries, *from)], &mut Attempt::default()).expect("a transaction");
+            let done = database
+                .apply(&[PartitionBatch::of_records(TOPIC, 0, *from, entries)], &mut Attempt::default())
+                .expect("a transaction");
             assert_eq!(done.get(Outcome::Applied), TRANSACTION_EVENTS as u64);
         });
 }
@@ -92,32 +92,9 @@ fn database(directory: &TempDir) -> Box<dyn Writer> {
     let settings =
         DatabaseSettings { path, synchronous: Synchronous::Normal, wal_bytes_max: 1 << 30, file_mode: FileMode::Owner };
     let mut database = storage::open(&settings, GROUP).expect("a database");
-    let start = OffsetJump {
-        topic: TOPIC.to_owned(),
-        partition: 0,
-        from: None,
-        to: 0,
-        topic_id: None,
-        leader_epoch: None,
-        reason: JumpReason::FirstStart,
-        detail: String::new(),
-    };
+    let start = OffsetJump::first_start(TOPIC, 0, 0);
     database.store_jumps(&[start], &mut Attempt::default()).expect("a position");
     database
-}
-
-fn batch<'a>(entries: &'a [Entry<'a>], from_offset: i64) -> PartitionBatch<'a> {
-    PartitionBatch {
-        topic: TOPIC,
-        topic_id: None,
-        partition: 0,
-        leader_epoch: None,
-        offsets: OffsetRange {
-            from: from_offset,
-            next: from_offset + i64::try_from(entries.len()).expect("a small number"),
-        },
-        entries,
-    }
 }
 
 fn entry(offset: i64) -> Entry<'static> {

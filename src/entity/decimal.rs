@@ -1,13 +1,12 @@
-//! Decimal numbers as text: what they are worth exactly, and whether a double holds that. Knows no fields and no JSON but the
-//! numbers of it.
+//! Decimal numbers as text: their exact value, and whether a double holds it. Must not know fields, nor JSON other than numbers.
 
 use std::borrow::Cow;
 
-/// Decimal digits that a double holds whatever they are
+/// How many decimal digits a double holds, whichever they are
 /// ([`DBL_DIG`](https://en.cppreference.com/w/c/types/limits)).
 const DOUBLE_DIGITS: usize = f64::DIGITS as usize;
 
-/// A number that a column of type REAL holds, and what the column cannot hold of it.
+/// A number for a column of type REAL, with its text if the column cannot hold it exactly.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Number<'a> {
     /// The nearest double; finite.
@@ -25,7 +24,7 @@ impl From<f64> for Number<'_> {
 impl<'a> Number<'a> {
     /// Reads what [`Decimal::read`] does; `None` of anything else, and beyond the range of a double.
     pub(super) fn read(text: Cow<'a, str>) -> Option<Self> {
-        // Of these bytes `f64` parses decimals only; its other words have other letters.
+        // With these bytes `f64` parses decimals only: `inf` and `nan` have others.
         let is_decimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
         if !text.bytes().all(is_decimal) {
             return None;
@@ -43,13 +42,13 @@ pub(super) struct Decimal<'a> {
     is_negative: bool,
     /// How many digits are before the decimal point; saturates.
     magnitude: i64,
-    /// Its digits from the first to the last that is not zero, with a decimal point among them or not. Zero has none.
+    /// Its digits from the first to the last that is not zero, possibly with a decimal point between them. Zero has none.
     significant: &'a str,
 }
 
 impl<'a> Decimal<'a> {
-    /// Reads an optional sign, digits with a decimal point before, among or after them, and an optional exponent: all that JSON
-    /// writes, and `+5`, `.5`, `5.` and `007`, which other programs write.
+    /// Reads an optional sign, digits with an optional decimal point, and an optional exponent: every number of JSON, and `+5`, `.5`, `5.` and
+    /// `007`, which some producers send.
     pub(super) fn read(text: &'a str) -> Option<Self> {
         let (is_negative, unsigned) = match text.as_bytes().first()? {
             b'-' => (true, text.get(1..)?),
@@ -83,7 +82,7 @@ impl<'a> Decimal<'a> {
         self.significant.is_empty()
     }
 
-    /// Whether this is the number that the shortest decimal text of a double says.
+    /// Whether this is the number of the shortest decimal text that reads as a double.
     fn is_shortest_of(&self, value: f64) -> bool {
         let shortest = format!("{value:e}");
         Decimal::read(&shortest).is_some_and(|shortest| {
@@ -111,8 +110,7 @@ impl<'a> Decimal<'a> {
         usize::try_from(self.magnitude).ok().filter(|digits| is_positive && *digits > 0)
     }
 
-    /// The first so many digits as a number: those that are not written are zeros, those after them are cut off. `None` if it is
-    /// too great.
+    /// The first `count` digits as a number: missing digits are zeros, further ones are cut off. `None` if it is too great.
     pub(super) fn digits_to(&self, count: usize) -> Option<u64> {
         let digits = self.digits().chain(std::iter::repeat(b'0')).take(count);
         digits
@@ -131,7 +129,7 @@ fn exponent(text: &str) -> Option<i64> {
     Some(text.parse().unwrap_or(beyond))
 }
 
-/// No text is longer than that.
+/// The index as a signed number; no text is longer.
 fn index(at: usize) -> i64 {
     i64::try_from(at).unwrap_or(i64::MAX)
 }

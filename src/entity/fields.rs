@@ -1,5 +1,5 @@
-//! A JSON object taken apart: its fields by name, each value still as sent. Knows JSON's grammar and what "missing" and
-//! "more than once" mean; knows no event type.
+//! The fields of a JSON object by name, each value as sent. Knows JSON's grammar and what "missing" and "more than once" mean; must not know
+//! event types.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,21 +10,21 @@ use serde_json::value::RawValue;
 use super::rejection::{Reason, Rejection};
 use super::rules;
 
-/// Objects and arrays may be nested this deep, the outermost one included: far beyond any sane event, and what readers
-/// downstream (`serde_json` stops at 127, SQLite's JSON functions at 1000) still take.
+/// How deep objects and arrays may be nested, the outermost one included: far deeper than in ordinary events, and about as deep as other
+/// readers accept (`serde_json` 127, SQLite's JSON functions 1000).
 const NESTING_MAX: usize = 128;
 
-/// Fields of an ordinary event, so that their list is allocated once.
+/// The capacity for the fields of an ordinary event, so that their list is allocated once.
 const FIELDS_TYPICAL: usize = 16;
 
-/// The JSON values that stand for nothing.
+/// The JSON values that count as absent.
 const NULL: &str = "null";
 const EMPTY: &str = "\"\"";
 
-/// More fields than this are not listed: in memory, a field of five bytes takes eight times as much. Far beyond any sane event.
+/// How many fields are listed: in memory, a field of five bytes takes eight times as much. Far more than in ordinary events.
 const FIELDS_LISTED_MAX: usize = 10_000;
 
-/// The fields of one JSON object that nobody has asked for yet, in the order sent.
+/// The fields of one JSON object that have not been taken yet, in the order sent.
 pub(super) struct Fields<'a> {
     object: &'a str,
     list: List<'a>,
@@ -32,7 +32,7 @@ pub(super) struct Fields<'a> {
 
 enum List<'a> {
     All(Vec<Field<'a>>),
-    /// There are too many: the object is read again for each question. What has been taken of it, by name.
+    /// There are too many to list: the object is parsed again for each call. The names of the fields that have been taken.
     TooLong {
         taken: Vec<String>,
     },
@@ -42,7 +42,7 @@ enum List<'a> {
 struct Field<'a> {
     /// The name as sent, in its quotes.
     name: &'a str,
-    /// Whether the name holds an escape, so that what it means is not what it looks like.
+    /// Whether the name has an escape sequence.
     escaped: bool,
     /// The value as sent.
     value: &'a str,
@@ -51,7 +51,7 @@ struct Field<'a> {
 impl Field<'_> {
     fn is(&self, name: &str) -> bool {
         if self.escaped {
-            // A lone surrogate in a name is no text, hence no name that anybody asks for.
+            // A name with a lone surrogate is not text and equals no name.
             return rules::text(self.name).is_ok_and(|unescaped| unescaped == name);
         }
         self.name.get(1..self.name.len() - 1) == Some(name)
@@ -59,7 +59,7 @@ impl Field<'_> {
 }
 
 impl<'a> Fields<'a> {
-    /// Takes one JSON object apart; `None` if the text is any other JSON value. The error says what keeps it from being JSON.
+    /// Parses one JSON object; `None` if the text is any other JSON value. The error says why the text is not JSON.
     pub(super) fn parse(text: &'a str) -> Result<Option<Self>, String> {
         if is_nested_too_deep(text) {
             return Err(format!("nested deeper than {NESTING_MAX} levels"));
@@ -86,7 +86,7 @@ impl<'a> Fields<'a> {
         self.find(|field| field.is(name)).map(|field| field.value)
     }
 
-    /// Takes a text that must be there and not be empty.
+    /// Takes a text that must be set and not empty.
     pub(super) fn required(&mut self, name: &str) -> Result<Cow<'a, str>, Rejection> {
         match self.take(name)? {
             None | Some(NULL) => Err(invalid(name, "is missing")),
@@ -95,8 +95,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes a field that may be absent, and applies its type's rule to the value as sent. Null and the empty string are the same as
-    /// absent: there is nothing else that they could mean where nothing is required.
+    /// Takes a field that may be absent, and applies a rule to its value as sent. Null and the empty string count as absent: they can mean
+    /// nothing else in a field that is not required.
     pub(super) fn optional<T>(
         &mut self,
         name: &str,
@@ -108,7 +108,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// What nobody has asked for, as a JSON object: names, values, order and repetitions as sent. `None` if nothing is left.
+    /// The fields that have not been taken, as a JSON object: names, values, order and repetitions as sent. `None` if there are none.
     pub(super) fn into_extra(self) -> Option<String> {
         let (mut count, mut length) = (0_usize, 0);
         self.for_each(|field| {
@@ -127,7 +127,7 @@ impl<'a> Fields<'a> {
         Some(json)
     }
 
-    /// Readers disagree on which of two fields of one name counts, so none does.
+    /// Takes a field. Two fields of one name are an error, since JSON readers disagree on which of them counts.
     fn take(&mut self, name: &str) -> Result<Option<&'a str>, Rejection> {
         let (mut first, mut is_repeated) = (None, false);
         self.for_each(|field| {
@@ -170,7 +170,7 @@ impl<'a> Fields<'a> {
                         each(field);
                     }
                 });
-                debug_assert!(read.is_ok(), "it has been read before");
+                debug_assert!(read.is_ok(), "it has been parsed before");
             }
         }
     }
@@ -214,10 +214,11 @@ fn read_fields<'a>(object: &'a str, each: impl FnMut(Field<'a>)) -> Result<(), s
     deserializer.end()
 }
 
-/// `serde_json` skips raw values without a limit (and without recursion); who reads them later may not be so robust.
+/// Whether brackets are nested deeper than [`NESTING_MAX`]. `serde_json` skips raw values without a limit (and without recursion); readers of
+/// the database may not.
 fn is_nested_too_deep(text: &str) -> bool {
     let opens = |byte: u8| matches!(byte, b'{' | b'[');
-    // Counting is quick, and an ordinary event never has so many brackets that they need a closer look.
+    // Counting is fast, and an ordinary event has fewer brackets.
     if text.bytes().filter(|&byte| opens(byte)).count() <= NESTING_MAX {
         return false;
     }
@@ -234,7 +235,7 @@ fn is_nested_too_deep(text: &str) -> bool {
                 return true;
             }
         } else if matches!(byte, b'}' | b']') {
-            // What closes more than it opened is no JSON, which the parser will say.
+            // A bracket that closes nothing is not JSON, which the parser reports.
             depth = depth.saturating_sub(1);
         }
     }

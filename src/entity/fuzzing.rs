@@ -1,4 +1,4 @@
-//! Values of any bytes. What is JSON is told by SQLite's parser too, and what an event holds by `serde_json`'s full one: nothing
+//! Values of any bytes, compared with SQLite's JSON parser and with `serde_json`: nothing
 //! that was sent is missing, nothing is there that was not sent, and what is kept as JSON is JSON to whoever reads the tables.
 
 use std::collections::HashMap;
@@ -15,12 +15,12 @@ use crate::entity::{self, Decoder, Event, LastModified, MetaData, Number, Reason
 const MEMORY_FACTOR: usize = 24;
 /// The same for an ordinary event.
 const MEMORY_LEAST: usize = 4 * 1024;
-/// An error quotes no more characters than this, all told.
+/// The most characters of an error.
 const ERROR_CHARS_MAX: usize = 400;
 /// The time of a record, in milliseconds since 1970, and how far after it a time may be.
 const RECORD_MS: i64 = 1_711_312_835_123;
 const MAX_AHEAD: Duration = Duration::from_hours(24);
-/// As deep may JSON be.
+/// How deep JSON may be nested.
 const NESTING_MAX: usize = 128;
 
 pub(crate) const TARGET: Target = Target {
@@ -95,7 +95,7 @@ fn check_clock(input: &[u8], decoded: &Result<Event<'_>, Rejection>) {
     }
 }
 
-/// What is left without Confluent's framing and a byte order mark.
+/// The value without Confluent's framing and a byte order mark.
 fn json_of(input: &[u8]) -> &[u8] {
     let unframed = if input.first() == Some(&0) { input.get(5..).unwrap_or(input) } else { input };
     unframed.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(unframed)

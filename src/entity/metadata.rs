@@ -1,4 +1,4 @@
-//! The `meta_data` object that both events carry: kept as sent, read only for the time that orders events.
+//! The `meta_data` object of events: stored as sent, and read for the time that orders events.
 
 use super::clock::LastModified;
 use super::fields::Fields;

@@ -14,12 +14,12 @@
 //! | not set | not set | anything else, or is missing or not a string | `unknown_type` |
 //!
 //! A field is set whatever its value is: `"stage": 5` makes an opportunity with an invalid field. If both are set and one is the
-//! empty string, the other one decides. Of several `event_id`s the first one decides, and the type then refuses the second. A field
-//! of the other type (a null one too) is a field that this type does not know, and goes to `extra` as it was sent.
+//! empty string, the other one decides. Of several `event_id`s the first one decides, and then the repetition is an error. A field
+//! of the other type, also a null, is a field that this type does not know, and goes to `extra` as sent.
 //!
-//! What is JSON is decided by the grammar of [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259) alone. So `1e400` and the
-//! lone surrogate `"\ud800"` are JSON: kept as sent where nobody reads them, invalid in a field that has a meaning. What producers
-//! put before the JSON text is taken off (`payload.rs`). In which spellings a value is taken is one table (`rules.rs`).
+//! The grammar of [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259) alone decides what is JSON. So `1e400` and the lone surrogate
+//! `"\ud800"` are JSON: stored as sent in fields that are not read, invalid in a field that is. Framing and byte order marks before the
+//! JSON text are removed (`payload.rs`). The accepted spellings of a value are one table (`rules.rs`).
 
 mod clock;
 mod decimal;

@@ -1,16 +1,16 @@
-//! Days and moments as text and as numbers. Knows no fields and no JSON.
+//! Days and times as text and as numbers. Must not know fields and JSON.
 //!
-//! Moments are those of [ISO 8601](https://www.rfc-editor.org/rfc/rfc3339#appendix-A) in the extended format and its relatives:
-//! `2024-03-24T20:40:35.000+01:00`. Date and time are separated by `T`, `t` or a blank; seconds may be absent (Java leaves zero ones
-//! out), their fraction may follow a comma; the zone is `Z`, `z`, `UTC`, `GMT`, an offset `+01:00`, `+0100` or `+01`, after a blank
-//! or not, or absent, which is UTC.
+//! Times are those of [ISO 8601](https://www.rfc-editor.org/rfc/rfc3339#appendix-A) in the extended format and its relatives:
+//! `2024-03-24T20:40:35.000+01:00`. Date and time are separated by `T`, `t` or a space; seconds may be absent (Java omits them if
+//! they are zero), their fraction may follow a comma; the zone is `Z`, `z`, `UTC`, `GMT`, an offset `+01:00`, `+0100` or `+01`, with or
+//! without a space before it, or absent, which is UTC.
 
 use time::{Date, Month, Time, UtcDateTime, UtcOffset};
 
 use super::decimal::Decimal;
 
-/// A moment in UTC as the tables have it, `YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ`: of fixed width, so that it sorts as time. The years are
-/// 0000 to 9999.
+/// A time in UTC in the format of the tables, `YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ`: of fixed width, so that it sorts as time. The years are 0000
+/// to 9999.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UtcTime {
     text: String,
@@ -23,7 +23,7 @@ impl UtcTime {
         &self.text
     }
 
-    /// Milliseconds since 1970; what is finer is cut off.
+    /// Milliseconds since 1970, rounded down.
     pub fn unix_ms(&self) -> i64 {
         self.unix_ms
     }
@@ -35,18 +35,18 @@ impl UtcTime {
         Self::new(moment.unwrap_or(UtcDateTime::UNIX_EPOCH))
     }
 
-    /// Reads a date and time, as described at the head of this module; `None` if the text is none, or outside of the years 0000 to
-    /// 9999 in UTC.
+    /// Reads a date and time, as described at the head of this module; `None` if the text is not one, or outside of the years 0000 to 9999
+    /// in UTC.
     ///
-    /// What is finer than nanoseconds is cut off. A leap second (23:59:60 UTC at the end of a month) is the last nanosecond before
+    /// Digits after the nanoseconds are cut off. A leap second (23:59:60 UTC at the end of a month) is the last nanosecond before
     /// it.
     pub fn read(text: &str) -> Option<Self> {
         WrittenMoment::read(text)?.utc().map(Self::new)
     }
 
     /// Reads the time since 1970, by the number of its digits before the decimal point: 10 are seconds, 13 milliseconds, 16
-    /// microseconds, 19 nanoseconds. Each unit covers 2001-09-09 to 2286-11-20, so that a number means one time; of another length
-    /// it may be a date, such as 20240324 or 202403242040.
+    /// microseconds, 19 nanoseconds. Each unit covers 2001-09-09 to 2286-11-20, so that a number has one meaning. A number of another length
+    /// may be a date, such as 20240324 or 202403242040.
     pub(super) fn since_1970(number: &Decimal<'_>) -> Option<Self> {
         if !matches!(number.whole_digits()?, 10 | 13 | 16 | 19) {
             return None;
@@ -66,12 +66,12 @@ pub(super) fn is_day(text: &str) -> bool {
     Scanner(text.as_bytes()).date().is_some_and(|(_, rest)| rest.0.is_empty())
 }
 
-/// The day of a date and time, as written: that of its own zone.
+/// The day of a date and time, in the zone of its text.
 pub(super) fn day_of_moment(text: &str) -> Option<&str> {
     WrittenMoment::read(text).and_then(|_| text.get(.."YYYY-MM-DD".len()))
 }
 
-/// A date and time as written, which exists.
+/// A date and time as its text has it.
 #[derive(Clone, Copy, Debug)]
 struct WrittenMoment {
     date: Date,
@@ -120,7 +120,7 @@ impl WrittenMoment {
     }
 }
 
-/// The bytes that have not been read yet. Each method reads what it is named after from their beginning.
+/// The bytes that have not been read yet. Each method reads from their beginning what its name says.
 #[derive(Clone, Copy)]
 struct Scanner<'a>(&'a [u8]);
 
@@ -151,7 +151,7 @@ impl Scanner<'_> {
         bytes.contains(first).then_some(Self(rest))
     }
 
-    /// A decimal mark with digits, as nanoseconds; nothing is zero.
+    /// A decimal mark with digits, as nanoseconds; zero if there is none.
     fn fraction(self) -> Option<(u32, Self)> {
         let Some(Self(rest)) = self.one_of(b".,") else { return Some((0, self)) };
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -161,7 +161,7 @@ impl Scanner<'_> {
         Some((nano, Self(rest)))
     }
 
-    /// All that is left, as a zone.
+    /// All remaining bytes, as a zone.
     fn zone(self) -> Option<UtcOffset> {
         let rest = self.one_of(b" ").filter(|rest| !rest.0.is_empty()).unwrap_or(self);
         if matches!(rest.0, b"" | b"Z" | b"z" | b"UTC" | b"GMT") {

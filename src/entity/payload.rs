@@ -1,4 +1,4 @@
-//! From the value of a record to its JSON text: takes off what some producers put before it. Knows nothing of JSON.
+//! The JSON text in the value of a record: removes the framing and byte order mark that some producers put before it. Must not know JSON.
 
 use super::rejection::{Reason, Rejection};
 
@@ -11,12 +11,12 @@ const FRAME_BYTES: usize = 5;
 /// ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259#section-8.1)).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The value of a record, taken apart.
+/// The value of a record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Payload<'a> {
     /// All of it.
     sent: &'a [u8],
-    /// What is left when framing and byte order mark are taken off.
+    /// The bytes after framing and byte order mark.
     bytes: &'a [u8],
 }
 
@@ -35,7 +35,7 @@ impl<'a> Payload<'a> {
         })
     }
 
-    /// The error of a value that holds no JSON: says what it begins with, by which whoever produced it is found.
+    /// The error of a value that is not JSON. It names the first byte, which helps to find the producer.
     pub(super) fn not_json(&self, problem: &str) -> Rejection {
         let first = self.sent.first().map_or_else(|| "none".to_owned(), |byte| format!("0x{byte:02x}"));
         let framing = match (self.sent.first_chunk::<FRAME_BYTES>(), self.bytes.first()) {

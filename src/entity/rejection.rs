@@ -1,4 +1,4 @@
-//! Why a record is no event.
+//! Why a record is not an event.
 
 use std::fmt;
 

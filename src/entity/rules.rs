@@ -1,21 +1,20 @@
-//! What a value must look like to have a meaning: the table of all spellings that are taken, and what they are read with.
-//! Knows no field names.
+//! The rules for values: a table of all spellings that are accepted, and the functions that read them. Must not know field names.
 //!
-//! What has one meaning is taken, and stored in one form; what has none, or could have two, is refused.
+//! A value with one meaning is accepted, and stored in one form. A value with none, or with two possible ones, is refused.
 
 use std::borrow::Cow;
 
 use super::decimal::{Decimal, Number};
 use super::moment::{self, UtcTime};
 
-/// As much of an offending value as an error shows, in characters.
+/// How much of an invalid value an error quotes, in characters.
 const QUOTE_CHARS_MAX: usize = 64;
 
-/// What JSON takes for blanks. Around a number, a day or a moment in quotes they say nothing.
+/// The whitespace of JSON. It is ignored around a number, a day or a time in quotes.
 pub(super) const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// Makes a rule of each block: it gets one JSON value as sent, and says what it means or what is wrong with it, worded to follow
-/// the field's name.
+/// Makes a function of each block. It gets one JSON value as sent and returns its meaning, or an error that is worded to follow the field's
+/// name.
 macro_rules! table {
     ($($(#[$doc:meta])+ $rule:ident -> $meaning:ty, $expected:literal { $($spelling:ident: $($example:literal),+;)+ })+) => {
         $($(#[$doc])+
@@ -30,7 +29,7 @@ macro_rules! table {
     };
 }
 
-// Each line is a spelling and examples of it. A spelling that has no line in a rule is refused by it.
+// Each line is a spelling and examples of it. A rule refuses every other spelling.
 table! {
     /// A number that is finite as a double.
     number -> Number<'_>, "a finite number" {
@@ -51,14 +50,14 @@ table! {
         day_of_quoted_moment: "\"2024-06-30T00:00:00Z\"", "\"2024-06-30 23:59:59+02:00\"";
     }
 
-    /// A moment; see [`UtcTime`].
+    /// A time; see [`UtcTime`].
     instant -> UtcTime, "a time like 2024-01-31T12:00:00Z, or since 1970 in 10 (s), 13 (ms), 16 (us) or 19 (ns) digits" {
         quoted_moment: "\"2024-03-24T20:40:35Z\"", "\"2024-03-24T20:40:35.000+0000\"", "\"2024-03-24 20:40:35\"";
         since_1970: "1711312835", "1711312835000", "1711312835.123";
         quoted_since_1970: "\"1711312835\"", "\"1711312835000\"";
     }
 
-    /// A string, which may be empty. A number is refused: whether `42` was `"42"`, `"0042"` or `"42.0"` cannot be told.
+    /// A string, which may be empty. A number is refused: `42` may have been `"42"`, `"0042"` or `"42.0"`.
     text -> Cow<'_, str>, "a string" {
         quoted_text: "\"acc_0042\"";
     }
@@ -66,7 +65,7 @@ table! {
 
 /// One JSON value as sent.
 enum Sent<'a> {
-    /// What a string says.
+    /// The text of a string.
     Quoted(Cow<'a, str>),
     /// Anything else, as JSON.
     Bare(&'a str),
@@ -80,12 +79,12 @@ impl<'a> Sent<'a> {
         if !inner.contains('\\') {
             return Ok(Self::Quoted(Cow::Borrowed(inner)));
         }
-        // The only thing that may still be wrong: a surrogate without its other half.
+        // The only error that is left: a lone surrogate.
         let unescaped = serde_json::from_str(json).map_err(|_| unlike(json, "a string of Unicode characters"))?;
         Ok(Self::Quoted(Cow::Owned(unescaped)))
     }
 
-    /// What a string says, without blanks around it.
+    /// The text of a string, without whitespace around it.
     fn trimmed(&self) -> Option<Cow<'a, str>> {
         match self {
             Self::Quoted(Cow::Borrowed(text)) => Some(Cow::Borrowed(trim(text))),
@@ -94,7 +93,7 @@ impl<'a> Sent<'a> {
         }
     }
 
-    /// A JSON value that is a number, as `read` takes it.
+    /// The JSON of a value that is not a string.
     fn number(&self) -> Option<&'a str> {
         match self {
             Self::Bare(json) => Some(json),
@@ -103,7 +102,7 @@ impl<'a> Sent<'a> {
     }
 }
 
-/// Without blanks around it. Nearly all have none, and are not looked at char by char.
+/// Removes whitespace around a text. Most texts have none, and are not read char by char.
 fn trim(text: &str) -> &str {
     let is_blank = |byte: Option<&u8>| byte.is_some_and(|byte| BLANKS.contains(&char::from(*byte)));
     let bytes = text.as_bytes();
@@ -171,7 +170,7 @@ pub(super) fn quote(json: &str) -> String {
     quoted
 }
 
-/// What is there, and what should be.
+/// The error of a value that is not as expected.
 pub(super) fn unlike(json: &str, expected: &str) -> String {
     format!("is {}, not {expected}", quote(json))
 }

@@ -49,7 +49,14 @@ pub(super) struct Coordinates<'a> {
     pub(super) timestamp_ms: Option<i64>,
 }
 
-impl PartitionBatch<'_> {
+impl<'a> PartitionBatch<'a> {
+    /// A batch from an offset on to its last record, of a broker that has no topic ids.
+    pub fn of_records(topic: &'a str, partition: i32, from: i64, entries: &'a [Entry<'a>]) -> Self {
+        let next = entries.last().map_or(from, |last| last.offset.saturating_add(1));
+        let offsets = OffsetRange { from, next };
+        Self { topic, topic_id: None, partition, leader_epoch: None, offsets, entries }
+    }
+
     /// The coordinates of one of its records.
     pub(super) fn coordinates(&self, entry: &Entry<'_>) -> Coordinates<'_> {
         Coordinates {

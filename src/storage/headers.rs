@@ -1,5 +1,5 @@
-//! A record's headers as `unidentified_messages.headers` has them: JSON, written straight into one text whose size is known
-//! before it is allocated. Must not know where headers come from.
+//! A record's headers as JSON, in the format of `unidentified_messages.headers`. The size of the text is computed before it is allocated.
+//! Must not know where headers come from.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -8,17 +8,16 @@ use base64::display::Base64Display;
 use base64::prelude::BASE64_STANDARD;
 use base64::write::EncoderWriter;
 
-/// The list of a record's headers has no more bytes than this, unless the headers themselves are about as large: as JSON, a
-/// header of two bytes has nine. SQLite takes 1 GB (`SQLITE_MAX_LENGTH`, <https://www.sqlite.org/limits.html>), and holds a text
-/// three times while it is stored.
+/// The most bytes of a list of headers, unless the headers themselves have about as many: in JSON, a header of two bytes takes nine. SQLite
+/// takes 1 GB (`SQLITE_MAX_LENGTH`, <https://www.sqlite.org/limits.html>), and has three copies of a text while it stores it.
 const LIST_BYTES_MAX: usize = 64 << 20;
 
-/// One header: its name, as bytes on the wire, and its value, if it has one.
+/// One header: its name as sent, and its value, if it has one.
 pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
 
-/// A record's headers in whatever form their owner has them: no list is made of them.
+/// A record's headers in the form of their owner, so that no list of them is allocated.
 pub trait Headers: fmt::Debug + Sync {
-    /// Calls a function with each header, in the order sent, duplicates kept.
+    /// Calls a function with each header, in the order sent, with duplicates.
     fn for_each(&self, each: &mut dyn FnMut(Header<'_>));
 }
 
@@ -29,7 +28,7 @@ impl Headers for Vec<Header<'_>> {
 }
 
 /// `[["name", "base64" or null], …]`; a name that is not UTF-8 is `{"base64": "…"}`. Headers that would be much larger as such a
-/// list are `{"base64": "…"}` instead: each header's name and value, with their lengths before them, as in a
+/// list are `{"base64": "…"}` instead: each header's name and value, each after its length, as in a
 /// [record](https://kafka.apache.org/documentation/#recordheader).
 pub(crate) fn json(headers: &dyn Headers) -> String {
     json_within(headers, LIST_BYTES_MAX)
@@ -79,7 +78,7 @@ fn write_header(between: &str, name: &[u8], value: Option<&[u8]>, out: &mut dyn 
     }
 }
 
-/// Writes headers as they are in a record, without their count.
+/// Writes headers in the format of a record, without their count.
 fn write_encoded(headers: &dyn Headers, out: &mut dyn Write) -> io::Result<()> {
     let mut result = Ok(());
     headers.for_each(&mut |(name, value)| {
@@ -90,7 +89,7 @@ fn write_encoded(headers: &dyn Headers, out: &mut dyn Write) -> io::Result<()> {
     result
 }
 
-/// Bytes with their length before them, zigzag and seven bits at a time; a length of -1 for none.
+/// Writes the length as a zigzag varint, then the bytes; a length of -1 for none.
 fn write_bytes(bytes: Option<&[u8]>, out: &mut dyn Write) -> io::Result<()> {
     let length = bytes.map_or(Ok(-1), |bytes| i64::try_from(bytes.len())).map_err(io::Error::other)?;
     let mut left = ((length << 1) ^ (length >> 63)).cast_unsigned();
@@ -104,18 +103,18 @@ fn write_bytes(bytes: Option<&[u8]>, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(bytes.unwrap_or_default())
 }
 
-/// How many bytes are written.
+/// How many bytes a function writes.
 fn counted(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> usize {
     let mut count = Count(0);
-    // Counting does not fail.
+    // Counting cannot fail.
     let _ = write(&mut count);
     count.0
 }
 
-/// The text that is written, in memory for so many bytes.
+/// The text that a function writes, of so many bytes.
 fn written(bytes: usize, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
     let mut text = Vec::with_capacity(bytes);
-    // Nor does writing to memory; and JSON is UTF-8.
+    // Writing to memory cannot fail, and JSON is UTF-8.
     let _ = write(&mut text);
     String::from_utf8(text).unwrap_or_default()
 }

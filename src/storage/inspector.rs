@@ -1,4 +1,4 @@
-//! The inspector: what commands read. Changes nothing, and works beside a running service.
+//! The inspector: what commands read. Changes nothing, and works while a service runs.
 
 use super::error::StorageError;
 use super::findings::{Invariant, Violation};

@@ -83,7 +83,7 @@ pub fn inspect(settings: &DatabaseSettings) -> Result<Box<dyn Inspector>, Storag
     Ok(Box::new(sqlite::DatabaseReader::open(&settings.path)?))
 }
 
-/// Opens an existing database to replay messages, beside a running service.
+/// Opens an existing database to replay messages, also while a service runs.
 pub fn open_replayer(settings: &DatabaseSettings, group_id: &str) -> Result<Box<dyn Replayer>, StorageError> {
     Ok(Box::new(sqlite::Database::open_existing(settings, group_id)?))
 }

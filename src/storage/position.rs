@@ -22,7 +22,7 @@ pub struct StoredPosition {
     pub first_offset: i64,
     /// The greatest `next_offset` ever.
     pub high_offset: i64,
-    /// The topic's id; `None` if no broker has told it yet.
+    /// The topic's id; `None` if no broker has sent it yet.
     pub topic_id: Option<TopicId>,
     /// Epoch of the leader that wrote the record before `next_offset`, where known.
     pub leader_epoch: Option<i32>,
@@ -53,6 +53,22 @@ pub struct OffsetJump {
     pub reason: JumpReason,
     /// More about why, for the operator.
     pub detail: String,
+}
+
+impl OffsetJump {
+    /// The jump of a partition that has no position, and whose broker has no topic ids.
+    pub fn first_start(topic: &str, partition: i32, to: i64) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            partition,
+            from: None,
+            to,
+            topic_id: None,
+            leader_epoch: None,
+            reason: JumpReason::FirstStart,
+            detail: String::new(),
+        }
+    }
 }
 
 /// Why a position jumps.

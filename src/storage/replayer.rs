@@ -4,7 +4,7 @@ use super::error::StorageError;
 use super::message::PendingMessage;
 use crate::entity::Event;
 
-/// A database in which messages are replayed, beside a running service.
+/// A database in which messages are replayed, also while a service runs.
 pub trait Replayer {
     /// The messages after the one with this id that have not been replayed, in the order of ids: at most `messages_max`, and none after their
     /// values have reached `bytes_max`.

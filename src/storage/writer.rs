@@ -28,6 +28,7 @@ pub trait Writer {
     ///
     /// # Errors
     /// [`Conflict`](super::ErrorKind::Conflict) if a batch does not begin at the stored position, or is of another topic of the same name.
+    /// [`Rejected`](super::ErrorKind::Rejected) if the database rejects a row that is not an event's.
     fn apply(&mut self, batches: &[PartitionBatch<'_>], attempt: &mut Attempt) -> Result<OffsetCounts, StorageError>;
 
     /// Stores offset jumps and their reasons, all in one transaction.

@@ -150,7 +150,7 @@ fn a_reader_that_keeps_the_write_ahead_log_from_being_reused() {
     let reader = place.database();
     reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
     produce_rest(kafka, &topic, &load);
-    place.wait_warning(0, &["write-ahead log", "limit is 1048576", "trying again"]);
+    place.wait_warning(0, &["the WAL has", "limit is 1048576", "trying again"]);
     let before = place.stored();
     thread::sleep(lasting(Duration::from_secs(15)));
     assert_eq!(place.stored(), before, "stored beyond the limit");

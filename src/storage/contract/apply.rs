@@ -1,4 +1,4 @@
-//! What a batch leaves in the tables.
+//! What a batch stores.
 
 use super::{Engine, Value};
 use crate::entity::{Event, MetaData, Number, Opportunity, Project, Reason, Rejection};
@@ -220,7 +220,7 @@ fn assert_nothing_applied(place: &impl Engine, database: &mut dyn Writer) {
     assert!(positions.iter().all(|stored| stored.next_offset == 0), "{positions:?}");
 }
 
-pub(in crate::storage) fn a_batch_from_somewhere_else_takes_no_effect<E: Engine>() {
+pub(in crate::storage) fn a_batch_from_another_position_is_a_conflict<E: Engine>() {
     let place = E::create();
     let mut database = place.open_at_0(2);
     let good = || batch(0, 0, 2, vec![entry(0, Ok(Event::Opportunity(opportunity("a")))), rejected(1)]);
@@ -242,7 +242,7 @@ pub(in crate::storage) fn a_batch_from_somewhere_else_takes_no_effect<E: Engine>
     );
 }
 
-pub(in crate::storage) fn an_unknown_topic_id_is_taken_for_the_same_topic<E: Engine>() {
+pub(in crate::storage) fn a_missing_topic_id_counts_as_the_same_topic<E: Engine>() {
     let place = E::create();
     let mut database = place.open_at_0(1);
     let stored_id = |database: &mut dyn Writer| database.position(TOPIC, 0).unwrap().map(|stored| stored.topic_id);
@@ -261,7 +261,7 @@ pub(in crate::storage) fn a_batch_that_contradicts_itself_takes_no_effect<E: Eng
         let error = database.apply(&[batch(0, from, next, entries)], &mut Attempt::default()).expect_err("refused");
         assert!(!error.kind().is_retriable());
         let found =
-            wrong.map_or("which makes no range".to_owned(), |offset| format!("holds offset {offset} out of place"));
+            wrong.map_or("an invalid range".to_owned(), |offset| format!("has a record at offset {offset}, which"));
         assert!(error.to_string().contains(&found), "{error}");
         assert_nothing_applied(&place, &mut *database);
     };
@@ -274,7 +274,7 @@ pub(in crate::storage) fn a_batch_that_contradicts_itself_takes_no_effect<E: Eng
     check(0, i64::MAX, &[i64::MAX], Some(i64::MAX));
 }
 
-pub(in crate::storage) fn nothing_at_all_is_a_batch_too<E: Engine>() {
+pub(in crate::storage) fn an_empty_batch_takes_no_effect<E: Engine>() {
     let place = E::create();
     let mut database = place.open_at_0(1);
     assert_eq!(database.apply(&[], &mut Attempt::default()).unwrap(), OffsetCounts::default());

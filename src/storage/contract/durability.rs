@@ -1,11 +1,13 @@
-//! What a sync promises, and what a database keeps over its end.
+//! What a sync promises, what a database keeps after it was closed, and what is missing before it was created.
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::Engine;
 use crate::storage::attempt::Attempt;
-use crate::storage::fixtures::{TOPIC, batch, rejected};
+use crate::storage::error::ErrorKind;
+use crate::storage::fixtures::{GROUP, TOPIC, batch, rejected};
+use crate::storage::{self};
 
 /// A power cut cannot be tested here: see the crash tests of the service.
 pub(in crate::storage) fn what_was_stored_before_a_sync_is_synced<E: Engine>() {
@@ -17,7 +19,7 @@ pub(in crate::storage) fn what_was_stored_before_a_sync_is_synced<E: Engine>() {
         database.apply(&[batch(0, offset, offset + 1, vec![rejected(offset)])], &mut Attempt::default()).unwrap();
         let (notify, notified) = channel();
         database.begin_sync(Box::new(move || notify.send(()).unwrap())).unwrap();
-        notified.recv_timeout(Duration::from_secs(60)).unwrap();
+        notified.recv_timeout(Duration::from_mins(1)).unwrap();
         database.sync_result().expect("it has ended").unwrap();
         assert!(database.sync_result().is_none(), "its result is given once");
     }
@@ -36,4 +38,20 @@ pub(in crate::storage) fn an_existing_database_keeps_its_id<E: Engine>() {
     assert_eq!((database.id(), place.inspector().id().unwrap().as_str()), (id.as_str(), id.as_str()));
     assert_eq!(database.position(TOPIC, 0).unwrap(), stored);
     assert_eq!(database.unidentified().log_cursor().unwrap(), 1);
+}
+
+pub(in crate::storage) fn a_database_that_was_not_created_is_missing<E: Engine>() {
+    let place = E::create();
+    let settings = place.settings();
+    let kinds = [
+        storage::inspect(settings).err().map(|error| error.kind()),
+        storage::open_replayer(settings, GROUP).err().map(|error| error.kind()),
+        storage::open_dry_run(settings).err().map(|error| error.kind()),
+        storage::try_to_store(settings, GROUP).err().map(|error| error.kind()),
+    ];
+    assert_eq!(kinds, [Some(ErrorKind::Missing); 4]);
+    drop(place.open());
+    storage::try_to_store(settings, GROUP).unwrap();
+    assert_eq!(place.number("SELECT count(*) FROM opportunities"), 0, "it was rolled back");
+    assert_eq!(place.open().positions().unwrap(), []);
 }

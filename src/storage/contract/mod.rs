@@ -17,14 +17,59 @@ macro_rules! suite {
     ($engine:ty) => {
         $crate::storage::contract::cases! {
             $engine;
-            apply: every_column_of_an_opportunity_is_stored, every_column_of_a_project_is_stored, the_position_and_its_counters_move_with_the_rows, an_unidentified_message_is_kept_byte_for_byte, an_unidentified_message_that_is_read_again_is_counted_and_kept_once, a_batch_from_somewhere_else_takes_no_effect, an_unknown_topic_id_is_taken_for_the_same_topic, a_batch_that_contradicts_itself_takes_no_effect, nothing_at_all_is_a_batch_too, an_id_of_an_unidentified_message_is_never_used_twice, a_rejection_says_why;
-            durability: what_was_stored_before_a_sync_is_synced, an_existing_database_keeps_its_id;
-            order: the_order_of_arrival_does_not_matter, each_event_is_greater_than_the_one_before, a_smaller_event_of_either_type_is_counted_as_stale, the_same_event_again_is_applied_and_keeps_its_first_time;
-            positions: a_position_is_found_as_it_was_put, positions_belong_to_their_group, jump_starts_the_counters_anew_and_leaves_a_trace, jump_from_somewhere_else_moves_nothing, the_newest_changes_are_shown_first;
-            rejections: one_rejected_record_is_kept_and_all_others_are_stored, many_rejected_records_and_nothing_but_rejected_ones_are_kept, several_partitions_in_one_call_keep_their_counts, a_write_that_failed_is_repeated_with_its_attempt;
-            replay: what_is_recovered_is_stored_by_the_rule_and_marked, a_second_time_changes_nothing, a_dry_run_says_the_same_and_writes_nothing, steps_are_bounded_and_ascend;
-            rewritten: both_records_of_an_offset_are_kept, a_record_differs_by_any_of_key_value_headers_and_time, reading_the_same_records_again_adds_none_and_a_missing_one_is_found, a_record_of_the_log_before_does_not_stand_in_for_a_missing_one, what_another_group_reads_later_stands_for_the_same_record, each_of_several_messages_at_an_offset_is_found_for_the_log_file, the_summary_counts_every_row, an_event_that_is_read_again_changes_nothing, another_record_at_the_offset_of_the_stored_event_replaces_it;
-            verify: a_sound_database_breaks_no_rule, each_rule_is_found_broken_alone, every_group_counts, messages_of_an_earlier_topic_of_the_name_do_not_stand_in_for_others, a_message_from_before_the_topic_id_was_known_counts_once;
+            apply:
+                every_column_of_an_opportunity_is_stored,
+                every_column_of_a_project_is_stored,
+                the_position_and_its_counters_move_with_the_rows,
+                an_unidentified_message_is_kept_byte_for_byte,
+                an_unidentified_message_that_is_read_again_is_counted_and_kept_once,
+                a_batch_from_another_position_is_a_conflict,
+                a_missing_topic_id_counts_as_the_same_topic,
+                a_batch_that_contradicts_itself_takes_no_effect,
+                an_empty_batch_takes_no_effect,
+                an_id_of_an_unidentified_message_is_never_used_twice,
+                a_rejection_says_why;
+            durability:
+                what_was_stored_before_a_sync_is_synced,
+                an_existing_database_keeps_its_id,
+                a_database_that_was_not_created_is_missing;
+            order:
+                the_order_of_arrival_does_not_matter,
+                each_event_is_greater_than_the_one_before,
+                a_smaller_event_of_either_type_is_counted_as_stale,
+                the_same_event_again_is_applied_and_keeps_its_first_time;
+            positions:
+                a_stored_position_is_found,
+                positions_belong_to_their_group,
+                a_jump_resets_the_counters_and_is_kept,
+                a_jump_from_another_position_is_a_conflict,
+                the_newest_jumps_are_listed_first;
+            rejections:
+                one_rejected_record_is_kept_and_all_others_are_stored,
+                many_rejected_records_and_nothing_but_rejected_ones_are_kept,
+                several_partitions_in_one_call_keep_their_counts,
+                a_write_that_failed_is_repeated_with_its_attempt;
+            replay:
+                what_is_recovered_is_stored_by_the_rule_and_marked,
+                a_second_replay_changes_nothing,
+                a_dry_run_says_the_same_and_writes_nothing,
+                the_pending_messages_are_bounded_and_ascend;
+            rewritten:
+                both_records_of_an_offset_are_kept,
+                a_record_differs_by_any_of_key_value_headers_and_time,
+                reading_the_same_records_again_adds_none_and_a_missing_one_is_found,
+                a_record_of_the_truncated_log_does_not_count_for_a_missing_one,
+                a_message_that_another_group_finds_later_counts_for_both,
+                each_of_several_messages_at_an_offset_is_found_for_the_log_file,
+                the_summary_counts_every_row,
+                an_event_that_is_read_again_changes_nothing,
+                another_record_at_the_offset_of_the_stored_event_replaces_it;
+            verify:
+                a_sound_database_violates_nothing,
+                each_violation_is_found_alone,
+                every_group_counts,
+                messages_of_an_earlier_topic_do_not_count_for_others,
+                a_message_from_before_the_topic_id_was_known_counts_once;
         }
     };
 }

@@ -1,4 +1,4 @@
-//! Which event wins: the same one in whatever order they come, and the one that the rule says.
+//! Which event wins does not depend on the order of arrival.
 
 use super::{Engine, Value};
 use crate::entity::{Event, Opportunity, Project};

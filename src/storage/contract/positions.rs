@@ -1,10 +1,10 @@
-//! Positions: found, moved, never from where they are not.
+//! Positions and their jumps.
 
 use super::Engine;
 use crate::storage::fixtures::{GROUP, TOPIC, TOPIC_ID, batch, jump};
 use crate::storage::{Attempt, ErrorKind, JumpReason, OffsetCounts, OffsetJump, TopicId};
 
-pub(in crate::storage) fn a_position_is_found_as_it_was_put<E: Engine>() {
+pub(in crate::storage) fn a_stored_position_is_found<E: Engine>() {
     let place = E::create();
     let mut database = place.open();
     assert_eq!(database.position(TOPIC, 0).unwrap(), None);
@@ -31,7 +31,7 @@ pub(in crate::storage) fn positions_belong_to_their_group<E: Engine>() {
     assert_eq!(database.position(TOPIC, 0).unwrap().map(|stored| stored.next_offset), Some(5));
 }
 
-pub(in crate::storage) fn jump_starts_the_counters_anew_and_leaves_a_trace<E: Engine>() {
+pub(in crate::storage) fn a_jump_resets_the_counters_and_is_kept<E: Engine>() {
     let place = E::create();
     let mut database = place.open_at_0(1);
     database.apply(&[batch(0, 0, 100, vec![])], &mut Attempt::default()).unwrap();
@@ -61,7 +61,7 @@ pub(in crate::storage) fn jump_starts_the_counters_anew_and_leaves_a_trace<E: En
     place.assert_counted();
 }
 
-pub(in crate::storage) fn jump_from_somewhere_else_moves_nothing<E: Engine>() {
+pub(in crate::storage) fn a_jump_from_another_position_is_a_conflict<E: Engine>() {
     let place = E::create();
     let mut database = place.open_at_0(2);
     let mut check = |wrong: OffsetJump, stored: &str| {
@@ -78,7 +78,7 @@ pub(in crate::storage) fn jump_from_somewhere_else_moves_nothing<E: Engine>() {
     assert_eq!(place.number("SELECT count(*) FROM position_changes"), 2);
 }
 
-pub(in crate::storage) fn the_newest_changes_are_shown_first<E: Engine>() {
+pub(in crate::storage) fn the_newest_jumps_are_listed_first<E: Engine>() {
     let place = E::create();
     let mut database = place.open_at_0(1);
     for offset in 0..20 {

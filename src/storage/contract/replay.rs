@@ -1,4 +1,4 @@
-//! Messages that are recovered after all: stored once, by the rule which event wins, and marked; and the same in memory.
+//! Recovered messages are stored once, by the rule which event wins, and marked; a dry run gives the same outcomes.
 
 use super::{Engine, Value};
 use crate::entity::{Event, Opportunity};
@@ -78,7 +78,7 @@ pub(in crate::storage) fn what_is_recovered_is_stored_by_the_rule_and_marked<E: 
     assert_eq!(place.violations(), []);
 }
 
-pub(in crate::storage) fn a_second_time_changes_nothing<E: Engine>() {
+pub(in crate::storage) fn a_second_replay_changes_nothing<E: Engine>() {
     let (place, mut database) = kept::<E>();
     let pending = pending(&mut *database);
     let recovered = recover(&pending, events());
@@ -109,7 +109,7 @@ pub(in crate::storage) fn a_dry_run_says_the_same_and_writes_nothing<E: Engine>(
     assert_eq!(database.replay(&recovered).unwrap(), OUTCOMES);
 }
 
-pub(in crate::storage) fn steps_are_bounded_and_ascend<E: Engine>() {
+pub(in crate::storage) fn the_pending_messages_are_bounded_and_ascend<E: Engine>() {
     let (_place, mut database) = kept::<E>();
     let offsets = |found: Vec<PendingMessage>| found.into_iter().map(|message| message.offset).collect::<Vec<_>>();
     let all = pending(&mut *database);

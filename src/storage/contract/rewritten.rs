@@ -1,5 +1,5 @@
-//! Offsets that hold other records when they are read again, as after an unclean election of a leader: both are kept, and none is
-//! missed unnoticed.
+//! Offsets with other records when they are read again, as after an unclean leader election: both records are kept, and a missing message
+//! is found.
 
 use super::{Engine, Value};
 use crate::entity::{Event, Opportunity};
@@ -98,7 +98,7 @@ pub(in crate::storage) fn reading_the_same_records_again_adds_none_and_a_missing
     assert_eq!(missing(&place), [(10, 9)]);
 }
 
-pub(in crate::storage) fn a_record_of_the_log_before_does_not_stand_in_for_a_missing_one<E: Engine>() {
+pub(in crate::storage) fn a_record_of_the_truncated_log_does_not_count_for_a_missing_one<E: Engine>() {
     let (place, _database) = truncated::<E>();
     place.execute(&format!("DELETE FROM unidentified_messages WHERE value = {} AND kafka_offset = 7", other::<E>()));
     assert_eq!(missing(&place), [(5, 4)]);
@@ -106,14 +106,14 @@ pub(in crate::storage) fn a_record_of_the_log_before_does_not_stand_in_for_a_mis
     assert_eq!(missing(&place), [(5, 0)]);
 }
 
-pub(in crate::storage) fn what_another_group_reads_later_stands_for_the_same_record<E: Engine>() {
+pub(in crate::storage) fn a_message_that_another_group_finds_later_counts_for_both<E: Engine>() {
     let (place, mut database) = truncated::<E>();
     let mut other = place.open_group("group-2");
     other.store_jumps(&[jump(0, None, 0)], &mut Attempt::default()).unwrap();
     let records = || (0..5).map(rejected).chain((5..10).map(rewritten)).collect();
     other.apply(&[batch(0, 0, 10, records())], &mut Attempt::default()).unwrap();
     assert_eq!(missing(&place), []);
-    // The first group goes on in its older reading, and its messages are those of the newer one too.
+    // The first group continues in its older reading; its messages count for the newer one too.
     database.apply(&[batch(0, 10, 11, vec![rejected(10)])], &mut Attempt::default()).unwrap();
     other.apply(&[batch(0, 10, 11, vec![rejected(10)])], &mut Attempt::default()).unwrap();
     assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), 16);

@@ -1,4 +1,4 @@
-//! Each rule of `verify` is broken by one deed of somebody else, and found broken, and no other rule is.
+//! Each invariant is violated alone, and found.
 
 use super::Engine;
 use crate::entity::Event;
@@ -43,7 +43,7 @@ fn beyond(
     Violation::Beyond { table, topic: TOPIC.to_owned(), partition, high_offset, rows, first_offset, last_offset }
 }
 
-pub(in crate::storage) fn a_sound_database_breaks_no_rule<E: Engine>() {
+pub(in crate::storage) fn a_sound_database_violates_nothing<E: Engine>() {
     let (place, mut database) = a_sound_database::<E>();
     assert_eq!(place.violations(), []);
     // Read again from the middle: rows lie beyond the position, and not beyond the highest one.
@@ -60,7 +60,7 @@ pub(in crate::storage) fn a_sound_database_breaks_no_rule<E: Engine>() {
     assert_eq!(place.violations(), []);
 }
 
-pub(in crate::storage) fn each_rule_is_found_broken_alone<E: Engine>() {
+pub(in crate::storage) fn each_violation_is_found_alone<E: Engine>() {
     let check = |deed: &str, expected: &[(Invariant, Violation)]| {
         let (place, _database) = a_sound_database::<E>();
         place.execute_unchecked(deed);
@@ -127,15 +127,15 @@ pub(in crate::storage) fn every_group_counts<E: Engine>() {
     assert_eq!(place.violations(), expected);
 }
 
-pub(in crate::storage) fn messages_of_an_earlier_topic_of_the_name_do_not_stand_in_for_others<E: Engine>() {
+pub(in crate::storage) fn messages_of_an_earlier_topic_do_not_count_for_others<E: Engine>() {
     let (place, mut database) = a_sound_database::<E>();
-    let made_again = OffsetJump { topic_id: TopicId::new("made again"), ..jump(0, Some(10), 0) };
-    database.store_jumps(&[made_again], &mut Attempt::default()).unwrap();
+    let recreated = OffsetJump { topic_id: TopicId::new("recreated"), ..jump(0, Some(10), 0) };
+    database.store_jumps(&[recreated], &mut Attempt::default()).unwrap();
     assert_eq!(place.violations(), [], "rows of the earlier topic are below its highest position");
-    let again = PartitionBatch { topic_id: Some(topic_id("made again")), ..batch(0, 0, 10, vec![rejected(5)]) };
+    let again = PartitionBatch { topic_id: Some(topic_id("recreated")), ..batch(0, 0, 10, vec![rejected(5)]) };
     database.apply(&[again], &mut Attempt::default()).unwrap();
     assert_eq!(place.violations(), []);
-    place.execute("DELETE FROM unidentified_messages WHERE topic_id = 'made again'");
+    place.execute("DELETE FROM unidentified_messages WHERE topic_id = 'recreated'");
     let counted = position(|at| at.counters = [0, 0, 1, 9]);
     assert_eq!(place.violations(), [(Invariant::Unidentified, Violation::Missing { position: counted, kept: 0 })]);
 }

@@ -1,6 +1,5 @@
-//! Everything that can go wrong with the database, as values. Must not know what the caller does about it.
+//! Why a call to SQLite or to the files of a database failed. Must not know what the caller does about it.
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -11,38 +10,38 @@ use crate::storage::error::{ErrorKind, StorageError};
 use crate::storage::range::OffsetRange;
 use crate::storage::topic_id::TopicId;
 
-/// Why a call into the database failed. Nothing of the call took effect; of [`apply`](super::Database::apply) what it says.
+/// Why a call failed. Nothing of the call took effect, except as the caller's [`Attempt`](crate::storage::Attempt) says.
 #[derive(Debug)]
 pub(in crate::storage) enum SqliteError {
-    /// SQLite refused.
+    /// SQLite returned an error.
     Sqlite {
-        /// What was being done.
+        /// What failed.
         action: &'static str,
-        /// SQLite's answer.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
-    /// The operating system refused, outside of SQLite.
+    /// The operating system returned an error, outside of SQLite.
     Io {
-        /// What was being done.
+        /// What failed.
         action: &'static str,
-        /// To which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
-    /// Only the reading side asks for a file that must exist.
+    /// There is no database, and the caller does not create one.
     Missing {
-        /// Where it was looked for.
+        /// Its path.
         path: PathBuf,
     },
-    /// The file is not empty, and not a database that this program made.
+    /// The file is neither empty nor a database of this program.
     Foreign {
         /// The file.
         path: PathBuf,
         /// What it is instead.
         found: &'static str,
     },
-    /// A newer version of this program has been here.
+    /// A newer version of this program has migrated the database.
     NewerSchema {
         /// The file.
         path: PathBuf,
@@ -51,7 +50,7 @@ pub(in crate::storage) enum SqliteError {
         /// The newest version that this program knows.
         supported: i64,
     },
-    /// An older version of this program has been here, and the tables are not to be changed now.
+    /// The database is of an older version, and the caller does not migrate it.
     OlderSchema {
         /// The file.
         path: PathBuf,
@@ -60,13 +59,13 @@ pub(in crate::storage) enum SqliteError {
         /// The version that this program works on.
         supported: i64,
     },
-    /// The file at the path is another one than at the start.
+    /// The database at the path is not the one that was opened at the start.
     Replaced {
         /// The file.
         path: PathBuf,
         /// The id of the database that was opened at the start.
         expected: String,
-        /// The id of the one that is there now.
+        /// The id of the database that is there now.
         found: String,
     },
     /// Transactions that were committed are no longer in the database.
@@ -79,7 +78,7 @@ pub(in crate::storage) enum SqliteError {
         partition: i32,
         /// The position that was committed.
         expected: i64,
-        /// The position that is there, if any.
+        /// The position that is stored, if any.
         found: Option<i64>,
     },
     /// A file of the database was removed or replaced while it was open.
@@ -89,7 +88,7 @@ pub(in crate::storage) enum SqliteError {
         /// The file.
         path: PathBuf,
     },
-    /// SQLite cannot keep a write-ahead log there.
+    /// SQLite cannot use WAL mode there.
     NoWal {
         /// The file.
         path: PathBuf,
@@ -99,52 +98,51 @@ pub(in crate::storage) enum SqliteError {
         /// The lock file.
         path: PathBuf,
     },
-    /// What the last process has not yet written from the `-wal` file into the database cannot be read without permission to
-    /// write.
+    /// The WAL holds transactions that are not in the database file, and reading them needs permission to write.
     WalNotReadable {
         /// The `-wal` file.
         path: PathBuf,
-        /// SQLite's answer.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
-    /// A reader keeps SQLite from reusing the `-wal` file, and that has reached its limit.
+    /// A long-running reader blocks checkpoints, and the WAL has reached its limit.
     WalFull {
         /// Its size in bytes.
         bytes: u64,
         /// The limit in bytes.
         limit_bytes: u64,
     },
-    /// A sync of the `-wal` file failed, or may have.
-    InDoubt {
+    /// A sync of the `-wal` file failed, or may have failed.
+    SyncUntrusted {
         /// The `-wal` file.
         path: PathBuf,
     },
-    /// The same, and another process keeps SQLite from carrying its content over.
+    /// The same, and another process blocks the checkpoint that would recover from it.
     NotSynced {
         /// The `-wal` file.
         path: PathBuf,
     },
-    /// The stored position is not the one that the caller started from: somebody else writes to this database.
+    /// The stored position is not the expected one: another process writes positions of the group.
     PositionConflict {
         /// The topic's name.
         topic: String,
         /// The partition's number.
         partition: i32,
-        /// Offset and topic id that the caller believed to be stored; no offset if it believed that there is no position.
+        /// The expected offset and topic id; no offset if no position was expected.
         expected: (Option<i64>, Option<TopicId>),
-        /// Offset and topic id that are stored, if any.
+        /// The stored offset and topic id, if any.
         stored: Option<(i64, Option<TopicId>)>,
     },
-    /// SQLite reported success and wrote nothing into a table of this program's own records.
+    /// SQLite reported success and wrote no row of a table that is not for events.
     NotWritten {
         /// The table.
         table: &'static str,
     },
-    /// The same of an event's row, which is not there when its statement has ended.
+    /// SQLite reported success, and an event's row is not in its table.
     NotStored {
         /// The table.
         table: &'static str,
-        /// What a trigger did instead.
+        /// What a trigger did.
         by: Trigger,
     },
     /// SQL is text, and a path that it is to name is not UTF-8.
@@ -152,15 +150,15 @@ pub(in crate::storage) enum SqliteError {
         /// The path.
         path: PathBuf,
     },
-    /// A batch contradicts itself: an offset outside of its range, or not greater than the one before.
+    /// A batch contradicts itself: an offset is outside of its range, or not greater than the one before.
     BadBatch {
         /// The topic's name.
         topic: String,
         /// The partition's number.
         partition: i32,
-        /// The offsets that the batch is said to cover.
+        /// The offsets of the batch.
         offsets: OffsetRange,
-        /// The offset that does not fit in; `None` if the range itself makes no sense.
+        /// The offset that contradicts them; `None` if the range itself is invalid.
         offset: Option<i64>,
     },
 }
@@ -175,7 +173,7 @@ impl SqliteError {
             | Self::WalNotReadable { .. }
             | Self::WalFull { .. }
             | Self::NotSynced { .. }
-            | Self::InDoubt { .. } => ErrorKind::Transient,
+            | Self::SyncUntrusted { .. } => ErrorKind::Transient,
             Self::NotStored { .. } => ErrorKind::Rejected,
             Self::PositionConflict { .. } => ErrorKind::Conflict,
             Self::Missing { .. } => ErrorKind::Missing,
@@ -206,18 +204,18 @@ impl SqliteError {
         })
     }
 
-    /// Whether there was no space left to write.
+    /// Whether the disk was full.
     pub(super) fn is_disk_full(&self) -> bool {
         matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
     }
 
-    /// Whether a sync may be what failed.
+    /// Whether it may have been a sync that failed.
     pub(super) fn is_io_failure(&self) -> bool {
         matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::SystemIoFailure))
     }
 
-    /// Whether the connection may be of no use any more after this error, so that the next call needs a new one. What SQLite is
-    /// known to get over by itself does not: a new connection needs space and locks too.
+    /// Whether the connection may be unusable after this error, so that the next call opens a new one. It is not after errors that SQLite is
+    /// known to recover from: a new connection needs space and locks too.
     pub(super) fn spoils_connection(&self) -> bool {
         let Self::Sqlite { source, .. } = self else { return false };
         !matches!(
@@ -257,110 +255,6 @@ fn kind_of(error: &rusqlite::Error) -> ErrorKind {
     }
 }
 
-impl fmt::Display for SqliteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sqlite { action, .. } => write!(f, "SQLite failed to {action}"),
-            Self::Io { action, path, .. } => write!(f, "cannot {action} '{}'", path.display()),
-            Self::Missing { path } => write!(f, "there is no database at '{}'", path.display()),
-            Self::Foreign { path, found } => {
-                write!(f, "'{}' is not a database of this program but {found}; it was left as it is", path.display())
-            }
-            Self::NewerSchema { path, found, supported } => write!(
-                f,
-                "'{}' has schema version {found}, this program knows versions up to {supported}: use the newer program",
-                path.display()
-            ),
-            Self::OlderSchema { path, found, supported } => write!(
-                f,
-                "'{}' has schema version {found}, this program works on version {supported}: its next run brings it up to date",
-                path.display()
-            ),
-            Self::Replaced { path, expected, found } => write!(
-                f,
-                "the database at '{}' was replaced while in use: its id was {expected} and is {found}",
-                path.display()
-            ),
-            Self::Lost { path, topic, partition, expected, found } => {
-                write!(
-                    f,
-                    "'{}' has lost committed transactions: the position of {topic}-{partition} was ",
-                    path.display()
-                )?;
-                match found {
-                    Some(found) => write!(f, "{expected} and is {found}")?,
-                    None => write!(f, "{expected} and is gone")?,
-                }
-                f.write_str(
-                    "; its -wal file was removed, or the disk did not keep it. Check the disk, then start again: what is missing is \
-                     read again from the stored position",
-                )
-            }
-            Self::FileChanged(change) => change.fmt(f),
-            Self::ReadOnly { path } => write!(f, "no permission to write to '{}'", path.display()),
-            Self::NoWal { path } => write!(
-                f,
-                "SQLite cannot keep a write-ahead log beside '{}': a network file system is no place for the database",
-                path.display()
-            ),
-            Self::LockHeld { path } => {
-                write!(f, "another process of this program uses the database: it holds the lock '{}'", path.display())
-            }
-            Self::WalNotReadable { path, .. } => write!(
-                f,
-                "'{}' holds changes that can only be read with permission to write to it and its directory",
-                path.display()
-            ),
-            Self::WalFull { bytes, limit_bytes } => write!(
-                f,
-                "the write-ahead log has {bytes} bytes, its limit is {limit_bytes}: another process holds a read \
-                 transaction open, which keeps SQLite from reusing the log"
-            ),
-            Self::NotSynced { path } => write!(
-                f,
-                "a sync of '{}' failed, or may have, and it cannot be carried over into the database as long as another process \
-                 has that open: its content may not survive a power cut",
-                path.display()
-            ),
-            Self::InDoubt { path } => {
-                write!(f, "a sync of '{}' failed, or may have: its content may not survive a power cut", path.display())
-            }
-            Self::PositionConflict { topic, partition, expected, stored } => {
-                write!(f, "the position of {topic}-{partition} was changed by somebody else: expected ")?;
-                match expected {
-                    (None, _) => f.write_str("none")?,
-                    (Some(offset), topic_id) => write_position(f, *offset, topic_id.as_ref())?,
-                }
-                f.write_str(", stored is ")?;
-                match stored {
-                    None => f.write_str("none")?,
-                    Some((offset, topic_id)) => write_position(f, *offset, topic_id.as_ref())?,
-                }
-                f.write_str("; see who else writes to the database, then start again")
-            }
-            Self::NotUtf8 { path } => {
-                write!(f, "the path '{}' is not UTF-8, and cannot be written in SQL", path.display())
-            }
-            Self::NotWritten { table } => write!(
-                f,
-                "SQLite reported success but wrote no row of {table}: a trigger that is not this program's skips it with \
-                 RAISE(IGNORE); drop that trigger, then start again"
-            ),
-            Self::NotStored { table, by: Trigger::Skips } => {
-                write!(f, "a trigger on {table} skipped the row with RAISE(IGNORE)")
-            }
-            Self::NotStored { table, by: Trigger::Deletes } => write!(f, "a trigger on {table} deleted the row"),
-            Self::BadBatch { topic, partition, offsets, offset } => {
-                write!(f, "a batch of {topic}-{partition} said to cover the offsets {offsets}")?;
-                match offset {
-                    Some(offset) => write!(f, " holds offset {offset} out of place"),
-                    None => f.write_str(", which makes no range or is less than its records"),
-                }
-            }
-        }
-    }
-}
-
 impl std::error::Error for SqliteError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
@@ -378,7 +272,7 @@ impl std::error::Error for SqliteError {
             | Self::LockHeld { .. }
             | Self::WalFull { .. }
             | Self::NotSynced { .. }
-            | Self::InDoubt { .. }
+            | Self::SyncUntrusted { .. }
             | Self::PositionConflict { .. }
             | Self::NotWritten { .. }
             | Self::NotStored { .. }
@@ -392,10 +286,6 @@ impl From<SqliteError> for StorageError {
     fn from(error: SqliteError) -> Self {
         Self::new(error.kind(), error)
     }
-}
-
-fn write_position(f: &mut fmt::Formatter<'_>, offset: i64, topic_id: Option<&TopicId>) -> fmt::Result {
-    write!(f, "offset {offset} of topic id '{}'", TopicId::column(topic_id))
 }
 
 /// What a trigger does so that an event's row is not stored, though SQLite reports no error.

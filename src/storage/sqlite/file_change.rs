@@ -1,16 +1,16 @@
-//! What can happen to a file that SQLite has open.
+//! What happened to a file that SQLite has open.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// What has become of a file that SQLite has open.
+/// A file that SQLite has open was removed or replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::storage) struct FileChange {
     /// The file.
     pub path: PathBuf,
     /// Which of the database's files it is.
     pub file: DatabaseFile,
-    /// Whether another file is there now.
+    /// Whether another file is at its path now.
     pub replaced: bool,
 }
 
@@ -19,7 +19,7 @@ pub(in crate::storage) struct FileChange {
 pub(in crate::storage) enum DatabaseFile {
     /// The database itself.
     Database,
-    /// Its write-ahead log, `-wal`.
+    /// Its WAL, `-wal`.
     Wal,
     /// The index of that, `-shm`.
     Shm,
@@ -40,11 +40,11 @@ impl fmt::Display for FileChange {
                  group has committed, unless 'enterprise-consumer reset --to-earliest' is run first",
             ),
             (DatabaseFile::Database, true) => f.write_str(
-                "The next start goes on with the database that is there now, from the positions in it; files of a database \
+                "The next start continues with the database that is there now, from the positions in it; files of a database \
                  may be replaced only while the service is stopped",
             ),
             (DatabaseFile::Wal | DatabaseFile::Shm, _) => f.write_str(
-                "Start again; the files beside a database belong to SQLite and must be left alone while the service runs",
+                "Start again; the -wal and -shm files belong to SQLite and must not be changed while the service runs",
             ),
         }
     }

@@ -1,5 +1,5 @@
-//! Which files SQLite has open, by device and inode, and whether their paths still lead to them. In WAL mode SQLite itself goes on
-//! writing into files that were removed or replaced
+//! Which files SQLite has open, by device and inode, and whether their paths still lead to them. In WAL mode SQLite itself continues to
+//! write into files that were removed or replaced
 //! (<https://www.sqlite.org/howtocorrupt.html#_unlinking_or_renaming_a_database_file_while_in_use>). Must not open any of them.
 
 use std::fs;
@@ -40,7 +40,7 @@ pub(super) struct OpenedFile {
 }
 
 impl OpenedFile {
-    /// The file that is there now, if it is the same under both names.
+    /// The file that is at both paths now.
     pub(super) fn now(named: &Path, path: &Path) -> Result<Self, SqliteError> {
         let missing = || SqliteError::Missing { path: path.to_owned() };
         let opened =
@@ -59,7 +59,7 @@ impl OpenedFile {
         verify(&self.named, DatabaseFile::Database, self.id)
     }
 
-    /// Whether another file lies exactly where this one lay, whatever the links to it are.
+    /// Whether another file is at the resolved path, whatever the links to it are.
     pub(super) fn has_another_in_its_place(&self) -> bool {
         FileId::of(&self.path).ok().flatten().is_some_and(|found| found != self.id)
     }
@@ -78,8 +78,8 @@ fn verify(path: &Path, file: DatabaseFile, expected: FileId) -> Result<(), Sqlit
     Err(SqliteError::FileChanged(FileChange { path: path.to_owned(), file, replaced: found.is_some() }))
 }
 
-/// The files that a connection has open beside the database: the same ones for as long as this process has any connection,
-/// since SQLite removes or recreates them only when nobody else has the database open.
+/// The `-wal` and `-shm` files that a connection has open. They are the same as long as this process has any connection: SQLite removes or
+/// recreates them only when no other connection has the database open.
 #[derive(Debug)]
 pub(super) struct SideFiles {
     files: [(DatabaseFile, PathBuf, Option<FileId>); 2],
@@ -91,14 +91,14 @@ impl SideFiles {
         Self { files: [file(DatabaseFile::Wal, "-wal"), file(DatabaseFile::Shm, "-shm")] }
     }
 
-    /// The last connection of this process is closed: SQLite may give them to others, or remove them.
+    /// Forgets the files, after the last connection of this process was closed: another process may recreate or remove them.
     pub(super) fn forget(&mut self) {
         for (_, _, id) in &mut self.files {
             *id = None;
         }
     }
 
-    /// Renames our `-wal` file, if it is the one at its path, so that SQLite does not apply it to another database.
+    /// Renames the `-wal` file that was opened, if it is still at its path, so that SQLite does not apply it to another database.
     pub(super) fn rename_wal(&self) {
         let [(_, path, id), _] = &self.files;
         if id.is_none() || FileId::of(path).ok().flatten() != *id {
@@ -107,18 +107,18 @@ impl SideFiles {
         let aside = side_file(path, ".orphaned");
         match fs::rename(path, &aside) {
             Ok(()) => {
-                log::warn!(path:% = aside.display(); "the write-ahead log of the database that was here before is kept");
+                log::warn!(path:% = aside.display(); "the WAL of the replaced database was renamed");
             }
             Err(error) => {
                 log::warn!(
                     path:% = path.display();
-                    "remove this file before the next start, it belongs to the database that was here before: {error}"
+                    "remove this WAL before the next start, it belongs to the replaced database: {error}"
                 );
             }
         }
     }
 
-    /// Remembers the files that are there when SQLite has opened them; those that are remembered must still be there.
+    /// Remembers the files once SQLite has opened them; fails if a remembered file is no longer at its path.
     pub(super) fn verify(&mut self) -> Result<(), SqliteError> {
         for (file, path, id) in &mut self.files {
             match id {

@@ -50,7 +50,7 @@ impl Place {
         super::paths::side_file(&self.settings.path, suffix)
     }
 
-    /// A connection of somebody else.
+    /// A connection of another program.
     pub(crate) fn connect(&self) -> Connection {
         Connection::open(&self.settings.path).expect("a second connection")
     }

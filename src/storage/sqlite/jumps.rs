@@ -40,15 +40,15 @@ impl Database {
         }
         let mut written = None;
         let result = self.write(|transaction, group_id, now| {
-            let reading = offset::next_reading(transaction).context("move a position")?;
+            let reading = offset::next_reading(transaction).context("store an offset jump")?;
             for jump in jumps {
-                if !offset::put(transaction, group_id, jump, reading, now).context("move a position")? {
+                if !offset::put(transaction, group_id, jump, reading, now).context("store an offset jump")? {
                     let at = (jump.topic.as_str(), jump.partition);
                     let expected = (jump.from, jump.topic_id.as_ref());
                     return Err(conflict::find(transaction, group_id, at, expected));
                 }
                 let noted = jump::insert(transaction, group_id, jump, now);
-                ensure_written(noted.context("note a change of position")?, "position_changes")?;
+                ensure_written(noted.context("store an offset jump")?, "position_changes")?;
             }
             written = Some(reading);
             Ok(())

@@ -1,9 +1,9 @@
-//! The locks that let only one service use a database: one by its name, one by the file itself, so that neither a removed lock
-//! file nor another name of the database lets a second service in. Must not open SQLite.
+//! The locks that let only one service use a database: one of a lock file next to it, one of the database file itself, so that neither a
+//! removed lock file nor another name of the database allows a second service. Must not open SQLite.
 //!
-//! Any process that can open a file can hold an advisory lock on it. So the lock file is readable by its owner alone. The
-//! database may be readable by a group (`FILE_MODE`), and a reader can hold a read lock there, which keeps others from a write lock;
-//! but only a process that can write the database can hold a write lock. So a read lock never counts as another service.
+//! Any process that can open a file can hold an advisory lock on it. So only its owner can open the lock file. The database may be
+//! readable by a group (`FILE_MODE`), and a reader can hold a read lock, which blocks a write lock; but only a process that can write the
+//! database can hold a write lock. So a read lock never counts as another service.
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -22,17 +22,17 @@ use crate::runtime::permissions::{self, FileMode};
 /// Mode of the lock file, whatever `FILE_MODE` says.
 const LOCK_FILE_MODE: u32 = 0o600;
 
-/// The byte of the database file that is locked: far beyond SQLite's own
-/// ([`PENDING_BYTE`](https://www.sqlite.org/fileformat2.html#the_lock_byte_page) and the 511 behind it), and beyond the largest database.
+/// The byte of the database file that is locked: far after SQLite's own lock bytes
+/// ([`PENDING_BYTE`](https://www.sqlite.org/fileformat2.html#the_lock_byte_page) and the next 511), and after the last byte of the largest database.
 const LOCKED_BYTE: off_t = 1 << 62;
 
-/// How often the lock of the database is tried while somebody else's seems to come and go.
+/// How often the lock of the database file is tried while other processes take and release read locks.
 const LOCK_ATTEMPTS_MAX: u32 = 3;
 
-/// Held from before the database is opened until the process ends, in whatever way. Readers need none.
+/// The locks of a service, from before it opens the database until its process ends. Readers need none.
 ///
-/// The database file stays open as long: its inode number cannot be given to another file meanwhile. To be dropped after the
-/// last connection, since SQLite's own locks end with any file of the process that is closed
+/// The database file stays open as long, so that its inode number is not given to another file. Must be dropped after the last connection:
+/// closing any file of the database releases SQLite's own locks
 /// (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
 #[derive(Debug)]
 pub struct DatabaseLock {
@@ -47,7 +47,7 @@ impl DatabaseLock {
         &self.path
     }
 
-    /// The lock file of a database, which need not be there.
+    /// The lock file of a database, which need not exist.
     ///
     /// # Errors
     /// [`SqliteError::Io`] if the database's path cannot be resolved.
@@ -55,8 +55,8 @@ impl DatabaseLock {
         Ok(side_file(&resolve(database, None)?, ".lock"))
     }
 
-    /// Takes the lock of the file `<database>.lock`, which stays there afterwards, and that of the database file itself. Creates
-    /// both if there are none, and the directory.
+    /// Takes the lock of the file `<database>.lock`, which is not removed afterwards, and that of the database file. Creates both files and
+    /// the directory if they do not exist.
     ///
     /// # Errors
     /// [`SqliteError::LockHeld`] if another process has one of them.
@@ -74,7 +74,7 @@ fn lock_by_name(path: &Path) -> Result<File, SqliteError> {
     let failed = |action, source: io::Error| SqliteError::Io { action, path: path.to_owned(), source };
     let file = permissions::open(path, OpenOptions::new().append(true), LOCK_FILE_MODE)
         .map_err(|source| failed("open the lock file", source))?;
-    // An older version created it with the umask's mode. If it belongs to somebody else, it stays as it is.
+    // An older version created it with the umask's mode. If another user owns it, the mode stays.
     let _ = file.set_permissions(Permissions::from_mode(LOCK_FILE_MODE));
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -93,7 +93,7 @@ fn lock_by_inode(file: &File, path: &Path) -> Result<(), SqliteError> {
             Err(error @ (Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP)) => {
                 log::warn!(
                     path:% = path.display();
-                    "the file system has no locks for open files ({error}): only the lock file keeps a second service out"
+                    "the file system has no open file description locks ({error}): only the lock file prevents a second service"
                 );
                 return Ok(());
             }
@@ -101,7 +101,7 @@ fn lock_by_inode(file: &File, path: &Path) -> Result<(), SqliteError> {
                 return Err(SqliteError::Io { action: "lock", path: path.to_owned(), source: error.into() });
             }
         }
-        // Whether a read lock would be refused too: then somebody has a write lock.
+        // If a read lock would be refused too, another process has a write lock.
         let mut found = lock(libc::F_RDLCK);
         let asked = fcntl(file, FcntlArg::F_OFD_GETLK(&mut found));
         if asked.is_err() || i32::from(found.l_type) != libc::F_UNLCK {
@@ -110,7 +110,7 @@ fn lock_by_inode(file: &File, path: &Path) -> Result<(), SqliteError> {
     }
     log::warn!(
         path:% = path.display();
-        "a process that only reads the database keeps the service from locking it: only the lock file keeps a second service out"
+        "a reader of the database blocks the lock of its file: only the lock file prevents a second service"
     );
     Ok(())
 }

@@ -7,6 +7,7 @@ mod committed;
 mod conflict;
 mod database;
 mod error;
+mod error_text;
 mod events;
 mod file_change;
 mod files;

@@ -1,4 +1,4 @@
-//! Opens SQLite: whose file it is, its pragmas. Must not know what the tables hold.
+//! Opens SQLite: checks whose file it is and sets the pragmas. Must not know what the tables hold.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -24,40 +24,40 @@ use crate::settings::Synchronous;
 /// ([SQLite's file format](https://www.sqlite.org/fileformat2.html#application_id)).
 const APPLICATION_ID: u32 = 0x454e_434e;
 
-/// How every [SQLite file](https://www.sqlite.org/fileformat2.html#the_database_header) begins.
+/// The first bytes of every [SQLite file](https://www.sqlite.org/fileformat2.html#the_database_header).
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const HEADER_BYTES: u64 = 100;
 /// The bytes 68 to 71 of the file.
 const APPLICATION_ID_BEHIND_MAGIC: Range<usize> = 52..56;
 
-/// How long SQLite itself waits for a lock. Short, because the caller tries again with backoff and can be stopped in between.
+/// How long SQLite itself waits for a lock. Short, because the caller retries with backoff and can be stopped in between.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// What SQLite leaves of the `-wal` file when it starts it anew, in bytes: as much as it needs for the next time.
+/// The size that SQLite truncates the `-wal` file to when it restarts it, in bytes: as much as it needs until the next restart.
 const JOURNAL_SIZE_LIMIT_BYTES: u32 = 64 << 20;
 
-/// Prepared statements that a connection keeps: all of ours.
+/// Prepared statements that a connection caches: all that this program has.
 const STATEMENTS_KEPT: usize = 64;
 
 /// SQLite's page cache, in KiB.
 const CACHE_KIB: u32 = 16 << 10;
 
-/// Opens for writing. Creates the file if there is none; brings an older one up to date.
+/// Opens for writing. Creates the file if there is none; migrates an older one.
 pub(super) fn open_writer(path: &Path, synchronous: Synchronous, mode: FileMode) -> Result<Connection, SqliteError> {
     refuse_foreign(path)?;
     if !path.exists() {
-        // By SQLite it would get the umask's mode; its other files get the mode of this one
+        // SQLite would create it with the umask's mode; it gives its other files the mode of this one
         // (`findCreateFileMode` in <https://sqlite.org/src/file/src/os_unix.c>).
         create_file(path, mode)?;
     }
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // Before WAL mode: so the database file itself says from its first byte on whose it is.
-    SCHEMA.bring_up_to_date(&mut connection, path)?;
+    // Before WAL mode, so that the header with the application id is in the database file itself.
+    SCHEMA.migrate(&mut connection, path)?;
     set_up_writer(&connection, path, synchronous)?;
     Ok(connection)
 }
 
-/// Opens for writing what exists and is up to date; never makes a file.
+/// Opens an existing database of the present version for writing.
 pub(super) fn open_existing_writer(path: &Path, synchronous: Synchronous) -> Result<Connection, SqliteError> {
     refuse_foreign(path)?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -67,14 +67,14 @@ pub(super) fn open_existing_writer(path: &Path, synchronous: Synchronous) -> Res
     Ok(connection)
 }
 
-/// Opens a second connection to what this process has open, for checkpoints. Another database under that path must not get
-/// the content of our `-wal` file.
+/// Opens a second connection to the database that this process has open, for checkpoints. Another database at that path must not get the
+/// content of our `-wal` file.
 pub(super) fn open_second(opened: &OpenedFile) -> Result<Connection, SqliteError> {
     opened.verify()?;
     let connection = connect(opened.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     opened.verify()?;
     keep_wal(&connection)?;
-    // SQLite looks for the log with the first read.
+    // SQLite opens the WAL with the first read.
     stored_version(&connection)?;
     Ok(connection)
 }
@@ -82,7 +82,7 @@ pub(super) fn open_second(opened: &OpenedFile) -> Result<Connection, SqliteError
 /// Creates an empty database file if there is none, with its mode; opens it.
 pub(super) fn create_file(path: &Path, mode: FileMode) -> Result<File, SqliteError> {
     if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(SqliteError::Foreign { path: path.to_owned(), found: "no regular file" });
+        return Err(SqliteError::Foreign { path: path.to_owned(), found: "not a regular file" });
     }
     let opened = permissions::open(path, OpenOptions::new().read(true).write(true), mode.file());
     opened.map_err(|source| match source.kind() {
@@ -93,14 +93,14 @@ pub(super) fn create_file(path: &Path, mode: FileMode) -> Result<File, SqliteErr
     })
 }
 
-/// Closes a connection and leaves the log as it is: SQLite would carry it over without telling whether that has failed.
+/// Closes a connection without a checkpoint: SQLite would make one without reporting whether it failed.
 pub(super) fn close_without_checkpoint(connection: Connection) {
-    // If that cannot be set either, SQLite does what it can.
+    // If that fails too, SQLite makes the checkpoint.
     let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     drop(connection);
 }
 
-/// Opens for reading, beside the service, after it, and without permission to write.
+/// Opens for reading, whether a service runs or not, and without permission to write.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, SqliteError> {
     refuse_missing(path)?;
     refuse_foreign(path)?;
@@ -109,8 +109,8 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, SqliteError> {
         Ok((connection, version))
     });
     let (connection, version) = match opened {
-        // A database in WAL mode needs its `-shm` file, and whoever may not make one has to do without the `-wal` file too.
-        // See https://www.sqlite.org/wal.html#read_only_databases.
+        // A database in WAL mode needs its `-shm` file. A process that cannot create it can only read the database file, without its WAL:
+        // https://www.sqlite.org/wal.html#read_only_databases.
         Err(SqliteError::Sqlite { source, .. })
             if matches!(source.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) =>
         {
@@ -128,16 +128,16 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, SqliteError> {
     Ok(connection)
 }
 
-/// Fails if nothing is there.
+/// Fails if there is no file.
 pub(super) fn refuse_missing(path: &Path) -> Result<(), SqliteError> {
     if path.exists() { Ok(()) } else { Err(SqliteError::Missing { path: path.to_owned() }) }
 }
 
-/// Fails unless the file is ours, empty or absent, as its header says, which the transaction that makes the tables writes once and
-/// for all. Nothing else in the file makes sense without its log: who dies while he carries that over leaves pages of two times,
-/// and a header that tells of more of them than there are.
+/// Fails unless the file is ours, empty or absent, as its header says. The transaction that creates the tables writes the application id once
+/// and for all. Nothing else in the file can be read without the WAL: a crash during a checkpoint leaves pages of two states of the
+/// database, and a header that counts more pages than there are.
 ///
-/// Not for a process that has the database open: with a file that is closed go its locks, whoever of the process holds them
+/// Not for a process that has the database open: closing a file releases all locks that the process holds on it
 /// (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
 fn refuse_foreign(path: &Path) -> Result<(), SqliteError> {
     let foreign = |found| Err(SqliteError::Foreign { path: path.to_owned(), found });
@@ -145,7 +145,7 @@ fn refuse_foreign(path: &Path) -> Result<(), SqliteError> {
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(failed(source)),
-        Ok(metadata) if !metadata.is_file() => return foreign("no regular file"),
+        Ok(metadata) if !metadata.is_file() => return foreign("not a regular file"),
         Ok(_) => {}
     }
     let mut header = Vec::new();
@@ -153,11 +153,11 @@ fn refuse_foreign(path: &Path) -> Result<(), SqliteError> {
     let application_id = header.strip_prefix(MAGIC).and_then(|rest| rest.get(APPLICATION_ID_BEHIND_MAGIC));
     match application_id {
         Some(id) if id == APPLICATION_ID.to_be_bytes() => Ok(()),
-        Some(_) => foreign("a database of another program"),
+        Some(_) => foreign("the database of another program"),
         None if header.is_empty() => Ok(()),
-        // Somebody died while he made it: SQLite rolls that back to an empty file.
+        // A crash while it was created: SQLite rolls that back to an empty file.
         None if header.iter().all(|&byte| byte == 0) && side_file(path, "-journal").exists() => Ok(()),
-        None => foreign("no SQLite database"),
+        None => foreign("not an SQLite database"),
     }
 }
 
@@ -184,7 +184,7 @@ fn connect_immutable(path: &Path) -> Result<Connection, SqliteError> {
     connect(&uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
 }
 
-/// SQLite falls back to reading where it may not write, and would stay there when it may again.
+/// SQLite opens a file read-only if it has no permission to write, and would stay read-only when it gets the permission.
 fn refuse_read_only(connection: &Connection, path: &Path) -> Result<(), SqliteError> {
     if connection.is_readonly("main").context("open the database")? {
         return Err(SqliteError::ReadOnly { path: path.to_owned() });
@@ -194,13 +194,13 @@ fn refuse_read_only(connection: &Connection, path: &Path) -> Result<(), SqliteEr
 
 fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous) -> Result<(), SqliteError> {
     refuse_read_only(connection, path)?;
-    if switch_to_wal(connection).context("switch to write-ahead logging")? != ["wal"] {
+    if switch_to_wal(connection).context("switch to WAL mode")? != ["wal"] {
         return Err(SqliteError::NoWal { path: path.to_owned() });
     }
     keep_wal(connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     tally::register(connection).context("set up the connection")?;
-    // No temporary files: a container may have no place for them. No memory map: an I/O error would be a signal.
+    // No temporary files: a container may have no directory for them. No memory map: an I/O error would be a signal.
     connection
         .execute_batch(&format!(
             "PRAGMA synchronous = {};
@@ -217,15 +217,15 @@ fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous)
         .context("set up the connection")
 }
 
-/// Closing the last connection empties the `-wal` file and leaves it, with the `-shm` file, instead of removing both: a reader
-/// without permission to create them needs them (<https://www.sqlite.org/wal.html#read_only_databases>,
+/// Closing the last connection truncates the `-wal` file and keeps it, with the `-shm` file, instead of removing both: a reader without
+/// permission to create them needs them (<https://www.sqlite.org/wal.html#read_only_databases>,
 /// [`SQLITE_FCNTL_PERSIST_WAL`](https://www.sqlite.org/c3ref/c_fcntl_begin_atomic_write.html)).
 fn keep_wal(connection: &Connection) -> Result<(), SqliteError> {
     let mut on = 1;
-    connection.file_control(Some("main"), FileControl::PersistWal(&mut on)).context("keep the write-ahead log")
+    connection.file_control(Some("main"), FileControl::PersistWal(&mut on)).context("make the WAL persistent")
 }
 
-/// What SQLite says of the mode. Read to the end, as the switch is committed only behind the row that tells of it.
+/// Switches to WAL mode; gives the mode that SQLite reports. All rows are read, as SQLite commits the switch after the last one.
 fn switch_to_wal(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection.prepare("PRAGMA journal_mode = WAL")?.query_map([], |row| row.get(0))?.collect()
 }

@@ -21,7 +21,7 @@ pub(super) fn resolve(path: &Path, create_directory: Option<FileMode>) -> Result
     };
     if let Some(mode) = create_directory {
         let directory = durable_fs::parent(&resolved);
-        durable_fs::create_all(directory, mode).map_err(failed("make the directory", directory))?;
+        durable_fs::create_all(directory, mode).map_err(failed("create the directory", directory))?;
     }
     Ok(resolved)
 }

@@ -96,7 +96,7 @@ impl DryRun {
     }
 
     fn store(&mut self, recovered: &[Recovered<'_>]) -> Result<Vec<ReplayOutcome>, SqliteError> {
-        const ACTION: &str = "rehearse a replay";
+        const ACTION: &str = "do a dry run";
         let transaction = self.0.transaction().context(ACTION)?;
         let now = now(&transaction).context(ACTION)?;
         let mut outcomes = Vec::with_capacity(recovered.len());

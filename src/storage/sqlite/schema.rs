@@ -1,5 +1,5 @@
-//! The version of the tables: makes them in a new file, brings those of an older one up to date, refuses others. Must not know
-//! what they hold.
+//! The version of the tables: creates them in a new file, migrates those of an older one, refuses other versions. Must not know what the
+//! tables hold.
 
 use std::path::Path;
 
@@ -12,45 +12,41 @@ use super::error::{Context, SqliteError};
 pub(super) const SCHEMA: Schema = Schema {
     version: SCHEMA_VERSION,
     tables: include_str!("../../../schema.sql"),
-    migrations: &[
-        // One line for each step.
-        Migration { from: 1, sql: include_str!("migrations/2.sql"), recreated: &["unidentified_messages"] },
-    ],
+    migrations: &[Migration { from: 1, sql: include_str!("migrations/2.sql"), recreated: &["unidentified_messages"] }],
 };
 
 /// `PRAGMA user_version` of the tables that this program works on, as `schema.sql` sets it.
 pub(super) const SCHEMA_VERSION: i64 = 2;
 
-/// Tables, and the way to them from older ones.
+/// Tables, and the migrations from older ones.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Schema {
     version: i64,
-    /// SQL that makes them in an empty file, and says there whose they are and of which version.
+    /// SQL that creates them in an empty file and sets its application id and version.
     tables: &'static str,
-    /// A step for every older version.
+    /// A migration for every older version.
     migrations: &'static [Migration],
 }
 
-/// From one version to the next.
+/// A migration from one version to the next.
 #[derive(Clone, Copy, Debug)]
 struct Migration {
     from: i64,
-    /// SQL that changes the tables. Their version is set behind it.
+    /// SQL that changes the tables. The version is set after it.
     sql: &'static str,
-    /// Tables that the SQL drops and creates again. Triggers and indexes that somebody else has added to them go with them and are
-    /// created again too.
+    /// Tables that the SQL drops and creates again. Triggers and indexes that an operator has added to them are created again too.
     recreated: &'static [&'static str],
 }
 
 impl Schema {
-    /// Makes the tables in an empty file, or brings older ones up to date: all steps in one transaction.
-    pub(super) fn bring_up_to_date(self, connection: &mut Connection, path: &Path) -> Result<(), SqliteError> {
-        // A database that is up to date is not locked for that.
+    /// Creates the tables in an empty file, or runs all migrations that an older one needs, in one transaction.
+    pub(super) fn migrate(self, connection: &mut Connection, path: &Path) -> Result<(), SqliteError> {
+        // A database of the present version is not locked.
         if stored_version(connection)? == self.version {
             return Ok(());
         }
-        // A table that is recreated must take with it neither rows that refer to it nor views that read it
-        // (https://www.sqlite.org/lang_altertable.html#otheralter). Neither can be set in a transaction.
+        // Recreating a table must change neither rows that refer to it nor views that read it
+        // (https://www.sqlite.org/lang_altertable.html#otheralter). Neither option can be set in a transaction.
         let foreign_keys = set(connection, DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
         let legacy = set(connection, DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, true)?;
         let result = self.change(connection, path);
@@ -60,22 +56,21 @@ impl Schema {
     }
 
     fn change(self, connection: &mut Connection, path: &Path) -> Result<(), SqliteError> {
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .context("make the database's tables")?;
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).context("create the tables")?;
         let mut version = stored_version(&transaction)?;
         if version == 0 {
-            transaction.execute_batch(self.tables).context("make the database's tables")?;
+            transaction.execute_batch(self.tables).context("create the tables")?;
             version = self.version;
         }
         while let Some(step) = self.migrations.iter().find(|step| step.from == version && version < self.version) {
             version += 1;
             step.run(&transaction)
                 .and_then(|()| transaction.pragma_update(None, "user_version", version))
-                .context("bring the database's tables up to date")?;
+                .context("migrate the tables")?;
         }
         self.refuse_other(version, path)?;
-        transaction.commit().context("make the database's tables")
+        transaction.commit().context("create the tables")
     }
 
     /// Fails unless the tables are of this version.
@@ -104,18 +99,17 @@ impl Migration {
     }
 }
 
-/// Changes an option of the connection; gives what it was.
+/// Sets an option of the connection; gives its value before.
 fn set(connection: &Connection, option: DbConfig, on: bool) -> Result<bool, SqliteError> {
     let change = || {
         let before = connection.db_config(option)?;
         connection.set_db_config(option, on)?;
         Ok(before)
     };
-    change().context("prepare to bring the database's tables up to date")
+    change().context("prepare a migration of the tables")
 }
 
-/// The version of the tables in a file; 0 if it has none. Fails where the file's WAL cannot be used, which a header alone does
-/// not tell.
+/// The version of the tables in a file; 0 if it has none. Fails if the WAL of the file cannot be used, which its header does not say.
 pub(super) fn stored_version(connection: &Connection) -> Result<i64, SqliteError> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0)).context("read the database's header")
 }
@@ -155,11 +149,11 @@ mod tests {
     }
 
     fn bring_up(schema: Schema, place: &Place) -> Result<(), SqliteError> {
-        schema.bring_up_to_date(&mut place.connect(), &place.settings.path)
+        schema.migrate(&mut place.connect(), &place.settings.path)
     }
 
     #[test]
-    fn an_older_file_is_brought_up_step_by_step() {
+    fn an_older_file_is_migrated_step_by_step() {
         let place = place();
         bring_up(later(NEXT, &[ONE_STEP]), &place).unwrap();
         assert_eq!(place.number("PRAGMA user_version"), NEXT);

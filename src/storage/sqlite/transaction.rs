@@ -61,7 +61,7 @@ fn advance(
     now: &str,
 ) -> Result<(), SqliteError> {
     let Part { batch, offsets, .. } = part;
-    if offset::advance(transaction, group_id, batch, *offsets, counts, now).context("move a position")? {
+    if offset::advance(transaction, group_id, batch, *offsets, counts, now).context("advance a position")? {
         return Ok(());
     }
     let expected = (Some(offsets.from), batch.topic_id);

@@ -14,14 +14,13 @@ use crate::settings::DatabaseSettings;
 use crate::storage::batch::{Entry, PartitionBatch};
 use crate::storage::headers::Header;
 use crate::storage::part::Part;
-use crate::storage::position::{JumpReason, OffsetJump};
-use crate::storage::range::OffsetRange;
+use crate::storage::position::OffsetJump;
 
 /// A topic that Kafka cannot have, since its name has a space: no position of a real one is touched.
 const TOPIC: &str = "enterprise-consumer check";
 
-/// The value of a record that is no event.
-const NO_EVENT: &str = "check";
+/// The value of a record that is not an event.
+const NOT_AN_EVENT: &str = "check";
 
 /// Stores an event of each type and an unidentified message in an existing database, and rolls that back.
 ///
@@ -46,27 +45,10 @@ fn store(connection: &mut rusqlite::Connection, group_id: &str) -> Result<(), Sq
         headers: &headers,
         decoded: decode(Some(value.as_bytes())),
     };
-    let values = Kind::ALL.into_iter().map(Kind::example).chain([NO_EVENT]);
+    let values = Kind::ALL.into_iter().map(Kind::example).chain([NOT_AN_EVENT]);
     let entries: Vec<Entry<'_>> = (0..).zip(values).map(entry).collect();
-    let next = entries.last().map_or(0, |last| last.offset + 1);
-    let batch = PartitionBatch {
-        topic: TOPIC,
-        topic_id: None,
-        partition: 0,
-        leader_epoch: None,
-        offsets: OffsetRange { from: 0, next },
-        entries: &entries,
-    };
-    let start = OffsetJump {
-        topic: TOPIC.to_owned(),
-        partition: 0,
-        from: None,
-        to: 0,
-        topic_id: None,
-        leader_epoch: None,
-        reason: JumpReason::FirstStart,
-        detail: String::new(),
-    };
+    let batch = PartitionBatch::of_records(TOPIC, 0, 0, &entries);
+    let start = OffsetJump::first_start(TOPIC, 0, 0);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).context("begin to write")?;
     let now = now(&transaction).context("read the clock")?;
     let reading = offset::next_reading(&transaction).context("store a position")?;

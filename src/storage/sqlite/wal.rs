@@ -1,4 +1,4 @@
-//! Bounds the `-wal` file, which a reader that never ends makes grow, and syncs it. Must not know what is in it.
+//! Bounds the `-wal` file, which grows while a long-running reader blocks checkpoints, and makes it durable. Must not know what is in it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,18 +13,17 @@ use super::paths::side_file;
 use super::sync_state::SyncState;
 use super::wal_file::{sync_file, wal_bytes};
 
-/// Size from which on growth is worth a warning, in bytes: four times the size at which the log is carried over if nobody holds
-/// on to it, which leaves room for a large transaction.
+/// Size of the WAL from which on its growth is logged, in bytes: four times [`WAIT_FRAMES`], which leaves room for a large transaction.
 const WARN_FROM_BYTES: u64 = 256 << 20;
 
-/// Frames, of a page of 4 KiB each, that are in the log and not yet in the database when they are carried over beside the writer: 8 MiB.
+/// Frames that are not yet in the database when a checkpoint is requested, in pages of 4 KiB: 8 MiB.
 const CHECKPOINT_FRAMES: i64 = 2_048;
 
-/// Frames at which the writer waits until all of them are carried over, so that the log begins anew: 64 MiB. A page that is written
-/// again before is carried over once. (Measured with random ids: 1.2 to 1.5 times the rows per second of 16 MiB.)
+/// Frames in the WAL at which the writer waits for a checkpoint of all of them, so that SQLite restarts the WAL: 64 MiB. A page that is
+/// written several times before is checkpointed once. (Measured with random ids: 1.2 to 1.5 times the rows per second of 16 MiB.)
 const WAIT_FRAMES: i64 = 16_384;
 
-/// By how much the log has to grow until the writer waits again, where a reader has kept it from beginning anew.
+/// By how many frames the WAL grows until the writer waits again, if a reader has blocked the restart.
 const WAIT_AGAIN_FRAMES: i64 = WAIT_FRAMES / 8;
 
 /// The `-wal` file of one database.
@@ -34,17 +33,15 @@ pub(super) struct Wal {
     path: PathBuf,
     /// From [`wal_bytes_max`](crate::settings::DatabaseSettings::wal_bytes_max).
     limit_bytes: u64,
-    /// Size at which the next warning is due.
+    /// The size at which the next warning is logged.
     warn_at_bytes: u64,
-    /// Frames at which the writer waits for the next checkpoint.
+    /// The frames at which the writer waits for the next checkpoint.
     wait_at_frames: i64,
-    /// Whether syncs can be believed. Shared with the checkpoint thread.
+    /// Shared with the checkpoint thread.
     sync_state: Arc<SyncState>,
-    /// Whether the disk was full at the last attempt to write. The log may be what fills it.
-    disk_was_full: bool,
     /// Started when it is first needed.
     checkpointer: Option<Checkpointer>,
-    /// The sync that is under way on its thread.
+    /// The result of the sync that is under way.
     syncing: Option<Receiver<Result<(), SqliteError>>>,
 }
 
@@ -57,43 +54,48 @@ impl Wal {
             warn_at_bytes: WARN_FROM_BYTES,
             wait_at_frames: WAIT_FRAMES,
             sync_state: Arc::new(SyncState::new()),
-            disk_was_full: false,
             checkpointer: None,
             syncing: None,
         }
     }
 
-    /// Remembers that there was no space left to write.
-    pub(super) fn note_disk_full(&mut self) {
-        self.disk_was_full = true;
+    /// Notes that the disk was full.
+    pub(super) fn note_disk_full(&self) {
+        self.sync_state.note_disk_full();
     }
 
-    /// Something failed that may have been a sync.
+    /// Notes an error that may have been a failed sync.
     pub(super) fn note_io_failure(&self) {
-        self.sync_state.fail();
+        self.sync_state.note_sync_failure();
     }
 
-    /// Whether the log has to shrink before more is written.
+    /// Whether no sync has failed, so that a successful one makes commits durable; see [`SyncState`].
+    pub(super) fn is_trusted(&self) -> bool {
+        self.sync_state.is_trusted()
+    }
+
+    /// Whether the WAL must be truncated before more is written.
     pub(super) fn must_shrink(&self) -> Result<bool, SqliteError> {
-        Ok(self.disk_was_full || self.is_full()?)
+        Ok(self.sync_state.is_disk_full() || self.is_full()?)
     }
 
-    /// Whether the log has reached its limit.
+    /// Whether the WAL has reached its limit.
     pub(super) fn is_full(&self) -> Result<bool, SqliteError> {
         Ok(wal_bytes(&self.path)? >= self.limit_bytes)
     }
 
-    /// The writer's connection is closed: with this nobody of this process has the database open any more.
+    /// Closes the connection of the checkpoint thread. If the writer's connection is closed too, this process no longer has the database
+    /// open.
     pub(super) fn close(&self) {
         if let Some(checkpointer) = &self.checkpointer {
             checkpointer.close_connection();
         }
     }
 
-    /// Keeps the log small, as far as readers let it. Warns each time that the file has doubled. At the limit, or after the disk was
-    /// full, tries to empty it; fails if a reader keeps it at the limit. After a failed sync only [`recover`](Self::recover) may do that.
+    /// Keeps the WAL small, as far as readers allow. Logs a warning each time that the file has doubled. At the limit, or after a full disk,
+    /// truncates the WAL; fails if a reader blocks that at the limit. After a failed sync only [`recover`](Self::recover) may truncate it.
     pub(super) fn keep_bounded(&mut self, connection: &Connection) -> Result<(), SqliteError> {
-        self.carry_over_beside(connection)?;
+        self.request_checkpoint(connection)?;
         let bytes = wal_bytes(&self.path)?;
         if bytes < WARN_FROM_BYTES {
             self.warn_at_bytes = WARN_FROM_BYTES;
@@ -101,35 +103,35 @@ impl Wal {
             self.warn_at_bytes = bytes.saturating_mul(2);
             log::warn!(
                 wal_bytes = bytes, limit_bytes = self.limit_bytes;
-                "the write-ahead log grows: another process holds a read transaction of the database open"
+                "the WAL grows: a long-running reader blocks checkpoints"
             );
         }
-        if !self.is_trusted() || bytes < self.limit_bytes && !self.disk_was_full {
+        if !self.is_trusted() || bytes < self.limit_bytes && !self.sync_state.is_disk_full() {
             return Ok(());
         }
-        let busy = self.empty(connection)?;
-        self.disk_was_full = false;
-        if busy && bytes >= self.limit_bytes {
+        let is_blocked = self.truncate(connection)?;
+        self.sync_state.note_truncated();
+        if is_blocked && bytes >= self.limit_bytes {
             return Err(SqliteError::WalFull { bytes, limit_bytes: self.limit_bytes });
         }
         Ok(())
     }
 
-    /// Has the log carried over by the other thread, and waits for that only if it has become long.
-    fn carry_over_beside(&mut self, connection: &Connection) -> Result<(), SqliteError> {
-        // Of what the disk may not have of the log, nothing may get into the database before all of it does.
+    /// Requests a checkpoint if the WAL has grown, and waits for it only if the WAL is long.
+    fn request_checkpoint(&mut self, connection: &Connection) -> Result<(), SqliteError> {
+        // A part of a WAL that may not be on the disk must not reach the database before the rest of it.
         if !self.is_trusted() {
             return Ok(());
         }
-        let (frames, carried_over) = frames(connection)?;
-        if frames < WAIT_FRAMES {
+        let Frames { all, checkpointed } = frames(connection)?;
+        if all < WAIT_FRAMES {
             self.wait_at_frames = WAIT_FRAMES;
         }
-        if frames >= self.wait_at_frames {
+        if all >= self.wait_at_frames {
             self.checkpointer()?.checkpoint()?;
-            self.wait_at_frames = frames + WAIT_AGAIN_FRAMES;
-        } else if frames - carried_over >= CHECKPOINT_FRAMES {
-            self.checkpointer()?.checkpoint_soon();
+            self.wait_at_frames = all + WAIT_AGAIN_FRAMES;
+        } else if all - checkpointed >= CHECKPOINT_FRAMES {
+            self.checkpointer()?.request_checkpoint();
         }
         Ok(())
     }
@@ -142,79 +144,85 @@ impl Wal {
         Ok(self.checkpointer.insert(checkpointer))
     }
 
-    /// Makes every transaction committed so far survive a power cut. Nothing is to be done for what is no longer in the file:
-    /// a checkpoint syncs the log before, and the database after it writes there.
+    /// Makes every transaction that was committed so far durable. Frames that are no longer in the file are durable already: a checkpoint
+    /// syncs the WAL before it, and the database after it.
     pub(super) fn sync(&mut self) -> Result<(), SqliteError> {
-        // All on one thread, one after the other: the kernel reports a failure to the first who asks, and the next one must know of it.
-        self.checkpointer()?.sync_and_wait()?;
-        if self.is_trusted() { Ok(()) } else { Err(self.unsure()) }
+        // All syncs run on one thread: the kernel reports a failure to the first caller only, and the next one must know of it.
+        self.checkpointer()?.sync()?;
+        self.if_trusted()
     }
 
-    /// Begins the same on the other thread, which calls `notify` when it has ended.
+    /// Begins the same; the checkpoint thread calls `notify` when [`sync_result`](Self::sync_result) has the result.
     pub(super) fn begin_sync(&mut self, notify: impl FnOnce() + Send + 'static) -> Result<(), SqliteError> {
-        let (answer, ended) = channel();
-        self.checkpointer()?.sync(move |result| {
-            // Nobody may want to know any more.
-            let _ = answer.send(result);
+        let (result, received) = channel();
+        self.checkpointer()?.begin_sync(move |synced| {
+            // The writer may have ended.
+            let _ = result.send(synced);
             notify();
         });
-        self.syncing = Some(ended);
+        self.syncing = Some(received);
         Ok(())
     }
 
-    /// What came of the sync that was begun last, once it has ended.
+    /// The result of the sync that was begun last, once; `None` while it is under way.
     pub(super) fn sync_result(&mut self) -> Option<Result<(), SqliteError>> {
         let result = match self.syncing.as_ref()?.try_recv() {
             Err(TryRecvError::Empty) => return None,
-            Err(TryRecvError::Disconnected) => Err(self.unsure()),
+            Err(TryRecvError::Disconnected) => Err(self.untrusted()),
             // What it has synced may have been lost before.
-            Ok(Ok(())) if !self.is_trusted() => Err(self.unsure()),
-            Ok(result) => result,
+            Ok(Ok(())) => self.if_trusted(),
+            Ok(Err(error)) => Err(error),
         };
         self.syncing = None;
         Some(result)
     }
 
-    /// Whether no sync has failed, so that a sync that succeeds makes commits durable; see [`SyncState`].
-    pub(super) fn is_trusted(&self) -> bool {
-        self.sync_state.is_trusted()
-    }
-
-    /// After a failed sync: checkpoints the whole log into the database file, which is synced with that, and truncates the log.
-    /// `connection` must have been opened since: SQLite remembers for all that have the database open how much of the log it has
-    /// checkpointed before, without a sync that could be trusted, and would not checkpoint that again.
+    /// Recovers after a failed sync: checkpoints the whole WAL into the database file, which that syncs, and truncates the WAL. `connection`
+    /// must have been opened after the failure: SQLite remembers, for all connections of a process, how many frames it has checkpointed,
+    /// and would not checkpoint them a second time, though no sync of them can be trusted.
     pub(super) fn recover(&mut self, connection: &Connection) -> Result<(), SqliteError> {
         let not_synced = || SqliteError::NotSynced { path: self.path.clone() };
-        if !self.sync_state.begin_recovery(frames(connection)?.1) || self.empty(connection)? {
+        if !self.sync_state.begin_recovery(frames(connection)?.checkpointed) || self.truncate(connection)? {
             return Err(not_synced());
         }
-        // What the disk has of the log must be gone too: after a power cut SQLite would write those older pages over the database.
-        sync_file(&self.path).inspect_err(|_| self.sync_state.fail())?;
-        self.disk_was_full = false;
-        if self.sync_state.recovered() { Ok(()) } else { Err(self.unsure()) }
+        // The frames on the disk must go too: after a power cut SQLite would write those older pages over the database.
+        sync_file(&self.path).inspect_err(|_| self.sync_state.note_sync_failure())?;
+        self.sync_state.note_truncated();
+        if self.sync_state.end_recovery() { Ok(()) } else { Err(self.untrusted()) }
     }
 
-    fn unsure(&self) -> SqliteError {
-        SqliteError::InDoubt { path: self.path.clone() }
+    fn if_trusted(&self) -> Result<(), SqliteError> {
+        if self.is_trusted() { Ok(()) } else { Err(self.untrusted()) }
     }
 
-    /// Carries the whole log over into the database and truncates it. Waits for readers as long as the busy timeout; true if they
-    /// prevent it even so.
-    fn empty(&self, connection: &Connection) -> Result<bool, SqliteError> {
-        // Two checkpoints at once are refused.
+    fn untrusted(&self) -> SqliteError {
+        SqliteError::SyncUntrusted { path: self.path.clone() }
+    }
+
+    /// Checkpoints the whole WAL and truncates it. Waits for readers as long as the busy timeout; true if they still block it.
+    fn truncate(&self, connection: &Connection) -> Result<bool, SqliteError> {
+        // SQLite refuses two checkpoints at the same time.
         if let Some(checkpointer) = &self.checkpointer {
             checkpointer.close_connection();
         }
-        connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-            .context("empty the write-ahead log")
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).context("truncate the WAL")
     }
 }
 
-/// How many frames are in the log, and how many of them in the database already.
-fn frames(connection: &Connection) -> Result<(i64, i64), SqliteError> {
+/// How many frames there are.
+#[derive(Clone, Copy, Debug)]
+struct Frames {
+    /// In the WAL.
+    all: i64,
+    /// In the database already.
+    checkpointed: i64,
+}
+
+fn frames(connection: &Connection) -> Result<Frames, SqliteError> {
     let frames = || {
-        connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
+        connection
+            .prepare_cached("PRAGMA wal_checkpoint(NOOP)")?
+            .query_row([], |row| Ok(Frames { all: row.get(1)?, checkpointed: row.get(2)? }))
     };
-    frames().context("look at the write-ahead log")
+    frames().context("read the state of the WAL")
 }

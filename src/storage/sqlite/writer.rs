@@ -79,7 +79,7 @@ impl UnidentifiedMessages for Database {
         Ok(self.write(|transaction, _, _| {
             let written = unidentified::set_log_cursor(transaction, last_id);
             ensure_written(
-                written.context("note how far the log of unidentified messages is")?,
+                written.context("store the cursor of the log of unidentified messages")?,
                 "unidentified_log_cursor",
             )
         })?)

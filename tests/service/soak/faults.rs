@@ -143,7 +143,7 @@ impl<'a> Chaos<'a> {
         let reader = self.place.database();
         reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
         let limit = format!("limit is {}", self.size.wal_max_bytes);
-        self.place.wait_warning(lines, &["write-ahead log", &limit, "trying again"]);
+        self.place.wait_warning(lines, &["the WAL has", &limit, "trying again"]);
         let before = self.place.stored();
         self.last(may_kill);
         assert_eq!(self.place.stored(), before, "stored beyond the limit of the write-ahead log");

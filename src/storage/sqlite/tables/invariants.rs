@@ -69,8 +69,8 @@ fn counters(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> {
         .collect()
 }
 
-/// The highest position is taken over all groups, since each of them may have stored a row, and over all topics that had the
-/// name: it is never lowered, also where the topic was made again.
+/// The highest position is that of all groups, since each of them may have stored a row, and of all topics that had the name: it is never
+/// lowered, also if the topic was recreated.
 fn rows(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> {
     let mut found = Vec::new();
     for table in tables() {
@@ -100,10 +100,10 @@ fn rows(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> {
     Ok(found)
 }
 
-/// A message that was counted was kept under the topic id that the position has now, or before that id was known: a position
-/// that gets another id begins to count anew. It was kept or found in the reading that the counters are of, or found again in a later
-/// one, by another group; what only an earlier reading found may be another record, of a log that was truncated since. There may be
-/// more than were counted, of a later reading. A message that has been replayed is still there.
+/// A message that was counted has the topic id that the position has now, or none if the id was not known yet: the counters of a position
+/// that gets another id begin at 0. It was kept or found in the reading that the counters belong to, or found in a later one of another
+/// group. A message that only an earlier reading found may be another record, of a log that was truncated since. There may be more
+/// messages than were counted, of a later reading. A message that has been replayed is still there.
 fn unidentified(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> {
     transaction
         .prepare(&format!(

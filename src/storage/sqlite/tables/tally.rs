@@ -1,9 +1,9 @@
-//! Counts, within an upsert, the events that change nothing, by the reason, so that a row that is neither written nor counted is
-//! noticed. Must not know any table.
+//! Counts the events that an upsert does not write, by reason, so that a row that is neither written nor counted is noticed. Must not know
+//! any table.
 //!
-//! SQLite says how many rows a statement has changed, and not which, nor why the others were not. The `WHERE` of an upsert runs once
-//! for each row that meets a stored one, so it calls a [function of ours](https://www.sqlite.org/appfunc.html) where it says no:
-//! nothing is called for an event that is written.
+//! SQLite reports how many rows a statement has changed, not which, nor why the others were not changed. The `WHERE` of an upsert is
+//! evaluated once for each row that conflicts with a stored one. It calls an
+//! [application-defined function](https://www.sqlite.org/appfunc.html) before it is false; for an event that is written it calls none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ pub(crate) const COUNT_STALE: &str = "count_stale()";
 /// SQL that is false, and counts an event that is stored already.
 pub(crate) const COUNT_SAME: &str = "count_same()";
 
-/// Events that changed nothing.
+/// Events that were not written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unchanged {
     /// A greater event of the id is stored.
@@ -26,12 +26,12 @@ pub(crate) struct Unchanged {
     pub(crate) same: u64,
 }
 
-/// Makes the functions known to a connection that writes events.
+/// Registers the functions with a connection that writes events.
 pub(crate) fn register(connection: &Connection) -> rusqlite::Result<()> {
     for (count, take) in [("count_stale", "take_stale"), ("count_same", "take_same")] {
         let counted = Arc::new(AtomicU64::new(0));
         let taken = Arc::clone(&counted);
-        // Not for triggers and views of somebody else.
+        // Not for triggers and views that an operator has added.
         let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
         connection.create_scalar_function(count, 0, flags, move |_| {
             counted.fetch_add(1, Ordering::Relaxed);
@@ -42,7 +42,7 @@ pub(crate) fn register(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What was counted since the last time.
+/// The counts since the last call.
 pub(crate) fn take(transaction: &Transaction<'_>) -> rusqlite::Result<Unchanged> {
     transaction
         .prepare_cached("SELECT take_stale(), take_same()")?

@@ -188,7 +188,7 @@ pub(crate) fn is_pending(transaction: &Transaction<'_>, id: i64) -> rusqlite::Re
         .exists([id])
 }
 
-/// Notes that a message has been recovered after all; `false` if the row was not written.
+/// Marks a message as replayed; `false` if the row was not written.
 pub(crate) fn mark_replayed(transaction: &Transaction<'_>, id: i64, now: &str) -> rusqlite::Result<bool> {
     let changed = transaction
         .prepare_cached("UPDATE unidentified_messages SET replayed_at = ?2 WHERE id = ?1")?
@@ -196,13 +196,13 @@ pub(crate) fn mark_replayed(transaction: &Transaction<'_>, id: i64, now: &str) -
     Ok(changed == 1)
 }
 
-/// The ids of the messages after `id` that were kept at a time, from an offset: more than one if different records were read there.
+/// The ids of the messages after `id` that have these coordinates and were stored at this time.
 pub(crate) fn find_after(
     transaction: &Transaction<'_>,
     id: i64,
     &MessagePlace { topic, partition, offset, received_at }: &MessagePlace<'_>,
 ) -> rusqlite::Result<Vec<i64>> {
-    // The `+` keeps SQLite from walking the whole topic in the index: few messages are younger than the cursor.
+    // The `+` keeps SQLite from reading the whole topic by the index: few messages are newer than the cursor.
     transaction
         .prepare_cached(
             "SELECT id FROM unidentified_messages
@@ -218,7 +218,7 @@ pub(crate) fn log_cursor(transaction: &Transaction<'_>) -> rusqlite::Result<i64>
     transaction.prepare_cached("SELECT last_id FROM unidentified_log_cursor")?.query_row([], |row| row.get(0))
 }
 
-/// Notes that the messages up to `last_id` are in the log file; `false` if the row was not written.
+/// Stores that the messages up to `last_id` are in the log file; `false` if the row was not written.
 pub(crate) fn set_log_cursor(transaction: &Transaction<'_>, last_id: i64) -> rusqlite::Result<bool> {
     let changed = transaction.prepare_cached("UPDATE unidentified_log_cursor SET last_id = ?1")?.execute([last_id])?;
     Ok(changed == 1)

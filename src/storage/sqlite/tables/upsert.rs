@@ -11,12 +11,12 @@ use super::order;
 use super::tally::{self, COUNT_SAME, COUNT_STALE};
 use crate::entity::{Bind, ByKind, Event, Kind, Value};
 
-/// Rows in one statement, the most first. More gain little (`./bench --instructions`, thousands for each event of a transaction:
+/// The numbers of rows in one statement, in descending order. More rows gain little (`./bench --instructions`, thousands for each event of a transaction:
 /// single ones 15.6, 8 rows 13.4, 16 rows 12.7, 64 rows 11.8, 256 rows 11.6), and a statement of 64 has 963 parameters, far from
 /// [SQLite's limit](https://www.sqlite.org/limits.html#max_variable_number) of 32,766.
 const ROWS: [usize; 3] = [64, 8, 1];
 
-/// The parameters that all rows share: `?1` topic, `?2` partition, `?3` the present time.
+/// How many parameters all rows share: `?1` topic, `?2` partition, `?3` the present time.
 const SHARED: usize = 3;
 
 /// The columns of [`SHARED`], in every table of events.
@@ -43,7 +43,7 @@ pub(crate) struct Placed<'e> {
     pub(crate) timestamp_ms: Option<i64>,
 }
 
-/// Where events come from, and when they are stored.
+/// The partition that events come from, and the time at which they are stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin<'a> {
     pub(crate) topic: &'a str,
@@ -51,12 +51,12 @@ pub(crate) struct Origin<'a> {
     pub(crate) now: &'a str,
 }
 
-/// What became of events.
+/// How many events were stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StoredEvents {
-    /// Are stored: now, or since they were read before.
+    /// Events that are stored: now, or since they were read before.
     pub(crate) applied: usize,
-    /// Are older than the stored event of their id.
+    /// Events that are older than the stored event of their id.
     pub(crate) stale: usize,
 }
 
@@ -67,8 +67,8 @@ impl AddAssign for StoredEvents {
     }
 }
 
-/// Stores events in their order, each unless it or a greater one of its id is stored. The inner result says what a trigger did if
-/// one of them is not stored for that; some of the others are stored then.
+/// Stores events in their order, each unless it or a greater event of its id is stored. The inner error says what a trigger did to keep an
+/// event out of the table; some of the others are stored then.
 pub(crate) fn store(
     transaction: &Transaction<'_>,
     kind: Kind,
@@ -114,12 +114,12 @@ fn execute(
     let written = match statement.raw_execute() {
         Ok(written) => written,
         Err(error) => {
-            // What it has counted is undone with it.
+            // The statement is rolled back, so its counts are dropped.
             tally::take(transaction)?;
             return Err(error);
         }
     };
-    // What triggers change counts only in the total (https://www.sqlite.org/c3ref/total_changes.html).
+    // Changes by triggers count in `total_changes` only (https://www.sqlite.org/c3ref/total_changes.html).
     let by_triggers = (transaction.total_changes() - changes_before) > written as u64;
     if by_triggers && !are_stored(transaction, exists, events)? {
         tally::take(transaction)?;
@@ -193,9 +193,9 @@ fn statements(kind: Kind) -> Statements {
     let replaced = own.iter().skip(1).chain(&["kafka_topic", "kafka_partition", "updated_at"]);
     let assignments: Vec<String> = replaced.map(|column| format!("{column} = excluded.{column}")).collect();
     let assignments = assignments.join(", ");
-    // The offset first: that of another record differs, as a rule.
-    let place = ["kafka_offset", "kafka_partition", "kafka_topic"].into_iter();
-    let compared = place.chain(own.iter().skip(1).copied().filter(|column| *column != "kafka_offset"));
+    // The offset first: another record differs in it, as a rule.
+    let coordinates = ["kafka_offset", "kafka_partition", "kafka_topic"].into_iter();
+    let compared = coordinates.chain(own.iter().skip(1).copied().filter(|column| *column != "kafka_offset"));
     let is_same: Vec<String> = compared.map(|column| format!("excluded.{column} IS {table}.{column}")).collect();
     let is_same = is_same.join(" AND ");
     // Of a `CASE` SQLite evaluates no more than it needs (https://www.sqlite.org/lang_expr.html#the_case_expression).
@@ -213,7 +213,7 @@ fn statements(kind: Kind) -> Statements {
     Statements { upserts, exists: format!("SELECT 1 FROM {table} WHERE event_id = ?1") }
 }
 
-/// The values of a row: its parameters follow those that are `taken`.
+/// The values of a row, whose parameters follow the first `taken` ones.
 fn values(taken: usize, count: usize) -> String {
     let own: Vec<String> = (1..=count).map(|number| format!("?{}", taken + number)).collect();
     format!("({}, {SHARED_VALUES})", own.join(", "))

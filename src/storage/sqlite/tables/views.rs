@@ -1,5 +1,5 @@
-//! Views over several databases of one group, as SQL to be run by whoever reads them: of each event the row that one database
-//! would hold. Must not know which event wins (`order.rs`), nor open a file.
+//! Views over several databases of one group, as SQL for their readers: of each event the row that one database would hold. Must not know
+//! which event wins (`order.rs`), nor open a file.
 
 use std::fmt::Write;
 
@@ -7,11 +7,11 @@ use super::order;
 use super::upsert::column_names;
 use crate::entity::Kind;
 
-/// As many databases can be attached at once ([`SQLITE_MAX_ATTACHED`](https://www.sqlite.org/limits.html#max_attached)).
+/// How many databases SQLite can attach at once ([`SQLITE_MAX_ATTACHED`](https://www.sqlite.org/limits.html#max_attached)).
 pub const DATABASES_MAX: usize = 10;
 
-/// Where a row's event lay, and when the row was written: in every table of events.
-const PLACE_COLUMNS: &str = "kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, created_at, updated_at";
+/// The columns that every table of events has: the coordinates of the event's record, and when the row was written.
+const SHARED_COLUMNS: &str = "kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, created_at, updated_at";
 
 /// Statements that attach the database files and create the temporary views `all_opportunities` and `all_projects`.
 pub fn sql(databases: &[&str]) -> String {
@@ -23,7 +23,7 @@ pub fn sql(databases: &[&str]) -> String {
     }
     for kind in Kind::ALL {
         let table = kind.table();
-        let columns = format!("{}, {PLACE_COLUMNS}", column_names(kind));
+        let columns = format!("{}, {SHARED_COLUMNS}", column_names(kind));
         let rows = (1..=databases.len()).map(|number| format!("SELECT {columns} FROM db{number}.{table}"));
         let rows = rows.collect::<Vec<_>>().join("\n        UNION ALL ");
         let order = order::greatest_first();

@@ -1,4 +1,4 @@
-//! The thread beside the writer: keeps the log small without the writer waiting for the disk, and says when it is synced.
+//! The checkpoint thread keeps the WAL small without blocking the writer.
 
 use crate::storage::sqlite::database::Database;
 use crate::storage::sqlite::error::SqliteError;
@@ -8,10 +8,10 @@ use std::fs;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(30);
 const MIB: u64 = 1 << 20;
 
-/// Stores so many MiB, each in a transaction of its own; gives the greatest size that the log had meanwhile.
+/// Stores so many MiB, each in a transaction of its own; gives the greatest size of the WAL.
 fn store(database: &mut Database, place: &Place, from: i64, mebibytes: i64) -> u64 {
     let large = vec![b'x'; 1 << 20];
     let mut greatest = 0;
@@ -24,17 +24,17 @@ fn store(database: &mut Database, place: &Place, from: i64, mebibytes: i64) -> u
 }
 
 #[test]
-fn the_log_begins_anew_while_more_is_written() {
+fn the_wal_is_restarted_while_more_is_written() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     let greatest = store(&mut database, &place, 0, 150);
     assert!(greatest < 80 * MIB, "{greatest}");
-    assert!(fs::metadata(&place.settings.path).unwrap().len() > 80 * MIB, "carried over");
+    assert!(fs::metadata(&place.settings.path).unwrap().len() > 80 * MIB, "checkpointed");
     place.assert_counted();
 }
 
 #[test]
-fn a_log_that_a_reader_held_on_to_begins_anew_when_it_lets_go() {
+fn a_wal_that_a_reader_has_kept_is_restarted_after_the_reader_has_ended() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     let reader = place.connect();
@@ -47,41 +47,29 @@ fn a_log_that_a_reader_held_on_to_begins_anew_when_it_lets_go() {
 }
 
 #[test]
-fn a_sync_that_is_not_waited_for_says_when_it_has_ended() {
-    let place = Place::new();
-    let mut database = place.open_at_0(1);
-    assert!(database.sync_result().is_none(), "none was begun");
-    let (ended, end) = channel();
-    database.begin_sync(move || ended.send(()).unwrap()).unwrap();
-    end.recv_timeout(PATIENCE).unwrap();
-    assert!(matches!(database.sync_result(), Some(Ok(()))));
-    assert!(database.sync_result().is_none(), "said once");
-}
-
-#[test]
-fn a_sync_is_not_believed_if_something_may_have_been_lost_before_it() {
+fn a_sync_is_not_trusted_if_an_earlier_one_may_have_failed() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     let sync = |database: &mut Database, meanwhile: fn(&mut Database)| {
         let (ended, end) = channel();
         database.begin_sync(move || ended.send(()).unwrap()).unwrap();
         meanwhile(database);
-        end.recv_timeout(PATIENCE).unwrap();
+        end.recv_timeout(DEADLINE).unwrap();
         database.sync_result().unwrap()
     };
-    let doubt = |database: &mut Database| database.wal.note_io_failure();
-    assert!(matches!(sync(&mut database, doubt), Err(SqliteError::InDoubt { .. })));
-    assert!(sync(&mut database, |_| ()).is_ok(), "made good for by the next one");
+    let fail = |database: &mut Database| database.wal.note_io_failure();
+    assert!(matches!(sync(&mut database, fail), Err(SqliteError::SyncUntrusted { .. })));
+    assert!(sync(&mut database, |_| ()).is_ok(), "the next one recovers");
     assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "all is in the database");
 }
 
-/// So much of the log is in the database.
+/// How many frames of the WAL are in the database.
 fn frames_checkpointed(place: &Place) -> i64 {
     place.connect().query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(2)).unwrap()
 }
 
 #[test]
-fn a_checkpoint_that_was_asked_for_before_a_sync_failed_is_not_made() {
+fn a_checkpoint_that_was_requested_before_a_sync_failed_does_nothing() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     database.sync().unwrap();
@@ -96,7 +84,7 @@ fn a_checkpoint_that_was_asked_for_before_a_sync_failed_is_not_made() {
 }
 
 #[test]
-fn a_log_in_doubt_is_not_truncated_at_its_limit_or_after_a_full_disk() {
+fn an_untrusted_wal_is_not_truncated_at_its_limit_or_after_a_full_disk() {
     for (wal_bytes_max, disk_was_full) in [(1, false), (1 << 30, true)] {
         let mut place = Place::new();
         place.settings.wal_bytes_max = wal_bytes_max;
@@ -110,12 +98,12 @@ fn a_log_in_doubt_is_not_truncated_at_its_limit_or_after_a_full_disk() {
         if disk_was_full {
             database.wal.note_disk_full();
         }
-        // As long as another process has the database open, SQLite would pass over the frames that it has checkpointed.
+        // As long as another process has the database open, SQLite would skip the frames that it has checkpointed.
         for _ in 0..2 {
             let result = database.apply(&[], &mut Attempt::default());
             let is_full = matches!(result, Err(SqliteError::NotSynced { .. }));
             assert_eq!(is_full, !disk_was_full, "{result:?}");
-            assert!(bytes() >= before && frames_checkpointed(&place) > 0, "as it was");
+            assert!(bytes() >= before && frames_checkpointed(&place) > 0, "unchanged");
             assert!(matches!(database.sync(), Err(SqliteError::NotSynced { .. })));
         }
         drop(other);
@@ -127,7 +115,7 @@ fn a_log_in_doubt_is_not_truncated_at_its_limit_or_after_a_full_disk() {
 }
 
 #[test]
-fn a_log_in_doubt_is_left_as_it_is_at_the_end() {
+fn an_untrusted_wal_is_not_checkpointed_at_the_end() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     store(&mut database, &place, 0, 1);
@@ -137,5 +125,5 @@ fn a_log_in_doubt_is_left_as_it_is_at_the_end() {
     let mut database = place.open();
     database.sync().unwrap();
     drop(database);
-    assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "checkpointed at the end, as ever");
+    assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "checkpointed at the end");
 }

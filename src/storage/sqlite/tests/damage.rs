@@ -6,7 +6,7 @@ use crate::storage::sqlite::fixtures::Place;
 use crate::storage::{Invariant, Violation};
 
 #[test]
-fn damage_is_found_and_told() {
+fn damage_is_found() {
     let (place, database) = a_sound_database::<Place>();
     drop(database);
     // An index that lacks a row.

@@ -1,26 +1,25 @@
-//! What an error means for the caller: wait, keep the record as a message, or ask a person.
+//! The kind of each error, and what it does to the connection.
 
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use crate::storage::sqlite::error::SqliteError;
 use rusqlite::ffi;
 
-fn refused_with(code: i32) -> SqliteError {
+use crate::storage::ErrorKind;
+use crate::storage::sqlite::error::SqliteError;
+
+fn failed_with(code: i32) -> SqliteError {
     let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
     SqliteError::Sqlite { action: "write", source }
 }
 
-/// A record must not become a message for what the disk does, nor be waited for that is refused for ever.
+/// A failure of the environment must not make a message of a record, and a rejection must not be retried.
 #[test]
-fn what_the_environment_does_is_no_refusal_and_a_refusal_is_not_waited_for() {
-    let environment = [
+fn each_code_has_its_kind() {
+    let transient = [
         ffi::SQLITE_PERM,
         ffi::SQLITE_ABORT,
-        ffi::SQLITE_BUSY,
-        ffi::SQLITE_BUSY_SNAPSHOT,
-        ffi::SQLITE_LOCKED,
         ffi::SQLITE_NOMEM,
         ffi::SQLITE_READONLY,
         ffi::SQLITE_INTERRUPT,
@@ -32,14 +31,15 @@ fn what_the_environment_does_is_no_refusal_and_a_refusal_is_not_waited_for() {
         ffi::SQLITE_PROTOCOL,
         ffi::SQLITE_SCHEMA,
     ];
-    let refusals = [
+    let locked = [ffi::SQLITE_BUSY, ffi::SQLITE_BUSY_SNAPSHOT, ffi::SQLITE_LOCKED];
+    let rejected = [
         ffi::SQLITE_CONSTRAINT,
         ffi::SQLITE_CONSTRAINT_CHECK,
         ffi::SQLITE_CONSTRAINT_TRIGGER,
         ffi::SQLITE_TOOBIG,
         ffi::SQLITE_MISMATCH,
     ];
-    let for_a_person = [
+    let fatal = [
         ffi::SQLITE_ERROR,
         ffi::SQLITE_INTERNAL,
         ffi::SQLITE_CORRUPT,
@@ -47,19 +47,20 @@ fn what_the_environment_does_is_no_refusal_and_a_refusal_is_not_waited_for() {
         ffi::SQLITE_MISUSE,
         ffi::SQLITE_RANGE,
     ];
-    let check = |codes: &[i32], is_retriable: bool, is_rejection: bool| {
+    let check = |codes: &[i32], kind: ErrorKind| {
         for &code in codes {
-            let error = refused_with(code);
-            assert_eq!((error.kind().is_retriable(), error.is_rejection()), (is_retriable, is_rejection), "{error:?}");
+            let error = failed_with(code);
+            assert_eq!((error.kind(), error.is_rejection()), (kind, kind == ErrorKind::Rejected), "{error:?}");
         }
     };
-    check(&environment, true, false);
-    check(&refusals, false, true);
-    check(&for_a_person, false, false);
+    check(&transient, ErrorKind::Transient);
+    check(&locked, ErrorKind::Locked);
+    check(&rejected, ErrorKind::Rejected);
+    check(&fatal, ErrorKind::Fatal);
 }
 
 #[test]
-fn a_connection_is_kept_over_what_sqlite_gets_over_and_over_nothing_else() {
+fn a_connection_is_kept_after_errors_that_sqlite_recovers_from_only() {
     let kept = [
         ffi::SQLITE_BUSY,
         ffi::SQLITE_LOCKED,
@@ -77,16 +78,16 @@ fn a_connection_is_kept_over_what_sqlite_gets_over_and_over_nothing_else() {
         ffi::SQLITE_NOMEM,
         ffi::SQLITE_CORRUPT,
     ];
-    assert!(kept.iter().all(|&code| !refused_with(code).spoils_connection()));
-    assert!(spoiled.iter().all(|&code| refused_with(code).spoils_connection()));
+    assert!(kept.iter().all(|&code| !failed_with(code).spoils_connection()));
+    assert!(spoiled.iter().all(|&code| failed_with(code).spoils_connection()));
     let elsewhere = SqliteError::Io { action: "sync", path: "-wal".into(), source: io::ErrorKind::Other.into() };
     assert!(elsewhere.kind().is_retriable() && !elsewhere.is_rejection() && !elsewhere.spoils_connection());
 }
 
 #[test]
-fn only_a_full_disk_is_full_and_every_cause_is_told() {
+fn a_full_disk_is_recognized_and_every_cause_is_kept() {
     let full =
-        [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_TOOBIG].map(|code| refused_with(code).is_disk_full());
+        [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_TOOBIG].map(|code| failed_with(code).is_disk_full());
     assert_eq!(full, [true, false, false]);
     let source = || rusqlite::Error::InvalidQuery;
     let path = PathBuf::from("-wal");

@@ -15,7 +15,7 @@ use crate::storage::sqlite::schema::SCHEMA_VERSION;
 use crate::storage::sqlite::wal_file;
 
 #[test]
-fn a_new_database_is_made_with_its_directory() {
+fn a_new_database_is_created_with_its_directory() {
     let mut place = Place::new();
     place.settings.path = place.directory.path().join("deep/er/events.db");
     let id = place.open().id().to_owned();
@@ -68,7 +68,7 @@ fn an_empty_file_becomes_a_database() {
 }
 
 #[test]
-fn what_is_not_ours_is_refused_and_left_alone() {
+fn a_foreign_file_is_refused_and_not_changed() {
     let check = |make: &dyn Fn(&Place), expected: &str| {
         let place = Place::new();
         make(&place);
@@ -82,17 +82,17 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         }
         assert_eq!(snapshot(&place), before);
     };
-    check(&|place| fs::write(&place.settings.path, "name,stage\n").unwrap(), "no SQLite database");
-    check(&|place| fs::write(&place.settings.path, vec![7; 10_000]).unwrap(), "no SQLite database");
-    check(&|place| place.execute("CREATE TABLE theirs (a)"), "a database of another program");
+    check(&|place| fs::write(&place.settings.path, "name,stage\n").unwrap(), "not an SQLite database");
+    check(&|place| fs::write(&place.settings.path, vec![7; 10_000]).unwrap(), "not an SQLite database");
+    check(&|place| place.execute("CREATE TABLE theirs (a)"), "the database of another program");
     check(
         &|place| {
-            // Theirs in WAL mode, and not yet carried over: a mere look must not do that either.
+            // In WAL mode, and not checkpointed yet: to look at the file must not checkpoint it.
             let connection = place.connect();
             connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE theirs (a)").unwrap();
             connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
         },
-        "a database of another program",
+        "the database of another program",
     );
 }
 
@@ -119,7 +119,7 @@ fn a_header_without_the_pages_that_it_tells_of_is_not_foreign() {
 }
 
 #[test]
-fn a_file_whose_making_was_cut_short_is_made_anew() {
+fn a_file_whose_creation_was_interrupted_is_created_again() {
     let place = Place::new();
     let connection = place.connect();
     connection.execute_batch("PRAGMA synchronous = OFF; BEGIN; CREATE TABLE theirs (a)").unwrap();
@@ -144,11 +144,11 @@ fn snapshot(place: &Place) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_directory_is_no_database() {
+fn a_directory_is_refused() {
     let place = Place::new();
     fs::create_dir(&place.settings.path).unwrap();
     let error = Database::open(&place.settings, GROUP).expect_err("refused");
-    assert!(matches!(error, SqliteError::Foreign { found: "no regular file", .. }), "{error:?}");
+    assert!(matches!(error, SqliteError::Foreign { found: "not a regular file", .. }), "{error:?}");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_newer_database_is_refused() {
 }
 
 #[test]
-fn a_missing_database_is_not_made_by_reading() {
+fn a_reader_does_not_create_a_database() {
     let place = Place::new();
     let error = DatabaseReader::open(&place.settings.path).expect_err("nothing there");
     assert!(matches!(error, SqliteError::Missing { .. }), "{error:?}");
@@ -178,7 +178,7 @@ fn a_missing_database_is_not_made_by_reading() {
 }
 
 #[test]
-fn names_that_mean_something_in_a_uri_are_only_names() {
+fn a_name_with_uri_characters_is_only_a_name() {
     let mut place = Place::new();
     place.settings.path = place.directory.path().join("50%25 of #1? really.db");
     let id = place.open().id().to_owned();
@@ -191,7 +191,7 @@ fn names_that_mean_something_in_a_uri_are_only_names() {
 }
 
 #[test]
-fn what_cannot_be_looked_at_is_not_taken_for_absent() {
+fn an_unreadable_wal_does_not_count_as_absent() {
     let mut place = Place::new();
     assert_eq!(wal_file::wal_bytes(&place.path("-wal")).unwrap(), 0, "absent");
     std::os::unix::fs::symlink("endless", place.directory.path().join("endless")).unwrap();
@@ -205,7 +205,7 @@ fn what_cannot_be_looked_at_is_not_taken_for_absent() {
 }
 
 #[test]
-fn a_database_behind_a_link_has_its_files_beside_the_target() {
+fn a_database_behind_a_link_has_its_files_next_to_the_target() {
     let mut place = Place::new();
     drop(place.open());
     let target = place.settings.path.clone();
@@ -241,7 +241,7 @@ fn a_reader_sees_what_the_running_service_wrote() {
 }
 
 #[test]
-fn after_a_clean_stop_a_reader_needs_nothing_but_the_file() {
+fn after_a_clean_stop_a_reader_needs_the_database_file_only() {
     let place = Place::new();
     drop(place.open_at_0(2));
     assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "a clean stop leaves an empty log");
@@ -273,7 +273,7 @@ fn a_reader_does_not_do_without_what_is_in_the_log() {
 }
 
 #[test]
-fn the_connection_writes_ahead_and_keeps_temporary_things_in_memory() {
+fn the_connection_uses_wal_mode_and_no_temporary_files() {
     let place = Place::new();
     let mut database = place.open();
     let connection: &Connection = database.connection.as_mut().unwrap();

@@ -1,5 +1,7 @@
 //! The database against real files, looked at from outside with plain SQL.
 
+mod attempts;
+mod changed_files;
 mod checkpoints;
 mod contract;
 mod damage;
@@ -8,9 +10,9 @@ mod event_types;
 mod failures;
 mod files;
 mod poison;
+mod records;
 mod replay;
 mod times;
 mod triggers;
-mod unfinished;
 mod versions;
 mod views;

@@ -1,4 +1,4 @@
-//! A record that SQLite refuses, in whatever way, is kept alone, and the rest of the batch goes in.
+//! Records that SQLite rejects: what the contract does not say of them.
 
 use rusqlite::types::Value;
 
@@ -38,7 +38,7 @@ fn counted(applied: u64, unidentified: u64, absent: u64) -> OffsetCounts {
 }
 
 #[test]
-fn records_that_are_refused_together_only_lose_the_later_one() {
+fn of_records_that_are_rejected_together_the_later_one_is_kept_as_a_message() {
     // Each alone is fine: what comes first, by offset, is stored.
     let place = Place::new();
     let mut database = place.open_at_0(1);
@@ -89,7 +89,7 @@ fn without_a_bad_record_there_is_one_transaction() {
 }
 
 #[test]
-fn what_is_not_refused_for_a_record_is_an_error_and_no_message() {
+fn a_rejection_of_the_programs_own_tables_is_an_error() {
     let ids = ids(8);
     for table in ["consumer_offsets", "unidentified_messages"] {
         let when = if table == "consumer_offsets" { "UPDATE" } else { "INSERT" };
@@ -111,14 +111,14 @@ fn what_is_not_refused_for_a_record_is_an_error_and_no_message() {
         assert_eq!(
             database.apply(&batches(), &mut attempt).unwrap(),
             counted(7, 1, 0),
-            "all of it is told, also what was done before"
+            "all offsets are counted, also those that were committed before"
         );
         assert_isolated(&place, &[5], "we do not want these");
     }
 }
 
 #[test]
-fn a_full_disk_on_the_way_makes_no_message_and_the_next_call_goes_on() {
+fn a_full_disk_while_isolating_makes_no_message_and_the_attempt_continues() {
     let ids = ids(32);
     let large = "x".repeat(1 << 20);
     let batches = || -> [PartitionBatch<'_>; 1] {
@@ -148,7 +148,7 @@ fn a_full_disk_on_the_way_makes_no_message_and_the_next_call_goes_on() {
 }
 
 #[test]
-fn what_sqlite_refuses_becomes_an_unidentified_message() {
+fn every_rejection_of_sqlite_makes_an_unidentified_message() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     place.execute(

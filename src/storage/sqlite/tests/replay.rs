@@ -1,4 +1,4 @@
-//! Replaying beside what an operator has added to the database.
+//! Replaying into a database that an operator has changed.
 
 use crate::storage::contract::Engine;
 use crate::storage::contract::replay::{OUTCOMES, events, everything, kept, pending, recover};
@@ -9,7 +9,7 @@ use crate::storage::sqlite::replay::DryRun;
 use crate::storage::{Attempt, ErrorKind};
 
 #[test]
-fn a_dry_run_does_without_what_somebody_else_has_added() {
+fn a_dry_run_ignores_what_an_operator_has_added() {
     let (place, _database) = kept::<Place>();
     place.execute(
         "CREATE TABLE regions (id TEXT PRIMARY KEY);
@@ -22,7 +22,7 @@ fn a_dry_run_does_without_what_somebody_else_has_added() {
 }
 
 #[test]
-fn a_refusal_of_the_whole_transaction_is_told_and_nothing_is_left() {
+fn a_rejection_of_the_whole_transaction_stores_nothing() {
     let (place, mut database) = kept::<Place>();
     place.execute(
         "CREATE TRIGGER all_or_nothing BEFORE INSERT ON projects BEGIN SELECT RAISE(ROLLBACK, 'the whole lot'); END",
@@ -36,7 +36,7 @@ fn a_refusal_of_the_whole_transaction_is_told_and_nothing_is_left() {
 }
 
 #[test]
-fn a_database_is_neither_made_nor_moved_by_replaying() {
+fn a_replay_creates_no_database() {
     let place = Place::new();
     let missing = |error: SqliteError| assert!(matches!(error, SqliteError::Missing { .. }), "{error:?}");
     missing(Database::open_existing(&place.settings, GROUP).unwrap_err());
@@ -44,6 +44,6 @@ fn a_database_is_neither_made_nor_moved_by_replaying() {
     assert!(!place.settings.path.exists());
     let mut database = place.open();
     database.store_jumps(&[jump(0, None, 0)], &mut Attempt::default()).unwrap();
-    let beside = Database::open_existing(&place.settings, GROUP).unwrap();
-    assert_eq!(beside.id(), database.id());
+    let second = Database::open_existing(&place.settings, GROUP).unwrap();
+    assert_eq!(second.id(), database.id());
 }

@@ -1,4 +1,4 @@
-//! Triggers of somebody else that keep an event out of its table without an error: the record is kept, and the error says why; and
+//! Triggers of an operator that keep an event out of its table without an error: the record is kept, and the error says why; and
 //! those that keep out the program's own records: nothing takes effect.
 
 use rusqlite::types::Value;
@@ -112,7 +112,7 @@ fn a_trigger_that_skips_updates_keeps_the_stored_row_and_the_record() {
 }
 
 #[test]
-fn triggers_that_change_rows_or_note_them_elsewhere_are_left_to_do_that() {
+fn triggers_that_change_or_log_rows_are_allowed() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     place.execute(
@@ -136,7 +136,7 @@ fn triggers_that_change_rows_or_note_them_elsewhere_are_left_to_do_that() {
 }
 
 #[test]
-fn stale_events_beside_a_failing_statement_are_counted_right() {
+fn stale_events_of_a_failing_statement_are_counted_once() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     let ids = ids(8);
@@ -178,7 +178,7 @@ fn a_message_whose_event_a_trigger_keeps_out_is_not_replayed() {
 }
 
 #[test]
-fn a_trigger_on_the_programs_own_tables_stops_it_before_anything_takes_effect() {
+fn a_trigger_on_the_programs_own_tables_is_fatal_and_nothing_takes_effect() {
     let check = |when: &str, table: &'static str, act: fn(&mut Database) -> Result<(), StorageError>| {
         let place = Place::new();
         let mut database = place.open_at_0(1);

@@ -17,7 +17,7 @@ use crate::storage::sqlite::schema::SCHEMA_VERSION;
 use crate::storage::{Attempt, Entry, Header, Recovered, Replayer, UnidentifiedMessages};
 
 #[test]
-fn a_file_of_every_version_is_opened_read_and_gone_on_with() {
+fn a_file_of_every_version_is_opened_read_and_written() {
     for version in released() {
         let place = copy(version);
         let mut database = place.open();
@@ -27,7 +27,7 @@ fn a_file_of_every_version_is_opened_read_and_gone_on_with() {
     }
 }
 
-/// Goes on with what a file of any version holds.
+/// Writes to a file of any version.
 fn takes_new_records(place: &Place, mut database: Database) {
     let newer = vec![entry(6, Ok(Event::Project(project("proj_3")))), rejected(7)];
     let applied = counts(1, 0, 1, 0);
@@ -200,7 +200,7 @@ fn a_migrated_file_keeps_its_ids_and_what_others_have_added() {
     assert_eq!(place.number("SELECT count(*) FROM sqlite_schema WHERE name IN ('by_reason', 'reasons', 'alarm')"), 3);
     assert_eq!(place.number("SELECT sum(messages) FROM reasons"), 2);
     assert_eq!(place.number("SELECT count(*) FROM notes"), 1);
-    assert_eq!(place.number("PRAGMA foreign_keys"), 1, "on in a connection of somebody else");
+    assert_eq!(place.number("PRAGMA foreign_keys"), 1, "on in a connection of another program");
     assert_eq!(place.query("PRAGMA foreign_key_check"), Vec::<Vec<Value>>::new());
     database.apply(&[batch(0, 6, 7, vec![rejected(6)])], &mut Attempt::default()).unwrap();
     assert_eq!(place.query("SELECT id FROM alarms"), [[Value::Integer(71)]]);
