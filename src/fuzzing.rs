@@ -1,4 +1,4 @@
-//! Every place where the service reads what others have written, to be called with any bytes. Only in tests and for libFuzzer.
+//! The fuzz targets of the service: its parsers of external data. Only in tests and for libFuzzer.
 
 use fuzzkit::Target;
 
@@ -8,7 +8,7 @@ use crate::{entity, settings, unidentified};
 const TARGETS: [Target; 4] =
     [entity::fuzzing::TARGET, settings::fuzzing::TARGET, start_rules::fuzzing::TARGET, unidentified::fuzzing::TARGET];
 
-/// All of them.
+/// All fuzz targets of the service.
 pub fn targets() -> impl Iterator<Item = &'static Target> {
     TARGETS.iter()
 }

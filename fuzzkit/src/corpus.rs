@@ -1,4 +1,4 @@
-//! The inputs of a target, as files. Does not change them.
+//! The inputs of a target, as files. Must not mutate them.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Real inputs, and those that once failed.
+/// Recorded inputs, and inputs that failed before.
 pub(crate) struct Corpus {
     directory: PathBuf,
     inputs: Vec<Vec<u8>>,
@@ -25,12 +25,12 @@ impl Corpus {
         &self.inputs
     }
 
-    /// Which of them are what they should be, in the same order.
+    /// Whether each input must be accepted, in the same order.
     pub(crate) fn sound(&self) -> &[bool] {
         &self.sound
     }
 
-    /// Keeps an input that failed, and says where.
+    /// Saves an input that failed, and returns where.
     pub(crate) fn keep(&self, input: &[u8]) -> String {
         let hash = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -43,7 +43,7 @@ impl Corpus {
     }
 }
 
-/// In the order of their names, each with whether it is sound.
+/// The inputs in the order of their names, each with whether it must be accepted.
 fn inputs_in(directory: &Path) -> io::Result<Vec<(bool, Vec<u8>)>> {
     let mut names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
     names.sort();
@@ -51,7 +51,7 @@ fn inputs_in(directory: &Path) -> io::Result<Vec<(bool, Vec<u8>)>> {
     names.iter().map(read).collect()
 }
 
-/// A file with the input that is being tried, for the case that nobody comes back to tell.
+/// A file with the current input, in case it ends the process.
 pub(crate) struct Running {
     path: PathBuf,
     file: Option<File>,
@@ -63,12 +63,12 @@ impl Running {
         let directory = root().join("target/fuzz/running");
         let path = directory.join(target);
         let left = fs::read(&path).ok();
-        // Without the file the tests are the same.
+        // The tests work without the file.
         let file = fs::create_dir_all(&directory).and_then(|()| File::create(&path)).ok();
         Self { path, file, left }
     }
 
-    /// What was being tried when the last run ended without an end.
+    /// The input that ended the last run.
     pub(crate) fn left(&self) -> Option<Vec<u8>> {
         self.left.clone()
     }
@@ -84,7 +84,7 @@ impl Running {
     }
 }
 
-/// The workspace's.
+/// The root directory of the workspace.
 fn root() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here)

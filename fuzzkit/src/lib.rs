@@ -1,15 +1,14 @@
-//! Calls what reads the bytes of others: with real bytes, and with those changed as a hostile peer would. Knows nothing of what
-//! the bytes mean. For `cargo test`, where the same seed makes the same bytes; `fuzz/` gives the same targets to libFuzzer.
+//! Calls parsers of external data with recorded bytes and with mutations of them. Must not know what the bytes mean. For `cargo test`,
+//! where the same seed gives the same bytes; `fuzz/` runs the same targets with libFuzzer.
 //!
-//! The real bytes of a target are the files of `fuzz/corpus/NAME`. An input that fails is kept there too, so that the next run
-//! begins with it. One that ends the process, or never ends, stays in `target/fuzz/running/NAME`, and is called first next time.
+//! The recorded inputs of a target are the files of `fuzz/corpus/NAME`. An input that fails is saved there too, so that the next run
+//! begins with it. An input that ends the process, or never ends, stays in `target/fuzz/running/NAME`, and is run first next time.
 //!
-//! Set `FUZZ_SECONDS` to go on for so long with each target, and `FUZZ_SEED` to change the bytes.
+//! `FUZZ_SECONDS` sets the time for each target, `FUZZ_SEED` the seed.
 
 mod corpus;
 mod memory;
 mod mutation;
-mod random;
 
 use std::env;
 use std::io::{self, Write as _};
@@ -17,29 +16,30 @@ use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use corpus::{Corpus, Running};
-pub use memory::within;
 use mutation::Mutator;
-pub use random::Random;
 
-/// Where the changes begin, if nobody says otherwise.
+pub use memory::within;
+pub use testkit::Random;
+
+/// The default seed.
 const SEED_DEFAULT: u64 = 0x2545_f491_4f6c_dd1d;
 
-/// A place where bytes of others are read.
+/// A parser of external data.
 #[derive(Clone, Copy)]
 pub struct Target {
-    /// Also the name of its corpus.
+    /// Its name, and that of its corpus.
     pub name: &'static str,
-    /// Reads the bytes, and asserts what must hold whatever they are. Says whether they were taken for what they should be,
-    /// as those whose file's name begins with `sound` must.
+    /// Parses the bytes, and asserts what must hold for any bytes. Returns whether they were accepted, as files whose name begins with
+    /// `sound` must be.
     pub run: fn(&[u8]) -> bool,
-    /// What means something there, to be strewn in.
+    /// Words of the format, to be inserted into inputs.
     pub words: &'static [&'static str],
-    /// So many changed inputs are tried in a run of `cargo test`.
+    /// The number of mutated inputs in a run of `cargo test`.
     pub tries: u32,
 }
 
 impl Target {
-    /// Calls it with the corpus, then with changed inputs; panics with the first that fails, after it has been kept.
+    /// Runs the target with the corpus, then with mutated inputs; panics at the first that fails, after saving it.
     pub fn check(&self) {
         let corpus = Corpus::of(self.name);
         let running = Running::of(self.name);
@@ -59,7 +59,7 @@ impl Target {
             tries += 1;
         }
         running.end();
-        // Shown by `cargo test` only where it is asked for.
+        // `cargo test` shows it with `--nocapture` only.
         let seconds = start.elapsed().as_secs_f64();
         let name = self.name;
         let _ = writeln!(io::stdout(), "{name}: {tries} inputs in {seconds:.1} s, seed {seed:#x}");

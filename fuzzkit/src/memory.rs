@@ -1,10 +1,10 @@
-//! Measures memory: what the current thread asks the allocator for. Linking it makes the allocator count.
+//! Measures the memory that the current thread allocates. Linking this crate installs a counting allocator.
 
-/// Does some work, and asserts that it has held at most so many bytes at once (what it returns included).
+/// Runs `work`, and asserts that it never holds more than `bytes_max` bytes, its result included.
 ///
 /// # Panics
 ///
-/// If it has held more.
+/// If it holds more.
 pub fn within<T>(bytes_max: usize, work: impl FnOnce() -> T) -> T {
     let mut done = None;
     let measured = allocation_counter::measure(|| done = Some(work()));
@@ -21,14 +21,14 @@ mod tests {
     use super::within;
 
     #[test]
-    fn what_is_held_at_once_counts() {
+    fn bytes_held_at_the_same_time_count() {
         assert_eq!(within(1000, || (0..100).map(|_| vec![1_u8; 1000].len()).sum::<usize>()), 100_000);
         assert_eq!(within(3000, || [vec![0_u8; 1000], vec![0_u8; 2000]].len()), 2);
     }
 
     #[test]
     #[should_panic(expected = "5000000000 bytes of memory were held, more than 1000")]
-    fn too_much_is_noticed_though_it_is_never_touched() {
+    fn an_allocation_counts_even_if_it_is_never_written() {
         within(1000, || drop(Vec::<u8>::with_capacity(5_000_000_000)));
     }
 }

@@ -1,17 +1,17 @@
-//! Changes inputs as a hostile peer or a bad disk would: bits, lengths and counts, the beginning of one before the end of
-//! another. Knows how such numbers are written, not where they stand.
+//! Mutates inputs as a hostile peer or a damaged disk would: bits, lengths, counts, splices. Knows the encodings of numbers, but not
+//! the formats.
 
 use std::ops::Range;
 
-use crate::random::Random;
+use testkit::Random;
 
-/// No input grows beyond this, in bytes: what is wrong shows in small ones, and quicker.
+/// Greatest size of an input, in bytes: small inputs find the same errors faster.
 const BYTES_MAX: usize = 64 * 1024;
-/// At most so many changes are made to one input.
+/// Greatest number of changes to one input.
 const CHANGES_MAX: usize = 4;
-/// Bytes that end something, are signs, or are the edges of a number's range.
+/// Terminators, signs, and the bounds of number ranges.
 const BYTES: &[u8] = b"\x00\x01\x7f\x80\xff \n\r\t\"\\,:;=#$'{}[]-+.eE09";
-/// Numbers at which ranges end; those of fewer bits are cut from them.
+/// Bounds of number ranges; truncated to fewer bits if needed.
 const NUMBERS: [u64; 12] = [
     0,
     1,
@@ -27,7 +27,7 @@ const NUMBERS: [u64; 12] = [
     u64::MAX,
 ];
 
-/// Makes inputs out of others.
+/// Creates inputs from other inputs.
 pub(crate) struct Mutator<'a> {
     random: Random,
     inputs: &'a [Vec<u8>],
@@ -68,7 +68,7 @@ impl<'a> Mutator<'a> {
         self.random.below(bytes.len() + 1)
     }
 
-    /// Mostly short.
+    /// A range, mostly a short one.
     fn range(&mut self, length: usize) -> Range<usize> {
         let start = self.random.below(length + 1);
         let most = if self.random.below(2) == 0 { 8 } else { length };
@@ -83,17 +83,17 @@ impl<'a> Mutator<'a> {
     }
 
     fn put(&mut self, bytes: &mut [u8]) {
-        let (at, new) = (self.at(bytes), self.telling_byte());
+        let (at, new) = (self.at(bytes), self.boundary_byte());
         if let Some(byte) = bytes.get_mut(at) {
             *byte = new;
         }
     }
 
-    fn telling_byte(&mut self) -> u8 {
+    fn boundary_byte(&mut self) -> u8 {
         if self.random.below(2) == 0 { self.random.byte() } else { self.random.pick(BYTES).copied().unwrap_or(0) }
     }
 
-    /// The same twice, or many times.
+    /// Repeats a range once, or many times.
     fn repeat(&mut self, bytes: &mut Vec<u8>) {
         let range = self.range(bytes.len());
         let times = if self.random.below(4) == 0 { self.random.below(200) } else { 1 };
@@ -104,11 +104,11 @@ impl<'a> Mutator<'a> {
 
     fn insert(&mut self, bytes: &mut Vec<u8>) {
         let at = self.at(bytes);
-        let new: Vec<u8> = (0..=self.random.below(8)).map(|_| self.telling_byte()).collect();
+        let new: Vec<u8> = (0..=self.random.below(8)).map(|_| self.boundary_byte()).collect();
         bytes.splice(at..at, new);
     }
 
-    /// Goes on as another input does, from the same place or from anywhere.
+    /// Continues with another input, from the same offset or from any.
     fn splice(&mut self, bytes: &mut Vec<u8>) {
         let other = self.random.pick(self.inputs).cloned().unwrap_or_default();
         let at = self.at(bytes);
@@ -117,8 +117,8 @@ impl<'a> Mutator<'a> {
         bytes.extend_from_slice(other.get(from..).unwrap_or_default());
     }
 
-    /// Another number in place of one of a fixed size: an edge of its range, near what it was, or near the bytes behind it,
-    /// as lengths and counts are.
+    /// Replaces a number of a fixed size: by a bound of its range, a near number, or a number near the count of following bytes, as
+    /// lengths and counts are.
     fn number(&mut self, bytes: &mut [u8]) {
         let at = self.at(bytes);
         let size = [1, 2, 4, 8].get(self.random.below(4)).copied().unwrap_or(1);
@@ -130,7 +130,7 @@ impl<'a> Mutator<'a> {
         }
     }
 
-    /// The same for a number of variable length.
+    /// Replaces a number of variable length.
     fn varint(&mut self, bytes: &mut Vec<u8>) {
         let at = self.at(bytes);
         let rest = bytes.get(at..).unwrap_or_default();
@@ -142,26 +142,26 @@ impl<'a> Mutator<'a> {
         bytes.splice(at..end, varint(zigzag));
     }
 
-    fn other_number(&mut self, old: u64, behind: usize) -> u64 {
-        let near = (self.random.below(5) as u64).wrapping_sub(2);
+    fn other_number(&mut self, old: u64, following: usize) -> u64 {
+        let near = self.random.below(5_u64).wrapping_sub(2);
         match self.random.below(3) {
             0 => self.random.pick(&NUMBERS).copied().unwrap_or(0),
             1 => old.wrapping_add(near),
-            _ => (behind as u64).wrapping_add(near),
+            _ => (following as u64).wrapping_add(near),
         }
     }
 
-    /// Another number in place of one in digits.
+    /// Replaces a decimal number.
     fn digits(&mut self, bytes: &mut Vec<u8>) {
         let at = self.at(bytes);
         let is_digit = |byte: &u8| byte.is_ascii_digit();
-        let Some(start) = bytes.iter().skip(at).position(is_digit).map(|behind| at + behind) else { return };
+        let Some(start) = bytes.iter().skip(at).position(is_digit).map(|following| at + following) else { return };
         let size = bytes.iter().skip(start).take_while(|byte| is_digit(byte)).count();
         let number = self.other_number(0, size);
         bytes.splice(start..start + size, number.to_string().into_bytes());
     }
 
-    /// Put in, or over what is there.
+    /// Inserts a word, or overwrites bytes with it.
     fn word(&mut self, bytes: &mut Vec<u8>) {
         let (at, word) = (self.at(bytes), self.random.pick(self.words).copied().unwrap_or_default());
         let end = if self.random.below(2) == 0 { at } else { (at + word.len()).min(bytes.len()) };
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_makes_the_same_bytes_and_another_one_others() {
+    fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
         let inputs = [b"one input of many".to_vec(), vec![0; 100]];
         let make = |seed| {
             let mut mutator = Mutator::new(Random::new(seed, "name"), &inputs, &["word"]);

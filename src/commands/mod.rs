@@ -1,9 +1,16 @@
-//! One file for each command. A command gets settings, prints what it finds and returns whether all is well.
+//! The commands, one file each. A command takes settings and options, prints its result with [`output`](crate::runtime::output), and
+//! returns whether it found no problem. Must not read the command line or exit.
 
 pub mod check;
+mod error;
 mod inspection;
 pub mod replay;
 pub mod reset;
+pub mod run;
 pub mod status;
+mod time_limit;
 pub mod verify;
 pub mod views;
+
+pub use error::CommandError;
+pub use time_limit::{COMMAND_TIME_MAX, exit_after};

@@ -1,34 +1,34 @@
-//! The `replay` command: decodes the unidentified messages again, and stores what is an event by now. Works beside the service, in
-//! short transactions; what it passes over stays as it was. Must not know SQL.
+//! The `replay` command: decodes the unidentified messages again and stores those that are events now. Works while the service
+//! runs, in short transactions. Messages that are still unidentified stay unchanged. Must not know SQL.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::cli;
+use crate::commands::error::CommandError;
 use crate::entity::{Decoder, Event, Reason};
 use crate::runtime::backoff::{self, RetryError};
-use crate::runtime::logger::{self, LoggerError};
-use crate::runtime::shutdown::{Slept, Stop, StopError};
-use crate::settings::{LogSettings, Settings};
+use crate::runtime::logger::{self, LogSettings};
+use crate::runtime::output;
+use crate::runtime::shutdown::{Slept, Stop};
+use crate::settings::Settings;
 use crate::storage::{self, ErrorKind, PendingMessage, Recovered, ReplayOutcome, Replayer, StorageError};
 
-/// Messages of one transaction, at most: the service beside waits for its end.
+/// Greatest number of messages in one transaction: the running service waits for its end.
 const STEP_MESSAGES_MAX: u32 = 500;
 
-/// Bytes of values after which a transaction takes no further message.
+/// Bytes of values from which on a transaction takes no further message.
 const STEP_BYTES_MAX: usize = 8 << 20;
 
-/// The longest pause between two transactions, in which the service has its turn.
+/// Longest pause between two transactions, in which the service can write.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
-/// Replays all there is, or until it is stopped, and prints what became of it, also if it fails on the way. With `dry_run` nothing
-/// is written, and no permission to write is needed.
-pub fn replay(settings: &Settings, dry_run: bool) -> Result<(), ReplayError> {
-    let stop = Stop::install(settings.shutdown_timeout).map_err(ReplayError::Stop)?;
-    // The log file is the service's.
-    logger::init(&LogSettings { file: None, ..settings.log.clone() }).map_err(ReplayError::Log)?;
+/// Replays all messages, or those before a stop or an error, and prints the result. With `dry_run` nothing is written, and no
+/// permission to write is needed.
+pub fn replay(settings: &Settings, dry_run: bool) -> Result<(), CommandError> {
+    let stop = Stop::install(settings.shutdown_timeout)?;
+    // The log file belongs to the service.
+    logger::init(&LogSettings { file: None, ..settings.log.clone() })?;
     let mut tally = Tally { dry_run, ..Tally::default() };
     let open = || {
         if dry_run {
@@ -41,19 +41,19 @@ pub fn replay(settings: &Settings, dry_run: bool) -> Result<(), ReplayError> {
     let result = opened.and_then(|mut database| run(&mut *database, settings, &stop, &mut tally));
     stop.finished();
     match result {
-        Ok(()) => cli::print(&tally),
-        Err(RetryError::Stopped) => cli::print(Tally { stopped: true, ..tally }),
+        Ok(()) => output::print(&tally),
+        Err(RetryError::Stopped) => output::print(Tally { stopped: true, ..tally }),
         Err(error) => {
             if tally != (Tally { dry_run, ..Tally::default() }) {
-                cli::print(&tally);
+                output::print(&tally);
             }
-            return Err(ReplayError::Database(error));
+            return Err(error.into());
         }
     }
     Ok(())
 }
 
-/// Goes through the messages once, by their ids: so what is passed over is not met again.
+/// Replays the messages once, in the order of their ids: each is read once, even if it stays unidentified.
 fn run(
     database: &mut dyn Replayer,
     settings: &Settings,
@@ -67,28 +67,27 @@ fn run(
         })?;
         let Some(last) = pending.last() else { return Ok(()) };
         last_id = last.id;
-        let begun = Instant::now();
+        let started = Instant::now();
         store(database, &decode(&pending, settings.decoder(), tally), settings, stop, tally)?;
-        if stop.sleep(begun.elapsed().min(PAUSE_MAX)) == Slept::Stopped {
+        if stop.sleep(started.elapsed().min(PAUSE_MAX)) == Slept::Stopped {
             return Err(RetryError::Stopped);
         }
     }
 }
 
-/// The messages that are events; the others are counted.
+/// Decodes the messages, and counts those that are still unidentified.
 fn decode<'a>(pending: &'a [PendingMessage], decoder: Decoder, tally: &mut Tally) -> Vec<Recovered<'a>> {
     let mut recovered = Vec::new();
     for message in pending {
         match decoder.decode(message.value.as_deref(), message.timestamp_ms) {
             Ok(event) => recovered.push(Recovered { message, event }),
-            Err(rejection) => tally.leave(rejection.reason),
+            Err(rejection) => tally.add_unidentified(rejection.reason),
         }
     }
     recovered
 }
 
-/// Stores events: in one transaction, or in halves for as long as SQLite refuses the transaction as a whole, down to the one
-/// event that it does not take.
+/// Stores events in one transaction. If SQLite rejects the transaction, splits it in halves, down to the rejected event.
 fn store(
     database: &mut dyn Replayer,
     recovered: &[Recovered<'_>],
@@ -96,8 +95,8 @@ fn store(
     stop: &Stop,
     tally: &mut Tally,
 ) -> Result<(), RetryError<StorageError>> {
-    let mut waiting = vec![recovered];
-    while let Some(events) = waiting.pop() {
+    let mut pending = vec![recovered];
+    while let Some(events) = pending.pop() {
         if events.is_empty() {
             continue;
         }
@@ -111,9 +110,9 @@ fn store(
             Err(RetryError::Fatal(error)) if error.kind() == ErrorKind::Rejected => {
                 let (first, second) = events.split_at(events.len() / 2);
                 if first.is_empty() {
-                    tally.leave(Reason::Rejected);
+                    tally.add_unidentified(Reason::Rejected);
                 } else {
-                    waiting.extend([second, first]);
+                    pending.extend([second, first]);
                 }
             }
             Err(error) => return Err(error),
@@ -122,18 +121,18 @@ fn store(
     Ok(())
 }
 
-/// What became of the messages.
+/// The result of a replay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Tally {
     dry_run: bool,
     stopped: bool,
-    /// Messages that are events now, by their type.
+    /// Messages that are events now, by type.
     replayed: BTreeMap<&'static str, u64>,
-    /// How many of these are older than the stored event of their id.
+    /// Those of them that are older than the stored event of their id.
     stale: u64,
-    /// Messages that still are no events, by the reason that there is now.
-    left: BTreeMap<&'static str, u64>,
-    /// Messages that somebody else has replayed or deleted meanwhile.
+    /// Messages that are still unidentified, by their present reason.
+    unidentified: BTreeMap<&'static str, u64>,
+    /// Messages that another process has replayed or deleted in the meantime.
     gone: u64,
 }
 
@@ -142,7 +141,7 @@ impl Tally {
         match outcome {
             ReplayOutcome::Applied => {}
             ReplayOutcome::Stale => self.stale += 1,
-            ReplayOutcome::Rejected => return self.leave(Reason::Rejected),
+            ReplayOutcome::Rejected => return self.add_unidentified(Reason::Rejected),
             ReplayOutcome::Gone => {
                 self.gone += 1;
                 return;
@@ -151,8 +150,8 @@ impl Tally {
         *self.replayed.entry(event.kind().table()).or_default() += 1;
     }
 
-    fn leave(&mut self, reason: Reason) {
-        *self.left.entry(reason.as_str()).or_default() += 1;
+    fn add_unidentified(&mut self, reason: Reason) {
+        *self.unidentified.entry(reason.as_str()).or_default() += 1;
     }
 }
 
@@ -164,48 +163,16 @@ impl fmt::Display for Tally {
         };
         writeln!(f, "replayed      {}", list(&self.replayed))?;
         writeln!(f, "stale         {} of them, older than the stored event of their id", self.stale)?;
-        writeln!(f, "unidentified  {}", list(&self.left))?;
+        writeln!(f, "unidentified  {}", list(&self.unidentified))?;
         if self.gone > 0 {
-            writeln!(f, "gone          {}, replayed or deleted by somebody else meanwhile", self.gone)?;
+            writeln!(f, "gone          {}, replayed or deleted by another process in the meantime", self.gone)?;
         }
         if self.dry_run {
             writeln!(f, "dry run       nothing was written")?;
         }
         if self.stopped {
-            writeln!(f, "stopped       before all messages were looked at; another replay goes on with the others")?;
+            writeln!(f, "stopped       before all messages were read; another replay continues with the rest")?;
         }
         Ok(())
-    }
-}
-
-/// Why not all messages were replayed.
-#[derive(Debug)]
-pub enum ReplayError {
-    /// The process cannot listen to signals.
-    Stop(StopError),
-    /// There is no log.
-    Log(LoggerError),
-    /// The database cannot be used.
-    Database(RetryError<StorageError>),
-}
-
-impl fmt::Display for ReplayError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stop(error) => error.fmt(f),
-            Self::Log(error) => error.fmt(f),
-            Self::Database(error) => error.fmt(f),
-        }
-    }
-}
-
-/// Each variant stands for its error itself, whose cause is the cause.
-impl Error for ReplayError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Stop(error) => error.source(),
-            Self::Log(error) => error.source(),
-            Self::Database(error) => error.source(),
-        }
     }
 }

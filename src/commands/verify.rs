@@ -1,20 +1,19 @@
-//! The `verify` command: whether the database holds together, for people and for scripts. Reads only, all as of one moment; must
-//! not ask Kafka anything.
+//! The `verify` command: checks the invariants of the database, in one read transaction. Must not send requests to Kafka.
 
 use std::fmt;
 
-use crate::cli;
+use crate::runtime::output;
 use crate::settings::Settings;
 use crate::storage::{self, CountedPosition, Invariant, Outcome, StorageError, Violation};
 
-/// Prints a line for each rule that holds, and one for each thing that breaks one; true if nothing does.
+/// Prints a line for each invariant that holds and for each violation. Returns whether there is no violation.
 pub fn verify(settings: &Settings) -> Result<bool, StorageError> {
-    let mut sound = true;
+    let mut is_sound = true;
     storage::inspect(&settings.database)?.verify(&mut |invariant, violations| {
-        sound &= violations.is_empty();
-        cli::print(Report { invariant, violations });
+        is_sound &= violations.is_empty();
+        output::print(Report { invariant, violations });
     })?;
-    Ok(sound)
+    Ok(is_sound)
 }
 
 struct Report<'a> {
@@ -67,7 +66,7 @@ fn describe(f: &mut fmt::Formatter<'_>, violation: &Violation) -> fmt::Result {
             write!(
                 f,
                 "{}: next_offset {next_offset}, first_offset {first_offset}, high_offset {high_offset}, but {}",
-                place(position),
+                partition(position),
                 counters.join(", ")
             )
         }
@@ -81,7 +80,7 @@ fn describe(f: &mut fmt::Formatter<'_>, violation: &Violation) -> fmt::Result {
         Violation::Missing { position, kept } => write!(
             f,
             "{}: {} counted from offset {} to before {}, but only {kept} kept",
-            place(position),
+            partition(position),
             position.count(Outcome::Unidentified),
             position.first_offset,
             position.next_offset
@@ -89,6 +88,6 @@ fn describe(f: &mut fmt::Formatter<'_>, violation: &Violation) -> fmt::Result {
     }
 }
 
-fn place(position: &CountedPosition) -> String {
+fn partition(position: &CountedPosition) -> String {
     format!("{}-{} of group '{}'", position.topic, position.partition, position.group_id)
 }

@@ -1,12 +1,12 @@
-//! The `views` command: prints SQL by which a reader sees several databases as one. Must not know what the views hold.
+//! The `views` command: prints SQL that combines several databases into views. Must not know what the views contain.
 
 use std::path::PathBuf;
 
-use crate::cli;
+use crate::runtime::output;
 use crate::storage::{self, StorageError};
 
 /// Prints the statements for these files.
 pub fn print(databases: &[PathBuf]) -> Result<(), StorageError> {
-    cli::print(storage::views(databases)?);
+    output::print(storage::views(databases)?);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Does something that may fail for a while until it works, is hopeless, or nobody waits for it any more. Must not know
-//! what it is doing; the waits are [`kafka::Backoff`]'s.
+//! Retries an operation until it succeeds, fails for good, exhausts its attempts, or the service stops. Must not know what the
+//! operation does; [`kafka::Backoff`] gives the waits.
 
 use std::error::Error;
 use std::fmt;
@@ -8,27 +8,28 @@ use std::time::{Duration, Instant};
 use kafka::{Backoff, RetryPolicy};
 
 use crate::runtime::error_chain::ErrorChain;
+use crate::runtime::millis::millis;
 use crate::runtime::shutdown::{Slept, Stop};
 
-/// An error that knows whether another attempt can help.
+/// An error that says whether a retry can succeed.
 pub trait Retriable: Error + 'static {
-    /// Whether waiting and trying again can help without anybody doing something.
+    /// Whether a later attempt can succeed although nobody has intervened.
     fn is_retriable(&self) -> bool;
 }
 
-/// Why there is no result.
+/// Why the operation did not succeed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum RetryError<E> {
-    /// Another attempt cannot help.
+    /// A retry cannot succeed.
     Fatal(E),
-    /// As many attempts failed in a row as the policy allows.
+    /// The policy or the time limit allows no further attempt.
     Exhausted {
-        /// How many.
+        /// How many attempts failed in a row.
         attempts: u32,
         /// The last failure.
         source: E,
     },
-    /// The service shall stop.
+    /// A stop was requested.
     Stopped,
 }
 
@@ -45,7 +46,7 @@ impl<E: fmt::Display> fmt::Display for RetryError<E> {
 impl<E: Error + 'static> Error for RetryError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            // Stands for the error itself, so its cause is the cause.
+            // Displayed as the error itself, so the chain continues with its source.
             Self::Fatal(error) => error.source(),
             Self::Exhausted { source, .. } => Some(source),
             Self::Stopped => None,
@@ -53,12 +54,12 @@ impl<E: Error + 'static> Error for RetryError<E> {
     }
 }
 
-/// How long a command that runs once tries in all, from the first failure in a row on: somebody waits for its end.
+/// How long a command that runs once retries, from the first failure in a row: an operator waits for its end.
 pub const ONCE_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Calls `attempt` until it succeeds, as `policy` says. `what` names it in the log, like "opening the database".
+/// Calls `attempt` until it succeeds, under `policy`. `what` names the operation in the log, like "opening the database".
 ///
-/// Each failure that is followed by another attempt is a WARN with its causes, its number and the wait.
+/// Each failure before a retry is logged as a WARN with its causes, its number and the wait.
 pub fn retry<T, E: Retriable>(
     what: &str,
     policy: &RetryPolicy,
@@ -68,7 +69,7 @@ pub fn retry<T, E: Retriable>(
     retry_with(what, Backoff::new(*policy), Duration::MAX, |wait| stop.sleep(wait), stop, attempt)
 }
 
-/// The same for commands that run once: gives up where the next attempt would begin more than [`ONCE_TIME_MAX`] after the
+/// Like [`retry`], for commands that run once: gives up if the next attempt would begin more than [`ONCE_TIME_MAX`] after the
 /// first failure.
 pub fn retry_once_command<T, E: Retriable>(
     what: &str,
@@ -93,7 +94,7 @@ fn retry_with<T, E: Retriable>(
             Ok(done) => {
                 let failed = backoff.attempt();
                 if failed > 0 {
-                    log::info!(failed_attempts = failed; "{what}: works again");
+                    log::info!(failed_attempts = failed; "{what} succeeded after {failed} failed attempts");
                 }
                 return Ok(done);
             }
@@ -106,8 +107,7 @@ fn retry_with<T, E: Retriable>(
             return Err(RetryError::Exhausted { attempts: backoff.attempt(), source: error });
         };
         waited += wait;
-        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        log::warn!(attempt = backoff.attempt(), wait_ms; "{what} failed, trying again: {}", ErrorChain(&error));
+        log::warn!(attempt = backoff.attempt(), wait_ms = millis(wait); "{what} failed, trying again: {}", ErrorChain(&error));
         if sleep(wait) == Slept::Stopped {
             break;
         }
@@ -123,8 +123,8 @@ mod tests {
 
     #[derive(Debug, PartialEq, Eq)]
     enum Failure {
-        Passing,
-        Lasting,
+        Transient,
+        Permanent,
     }
 
     impl fmt::Display for Failure {
@@ -137,12 +137,13 @@ mod tests {
 
     impl Retriable for Failure {
         fn is_retriable(&self) -> bool {
-            *self == Self::Passing
+            *self == Self::Transient
         }
     }
 
-    /// Runs through the outcomes; `stop_at` is the number of the sleep that the stop interrupts.
-    fn run(
+    /// Retries until the outcomes are used up; `stop_at` is the number of the sleep that the stop interrupts. Returns the result, the
+    /// number of sleeps and the number of outcomes left.
+    fn retry_outcomes(
         attempts_max: u32,
         stop_at: Option<u32>,
         outcomes: Vec<Result<u8, Failure>>,
@@ -162,37 +163,42 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_runs_once_gives_up_after_a_while() {
+    fn a_command_that_runs_once_gives_up_at_its_time_limit() {
         let mut waits = Vec::new();
         let sleep = |wait| {
             waits.push(wait);
             Slept::WholeTime
         };
-        let attempt = || -> Result<(), Failure> { Err(Failure::Passing) };
+        let attempt = || -> Result<(), Failure> { Err(Failure::Transient) };
         let backoff = Backoff::with_seed(RetryPolicy::default(), 1);
         let result = retry_with("testing", backoff, ONCE_TIME_MAX, sleep, &Stop::manual(), attempt);
-        let Err(RetryError::Exhausted { attempts, source: Failure::Passing }) = result else { panic!("{result:?}") };
+        let Err(RetryError::Exhausted { attempts, source: Failure::Transient }) = result else { panic!("{result:?}") };
         assert_eq!(attempts as usize, waits.len() + 1);
         assert!(attempts > 3 && waits.iter().sum::<Duration>() <= ONCE_TIME_MAX, "{waits:?}");
     }
 
     #[test]
-    fn ends_with_success_hopelessness_exhaustion_or_stop() {
-        use Failure::{Lasting, Passing};
-        // Attempts allowed, sleep that is interrupted, outcomes; then the result, sleeps slept, outcomes left over.
-        assert_eq!(run(0, None, vec![Ok(7)]), (Ok(7), 0, 0));
-        assert_eq!(run(0, None, vec![Err(Passing), Err(Passing), Ok(7)]), (Ok(7), 2, 0));
-        assert_eq!(run(3, None, vec![Err(Passing), Err(Passing), Ok(7)]), (Ok(7), 2, 0));
-        assert_eq!(run(0, None, vec![Err(Passing), Err(Lasting), Ok(7)]), (Err(RetryError::Fatal(Lasting)), 1, 1));
+    fn ends_with_success_a_permanent_failure_exhaustion_or_stop() {
+        use Failure::{Permanent, Transient};
+        assert_eq!(retry_outcomes(0, None, vec![Ok(7)]), (Ok(7), 0, 0));
+        assert_eq!(retry_outcomes(0, None, vec![Err(Transient), Err(Transient), Ok(7)]), (Ok(7), 2, 0));
+        assert_eq!(retry_outcomes(3, None, vec![Err(Transient), Err(Transient), Ok(7)]), (Ok(7), 2, 0));
         assert_eq!(
-            run(2, None, vec![Err(Passing), Err(Passing), Ok(7)]),
-            (Err(RetryError::Exhausted { attempts: 2, source: Passing }), 1, 1)
+            retry_outcomes(0, None, vec![Err(Transient), Err(Permanent), Ok(7)]),
+            (Err(RetryError::Fatal(Permanent)), 1, 1)
         );
-        assert_eq!(run(0, Some(2), vec![Err(Passing), Err(Passing), Ok(7)]), (Err(RetryError::Stopped), 2, 1));
+        assert_eq!(
+            retry_outcomes(2, None, vec![Err(Transient), Err(Transient), Ok(7)]),
+            (Err(RetryError::Exhausted { attempts: 2, source: Transient }), 1, 1)
+        );
+        assert_eq!(
+            retry_outcomes(0, Some(2), vec![Err(Transient), Err(Transient), Ok(7)]),
+            (Err(RetryError::Stopped), 2, 1)
+        );
     }
 
     #[test]
-    fn nothing_is_tried_after_the_stop() {
+    fn no_attempt_is_made_after_the_stop() {
         let stop = Stop::manual();
         stop.request();
         let attempt = || -> Result<(), Failure> { panic!("tried") };
@@ -205,18 +211,18 @@ mod tests {
         let policy = RetryPolicy { initial: Duration::from_hours(1), max: Duration::from_hours(1), attempts_max: None };
         let attempt = || -> Result<(), Failure> {
             stop.request();
-            Err(Failure::Passing)
+            Err(Failure::Transient)
         };
         assert_eq!(retry("testing", &policy, &stop, attempt), Err(RetryError::Stopped));
     }
 
     #[test]
-    fn errors_tell_each_cause_once() {
+    fn an_error_chain_has_each_cause_once() {
         let check = |error: RetryError<Failure>, line| assert_eq!(ErrorChain(&error).to_string(), line);
-        check(RetryError::Fatal(Failure::Lasting), "Lasting");
+        check(RetryError::Fatal(Failure::Permanent), "Permanent");
         check(
-            RetryError::Exhausted { attempts: 3, source: Failure::Passing },
-            "gave up after 3 failed attempts in a row: Passing",
+            RetryError::Exhausted { attempts: 3, source: Failure::Transient },
+            "gave up after 3 failed attempts in a row: Transient",
         );
         check(RetryError::Stopped, "stopped before it was done");
     }

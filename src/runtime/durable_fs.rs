@@ -1,5 +1,5 @@
-//! Directories whose entries survive a power cut: the content of a file that was synced is of no use without the file's name.
-//! Must not know what lies in them.
+//! Creates directories durably and resolves paths. A synced file is lost in a power failure if its directory entry was not synced.
+//! Must not know what the files contain.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -8,17 +8,17 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::runtime::permissions::{self, FileMode};
 
-/// How many symbolic links are followed, as by Linux itself
+/// How many symbolic links are followed, as in Linux
 /// ([`path_resolution(7)`](https://man7.org/linux/man-pages/man7/path_resolution.7.html)).
 const LINKS_MAX: u32 = 40;
 
-/// Creates a directory where there is none, and those above it, with the mode for directories. Each new name is durable.
+/// Creates a directory and its missing parents, with the mode for directories, and syncs each new directory entry.
 pub fn create_all(directory: &Path, mode: FileMode) -> io::Result<()> {
     let missing: Vec<&Path> =
         directory.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
     for path in missing.into_iter().rev() {
         match permissions::create_directory(path, mode.directory()) {
-            // Another process was faster.
+            // Another process has created it in the meantime.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
             created => created?,
         }
@@ -27,27 +27,27 @@ pub fn create_all(directory: &Path, mode: FileMode) -> io::Result<()> {
     if directory.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
 }
 
-/// Makes the name of a file or directory durable, by a sync of the directory that it stands in
+/// Makes the directory entry of a path durable: syncs the directory that contains it
 /// (<https://man7.org/linux/man-pages/man2/fsync.2.html>).
 pub fn sync_name(path: &Path) -> io::Result<()> {
     File::open(parent(path)).and_then(|directory| directory.sync_all())
 }
 
-/// The directory that a path without one means is the working directory.
+/// The directory that contains a path; of a bare file name, the working directory.
 pub fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The absolute path without links, `.` and `..`, as `realpath -m` gives it: parts of it need not exist.
+/// The absolute path without symbolic links, `.` and `..`, as `realpath -m` prints it: components need not exist.
 pub fn resolve(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut links_left = LINKS_MAX;
-    // The next component is the last one here.
-    let mut ahead: Vec<OsString> = components(&absolute);
+    // A stack: the next component is the last element.
+    let mut remaining: Vec<OsString> = reversed_components(&absolute);
     let mut resolved = PathBuf::from("/");
-    while let Some(name) = ahead.pop() {
+    while let Some(name) = remaining.pop() {
         if name == ".." {
-            // `resolved` has no links, so its parent is what is meant.
+            // `resolved` has no symbolic links, so its parent is the right directory.
             resolved.pop();
             continue;
         }
@@ -58,7 +58,7 @@ pub fn resolve(path: &Path) -> PathBuf {
                 if target.is_absolute() {
                     resolved = PathBuf::from("/");
                 }
-                ahead.extend(components(&target));
+                remaining.extend(reversed_components(&target));
             }
             _ => resolved = next,
         }
@@ -66,8 +66,8 @@ pub fn resolve(path: &Path) -> PathBuf {
     resolved
 }
 
-/// The names of a path, the last one first.
-fn components(path: &Path) -> Vec<OsString> {
+/// The components of a path, the last one first.
+fn reversed_components(path: &Path) -> Vec<OsString> {
     let name = |component| match component {
         Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some("..".into()),
@@ -83,24 +83,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directories_are_made_where_there_are_none() {
-        let place = tempfile::tempdir().unwrap();
-        let deep = place.path().join("a/b/c");
+    fn missing_directories_are_created() {
+        let directory = tempfile::tempdir().unwrap();
+        let deep = directory.path().join("a/b/c");
         for _ in 0..2 {
             create_all(&deep, FileMode::Group).unwrap();
             assert!(deep.is_dir());
         }
         for path in ["a", "a/b", "a/b/c"] {
-            assert_eq!(fs::metadata(place.path().join(path)).unwrap().mode() & 0o777, 0o750, "{path}");
+            assert_eq!(fs::metadata(directory.path().join(path)).unwrap().mode() & 0o777, 0o750, "{path}");
         }
-        fs::write(place.path().join("file"), "").unwrap();
-        assert!(create_all(&place.path().join("file/d"), FileMode::Owner).is_err());
-        assert!(create_all(&place.path().join("file"), FileMode::Owner).is_err());
+        fs::write(directory.path().join("file"), "").unwrap();
+        assert!(create_all(&directory.path().join("file/d"), FileMode::Owner).is_err());
+        assert!(create_all(&directory.path().join("file"), FileMode::Owner).is_err());
         sync_name(&deep).unwrap();
     }
 
     #[test]
-    fn a_name_alone_stands_in_the_working_directory() {
+    fn the_parent_of_a_bare_name_is_the_working_directory() {
         let check = |path: &str, expected: &str| assert_eq!(parent(Path::new(path)), Path::new(expected));
         check("a.db", ".");
         check("data/a.db", "data");
@@ -108,9 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_resolved_whether_it_exists_or_not() {
-        let place = tempfile::tempdir().unwrap();
-        let root = place.path().canonicalize().unwrap();
+    fn a_path_is_resolved_whether_or_not_it_exists() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
         fs::create_dir_all(root.join("real/deep")).unwrap();
         fs::write(root.join("real/file"), "").unwrap();
         symlink("real", root.join("directory")).unwrap();

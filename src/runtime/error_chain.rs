@@ -1,14 +1,14 @@
-//! One line for an error and all that caused it. Knows no error of its own.
+//! Prints an error and its causes as one line. Defines no error.
 
 use std::error::Error;
 use std::fmt;
 
 use kafka::text::excerpt;
 
-/// As many characters of one cause are shown: SQLite quotes whole statements, and what a trigger says can be of any length.
+/// Greatest number of characters shown of one cause: SQLite quotes whole statements, and a trigger's message can have any length.
 const CAUSE_CHARS_MAX: usize = 4000;
 
-/// Prints `what failed: why: and why that`, following [`Error::source`] to its end. It is one line, whatever the errors quote:
+/// Prints `error: cause: cause of the cause`, following [`Error::source`] to its end. It is one line whatever the errors quote:
 /// line ends and other unprintable characters are [escaped](kafka::text::Escaped).
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorChain<'a>(pub &'a dyn Error);
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cause_is_told_once() {
+    fn every_cause_is_printed_once() {
         let leaf = Layer("disk full", None);
         assert_eq!(ErrorChain(&leaf).to_string(), "disk full");
         let chain = Layer("cannot store", Some(Box::new(Layer("write failed", Some(Box::new(leaf))))));
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_one_line_also_when_it_quotes_sql() {
+    fn an_error_is_one_line_even_if_it_quotes_sql() {
         let leaf = Layer("no such column: x in INSERT INTO t (\n    x\n) \u{1b}[2J", None);
         let chain = Layer("cannot\r\nstore", Some(Box::new(leaf)));
         assert_eq!(

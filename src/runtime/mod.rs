@@ -1,4 +1,5 @@
-//! What any service on a Unix machine needs: a clean stop, retries, a log, durable files. Must not know Kafka, SQL or events.
+//! What any Unix service needs: a clean shutdown, retries, a log, durable files. Must not know settings, brokers, SQL or events;
+//! of the `kafka` crate it uses the backoff and the escaping of text only.
 
 pub mod backoff;
 pub mod durable_fs;
@@ -6,6 +7,7 @@ pub mod error_chain;
 pub mod json;
 pub mod logger;
 pub mod millis;
+pub mod output;
 pub mod permissions;
 pub mod shutdown;
 pub mod signals;

@@ -1,7 +1,7 @@
-//! The wish to stop: from a signal to everybody who waits. Must not know who waits, or what is left to do.
+//! The stop flag: set by a signal, read by every thread that waits. Must not know who waits or what remains to be done.
 //!
-//! The first SIGINT, SIGTERM or SIGHUP asks the service to stop; a second one ends the process at once; and so does the
-//! deadline, if the service has not stopped by itself until then. [`signals`] says which of them count.
+//! The first SIGINT, SIGTERM or SIGHUP requests a stop. A second one ends the process immediately, and so does the deadline if
+//! the service has not stopped by then. [`signals`] decides which signals count.
 
 use std::error::Error;
 use std::fmt;
@@ -13,27 +13,28 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::runtime::millis::millis;
 use crate::runtime::signals::{self, Request, Signal, StopRequests};
 
-/// Exit code after a second signal: what shells report for a process that SIGINT ended (128 + 2).
+/// Exit code after a second signal: shells report it for a process that SIGINT ended (128 + 2).
 pub const EXIT_SECOND_SIGNAL: i32 = 130;
 
-/// Exit code past the deadline: failed.
+/// Exit code after the deadline: failed.
 pub const EXIT_DEADLINE: i32 = 1;
 
-/// How long the end of the process waits for the log to take a notice, when it is too late already.
+/// After the deadline, the process waits at most this long for the log to write each notice.
 const NOTICE_WAIT_MAX: Duration = Duration::from_millis(500);
 
-/// The log says at most this often that a file has reached its greatest size: the log file may be the one.
-const FILE_SIZE_NOTICE_EVERY: Duration = Duration::from_mins(1);
+/// Shortest time between two log lines about the file size limit: the log file may be the file that reaches it.
+const FILE_SIZE_NOTICE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// The stop flag. Clones share it.
+/// The stop flag. Clones share its state.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Set before `state.wakers` are called, and never taken back. Apart from the state so that asking takes no lock.
+    /// Set before `state.wakers` are called, and never reset. Not part of the state, so that reading it takes no lock.
     requested: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
@@ -57,42 +58,42 @@ impl fmt::Debug for State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Slept {
-    /// The time is over.
+    /// The whole time has passed.
     WholeTime,
-    /// The service shall stop.
+    /// A stop was requested.
     Stopped,
 }
 
 impl Stop {
-    /// Listens to the signals. To be called once in a process.
+    /// Installs the signal handlers. To be called once in a process.
     ///
-    /// `timeout` is what the service may take from the first signal until [`finished`](Self::finished).
+    /// `timeout` is the greatest time from the first signal until [`finished`](Self::finished).
     pub fn install(timeout: Duration) -> Result<Self, StopError> {
         let stop = Self::manual();
-        // Threads are started now: at the time of need the machine may have none to give.
-        let notices = notices(timeout)?;
+        // The threads are started now: later the machine may refuse a new one.
+        let notices = start_log_thread(timeout)?;
         let signals = signals::listen().map_err(StopError::Signals)?;
         let (watched, to_log) = (stop.clone(), notices.clone());
-        spawn("shutdown", move || watched.watch(timeout, &to_log, || process::exit(EXIT_DEADLINE)))?;
+        spawn("shutdown", move || watched.enforce_deadline(timeout, &to_log, || process::exit(EXIT_DEADLINE)))?;
         let signalled = stop.clone();
-        spawn("signals", move || signalled.obey(signals, &notices))?;
+        spawn("signals", move || signalled.handle_signals(signals, &notices))?;
         Ok(stop)
     }
 
-    /// Does what signals ask for. Must not log itself: that may never end.
-    fn obey(&self, signals: impl Iterator<Item = Signal>, notices: &Sender<(Notice, Sender<()>)>) {
+    /// Handles the signals. Must not log itself: logging may block forever.
+    fn handle_signals(&self, signals: impl Iterator<Item = Signal>, notices: &Sender<(Notice, Sender<()>)>) {
         let mut requests = StopRequests::default();
-        let mut told_at: Option<Instant> = None;
+        let mut warned_at: Option<Instant> = None;
         for signal in signals {
             let now = Instant::now();
             match signal {
-                Signal::Stop => match requests.judge(now) {
+                Signal::Stop => match requests.classify(now) {
                     Request::First => drop(self.request()),
                     Request::Same => {}
                     Request::Second => process::exit(EXIT_SECOND_SIGNAL),
                 },
-                Signal::FileSizeLimit if told_at.is_none_or(|at| now - at >= FILE_SIZE_NOTICE_EVERY) => {
-                    told_at = Some(now);
+                Signal::FileSizeLimit if warned_at.is_none_or(|at| now - at >= FILE_SIZE_NOTICE_INTERVAL) => {
+                    warned_at = Some(now);
                     let _ = notices.send((Notice::FileSizeLimit, channel().0));
                 }
                 Signal::FileSizeLimit => {}
@@ -100,12 +101,12 @@ impl Stop {
         }
     }
 
-    /// A flag that only [`request`](Self::request) sets.
+    /// A flag without signal handlers: only [`request`](Self::request) sets it.
     pub fn manual() -> Self {
         Self::default()
     }
 
-    /// Asks the service to stop; `false` if that had been asked before.
+    /// Requests a stop; `false` if one was requested before.
     pub fn request(&self) -> bool {
         let state = self.lock();
         if self.0.requested.swap(true, Ordering::SeqCst) {
@@ -118,15 +119,15 @@ impl Stop {
         true
     }
 
-    /// Whether the service shall stop.
+    /// Whether a stop was requested.
     pub fn is_requested(&self) -> bool {
         self.0.requested.load(Ordering::SeqCst)
     }
 
-    /// Has `waker` called once when the service shall stop; at once if that is so already.
+    /// Calls `waker` once when a stop is requested; immediately if it already was.
     ///
-    /// It is kept as long as the flag, so register once per process and not per connection. It must return quickly, and
-    /// must not call back into this flag except for [`is_requested`](Self::is_requested).
+    /// The waker lives as long as the flag: register it once per process, not per connection. It must return quickly and must
+    /// call no other method of this flag than [`is_requested`](Self::is_requested).
     pub fn on_stop(&self, waker: Box<dyn Fn() + Send + Sync>) {
         let mut state = self.lock();
         if self.is_requested() {
@@ -136,7 +137,7 @@ impl Stop {
         }
     }
 
-    /// Waits for `time`, or until the service shall stop.
+    /// Waits for `time`, or until a stop is requested.
     pub fn sleep(&self, time: Duration) -> Slept {
         let (_state, wait) = self
             .0
@@ -146,14 +147,14 @@ impl Stop {
         if wait.timed_out() { Slept::WholeTime } else { Slept::Stopped }
     }
 
-    /// The service has stopped by itself: the deadline no longer counts.
+    /// Declares the service stopped: the deadline no longer counts.
     pub fn finished(&self) {
         self.lock().finished = true;
         self.0.changed.notify_all();
     }
 
-    /// Waits for the wish to stop, then for its fulfilment; calls `exit` if that takes longer than `timeout`.
-    fn watch(&self, timeout: Duration, notices: &Sender<(Notice, Sender<()>)>, exit: impl FnOnce()) {
+    /// Waits for a stop request, then for [`finished`](Self::finished); calls `exit` if that takes longer than `timeout`.
+    fn enforce_deadline(&self, timeout: Duration, notices: &Sender<(Notice, Sender<()>)>, exit: impl FnOnce()) {
         let state = self
             .0
             .changed
@@ -162,9 +163,9 @@ impl Stop {
         if state.finished {
             return;
         }
-        let (said, wait) = channel();
-        // Nobody to say it is no reason not to watch.
-        let _ = notices.send((Notice::Stopping, said.clone()));
+        let (written, await_written) = channel();
+        // The deadline holds even if the log thread has ended.
+        let _ = notices.send((Notice::Stopping, written.clone()));
         let (state, _) = self
             .0
             .changed
@@ -172,46 +173,47 @@ impl Stop {
             .unwrap_or_else(PoisonError::into_inner);
         if !state.finished {
             drop(state);
-            let _ = notices.send((Notice::TooLate, said));
-            // Both notices; what cannot be logged by then is not.
-            let _ = wait.recv_timeout(NOTICE_WAIT_MAX).and_then(|()| wait.recv_timeout(NOTICE_WAIT_MAX));
+            let _ = notices.send((Notice::DeadlineExceeded, written));
+            // Two notices; one that blocks the log is not waited for.
+            let _ =
+                await_written.recv_timeout(NOTICE_WAIT_MAX).and_then(|()| await_written.recv_timeout(NOTICE_WAIT_MAX));
             exit();
         }
     }
 
-    /// A waker that panicked leaves nothing half done behind.
+    /// The state is consistent even if a waker panicked while it was locked.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What the log is told of a stop.
+/// A line for the log.
 #[derive(Clone, Copy, Debug)]
 enum Notice {
     Stopping,
-    TooLate,
+    DeadlineExceeded,
     FileSizeLimit,
 }
 
-/// A thread that logs notices and then says that it has: logging may never end, as on a pipe that nobody reads, and the
-/// deadline must not wait for that.
-fn notices(timeout: Duration) -> Result<Sender<(Notice, Sender<()>)>, StopError> {
+/// Starts a thread that logs notices and acknowledges each: logging may block forever, as on a pipe that nobody reads, and the
+/// deadline must not wait for it.
+fn start_log_thread(timeout: Duration) -> Result<Sender<(Notice, Sender<()>)>, StopError> {
     let (notices, to_log) = channel::<(Notice, Sender<()>)>();
-    let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+    let timeout_ms = millis(timeout);
     spawn("shutdown-log", move || {
-        for (notice, said) in to_log {
+        for (notice, written) in to_log {
             match notice {
                 Notice::FileSizeLimit => log::warn!(
                     "a file has reached the largest size that this process may write: raise ulimit -f (LimitFSIZE= of the unit)"
                 ),
                 Notice::Stopping => log::info!(timeout_ms; "stopping; a second signal ends the process at once"),
-                Notice::TooLate => {
-                    log::error!(timeout_ms; "not stopped in time: the process ends now; what was not stored is read again");
+                Notice::DeadlineExceeded => {
+                    log::error!(timeout_ms; "not stopped in time: the process ends now; records that were not stored are read again");
                 }
             }
             log::logger().flush();
-            // The watch may have ended meanwhile.
-            let _ = said.send(());
+            // The receiver may have ended in the meantime.
+            let _ = written.send(());
         }
     })?;
     Ok(notices)
@@ -221,12 +223,12 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StopErro
     thread::Builder::new().name(name.to_owned()).spawn(run).map(drop).map_err(StopError::Thread)
 }
 
-/// Why the process cannot listen to signals.
+/// Why the signal handlers cannot be installed.
 #[derive(Debug)]
 pub enum StopError {
-    /// The handler could not be set.
+    /// The kernel refuses a handler.
     Signals(io::Error),
-    /// A thread that watches the deadline could not be started.
+    /// A thread cannot be started.
     Thread(io::Error),
 }
 
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn wakers_are_called_once_also_late_ones() {
+    fn a_waker_is_called_once_even_if_registered_late() {
         let stop = Stop::manual();
         let (first, second) = (counter(&stop), counter(&stop));
         assert_eq!(first.load(Ordering::SeqCst), 0);
@@ -310,30 +312,30 @@ mod tests {
 
     #[test]
     fn the_deadline_counts_from_the_request_until_finished() {
-        let watch = |stop: &Stop, timeout| {
+        let exits = |stop: &Stop, timeout| {
             let mut exited = false;
-            // Nobody takes the notices: as if the log were stuck.
-            stop.watch(timeout, &channel().0, || exited = true);
+            // Nobody receives the notices, as if the log were blocked.
+            stop.enforce_deadline(timeout, &channel().0, || exited = true);
             exited
         };
         let late = Stop::manual();
         late.request();
-        assert!(watch(&late, Duration::from_millis(1)));
+        assert!(exits(&late, Duration::from_millis(1)));
 
         let in_time = Stop::manual();
         in_time.request();
         in_time.finished();
-        assert!(!watch(&in_time, FOREVER));
+        assert!(!exits(&in_time, FOREVER));
 
         // Finished without any request, as at the end of `run --exit-at-end`.
         let done = Stop::manual();
         done.finished();
-        assert!(!watch(&done, Duration::ZERO));
+        assert!(!exits(&done, Duration::ZERO));
 
-        // Without a request the deadline does not run: the watcher ends only when the service does.
+        // Without a request the deadline does not run.
         let running = Stop::manual();
         let watched = running.clone();
-        let watching = thread::spawn(move || watch(&watched, Duration::ZERO));
+        let watching = thread::spawn(move || exits(&watched, Duration::ZERO));
         running.finished();
         assert!(!watching.join().unwrap());
     }

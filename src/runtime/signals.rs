@@ -1,7 +1,7 @@
-//! What the process does about signals that would end it. Must not know what a stop means.
+//! Receives the signals that would end the process. Must not know how the service stops.
 //!
-//! A signal that the process was started to ignore stays ignored: `nohup` and shells that run a command in the background set
-//! it so, and the disposition survives `exec` ([signal(7)](https://man7.org/linux/man-pages/man7/signal.7.html)).
+//! A signal that is ignored when the process starts stays ignored: `nohup` and shells that run a command in the background set
+//! this disposition, and it survives `exec` ([signal(7)](https://man7.org/linux/man-pages/man7/signal.7.html)).
 
 use std::fs;
 use std::io;
@@ -12,44 +12,43 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
-/// The signals that ask for a stop.
+/// The signals that request a stop.
 const STOP_SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
-/// A further stop signal within this time of the first one is the same request: `timeout` of the GNU coreutils sends its signal
-/// to the process and then to its process group, and a supervisor may send another signal on top.
+/// A further stop signal within this time of the first one is the same request: GNU `timeout` sends its signal to the process and
+/// then to its process group, and a supervisor may send another signal at the same time.
 const SAME_REQUEST_MAX: Duration = Duration::from_millis(200);
 
-/// Where Linux tells which signals the process ignores, as `SigIgn`
+/// The file in which Linux shows the ignored signals of the process, as `SigIgn`
 /// ([proc_pid_status(5)](https://man7.org/linux/man-pages/man5/proc_pid_status.5.html)).
 const STATUS_FILE: &str = "/proc/self/status";
 
-/// A signal that arrived.
+/// A received signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGINT, SIGTERM or SIGHUP.
     Stop,
-    /// A write went beyond the largest size that a file of this process may have (`ulimit -f`, `LimitFSIZE=`).
+    /// SIGXFSZ: a write exceeded the file size limit of the process (`ulimit -f`, `LimitFSIZE=`).
     FileSizeLimit,
 }
 
-/// Makes a write beyond `ulimit -f` fail with EFBIG instead of ending the process by SIGXFSZ. To be called before anything is
-/// written.
+/// Makes a write beyond `ulimit -f` fail with EFBIG; by default SIGXFSZ ends the process. To be called before the first write.
 pub fn survive_file_size_limit() -> io::Result<()> {
-    // A handler that does nothing is enough (setrlimit(2)); nobody asks for the flag.
+    // Any handler is enough (setrlimit(2)); the flag is not read.
     signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(drop)
 }
 
-/// Listens from now on; gives the signals one by one, and ends never.
+/// Registers handlers and returns an endless iterator that blocks until the next signal.
 pub fn listen() -> io::Result<impl Iterator<Item = Signal> + Send> {
-    // Without `/proc` nothing is known to be ignored.
+    // Without `/proc`, no signal counts as ignored.
     let ignored = fs::read_to_string(STATUS_FILE).map(|status| ignored_mask(&status)).unwrap_or_default();
-    let obeyed = STOP_SIGNALS.into_iter().filter(|signal| !is_ignored(ignored, *signal));
-    let mut signals = Signals::new(obeyed.chain([SIGXFSZ]))?;
+    let handled = STOP_SIGNALS.into_iter().filter(|signal| !is_ignored(ignored, *signal));
+    let mut signals = Signals::new(handled.chain([SIGXFSZ]))?;
     Ok(std::iter::from_fn(move || signals.forever().next())
         .map(|signal| if signal == SIGXFSZ { Signal::FileSizeLimit } else { Signal::Stop }))
 }
 
-/// The set of ignored signals: bit 0 is signal 1.
+/// The ignored signals as a bit mask: bit 0 is signal 1.
 fn ignored_mask(status: &str) -> u64 {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
@@ -60,26 +59,26 @@ fn is_ignored(mask: u64, signal: i32) -> bool {
     bit.is_some_and(|bit| mask & bit != 0)
 }
 
-/// Tells a second request to stop from the first one that arrives twice.
+/// Distinguishes a second stop request from a first one that arrives as several signals.
 #[derive(Debug, Default)]
 pub struct StopRequests {
     first: Option<Instant>,
 }
 
-/// What a stop signal asks for.
+/// The meaning of a stop signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// To stop.
+    /// Stop in order.
     First,
-    /// The same as before.
+    /// Part of the first request.
     Same,
-    /// To end at once.
+    /// End the process immediately.
     Second,
 }
 
 impl StopRequests {
-    /// Judges a signal that arrived at `now`.
-    pub fn judge(&mut self, now: Instant) -> Request {
+    /// Classifies a stop signal received at `now`.
+    pub fn classify(&mut self, now: Instant) -> Request {
         match self.first {
             None => {
                 self.first = Some(now);
@@ -96,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_ignored_is_read_from_the_status() {
+    fn ignored_signals_are_read_from_the_status_file() {
         let status = "Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001003\nSigCgt:\tffffffffffffffff\n";
         let ignored = |signal| is_ignored(ignored_mask(status), signal);
         assert!(ignored(SIGHUP) && ignored(SIGINT) && ignored(13));
@@ -107,10 +106,10 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_that_comes_twice_at_once_is_one_request() {
+    fn signals_within_a_short_time_are_one_request() {
         let start = Instant::now();
         let mut requests = StopRequests::default();
-        let mut at = |ms| requests.judge(start + Duration::from_millis(ms));
+        let mut at = |ms| requests.classify(start + Duration::from_millis(ms));
         assert_eq!(at(0), Request::First);
         assert_eq!([at(0), at(1), at(199)], [Request::Same; 3]);
         assert_eq!([at(200), at(10_000)], [Request::Second; 2]);

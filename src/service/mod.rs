@@ -279,8 +279,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
     /// Leaves the group, so that other members take over at once, and the offsets of a group without members can be reset. A static
     /// member with a configured id stays a member until its session times out.
     fn leave_group(&mut self) -> Result<(), ServiceError> {
-        let kafka = &self.settings.kafka;
-        if kafka.group_protocol == GroupProtocol::Classic && kafka.group_instance_id.is_some() {
+        if matches!(self.settings.kafka.group_protocol, GroupProtocol::Classic { instance_id: Some(_), .. }) {
             return Ok(());
         }
         let reason = match self.reader.leave(self.settings.shutdown_timeout / 8) {

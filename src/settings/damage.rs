@@ -1,49 +1,49 @@
-//! What happens to values on their way: through shells, editors, YAML, container runtimes, copy and paste. Judged before a value's
-//! own rule, and for every setting alike, as damage does not depend on the type. Knows no variable's name.
+//! Detects values that shells, editors, YAML, container runtimes or copy and paste have damaged: line ends, invisible characters,
+//! surrounding blanks and quotes. Applies to every setting, whatever its type. Must not know variable names.
 //!
-//! A damaged value is refused and not repaired: the line says what is wrong with it. Only a password may have blanks and
-//! quotes around it; it gets a warning.
+//! A damaged value is refused, not repaired. A password may have surrounding blanks and quotes; they cause a warning.
 
 use kafka::text::is_unprintable;
 
-/// Marks that quote a value where a shell or a word processor reads it.
+/// Quotation marks of shells and word processors.
 const QUOTES: [char; 9] = ['"', '\'', '`', '“', '”', '„', '‘', '’', '«'];
 
-/// What is allowed instead, if the value is damaged; to follow "allowed: ".
+/// The allowed form, if the value is damaged; worded to follow "allowed: ".
 pub(super) fn of_value(value: &str) -> Option<String> {
-    of_any(value).or_else(|| around(value).map(str::to_owned))
+    of_characters(value).or_else(|| surrounding(value).map(str::to_owned))
 }
 
-/// The same for a file's path.
+/// Like [`of_value`], for a file's path.
 pub(super) fn of_path(path: &str) -> Option<String> {
     of_value(path).or_else(|| {
-        // Also below the root: `/~/data`, as from `sqlite:////~/data`.
-        let is_left = |part: &str| part.starts_with('~') || part.starts_with('$');
+        // Also at the root: `sqlite:////~/data` gives `/~/data`.
+        let is_unexpanded = |part: &str| part.starts_with('~') || part.starts_with('$');
         let first = path.split('/').find(|part| !part.is_empty())?;
-        is_left(first).then(|| "a path that does not begin with '~' or '$', which only a shell replaces".to_owned())
+        is_unexpanded(first)
+            .then(|| "a path that does not begin with '~' or '$', which only a shell replaces".to_owned())
     })
 }
 
-/// The same for a secret, of which nothing may be shown: what neither SASL nor Kafka's tools know.
+/// Like [`of_value`], for a secret, of which nothing may be shown.
 pub(super) fn of_secret(secret: &str) -> Option<String> {
     let is_damaged = secret.contains(is_unprintable);
     is_damaged.then(|| "a password of one line, without control and invisible characters".to_owned())
 }
 
-/// What a secret may have, but seldom has.
-pub(super) fn around_secret(secret: &str) -> bool {
-    around(secret).is_some()
+/// Whether a secret has surrounding blanks or quotes, which are allowed but rare.
+pub(super) fn is_secret_surrounded(secret: &str) -> bool {
+    surrounding(secret).is_some()
 }
 
-fn of_any(value: &str) -> Option<String> {
+fn of_characters(value: &str) -> Option<String> {
     if value.ends_with(['\n', '\r']) {
-        return Some("a value without a line end behind it".to_owned());
+        return Some("a value without a line end after it".to_owned());
     }
     let found = value.chars().find(|char| is_unprintable(*char))?;
     Some(format!("a value without control and invisible characters (here {})", found.escape_default()))
 }
 
-fn around(value: &str) -> Option<&'static str> {
+fn surrounding(value: &str) -> Option<&'static str> {
     if value.trim() != value {
         return Some("a value without blanks around it");
     }
@@ -60,7 +60,7 @@ mod tests {
         for good in ["", "a", "a b", "it's", "Größe", "a'b\"c", "~", "a~b", "team$prod", "50%", "{}"] {
             check(good, None);
         }
-        let line_end = Some("a value without a line end behind it");
+        let line_end = Some("a value without a line end after it");
         for value in ["a\n", "a\r\n", "a\r", "\n", "a \n", "'a'\n"] {
             check(value, line_end);
         }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_one_that_no_shell_has_still_to_replace() {
+    fn a_path_must_not_need_expansion_by_a_shell() {
         for good in ["", "data/x.db", "/var/x.db", "a/~/b", "./~x", "x~", "a$b"] {
             assert_eq!(of_path(good), None, "{good}");
         }
@@ -102,6 +102,6 @@ mod tests {
         for bad in ["a\n", "a\0", "a\u{200b}", "\u{7f}"] {
             assert!(of_secret(bad).is_some(), "{bad:?}");
         }
-        assert!(around_secret(" a") && around_secret("\"a\"") && !around_secret("a'b c"));
+        assert!(is_secret_surrounded(" a") && is_secret_surrounded("\"a\"") && !is_secret_surrounded("a'b c"));
     }
 }

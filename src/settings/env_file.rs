@@ -1,19 +1,19 @@
-//! The format of a settings file: one `NAME=value` a line, quoted or not, as `.env` files are written for
-//! [dotenvy](https://docs.rs/dotenvy) and its like. Every refusal says which line, and what is wrong with it, and shows no part of
-//! a value. Must not know what a variable means.
+//! Parses a settings file: one `NAME=value` a line, quoted or not, in the format of `.env` files for
+//! [dotenvy](https://docs.rs/dotenvy). A refusal names the line and the problem, and shows no part of a value. Must not know what a
+//! variable means.
 //!
-//! - `#` begins a comment at the beginning of a line, and behind a blank after the value; `export` before the name is passed over.
-//! - `'…'` is taken as it is, `"…"` with `\n \\ \' \" \$` and backslash with blank, both also over several lines; without quotes the same
-//!   escapes hold, and a blank ends the value.
-//! - `$NAME` and `${NAME}` outside of `'…'` stand for a variable of the environment, or of the lines before. One that is not set is
-//!   refused: it is a `$` that was meant as it is more often than a variable that was meant to be empty.
+//! - `#` begins a comment at the beginning of a line and after a blank; `export` before the name is ignored.
+//! - `'…'` is literal; `"…"` has the escapes `\n \\ \' \" \$` and backslash with blank. Both may span lines. Unquoted text has the same
+//!   escapes and ends at a blank.
+//! - `$NAME` and `${NAME}` outside of `'…'` are replaced by a variable of the environment or of an earlier line. A variable that is
+//!   not set is refused: more often the `$` was meant literally than the variable was meant to be empty.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// A value is not longer than this, in bytes, when all of its `$NAME`s have been replaced.
+/// Greatest length of a value after substitution, in bytes.
 const VALUE_BYTES_MAX: usize = 64 << 10;
 
 /// A line that is refused.
@@ -21,35 +21,35 @@ const VALUE_BYTES_MAX: usize = 64 << 10;
 pub(super) struct BadLine {
     /// From 1.
     pub(super) line: usize,
-    /// The variable that the line is about, if it has a name.
+    /// The name before `=`, if there is one.
     pub(super) name: Option<String>,
     pub(super) problem: Problem,
 }
 
-/// What is wrong with a line.
+/// Why a line is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// It does not begin with a name.
     NoName,
-    /// Something else than `=` stands behind the name.
+    /// No `=` follows the name.
     NoEquals,
-    /// A quote is opened and never closed.
+    /// A quote is not closed.
     OpenQuote(char),
-    /// There is text behind a blank.
+    /// Text follows a blank.
     TextBehind,
-    /// A backslash before something that needs none.
+    /// A backslash begins no escape.
     Backslash,
-    /// A `$` that begins no name.
+    /// No name follows a `$`.
     LoneDollar,
-    /// A `${` that is never closed.
+    /// A `${` is not closed.
     OpenBrace,
-    /// A `$NAME` that is not set.
+    /// The variable of a `$NAME` is not set.
     NotSet,
-    /// With all that its `$NAME`s stand for, the value is too long.
+    /// The value is too long after substitution.
     TooLong,
-    /// The variable has a value already.
+    /// An earlier line sets the variable.
     Repeated {
-        /// The line that gave it.
+        /// The earlier line.
         first: usize,
     },
 }
@@ -59,27 +59,27 @@ impl fmt::Display for Problem {
         const SINGLE_QUOTES: &str = "put the value in single quotes";
         match self {
             Self::NoName => f.write_str("does not begin with a name of letters, digits and '_'; allowed: NAME=value"),
-            Self::NoEquals => f.write_str("has no '=' behind the name; allowed: NAME=value"),
+            Self::NoEquals => f.write_str("has no '=' after the name; allowed: NAME=value"),
             Self::OpenQuote(quote) => {
                 write!(
                     f,
                     "opens a quote ({quote}) that is not closed; put a value that has this character in other quotes"
                 )
             }
-            Self::TextBehind => write!(f, "has text behind a blank; {SINGLE_QUOTES}"),
+            Self::TextBehind => write!(f, "has text after a blank; {SINGLE_QUOTES}"),
             Self::Backslash => {
                 write!(f, "has a backslash that is not followed by one of \\ ' \" $ n or a blank; {SINGLE_QUOTES}")
             }
-            Self::LoneDollar => write!(f, "has a '$' without a name behind it; {SINGLE_QUOTES}"),
+            Self::LoneDollar => write!(f, "has a '$' that no name follows; {SINGLE_QUOTES}"),
             Self::OpenBrace => write!(f, "has a '${{' that is not closed; {SINGLE_QUOTES}"),
-            Self::NotSet => write!(f, "has a '$' with a name behind it that is not set; {SINGLE_QUOTES}"),
+            Self::NotSet => write!(f, "has a '$' with the name of a variable that is not set; {SINGLE_QUOTES}"),
             Self::TooLong => write!(f, "has a value of more than {VALUE_BYTES_MAX} bytes"),
-            Self::Repeated { first } => write!(f, "gives it more than once, first in line {first}"),
+            Self::Repeated { first } => write!(f, "sets it more than once, first in line {first}"),
         }
     }
 }
 
-/// Reads the text of a file. `environment` has the values that `$NAME` may stand for before those of the file.
+/// Parses the text of a file. `$NAME` is looked up in `environment` first, then in the earlier lines.
 pub(super) fn parse(
     text: &str,
     environment: impl Fn(&str) -> Option<String>,
@@ -93,12 +93,12 @@ struct Parser<'a, E> {
     rest: Peekable<Chars<'a>>,
     line: usize,
     environment: E,
-    /// Each with the line that gave it.
+    /// Each with its line.
     values: HashMap<String, (String, usize)>,
 }
 
 impl<E: Fn(&str) -> Option<String>> Parser<'_, E> {
-    /// Reads one line, or the lines of one value; false at the end of the text.
+    /// Reads one line, or the lines of one value; returns false at the end of the text.
     fn read_line(&mut self) -> Result<bool, BadLine> {
         self.skip_blanks();
         let line = self.line;
@@ -120,7 +120,7 @@ impl<E: Fn(&str) -> Option<String>> Parser<'_, E> {
                 };
                 let named = |problem| BadLine {
                     line,
-                    // A word without '=' may be the rest of a secret.
+                    // Without '=' the word may be part of a secret.
                     name: (!matches!(problem, Problem::NoName | Problem::NoEquals)).then(|| name.clone()),
                     problem,
                 };
@@ -207,7 +207,7 @@ impl<E: Fn(&str) -> Option<String>> Parser<'_, E> {
         }
     }
 
-    /// What stands behind a `$`.
+    /// Replaces a variable, after its `$`.
     fn substitute(&mut self, value: &mut String) -> Result<(), Problem> {
         let is_braced = self.rest.next_if_eq(&'{').is_some();
         let mut name = String::new();
@@ -222,7 +222,7 @@ impl<E: Fn(&str) -> Option<String>> Parser<'_, E> {
         }
         let given = (self.environment)(&name).or_else(|| self.values.get(&name).map(|(value, _)| value.clone()));
         value.push_str(&given.ok_or(Problem::NotSet)?);
-        // Each line can double what the lines before have made.
+        // Each line can double the value of an earlier one.
         if value.len() > VALUE_BYTES_MAX { Err(Problem::TooLong) } else { Ok(()) }
     }
 
@@ -241,7 +241,7 @@ impl<E: Fn(&str) -> Option<String>> Parser<'_, E> {
     }
 }
 
-/// A carriage return counts as one at the end of a line only, where nothing but blanks comes after it.
+/// White space except line feeds.
 fn is_blank(char: char) -> bool {
     char.is_whitespace() && char != '\n'
 }
@@ -265,9 +265,9 @@ mod tests {
         Ok(values)
     }
 
-    /// What can be read without `$` is read as the parser does that such files are written for.
+    /// Files without `$` are parsed as dotenvy parses them.
     #[test]
-    fn files_without_substitution_are_read_as_dotenvy_does() {
+    fn files_without_substitution_are_parsed_as_by_dotenvy() {
         for text in [
             "",
             "\n\n",
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dollar_is_a_variable_that_is_set_or_refused() {
+    fn a_dollar_substitutes_a_set_variable_or_is_refused() {
         let check = |text: &str, expected: &str| {
             let values = parse_sorted(&format!("A_1=one\nE=\n{text}")).unwrap();
             assert!(values.contains(&("X".to_owned(), expected.to_owned())), "{text}: {values:?}");
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_says_which_line_and_what_is_wrong() {
+    fn each_refusal_names_the_line_and_the_problem() {
         let refused = |text: &str, line: usize, name: Option<&str>, problem: Problem| {
             assert_eq!(parse_sorted(text), Err((line, name.map(str::to_owned), problem)), "{text}");
         };
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_cannot_grow_without_a_bound() {
+    fn a_value_cannot_grow_without_bound() {
         let doubling = (1..30).map(|n| format!("A{n}=$A{}$A{}\n", n - 1, n - 1)).collect::<Vec<_>>().concat();
         let bad = parse(&format!("A0=0123456789abcdef\n{doubling}"), |_| None).unwrap_err();
         assert_eq!(bad.problem, Problem::TooLong);

@@ -1,4 +1,4 @@
-//! Why the settings are refused: always one line that a person can act on, and never a secret in it.
+//! Why the settings are refused. Each error is one line with the name of the variable or file, and shows no secret.
 
 use std::error::Error;
 use std::fmt;
@@ -10,20 +10,20 @@ use super::env_file::Problem;
 /// Why the settings are refused.
 #[derive(Debug)]
 pub enum SettingsError {
-    /// A variable has a value that it may not have.
+    /// The value of a variable is not allowed.
     Invalid {
         /// Its name.
         variable: &'static str,
         /// The value, shortened; `None` if it is a secret.
         value: Option<String>,
-        /// What it may be.
+        /// The allowed values.
         allowed: String,
     },
-    /// A variable does not go together with another one.
+    /// A variable contradicts another one.
     Contradiction {
         /// Its name.
         variable: &'static str,
-        /// What about it, worded to follow the name.
+        /// The problem, worded to follow the name.
         problem: String,
     },
     /// A file that a variable names cannot be read.
@@ -32,32 +32,32 @@ pub enum SettingsError {
         variable: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A file with certificates or a key, which a variable names, is of no use.
+    /// A file with certificates or a key, which a variable names, cannot be used.
     Tls {
         /// The variable's name.
         variable: &'static str,
-        /// Why not.
+        /// The cause.
         source: kafka::TlsError,
     },
-    /// The file with the variables cannot be read.
+    /// The settings file cannot be read.
     EnvFile {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A line of the file with the variables is refused.
+    /// A line of the settings file is refused.
     EnvFileLine {
         /// The file.
         path: PathBuf,
         /// The line's number, from 1.
         line: usize,
-        /// The name that it gives a value to, if it has one: nothing else is sure to be no secret.
+        /// The name before `=`, if there is one: any other part of the line may be a secret.
         name: Option<String>,
-        /// What is wrong with it.
+        /// The problem.
         problem: Problem,
     },
 }

@@ -1,4 +1,4 @@
-//! Whether two settings name the same file: by any spelling, through any link, and also if the file does not exist yet. Opens and
+//! Refuses settings that name the same file: by any spelling, through any link, even if the file does not exist yet. Opens and
 //! creates nothing.
 
 use std::ffi::OsString;
@@ -6,11 +6,11 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{Settings, SettingsError};
+use super::error::SettingsError;
 use crate::runtime::durable_fs::resolve;
 
-/// The database, the files that SQLite creates beside it
-/// ([temporary files](https://www.sqlite.org/tempfiles.html)), and our lock.
+/// The database, the files that SQLite creates in the same directory
+/// ([temporary files](https://www.sqlite.org/tempfiles.html)), and the lock file.
 const DATABASE_FILES: [(&str, &str); 5] = [
     ("", "the database"),
     ("-wal", "the database's write-ahead log"),
@@ -19,43 +19,47 @@ const DATABASE_FILES: [(&str, &str); 5] = [
     (".lock", "the database's lock file"),
 ];
 
-/// Fails if a log file is one of the files that something else is kept in: lines appended there would destroy it.
-pub(super) fn refuse_shared(settings: &Settings, env_file: &Path) -> Result<(), SettingsError> {
-    let log_files = [("LOG_FILE", &settings.log.file), ("UNIDENTIFIED_LOG_FILE", &settings.unidentified_log_file)];
-    let log_files: Vec<(&'static str, Place)> =
-        log_files.into_iter().filter_map(|(name, path)| Some((name, Place::of(path.as_deref()?)))).collect();
-    let database = resolve(&settings.database.path);
-    let mut taken: Vec<(String, Place)> = Vec::new();
+/// Refuses a log file that is also a file of the database, a file that is read, or the other log file: appended lines would destroy
+/// it. `log_files` and `files_read` have the names of their variables.
+pub(super) fn refuse_shared<'a>(
+    log_files: impl Iterator<Item = (&'static str, &'a Path)>,
+    database: &Path,
+    files_read: Vec<(&'static str, &Path)>,
+    env_file: &Path,
+) -> Result<(), SettingsError> {
+    let database = resolve(database);
+    let mut taken: Vec<(String, FileIdentity)> = Vec::new();
     for (suffix, what) in DATABASE_FILES {
         let mut name = OsString::from(&database);
         name.push(suffix);
-        let place = Place::of(Path::new(&name));
-        taken.push((format!("{what} ('{}')", place.path.display()), place));
+        let file = FileIdentity::of(Path::new(&name));
+        taken.push((format!("{what} ('{}')", file.path.display()), file));
     }
-    for (variable, path) in settings.kafka.security.files() {
-        taken.push((variable.to_owned(), Place::of(path)));
+    for (variable, path) in files_read {
+        taken.push((variable.to_owned(), FileIdentity::of(path)));
     }
-    // It may be `/dev/null`, for none.
+    // Not `/dev/null`, which stands for no settings file.
     if env_file.is_file() || !env_file.exists() {
-        taken.push(("the settings file".to_owned(), Place::of(env_file)));
+        taken.push(("the settings file".to_owned(), FileIdentity::of(env_file)));
     }
-    for (variable, place) in log_files {
-        if let Some((what, _)) = taken.iter().find(|(_, other)| place.is_same(other)) {
+    for (variable, path) in log_files {
+        let file = FileIdentity::of(path);
+        if let Some((what, _)) = taken.iter().find(|(_, other)| file.is_same(other)) {
             return Err(SettingsError::contradiction(variable, format!("must be another file than {what}")));
         }
-        taken.push((variable.to_owned(), place));
+        taken.push((variable.to_owned(), file));
     }
     Ok(())
 }
 
-/// Where a path leads.
-struct Place {
+/// The file that a path leads to.
+struct FileIdentity {
     path: PathBuf,
-    /// Device and inode of an existing regular file: two names of one file are hard links.
+    /// Device and inode of an existing regular file, which identify hard links.
     inode: Option<(u64, u64)>,
 }
 
-impl Place {
+impl FileIdentity {
     fn of(path: &Path) -> Self {
         let regular = fs::metadata(path).ok().filter(fs::Metadata::is_file);
         Self { path: resolve(path), inode: regular.map(|file| (file.dev(), file.ino())) }

@@ -1,7 +1,7 @@
-//! Environments and settings files of any bytes. A refusal is one short line that names the variable, quotes the value that was
-//! given, and shows no password; what is accepted lies within its bounds.
+//! Fuzzes environments and settings files. A refusal is one short line that names the variable, quotes the value and shows no
+//! password; an accepted value is within its bounds.
 //!
-//! An input is the file, and then the variables of the environment, `NAME=value`, each after a zero.
+//! An input is the file, then the variables of the environment as `NAME=value`, each after a zero byte.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -14,23 +14,23 @@ use fuzzkit::{Target, within};
 use kafka::text::{Escaped, is_unprintable};
 
 use crate::runtime::error_chain::ErrorChain;
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{GroupProtocol, Settings, SettingsError};
 
-/// Memory for settings, per byte of them.
+/// Greatest memory for settings, per byte of input.
 const MEMORY_FACTOR: usize = 64;
 /// Memory for the defaults, for reading a file, and for an error.
 const MEMORY_LEAST: usize = 64 * 1024;
 /// Characters of a refusal, the file's name apart.
 const LINE_CHARS_MAX: usize = 500;
-/// As many characters of a value are quoted.
+/// Greatest length of a quoted value, in characters.
 const QUOTED_CHARS_MAX: usize = 64;
 /// Characters of the longest escape, which is quoted whole or not at all.
 const ESCAPE_CHARS_MAX: usize = r"\u{e0001}".len();
-/// A wait is no longer than this; a session may be.
+/// Greatest wait of a setting.
 const WAIT_MAX: Duration = Duration::from_hours(1);
 /// The variable whose value is never shown.
 const SECRET: &str = "KAFKA_SASL_PASSWORD";
-/// A shorter password may be part of some other word.
+/// Least length of a password that is searched for: a shorter one may be part of another word.
 const SECRET_BYTES_MIN: usize = 8;
 
 pub(crate) const TARGET: Target = Target {
@@ -93,7 +93,7 @@ fn settings(input: &[u8]) -> bool {
     loaded.is_ok()
 }
 
-/// The password, if nothing else that may be shown has it too.
+/// The password, unless another part of the input contains it.
 fn secret_of(environment: &HashMap<OsString, OsString>, text: &[u8]) -> Option<String> {
     let secret = environment.get(&OsString::from(SECRET))?.to_str().filter(|it| it.len() >= SECRET_BYTES_MIN)?;
     let holds = |bytes: &[u8]| bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
@@ -134,8 +134,15 @@ fn check_bounds(settings: &Settings) {
     assert!(kafka.bootstrap_servers.iter().all(|address| address.port > 0 && is_name(&address.host)));
     assert!(kafka.topics.iter().all(|topic| is_name(topic) && topic.len() <= 249));
     assert!([&kafka.group_id, &kafka.client_id].into_iter().all(is_name));
-    assert!([&kafka.group_instance_id, &kafka.client_rack].into_iter().flatten().all(is_name));
-    assert!((1..=i32::MAX.unsigned_abs().into()).contains(&kafka.session_timeout.as_millis()));
+    assert!(kafka.client_rack.iter().all(is_name));
+    match &kafka.group_protocol {
+        GroupProtocol::None => {}
+        GroupProtocol::Classic { instance_id, session_timeout } => {
+            assert!(instance_id.iter().all(is_name));
+            assert!((1..=i32::MAX.unsigned_abs().into()).contains(&session_timeout.as_millis()));
+        }
+        GroupProtocol::Consumer { instance_id } => assert!(instance_id.iter().all(is_name)),
+    }
     assert!(settings.retry.initial <= settings.retry.max && settings.retry.max <= WAIT_MAX);
     assert!(!settings.retry.initial.is_zero() && !settings.shutdown_timeout.is_zero());
     assert!(settings.shutdown_timeout <= WAIT_MAX && settings.batch_records_max.get() <= 1_000_000);

@@ -1,4 +1,4 @@
-//! What a value must look like. Each rule turns text into a type, or says what is allowed. Knows no variable's name.
+//! Parsers of values. Each returns a typed value or the allowed form. Must not know variable names.
 
 use std::num::NonZero;
 use std::ops::RangeInclusive;
@@ -10,22 +10,22 @@ use kafka::text::excerpt;
 
 use super::damage;
 
-/// As much of a value as an error shows, in characters.
+/// Greatest length of a value in an error, in characters.
 const SHOWN_CHARS_MAX: usize = 64;
-/// As many bytes may a group, client, member or rack name have: what fits into any log and any tool's table.
+/// Greatest length of a group, client, member or rack name, in bytes: it must fit into logs and tables of tools.
 const NAME_BYTES_MAX: usize = 255;
-/// As many bytes may a topic's name have (`org.apache.kafka.common.internals.Topic.MAX_NAME_LENGTH`).
+/// Greatest length of a topic's name, in bytes (`org.apache.kafka.common.internals.Topic.MAX_NAME_LENGTH`).
 const TOPIC_BYTES_MAX: usize = 249;
 
-/// As many bytes may a host's name have ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4)).
+/// Greatest length of a host name, in bytes ([RFC 1035](https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4)).
 const HOST_BYTES_MAX: usize = 255;
 
-/// The beginning of a text, on one line, for a message.
+/// The beginning of a text as one line, for a message.
 pub fn shorten(text: &str) -> String {
     excerpt(text, SHOWN_CHARS_MAX)
 }
 
-/// One of several words; upper and lower case are the same.
+/// One of several words, in upper or lower case.
 pub(super) fn choice<T: Copy>(choices: &[(&'static str, T)]) -> impl FnOnce(&str) -> Result<T, String> {
     move |text| match choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)) {
         Some((_, choice)) => Ok(*choice),
@@ -33,7 +33,7 @@ pub(super) fn choice<T: Copy>(choices: &[(&'static str, T)]) -> impl FnOnce(&str
     }
 }
 
-/// A whole number, as the type that holds it; `unit` follows the range in the message.
+/// A whole number; `unit` follows the range in the message.
 pub(super) fn number<T: FromNumber>(range: RangeInclusive<u64>, unit: &str) -> impl FnOnce(&str) -> Result<T, String> {
     move |text| {
         whole_number(text)
@@ -43,19 +43,19 @@ pub(super) fn number<T: FromNumber>(range: RangeInclusive<u64>, unit: &str) -> i
     }
 }
 
-/// A time in milliseconds.
+/// A duration in milliseconds.
 pub(super) fn milliseconds(range: RangeInclusive<u64>) -> impl FnOnce(&str) -> Result<Duration, String> {
     move |text| number(range, " milliseconds")(text).map(Duration::from_millis)
 }
 
 fn whole_number(text: &str) -> Option<u64> {
-    // Only digits: `parse` would also take a plus sign.
+    // Digits only: `parse` accepts a plus sign too.
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// The types that numbers are kept in.
+/// The integer types of settings.
 pub(super) trait FromNumber: Sized {
-    /// `None` if it does not fit.
+    /// Converts a number; `None` if it does not fit.
     fn from_number(number: u64) -> Option<Self>;
 }
 
@@ -83,14 +83,14 @@ impl FromNumber for NonZero<usize> {
     }
 }
 
-/// A name that Kafka takes as it is.
+/// A name that is sent to Kafka unchanged.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let good = (1..=NAME_BYTES_MAX).contains(&text.len()) && damage::of_value(text).is_none();
     good.then(|| text.to_owned())
         .ok_or_else(|| format!("1 to {NAME_BYTES_MAX} bytes, without blanks around and control characters"))
 }
 
-/// Topic names, comma-separated; repeated ones count once.
+/// Comma-separated topic names, without duplicates.
 pub(super) fn topics(text: &str) -> Result<Vec<String>, String> {
     let mut topics: Vec<String> = Vec::new();
     for topic in text.split(',').map(str::trim) {
@@ -106,13 +106,13 @@ pub(super) fn topics(text: &str) -> Result<Vec<String>, String> {
     Ok(topics)
 }
 
-/// As `org.apache.kafka.common.internals.Topic.validate`.
+/// Like `org.apache.kafka.common.internals.Topic.validate`.
 fn is_topic(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     (1..=TOPIC_BYTES_MAX).contains(&text.len()) && text != "." && text != ".." && text.bytes().all(legal)
 }
 
-/// Broker addresses, comma-separated.
+/// Comma-separated broker addresses.
 pub(super) fn addresses(text: &str) -> Result<Vec<Address>, String> {
     text.split(',')
         .map(|address| parse_address(address.trim()))
@@ -125,7 +125,7 @@ fn parse_address(text: &str) -> Option<Address> {
     let port = whole_number(port).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)?;
     let host = match host.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']').filter(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok())?,
-        // What DNS and hosts files know: no scheme, no path, no IPv6 address without brackets.
+        // A host name or an IPv4 address: no scheme, no path, no IPv6 address without brackets.
         None => Some(host).filter(|host| {
             (1..=HOST_BYTES_MAX).contains(&host.len())
                 && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
@@ -134,17 +134,17 @@ fn parse_address(text: &str) -> Option<Address> {
     Some(Address { host: host.to_owned(), port })
 }
 
-/// A database file as a URL, its path taken literally.
+/// The URL of a database file; its path is not percent-decoded.
 pub(super) fn database_path(url: &str) -> Result<PathBuf, String> {
     let allowed = "sqlite:///relative/path or sqlite:////absolute/path";
     if url.contains(":memory:") {
-        return Err(format!("{allowed} (what is in memory only would be lost)"));
+        return Err(format!("{allowed} (an in-memory database would be lost)"));
     }
     if url.contains('?') {
-        return Err(format!("{allowed} (without parameters behind '?')"));
+        return Err(format!("{allowed} (without parameters after '?')"));
     }
     let path = url.strip_prefix("sqlite:///").ok_or(allowed)?;
-    // SQLite takes a name that begins with "file:" as a URI.
+    // SQLite interprets a name that begins with "file:" as a URI.
     if path.is_empty() || path.ends_with('/') || path.starts_with("file:") || path.contains('\0') {
         return Err(allowed.to_owned());
     }

@@ -1,5 +1,5 @@
-//! How a connection to a broker is encrypted and who we are there. Certificates, keys and passwords are read from their files when
-//! they are needed, and not with the settings: `status` can do without them, and `check` tells of them.
+//! The variables of TLS and SASL. Certificates, keys and passwords are read from their files when a connection needs them, not with
+//! the settings: `status` works without them, and `check` reports them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use kafka::{ClientCertificate, Sasl, SaslMechanism, Secret, Tls, TlsFile, TlsFiles};
 
+use super::error::SettingsError;
 use super::variables::{Variables, read_text};
-use super::{SettingsError, damage, rules};
+use super::{damage, rules};
 
 const CA: &str = "KAFKA_SSL_CA_LOCATION";
 const CERTIFICATE: &str = "KAFKA_SSL_CERTIFICATE_LOCATION";
@@ -16,10 +17,10 @@ const KEY: &str = "KAFKA_SSL_KEY_LOCATION";
 const PASSWORD: &str = "KAFKA_SASL_PASSWORD";
 const PASSWORD_FILE: &str = "KAFKA_SASL_PASSWORD_FILE";
 
-/// Permission bits by which others than a file's owner and group may read it.
+/// Permission bit with which every user may read a file.
 const READABLE_BY_ALL: u32 = 0o004;
 
-/// Encryption and authentication; neither by default.
+/// Encryption and authentication; by default neither.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Security {
     /// Set for `SSL` and `SASL_SSL`.
@@ -28,10 +29,10 @@ pub struct Security {
     pub sasl: Option<SaslSettings>,
 }
 
-/// Who we are in SASL.
+/// The SASL credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SaslSettings {
-    /// How it is proved.
+    /// The SASL mechanism.
     pub mechanism: SaslMechanism,
     /// The user's name.
     pub username: String,
@@ -39,12 +40,12 @@ pub struct SaslSettings {
     pub password: Password,
 }
 
-/// Where a password is.
+/// The source of a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Password {
-    /// Among the settings.
+    /// The settings.
     Given(Secret),
-    /// Alone in a file.
+    /// A file with nothing else.
     File(PathBuf),
 }
 
@@ -63,7 +64,7 @@ impl Security {
         Ok(kafka::Security { tls, sasl })
     }
 
-    /// What is in force, for people.
+    /// Describes protocol, mechanism, user and files, without secrets.
     pub fn describe(&self) -> String {
         let protocol = match (&self.tls, &self.sasl) {
             (None, None) => return "PLAINTEXT: neither encrypted nor authenticated".to_owned(),
@@ -88,12 +89,12 @@ impl Security {
         format!("{protocol}: {}", parts.join(", "))
     }
 
-    /// What works, but is not as safe as it looks.
+    /// Warnings about settings that are less secure than they look.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.tls.is_none() && self.sasl.as_ref().is_some_and(|sasl| sasl.mechanism == SaslMechanism::Plain) {
             warnings.push(
-                "KAFKA_SASL_MECHANISM=PLAIN over SASL_PLAINTEXT sends the password readable over the network; use SASL_SSL \
+                "KAFKA_SASL_MECHANISM=PLAIN over SASL_PLAINTEXT sends the password in clear text; use SASL_SSL \
                  or SCRAM"
                     .to_owned(),
             );
@@ -109,7 +110,7 @@ impl Security {
         warnings
     }
 
-    /// The files that certificates, key and password are read from, by the variables that name them.
+    /// The files of certificates, key and password, with the names of their variables.
     pub(super) fn files(&self) -> Vec<(&'static str, &Path)> {
         let authorities = self.tls.as_ref().and_then(|tls| tls.authorities.as_ref());
         let client = self.tls.as_ref().and_then(|tls| tls.client.as_ref());
@@ -220,7 +221,7 @@ fn sasl(variables: &mut Variables, wanted: bool) -> Result<Option<SaslSettings>,
     }))
 }
 
-/// A setting without effect is a mistake: somebody believes that the connection is safe.
+/// Refuses a setting without effect: an operator would believe that the connection is secure.
 fn refuse_given<T, const N: usize>(given: [(bool, &'static str); N], needed: &str) -> Result<Option<T>, SettingsError> {
     match given.into_iter().find(|(is_given, _)| *is_given) {
         Some((_, variable)) => Err(SettingsError::contradiction(
@@ -231,7 +232,7 @@ fn refuse_given<T, const N: usize>(given: [(bool, &'static str); N], needed: &st
     }
 }
 
-/// The file's text without the line end that editors leave.
+/// Reads a password file, without the line end at its end.
 fn read_password(path: &Path) -> Result<Secret, SettingsError> {
     let variable = PASSWORD_FILE;
     let text = read_text(path).map_err(|source| SettingsError::File { variable, path: path.to_owned(), source })?;

@@ -1,4 +1,4 @@
-//! The variables as text: those of the environment over those of a file. Knows no variable's name and no meaning.
+//! The variables as text, from the environment and from a file. Must not know variable names or their meaning.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -7,23 +7,24 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
+use super::damage;
 use super::env_file::{self, BadLine};
+use super::error::SettingsError;
 use super::rules::shorten;
-use super::{SettingsError, damage};
 
-/// The file that is read if none is named.
+/// The default settings file.
 pub(super) const ENV_FILE_DEFAULT: &str = ".env";
-/// A file with settings or with a secret is not larger than this, in bytes.
+/// Greatest size of a settings file or a password file, in bytes.
 const FILE_BYTES_MAX: u64 = 64 << 10;
-/// A name is suspected to be a misspelt one if so few letters are wrong, missing or too many.
-const MISSPELT_LETTERS_MAX: usize = 2;
+/// Greatest edit distance between a misspelt name and the name of a variable.
+const MISSPELLING_DISTANCE_MAX: usize = 2;
 
-/// Where the settings are taken from. Not to be printed: secrets are among them.
+/// The source of the settings. Must not be printed: it has secrets.
 pub(super) struct Variables {
     values: HashMap<String, OsString>,
-    /// Every name that has been asked for: so this is the list of those that mean something.
-    asked: Vec<&'static str>,
-    /// What is taken as it is, but looks like a mistake.
+    /// The names that were looked up: after parsing, the names of all settings.
+    known: Vec<&'static str>,
+    /// Accepted values that may be mistakes.
     notes: Vec<String>,
 }
 
@@ -32,98 +33,98 @@ impl Variables {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         file: Option<&Path>,
     ) -> Result<Self, SettingsError> {
-        // A name that is not UTF-8 is none of ours.
+        // No setting has a name that is not UTF-8.
         let environment: HashMap<String, OsString> =
             environment.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
         let mut values = read_file(file, &environment)?;
         values.extend(environment);
-        Ok(Self { values, asked: Vec::new(), notes: Vec::new() })
+        Ok(Self { values, known: Vec::new(), notes: Vec::new() })
     }
 
-    /// A setting that has a default; an empty value is judged as any other.
+    /// A setting with a default; an empty value is parsed like any other.
     pub(super) fn or<T>(
         &mut self,
         name: &'static str,
         default: T,
         rule: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<T, SettingsError> {
-        self.ask(name).map_or(Ok(default), |value| judge(name, value, rule))
+        self.look_up(name).map_or(Ok(default), |value| parse(name, value, rule))
     }
 
-    /// A setting that may be missing; empty is the same.
+    /// An optional setting; an empty value counts as missing.
     pub(super) fn optional<T>(
         &mut self,
         name: &'static str,
         rule: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, SettingsError> {
-        self.ask(name).filter(|value| !value.is_empty()).map(|value| judge(name, value, rule)).transpose()
+        self.look_up(name).filter(|value| !value.is_empty()).map(|value| parse(name, value, rule)).transpose()
     }
 
-    /// A file that may be missing; empty is the same.
+    /// An optional path; an empty value counts as missing.
     pub(super) fn path(&mut self, name: &'static str) -> Result<Option<PathBuf>, SettingsError> {
         self.optional(name, path)
     }
 
-    /// A file that has a default; empty: none.
+    /// A path with a default; an empty value means no file.
     pub(super) fn path_or(&mut self, name: &'static str, default: &str) -> Result<Option<PathBuf>, SettingsError> {
         let path = self.or(name, PathBuf::from(default), path)?;
         Ok(Some(path).filter(|path| !path.as_os_str().is_empty()))
     }
 
-    /// Text that no error may show; empty is the same as missing.
+    /// An optional secret, which no error shows; an empty value counts as missing.
     pub(super) fn secret(&mut self, name: &'static str) -> Result<Option<String>, SettingsError> {
-        let Some(value) = self.ask(name).filter(|value| !value.is_empty()) else {
+        let Some(value) = self.look_up(name).filter(|value| !value.is_empty()) else {
             return Ok(None);
         };
-        let judged = value.to_str().ok_or_else(not_utf8).and_then(|secret| match damage::of_secret(secret) {
+        let parsed = value.to_str().ok_or_else(not_utf8).and_then(|secret| match damage::of_secret(secret) {
             Some(allowed) => Err(allowed),
             None => Ok(secret.to_owned()),
         });
-        let secret = judged.map_err(|allowed| SettingsError::Invalid { variable: name, value: None, allowed })?;
-        if damage::around_secret(&secret) {
+        let secret = parsed.map_err(|allowed| SettingsError::Invalid { variable: name, value: None, allowed })?;
+        if damage::is_secret_surrounded(&secret) {
             self.notes.push(format!("{name} begins or ends with a blank or a quote, which is taken as a part of it"));
         }
         Ok(Some(secret))
     }
 
-    /// Names that nobody has asked for, but that look like one of those; to be called when all have been asked for.
+    /// Warnings about secrets and misspelt names; to be called after all settings were looked up.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.notes.clone();
-        for name in self.values.keys().filter(|name| !self.asked.contains(&name.as_str())) {
+        for name in self.values.keys().filter(|name| !self.known.contains(&name.as_str())) {
             let upper = name.to_ascii_uppercase();
-            let near = self.asked.iter().map(|known| (letters_apart(&upper, known), known)).min();
-            if let Some((0..=MISSPELT_LETTERS_MAX, known)) = near {
-                warnings.push(format!("{} is set, but means nothing here; did you mean {known}?", shorten(name)));
+            let nearest = self.known.iter().map(|known| (edit_distance(&upper, known), known)).min();
+            if let Some((0..=MISSPELLING_DISTANCE_MAX, known)) = nearest {
+                warnings.push(format!("{} is not a setting; did you mean {known}?", shorten(name)));
             }
         }
         warnings.sort();
         warnings
     }
 
-    fn ask(&mut self, name: &'static str) -> Option<&OsStr> {
-        self.asked.push(name);
+    fn look_up(&mut self, name: &'static str) -> Option<&OsStr> {
+        self.known.push(name);
         self.values.get(name).map(OsString::as_os_str)
     }
 
     #[cfg(test)]
-    pub(super) fn asked(&self) -> &[&'static str] {
-        &self.asked
+    pub(super) fn known(&self) -> &[&'static str] {
+        &self.known
     }
 }
 
-fn judge<T>(
+fn parse<T>(
     variable: &'static str,
     value: &OsStr,
     rule: impl FnOnce(&str) -> Result<T, String>,
 ) -> Result<T, SettingsError> {
-    let judged = value.to_str().ok_or_else(not_utf8).and_then(|value| match (rule(value), damage::of_value(value)) {
-        (judged, None) => judged,
+    let parsed = value.to_str().ok_or_else(not_utf8).and_then(|value| match (rule(value), damage::of_value(value)) {
+        (parsed, None) => parsed,
         (Ok(_), Some(allowed)) => Err(allowed),
-        // The rule has looked for damage itself.
+        // The rule has detected the damage itself.
         (Err(allowed), Some(damage)) if allowed == damage => Err(allowed),
         (Err(allowed), Some(more)) => Err(format!("{allowed} ({more})")),
     });
-    judged.map_err(|allowed| SettingsError::Invalid {
+    parsed.map_err(|allowed| SettingsError::Invalid {
         variable,
         value: Some(shorten(&value.to_string_lossy())),
         allowed,
@@ -156,7 +157,7 @@ fn read_file(
     Ok(values.into_iter().map(|(name, value)| (name, OsString::from(value))).collect())
 }
 
-/// The whole of a small text file, without the byte order mark that some editors begin it with.
+/// Reads a small text file, without the byte order mark of some editors.
 pub(super) fn read_text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
@@ -168,7 +169,7 @@ pub(super) fn read_text(path: &Path) -> io::Result<String> {
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-/// Where a file is no UTF-8.
+/// Says why a file is not UTF-8.
 fn not_text(error: &FromUtf8Error) -> String {
     let bytes = error.as_bytes();
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
@@ -179,7 +180,7 @@ fn not_text(error: &FromUtf8Error) -> String {
 }
 
 /// The [Levenshtein distance](https://en.wikipedia.org/wiki/Levenshtein_distance), in bytes.
-fn letters_apart(left: &str, right: &str) -> usize {
+fn edit_distance(left: &str, right: &str) -> usize {
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (at, left) in left.bytes().enumerate() {
         let (mut diagonal, mut last) = (at, at + 1);

@@ -42,7 +42,7 @@ import org.apache.kafka.common.resource.PatternType;
 import org.apache.kafka.common.resource.ResourcePattern;
 import org.apache.kafka.common.resource.ResourceType;
 
-/** Topics, offsets, groups and users. Answers with fields of text; what it changes, it waits for. */
+/** Topics, offsets, groups and users. Responses are fields of text; a change is complete when its response is sent. */
 final class Administration {
     private static final long DEADLINE_MS = 30_000;
     private static final long POLL_MS = 20;
@@ -93,14 +93,14 @@ final class Administration {
             if (!(e.getCause() instanceof UnsupportedVersionException)) {
                 throw e;
             }
-            // Before 2.4 a broker's default replication factor has to be named (KIP-464).
+            // Before 2.4 the replication factor has no default (KIP-464).
             short replicas = (short) admin.describeCluster().nodes().get().size();
             admin.createTopics(Set.of(new NewTopic(name, partitions, replicas).configs(configs))).all().get();
         }
         return List.of(awaitPartitions(name, partitions).topicId().toString());
     }
 
-    /** One partition, on these nodes (by commas), the first of which is to lead it. */
+    /** Creates one partition on these nodes (separated by commas), with the first one as leader. */
     private List<String> createTopicOn(String name, List<String> rest) throws Exception {
         List<Integer> nodes = Arrays.stream(rest.get(0).split(",")).map(Integer::valueOf).toList();
         NewTopic topic = new NewTopic(name, Map.of(0, nodes)).configs(pairs(rest.subList(1, rest.size())));
@@ -186,7 +186,7 @@ final class Administration {
         return List.of();
     }
 
-    /** Coordinator, type, assignor, state; then of each member: id, instance id, client id, and its partitions as topic:partition. */
+    /** Coordinator, type, assignor, state; then for each member: id, instance id, client id, and its partitions as topic:partition. */
     private List<String> describeGroup(String group) throws Exception {
         ConsumerGroupDescription described = admin.describeConsumerGroups(Set.of(group)).all().get().get(group);
         List<String> fields = new ArrayList<>(List.of(
@@ -207,7 +207,7 @@ final class Administration {
     private List<String> setScramPassword(String user, String mechanism, String password) throws Exception {
         ScramCredentialInfo info = new ScramCredentialInfo(ScramMechanism.fromMechanismName(mechanism), SCRAM_ITERATIONS);
         admin.alterUserScramCredentials(List.of(new UserScramCredentialUpsertion(user, info, password))).all().get();
-        // The broker learns of it by the metadata log, as of an ACL: who then fails may just have been too early.
+        // The broker applies it from the metadata log, like an ACL, so a request right after this may still fail.
         await("user " + user, () -> admin.describeUserScramCredentials(List.of(user)).all().get().get(user)
             .credentialInfos().stream().filter(known -> known.mechanism() == info.mechanism()).findAny());
         return List.of();
@@ -224,8 +224,8 @@ final class Administration {
     }
 
     /**
-     * Metadata names a leader a little before that has made its log. Who produces in between may have a first batch refused and
-     * a second one taken, after which a new partition refuses the first for ever (out of order): so the leaders must answer.
+     * Waits until the leaders respond: metadata names a leader before it has created its log. A producer in between may have its first
+     * batch refused and its second one accepted, after which the partition refuses the first one forever (out of order).
      */
     private TopicDescription awaitPartitions(String topic, int partitions) throws Exception {
         TopicDescription ready = await("a leader of every partition of " + topic, () -> describe(topic).filter(description -> {
@@ -236,7 +236,7 @@ final class Administration {
             try {
                 return Optional.of(listOffsets(topic, "end"));
             } catch (NoSuchElementException exception) {
-                // Of several nodes, the one that is asked now may not have heard of the topic yet.
+                // One of several nodes may not know the topic yet.
                 return Optional.empty();
             } catch (ExecutionException exception) {
                 if (exception.getCause() instanceof UnknownTopicOrPartitionException) {

@@ -10,8 +10,8 @@ import java.util.Base64;
 import java.util.List;
 
 /**
- * Makes the certificates of secure clusters in a directory, by the JDK's own keytool: for each name {@code NAME.pem} and {@code
- * NAME-key.pem}, as clients take them, and {@code NAME-store.pem} with both, as brokers do.
+ * Creates the certificates of secure clusters in a directory with the JDK's keytool: for each name {@code NAME.pem} and {@code
+ * NAME-key.pem} for clients, and {@code NAME-store.pem} with both for brokers.
  */
 public final class Certificates {
     private static final String PASSWORD = "changeit";
@@ -35,7 +35,7 @@ public final class Certificates {
         certificates.signed("expired", "ca", EC, "-3650d", 3600, "san=dns:localhost,ip:127.0.0.1");
         certificates.signed("early", "ca", EC, "+3650d", 3650, "san=dns:localhost,ip:127.0.0.1");
         certificates.signedByItself("itself", "san=dns:localhost,ip:127.0.0.1");
-        // Java writes an elliptic key without its public half, which not every client takes.
+        // Java writes an elliptic curve key without the public key, which some clients refuse.
         certificates.signed("client", "ca", RSA, "-3650d", 7300, "eku=clientAuth");
         certificates.signed("stranger", "other-ca", RSA, "-3650d", 7300, "eku=clientAuth");
     }
@@ -45,7 +45,7 @@ public final class Certificates {
         write(name, certificate(name));
     }
 
-    /** As OpenSSL makes them by default: marked as an authority's. */
+    /** A CA certificate, as OpenSSL creates by default. */
     private void signedByItself(String name, String extension) throws Exception {
         makeKey(name, name, EC, "-startdate", "-3650d", "-validity", "7300", "-ext", "bc:c=ca:true", "-ext", extension);
         write(name, certificate(name));
@@ -82,7 +82,7 @@ public final class Certificates {
     private void keytool(String store, String... arguments) throws Exception {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "keytool").toString());
-        // Each is a short run: no time for the second compiler.
+        // A short run: the second compiler does not pay.
         command.addAll(List.of("-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC"));
         command.addAll(Arrays.asList(arguments));
         command.addAll(List.of("-storetype", "PKCS12", "-storepass", PASSWORD, "-keystore", storePath(store).toString()));

@@ -12,15 +12,15 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.LinkedBlockingQueue;
 
 /**
- * Obeys the testkit: reads requests from standard input, carries them out with Kafka's official client, and writes one
- * response each to standard output.
+ * Serves the testkit: reads requests from standard input, executes them with Kafka's official client, and writes one response for
+ * each to standard output.
  *
  * <p>A message in either direction is a list of fields: their number, then each one's length in bytes (-1: null) and its
  * bytes; numbers are 32 bits, big-endian. A request's first field is its name, a response's first field "ok" or "error".
- * It ends with its input, at once, whatever it is doing.
+ * The process ends immediately at the end of its input.
  */
 public final class Driver {
-    /** More records than this on their way from the testkit to the producer make the testkit wait. */
+    /** Greatest number of records that are buffered for the producer; then the testkit waits. */
     private static final int QUEUE_MESSAGES_MAX = 10_000;
 
     private final BlockingQueue<List<byte[]>> requests = new LinkedBlockingQueue<>(QUEUE_MESSAGES_MAX);
@@ -28,7 +28,7 @@ public final class Driver {
     public static void main(String[] arguments) throws Exception {
         System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "warn");
         DataOutputStream output = new DataOutputStream(new BufferedOutputStream(System.out, 1 << 16));
-        // Whatever a library prints must not get between the responses.
+        // The output of libraries must not mix with the responses.
         System.setOut(System.err);
         new Driver().run(arguments[0], output);
     }

@@ -24,7 +24,7 @@ final class Producers {
         this.servers = servers;
     }
 
-    /** Fences an earlier producer of the same id, which aborts what that one has left open. */
+    /** Fences an earlier producer of the same id, which aborts its open transaction. */
     void begin(String id, String configuration) {
         KafkaProducer<byte[], byte[]> producer = create(configuration + "transactional.id=" + id + "\n");
         KafkaProducer<byte[], byte[]> earlier = transactional.put(id, producer);
@@ -60,7 +60,7 @@ final class Producers {
         } catch (Exception exception) {
             failure = exception;
         }
-        // Whatever fails, the rest of the request has to be taken out of the queue.
+        // After a failure the rest of the request must be removed from the queue.
         for (List<byte[]> fields = records.take(); fields.size() > 1; fields = records.take()) {
             if (failure == null) {
                 try {
@@ -101,7 +101,7 @@ final class Producers {
         Properties properties = new Properties();
         properties.put("bootstrap.servers", servers);
         properties.put("max.block.ms", "30000");
-        // With more, a producer on a slow machine can lose count of a new topic's sequence, and hang (OutOfOrderSequenceException).
+        // With more, a producer on a slow machine can fail on a new topic with OutOfOrderSequenceException, and hang.
         properties.put("max.in.flight.requests.per.connection", "1");
         for (String line : configuration.split("\n")) {
             int equals = line.indexOf('=');

@@ -1,14 +1,14 @@
-//! A host that drops packets, for clients that connect to it. Knows nothing of Kafka.
+//! A host that drops packets, for clients that connect to it. Must not know Kafka.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-/// A connection that takes longer is not accepted any more.
+/// A connection that is not accepted within this time is dropped.
 const ACCEPTED_WITHIN: Duration = Duration::from_millis(500);
 
-/// An address on which no connection is refused and none is made: Linux drops what comes while the queue of connections that the server has
-/// not taken is full (<https://man7.org/linux/man-pages/man2/listen.2.html>).
+/// An address on which connections are neither accepted nor refused: Linux drops connection requests while the queue of connections
+/// that the server has not accepted is full (<https://man7.org/linux/man-pages/man2/listen.2.html>).
 #[derive(Debug)]
 pub struct BlackHole {
     address: SocketAddr,
@@ -28,7 +28,7 @@ impl BlackHole {
         Ok(Self { address, _listener: listener, _queued: queued })
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

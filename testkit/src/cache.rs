@@ -1,4 +1,4 @@
-//! The kit's corner of the build directory, and how several processes fill it at once without ever seeing half of it.
+//! The kit's part of the build directory. Several processes may fill it at the same time; none sees an incomplete entry.
 
 use std::env;
 use std::fs::{self, File, TryLockError};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::wait;
 
-/// Another process may be downloading; on a slow line that takes minutes.
+/// Longest wait for another process, which may be downloading over a slow connection.
 const LOCK_DEADLINE: Duration = Duration::from_mins(15);
 
 /// `target/testkit`, or the same below `CARGO_TARGET_DIR`.
@@ -19,14 +19,14 @@ pub(crate) fn root() -> PathBuf {
         Some(directory) => PathBuf::from(directory),
         None => kit.parent().unwrap_or(kit).join("target"),
     };
-    // Absolute, since brokers and tools run in other directories; as it is if the system cannot tell.
+    // Absolute, since brokers and tools run in other directories; relative if the working directory is not known.
     std::path::absolute(&target).unwrap_or(target).join("testkit")
 }
 
-/// Gives the directory of that name in the cache; fills it first if it is not there.
+/// The directory of that name in the cache; fills it first if it is missing.
 ///
-/// `fill` works on a directory beside it, which takes its name only when it is complete: whoever is killed half-way
-/// leaves a leftover, and the next one clears it away. One process fills at a time; the others wait.
+/// `fill` works on a temporary directory, which is renamed when it is complete. A process that is killed leaves a temporary directory
+/// behind, and the next one removes it. One process fills at a time; the others wait.
 pub(crate) fn directory(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let root = root();
     let complete = root.join(name);
@@ -59,7 +59,7 @@ fn lock(path: &Path) -> Result<File> {
     locked.map(|()| file).ok_or_else(|| Error::TimedOut { what: doing(), waited: LOCK_DEADLINE })
 }
 
-/// Of processes that were killed; we hold the lock, so nobody works on them. A leftover that stays hurts nobody.
+/// Removes temporary directories of killed processes; the lock is held, so no process uses them. One that stays is harmless.
 fn remove_leftovers(root: &Path) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(PARTIAL) {

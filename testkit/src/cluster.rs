@@ -1,4 +1,4 @@
-//! Clusters of one or more nodes: lays out their files, writes their configuration, starts them together.
+//! Clusters of one or more nodes: creates their files and configuration, and starts the nodes together.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -19,10 +19,10 @@ use crate::ports::{self, Port};
 use crate::secure::{self, Certificates, Listener};
 use crate::zookeeper::ZooKeeper;
 
-/// Starts on other ports, if a foreign server took one of ours in between.
+/// Greatest number of starts, each after a foreign server has bound one of the ports.
 const START_ATTEMPTS_MAX: u32 = 5;
 
-/// Log directories of earlier clusters that are kept.
+/// Greatest number of log directories of earlier clusters that are kept.
 const LOG_DIRECTORIES_MAX: usize = 40;
 
 /// A running Kafka cluster. Dropping it kills the brokers and removes their data (unless
@@ -31,19 +31,19 @@ const LOG_DIRECTORIES_MAX: usize = 40;
 /// All methods take `&self`, so that one cluster can serve many tests at once: see [`shared`](crate::shared).
 #[derive(Debug)]
 pub struct Cluster {
-    // In the order of dropping: first everything that uses the directory.
+    // Dropped in this order: the directory after everything that uses it.
     client: OnceLock<Client>,
     client_starts: Mutex<()>,
     nodes: Vec<Node>,
     zookeeper: Option<ZooKeeper>,
     keeps_data: bool,
     version: String,
-    /// Of the client and the tools.
+    /// The jars of the client and the tools.
     jars: Jars,
     directory: TempDir,
 }
 
-/// What a [`Cluster`] shall be.
+/// The configuration of a [`Cluster`].
 #[derive(Clone, Debug)]
 pub struct Builder {
     version: String,
@@ -55,7 +55,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How many nodes; 1 by default. The internal topics are replicated to each of them.
+    /// The number of nodes; 1 by default. The internal topics are replicated to each node.
     #[must_use]
     pub fn nodes(mut self, nodes: u16) -> Self {
         self.nodes = nodes;
@@ -69,22 +69,22 @@ impl Builder {
         self
     }
 
-    /// Keeps data and logs of the brokers in this directory and goes on with what is there; brokers are stopped in order
-    /// when the cluster is dropped.
+    /// Keeps data and logs of the brokers in this directory, and uses existing data; the brokers are stopped in order when the
+    /// cluster is dropped.
     #[must_use]
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(path.into());
         self
     }
 
-    /// Gives each broker every [`Listener`] beside the plain one, and an authorizer.
+    /// Gives each broker every [`Listener`] in addition to the plain one, and an authorizer.
     #[must_use]
     pub fn secure(mut self) -> Self {
         self.is_secure = true;
         self
     }
 
-    /// Adds a [broker property](https://kafka.apache.org/documentation/#brokerconfigs), or replaces one of ours.
+    /// Adds a [broker property](https://kafka.apache.org/documentation/#brokerconfigs), or replaces one of the kit's.
     #[must_use]
     pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.properties.push((name.into(), value.into()));
@@ -115,13 +115,13 @@ impl Builder {
         }
     }
 
-    /// Everything but the processes.
+    /// Creates everything except the processes.
     fn lay_out(&self, jars: &Jars) -> Result<Cluster> {
         let name = format!("{}-{:08x}", process::id(), ports::random() & 0xffff_ffff);
         let path = cache::root().join("run").join(&name);
         let directory = TempDir::create(&path).map_err(Error::io(format!("create {}", path.display())))?;
         let data = self.data_dir.clone().unwrap_or_else(|| path.clone());
-        // The broker's working directory is ours, but its configuration should not depend on that.
+        // Absolute paths: the configuration must not depend on the working directory.
         let data = std::path::absolute(&data).map_err(Error::io(format!("find {}", data.display())))?;
         let logs = match self.data_dir {
             Some(_) => data.join("logs"),
@@ -174,8 +174,8 @@ impl Builder {
         Ok(Cluster { client, client_starts, nodes, zookeeper, keeps_data, version, jars, directory })
     }
 
-    /// A node's configuration file: small and quick, and nothing goes by its age (half a minute after its start a broker would
-    /// remove records whose timestamps are a week old, as those of tests are); else as Kafka comes.
+    /// A node's configuration file: small and quick, without retention by time (a broker deletes records with timestamps of a week ago
+    /// half a minute after its start); otherwise Kafka's defaults.
     fn properties_of(&self, id: u16, mode: &str, data: &Path) -> String {
         let replicas = self.nodes;
         let in_sync_min = replicas.div_ceil(2);
@@ -199,7 +199,7 @@ impl Builder {
             data.display()
         );
         for (name, value) in &self.properties {
-            // The last line of a name counts. Writing to a String cannot fail.
+            // The last line of a name wins. Writing to a String cannot fail.
             let _ = writeln!(text, "{name}={}", value.replace('\\', "\\\\"));
         }
         text
@@ -207,12 +207,12 @@ impl Builder {
 }
 
 impl Cluster {
-    /// One node of that version (such as `4.3.1`) with nothing special about it.
+    /// One node of that version (such as `4.3.1`) with default properties.
     pub fn start(version: &str) -> Result<Self> {
         Self::builder(version).start()
     }
 
-    /// For a cluster that is not the plain one.
+    /// Configures a cluster.
     pub fn builder(version: &str) -> Builder {
         Builder {
             version: version.to_owned(),
@@ -229,12 +229,12 @@ impl Cluster {
         &self.version
     }
 
-    /// What `KAFKA_BOOTSTRAP_SERVERS` takes: every node as `host:port`, by commas.
+    /// The value of `KAFKA_BOOTSTRAP_SERVERS`: every node as `host:port`, separated by commas.
     pub fn bootstrap_servers(&self) -> String {
         self.nodes.iter().map(Node::address).collect::<Vec<_>>().join(",")
     }
 
-    /// The same for another listener; nothing if the cluster is not [secure](Builder::secure).
+    /// Like [`Self::bootstrap_servers`], for another listener; empty if the cluster is not [secure](Builder::secure).
     pub fn bootstrap_servers_of(&self, listener: Listener) -> String {
         self.nodes.iter().filter_map(|node| node.address_of(listener)).collect::<Vec<_>>().join(",")
     }
@@ -275,7 +275,7 @@ impl Cluster {
         &self.jars
     }
 
-    /// A directory for files that shall go away with the cluster.
+    /// A directory for files that are removed with the cluster.
     pub fn run_dir(&self) -> &Path {
         self.directory.path()
     }
@@ -285,7 +285,7 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         if self.keeps_data {
             for node in &self.nodes {
-                // One that does not stop in time is killed, which its data survives too.
+                // A broker that does not stop in time is killed; its data survives that too.
                 let _ = node.stop();
             }
         }
@@ -322,7 +322,7 @@ fn with_zookeeper(id: u16, port: &Port, zookeeper: &ZooKeeper) -> String {
     )
 }
 
-/// What every broker listens on.
+/// The plain listeners of every broker.
 fn plain_listeners(port: &Port, controller: &Port) -> String {
     format!("PLAINTEXT://127.0.0.1:{},CONTROLLER://127.0.0.1:{}", port.number(), controller.number())
 }
@@ -337,7 +337,7 @@ fn new_cluster_id() -> String {
     letters.chain(iter::once(&'A')).collect()
 }
 
-/// Makes room first: a log directory is kept for who wants to know why a test failed, but not for ever.
+/// Creates a log directory, after removing old ones: they are kept for a while to explain failed tests.
 fn new_log_directory(name: &str) -> PathBuf {
     let logs = cache::root().join("logs");
     let mut old: Vec<(SystemTime, PathBuf)> = fs::read_dir(&logs)
@@ -349,7 +349,7 @@ fn new_log_directory(name: &str) -> PathBuf {
     old.sort();
     let surplus = old.len().saturating_sub(LOG_DIRECTORIES_MAX - 1);
     for (_, path) in old.into_iter().take(surplus) {
-        // One that cannot be removed, or that another process removes at the same time, hurts nobody.
+        // A directory that cannot be removed, or that another process removes at the same time, is harmless.
         let _ = fs::remove_dir_all(path);
     }
     logs.join(name)

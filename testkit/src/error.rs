@@ -1,4 +1,4 @@
-//! Everything that can go wrong in the kit, as values that tell a person what to do next.
+//! The errors of the kit, with the information that a person needs to fix them.
 
 use std::fmt;
 use std::io;
@@ -12,27 +12,27 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// `Debug` prints the same text as `Display`, so that a test's `unwrap()` shows it as written, with its line breaks.
 pub enum Error {
-    /// The machine lacks something. One line that says what to install.
+    /// A program is missing: one line that says what to install.
     Missing(String),
-    /// The caller asked for something that does not exist.
+    /// The caller's request is invalid.
     Usage(String),
-    /// The shared cluster could not be started; whoever asks later is told what the first one was told.
+    /// The shared cluster could not be started; later callers get the first caller's error.
     Shared(String),
     /// The operating system refused.
     Io {
-        /// What was being done, to which path or program.
+        /// The operation, with its path or program.
         doing: String,
-        /// Its answer.
+        /// The system's error.
         source: io::Error,
     },
     /// A helper program (Maven, the Java compiler, one of Kafka's tools) failed.
     Program {
-        /// Which one, with its arguments.
+        /// The program with its arguments.
         command: String,
-        /// What it printed.
+        /// Its output.
         output: String,
     },
-    /// A broker did not come up, or not go down.
+    /// A broker did not start, or did not stop.
     Broker {
         /// Node id.
         node: u16,
@@ -45,9 +45,9 @@ pub enum Error {
     },
     /// Something did not happen before its deadline.
     TimedOut {
-        /// What was waited for.
+        /// The awaited event.
         what: String,
-        /// For how long.
+        /// The time limit.
         waited: Duration,
     },
     /// The Java client refused a request.
@@ -60,7 +60,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Wraps what the operating system said, for `map_err`.
+    /// Wraps an error of the operating system, for `map_err`.
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }

@@ -1,9 +1,9 @@
 //! Processes and directories that never outlive this process, however it ends: by returning from `main` with them in a
 //! `static`, by a panic, or by SIGKILL.
 //!
-//! Each has a small `sh` at its side that reads from a pipe whose other end only we hold (Rust opens it close-on-exec, so
-//! no other child inherits it). When we are gone, the kernel closes the pipe, the `sh` sees the end of its input and
-//! cleans up. Knows nothing of Kafka.
+//! Each has a guard, a small `sh` that reads from a pipe whose other end only this process has (Rust opens it close-on-exec, so no
+//! other child inherits it). When this process ends, the kernel closes the pipe, and the guard reads the end of its input and cleans
+//! up. Must not know Kafka.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -15,34 +15,32 @@ use std::time::Instant;
 
 use crate::wait;
 
-/// Starts the guard in the background and becomes the program.
+/// Starts the guard in the background and executes the program.
 ///
 /// The program has the pid of this shell, which leads a process group of its own: a Ctrl-C at the terminal does not reach
-/// it. The guard is in that group too and kills all of it (`kill 0`), so it can never hit a stranger that got the number
-/// of a process that has ended.
+/// it. The guard is in that group too and kills all of it (`kill 0`), so it never kills a foreign process with a reused process id.
 const GUARD_PROCESS: &str = r#"exec 3<&0
 (trap '' HUP INT TERM; while read -r _; do :; done; kill -s KILL 0) <&3 3<&- >/dev/null 2>&1 &
 exec "$@" </dev/null 3<&-"#;
 
-/// Removes the directory `$1` at the end of its input; again and again for ten seconds, as killed programs may still be
-/// on their way out.
+/// Removes the directory `$1` at the end of its input; retries for ten seconds, as killed programs may still write to it.
 const GUARD_DIRECTORY: &str = r#"trap '' HUP INT TERM
 while read -r _; do :; done
 tries=0
 while [ -e "$1" ] && [ "$tries" -lt 100 ]; do rm -rf "$1"; tries=$((tries + 1)); sleep 0.1; done"#;
 
-/// What a process is told from outside.
+/// A signal for a guarded process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// End in order.
+    /// SIGTERM: stop in order.
     Term,
-    /// Stand still.
+    /// SIGSTOP: pause.
     Stop,
-    /// Go on.
+    /// SIGCONT: resume.
     Cont,
 }
 
-/// A child process that dies with us. Dropping it kills it.
+/// A child process that ends with this process. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Guarded {
     child: Child,
@@ -50,12 +48,12 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    /// Runs a program with its arguments, both its outputs going to `log`, its input empty.
+    /// Runs a program with an empty input; both outputs go to `log`.
     pub(crate) fn spawn(program: &[OsString], log: &File) -> io::Result<Self> {
         Self::spawn_into(program, log, log)
     }
 
-    /// The same, each output going to a file of its own.
+    /// Like [`Self::spawn`], with a file for each output.
     pub(crate) fn spawn_into(program: &[OsString], output: &File, errors: &File) -> io::Result<Self> {
         let mut child = Command::new("sh")
             .args(["-c", GUARD_PROCESS, "sh"])
@@ -69,7 +67,7 @@ impl Guarded {
         Ok(Self { child, _lifeline: lifeline })
     }
 
-    /// The program's process id; it stays its own until [`Self::wait_until`] or dropping has seen its end.
+    /// The program's process id, which is not reused before [`Self::wait_until`] or dropping has reaped the process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -81,7 +79,7 @@ impl Guarded {
             Signal::Stop => "STOP",
             Signal::Cont => "CONT",
         };
-        // The shell's own `kill`: the program of that name is not on every machine.
+        // The `kill` of the shell: not every machine has the program.
         let command = format!("kill -{name} {}", self.child.id());
         let status = Command::new("sh").args(["-c", &command]).stdin(Stdio::null()).status()?;
         if status.success() { Ok(()) } else { Err(io::Error::other(format!("'{command}' failed"))) }
@@ -107,12 +105,12 @@ impl Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        // Nobody is left to tell; and the guard kills once more when the lifeline is dropped after this.
+        // The guard kills again when the lifeline is dropped.
         let _ = self.kill();
     }
 }
 
-/// A directory that goes away with us.
+/// A directory that is removed when this process ends.
 #[derive(Debug)]
 pub(crate) struct TempDir {
     path: PathBuf,
@@ -120,9 +118,9 @@ pub(crate) struct TempDir {
 }
 
 impl TempDir {
-    /// Makes the directory, and its parents, which stay.
+    /// Creates the directory, and its parents, which stay.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        // The guard first: there is no moment in which the directory exists without it.
+        // The guard first: the directory never exists without it.
         let guard = Command::new("sh")
             .args(["-c", GUARD_DIRECTORY, "sh"])
             .arg(path)
@@ -136,7 +134,7 @@ impl TempDir {
         Ok(directory)
     }
 
-    /// Where it is.
+    /// Its path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -144,7 +142,7 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        // What we cannot remove, the guard tries again; `wait` closes its input first.
+        // If this fails, the guard retries; `wait` closes its input first.
         let _ = fs::remove_dir_all(&self.path);
         let _ = self.guard.wait();
     }

@@ -1,4 +1,4 @@
-//! Gets one version of Kafka from Maven Central, and compiles our Java driver against it. Both stay in the cache.
+//! Downloads one version of Kafka from Maven Central, and compiles the kit's Java driver against it. Both stay in the cache.
 
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsString;
@@ -13,16 +13,16 @@ use crate::error::{Error, Result};
 use crate::guard::Guarded;
 use crate::java;
 
-/// A slow line, 60 MB.
+/// Longest download: 60 MB over a slow connection.
 const DOWNLOAD_DEADLINE: Duration = Duration::from_mins(10);
 
-/// Maven Central now and then refuses a request.
+/// Greatest number of attempts: Maven Central sometimes refuses a request.
 const DOWNLOAD_ATTEMPTS_MAX: u32 = 3;
 
 /// The ZooKeeper for brokers that need one.
 const ZOOKEEPER: &str = "3.5.9";
 
-/// Our driver's sources: name and text.
+/// The sources of the driver: name and text.
 const DRIVER_SOURCES: [(&str, &str); 3] = [
     ("Driver.java", include_str!("../java/Driver.java")),
     ("Producers.java", include_str!("../java/Producers.java")),
@@ -37,7 +37,7 @@ pub(crate) struct Jars {
 }
 
 impl Jars {
-    /// Kafka of that version, such as `4.3.1`; downloaded if it is not in the cache.
+    /// Kafka of that version, such as `4.3.1`; downloaded if it is missing in the cache.
     pub(crate) fn of(version: &str) -> Result<Self> {
         if version.is_empty() || !version.chars().all(|c| c.is_ascii_digit() || c == '.') {
             return Err(Error::Usage(format!("'{version}' is not a version of Kafka; one is 4.3.1")));
@@ -52,17 +52,17 @@ impl Jars {
         &self.version
     }
 
-    /// Whether its brokers need ZooKeeper. Those of 2.8 and 3.x can do without, as all clusters here that can.
+    /// Whether its brokers need ZooKeeper. Those of 2.8 and 3.x run without it here.
     pub(crate) fn needs_zookeeper(&self) -> bool {
         needs_zookeeper(&self.version)
     }
 
-    /// What Java needs to run Kafka's own programs.
+    /// The class path of Kafka's programs.
     pub(crate) fn class_path(&self) -> String {
         format!("{}/*", self.directory.display())
     }
 
-    /// The same, and our driver; compiled if this text of it is not in the cache.
+    /// The class path with the driver, which is compiled if this version of it is missing in the cache.
     pub(crate) fn class_path_with_driver(&self) -> Result<String> {
         let mut hasher = DefaultHasher::new();
         DRIVER_SOURCES.hash(&mut hasher);
@@ -77,8 +77,8 @@ fn needs_zookeeper(version: &str) -> bool {
 }
 
 /// The broker, its tools, and a logger that writes to standard error: the same for every version of Kafka, which bring
-/// either Log4j or nothing. Where it needs ZooKeeper, that is a version whose client finds its server on Java 17, which those that
-/// Kafka 2.1 to 2.3 bring do not (ZOOKEEPER-3779).
+/// either Log4j or nothing. The ZooKeeper version works on Java 17, unlike that of
+/// Kafka 2.1 to 2.3 (ZOOKEEPER-3779).
 fn project(version: &str) -> String {
     const WITHOUT_LOGGERS: &str = "<exclusions>\
          <exclusion><groupId>org.slf4j</groupId><artifactId>slf4j-reload4j</artifactId></exclusion>\

@@ -1,4 +1,4 @@
-//! Finds Java and Maven, and puts Java command lines together. Knows nothing of brokers.
+//! Finds Java and Maven, and builds Java command lines. Must not know brokers.
 
 use std::env;
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// Kafka's brokers need it since 4.0.
 const JAVA_MIN: u32 = 17;
 
-/// What to install, for every message about something missing.
+/// What to install, for every message about a missing program.
 const INSTALL: &str = "install a JDK 17 or newer and Maven (Debian, Ubuntu: apt install openjdk-17-jdk-headless maven)";
 
 /// The programs of a JDK and Maven.
@@ -25,7 +25,7 @@ pub(crate) struct Toolchain {
     pub(crate) mvn: PathBuf,
 }
 
-/// Looks once per process.
+/// Looks them up once per process.
 pub(crate) fn toolchain() -> Result<&'static Toolchain> {
     static FOUND: OnceLock<Result<Toolchain, String>> = OnceLock::new();
     FOUND.get_or_init(find).as_ref().map_err(|line| Error::Missing(line.clone()))
@@ -35,7 +35,7 @@ fn find() -> Result<Toolchain, String> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut directories: Vec<PathBuf> = env::split_paths(&path).collect();
     let mvn = look_up("mvn", &directories);
-    // Maven takes its Java from there too.
+    // Maven uses the same variable.
     if let Some(home) = env::var_os("JAVA_HOME") {
         directories.insert(0, Path::new(&home).join("bin"));
     }
@@ -70,15 +70,15 @@ fn major_version(printed: &str) -> Option<u32> {
     }
 }
 
-/// What a Java program may use.
+/// Limits of a Java program.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Largest heap, in MiB.
     pub(crate) heap_mib_max: u32,
 }
 
-/// The start of a command line that runs a class of the given class path, to be followed by the class: quick to start, small, and with nothing left in `/tmp`,
-/// whatever the end of the process (native codec libraries are unpacked into `scratch`).
+/// The beginning of a command line, to be followed by the class: quick to start, small, and without files in `/tmp` however the process
+/// ends (native codec libraries are unpacked into `scratch`).
 pub(crate) fn command(class_path: &str, scratch: &Path, limits: Limits) -> Result<Vec<OsString>> {
     let mut scratch_option = OsString::from("-Djava.io.tmpdir=");
     scratch_option.push(scratch);

@@ -6,7 +6,7 @@
 //! # fn main() -> testkit::Result<()> {
 //! let cluster = testkit::shared(testkit::NEWEST)?; // one node, shared by the tests of this process
 //! let kafka = cluster.client()?; // Kafka's official Java client
-//! let topic = testkit::unique("orders"); // so that tests on one broker do not meet
+//! let topic = testkit::unique("orders"); // so that tests on one broker use different topics
 //! kafka.create_topic(&topic, 3, &[])?;
 //! let zstd = ProduceOptions::default().codec(Codec::Zstd);
 //! let positions = kafka.produce(&topic, &zstd, [Record::value("{}").key("order-1").partition(2)])?;
@@ -15,25 +15,26 @@
 //! # Ok(()) }
 //! ```
 //!
-//! - A [`Cluster`] of its own, for tests that stop, kill or pause brokers or need more than one:
+//! - A separate [`Cluster`], for tests that stop, kill or pause brokers or need more than one:
 //!   `Cluster::builder(version).nodes(3).property("log.retention.ms", "1000").start()?`, then [`Cluster::node`].
-//! - A [`Client`] produces records exactly as told (partition, key, value, headers, time, codec, transaction), says where
-//!   they went, and manages topics, offsets and groups.
-//! - [`Cluster::java_member`] and [`Cluster::kcat_member`] start consumers that join a group and say what they read;
-//!   [`Client::describe_group`] and [`Cluster::generation`] say how the group stands.
+//! - A [`Client`] produces records (partition, key, value, headers, time, codec, transaction), returns their positions, and manages
+//!   topics, offsets and groups.
+//! - [`Cluster::java_member`] and [`Cluster::kcat_member`] start consumers that join a group and print what they read;
+//!   [`Client::describe_group`] and [`Cluster::generation`] return the state of the group.
 //! - [`Cluster::tool`] runs Kafka's command-line tools as an operator does; [`Cluster::group_offsets`],
 //!   [`Cluster::reset_offsets`] and [`Cluster::console_produce`] are ready-made.
 //!
 //! - A secure cluster (`Cluster::builder(version).secure()`, or [`shared_secure`]) listens with TLS and SASL too, each
-//!   [`Listener`] in its way, good and bad; its [`Certificates`] are made by the JDK's keytool, once.
+//!   [`Listener`] with its own protocol and certificate, valid or not; the JDK's keytool creates the [`Certificates`] once.
 //!
-//! - A [`BlackHole`] is a host that answers nothing at all, not even that nobody listens.
+//! - A [`BlackHole`] is a host that neither accepts nor refuses connections.
+//! - A [`Random`] is the generator of pseudo-random numbers of tests and samples.
 //! - A cluster of Kafka 2 or older runs with a ZooKeeper of its own; its [`Client`] and tools are those of [`OLDEST`], for
 //!   the driver needs a newer client. It is not [secure](Builder::secure).
 //!
-//! Kafka comes from Maven Central into `target/testkit`, once per version; a JDK and Maven are needed, and their absence is
-//! an error of one line. Brokers and their data go away with the process that started them, however it ends, also as a
-//! `static`; their logs stay in `target/testkit/logs`. Nothing here knows the service or our own Kafka client.
+//! Kafka is downloaded from Maven Central into `target/testkit`, once per version; a JDK and Maven are needed, and their absence is an
+//! error of one line. Brokers and their data are removed when the process that started them ends, even if they are in a `static`;
+//! their logs stay in `target/testkit/logs`. Must not know the service or the project's Kafka client.
 
 mod black_hole;
 mod cache;
@@ -46,6 +47,7 @@ mod java;
 mod member;
 mod node;
 mod ports;
+mod random;
 pub mod samples;
 mod secure;
 mod shared;
@@ -62,6 +64,7 @@ pub use cluster::{Builder, Cluster};
 pub use error::{Error, Result};
 pub use member::Member;
 pub use node::Node;
+pub use random::Random;
 pub use secure::{BRIEF_MS, Certificates, Listener, PASSWORD, USER};
 pub use shared::{shared, shared_secure, unique};
 pub use tools::GroupOffset;
@@ -69,7 +72,7 @@ pub use tools::GroupOffset;
 /// The oldest version of Kafka that the project is tested with.
 pub const OLDEST: &str = "3.9.1";
 
-/// The oldest version of Kafka that the client is tried with: its brokers need ZooKeeper, and know no static members.
+/// The oldest version of Kafka that the client supports: its brokers need ZooKeeper and have no static members.
 pub const ANCIENT: &str = "2.1.1";
 
 /// The newest version of Kafka that the project is tested with.
@@ -78,12 +81,12 @@ pub const NEWEST: &str = "4.3.1";
 /// The versions of Kafka that every broker test runs against.
 pub const VERSIONS: [&str; 2] = [OLDEST, NEWEST];
 
-/// Says in one line what to install, if something is missing that brokers need: Java, its compiler, Maven.
+/// Fails with one line that says what to install if Java, its compiler or Maven is missing.
 pub fn check_prerequisites() -> Result<()> {
     java::toolchain().map(drop)
 }
 
-/// Downloads that version of Kafka into the cache, if it is not there.
+/// Downloads that version of Kafka into the cache if it is missing.
 pub fn fetch(version: &str) -> Result<()> {
     jars::Jars::of(version).map(drop)
 }

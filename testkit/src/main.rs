@@ -1,4 +1,4 @@
-//! What `./quickstart` needs of the kit, as a program. Knows nothing of the service.
+//! The program that `./quickstart` runs: brokers, topics and samples. Must not know the service.
 
 use std::env;
 use std::fs;
@@ -29,12 +29,12 @@ samples    creates the topic with 3 partitions if it is not there, and produces 
            or prints them, as kafka-console-producer takes them (key, tab, value; the null value is 'NULL')
 ";
 
-/// The samples are the same for everybody.
+/// The seed of the samples, which are the same on every machine.
 const SEED: u64 = 2025;
 
 const PARTITIONS: u32 = 3;
 
-/// How often a broker is looked at that nobody expects to end.
+/// Time between two checks whether a broker still runs.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // To nobody, if standard error is closed.
+            // Standard error may be closed.
             let _ = writeln!(io::stderr(), "{error}");
             ExitCode::FAILURE
         }
@@ -76,7 +76,7 @@ fn broker(port: &str, directory: &str) -> Result<()> {
 
     while node.is_running()? && input_end.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {}
     let stopped = node.stop();
-    // A leftover is told from a running broker by its port.
+    // The port distinguishes a running broker from a stale file.
     let _ = fs::remove_file(&pid_file);
     stopped
 }
@@ -87,7 +87,7 @@ fn watch_input(ready: Arc<AtomicBool>) -> Receiver<()> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut input = String::new();
-        // An unreadable input is an ended one.
+        // An input that cannot be read counts as ended.
         let _ = io::stdin().lock().read_to_string(&mut input);
         if !ready.load(Ordering::SeqCst) {
             process::exit(1);

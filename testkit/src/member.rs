@@ -1,5 +1,5 @@
-//! Consumers that are not ours as members of a consumer group: Kafka's own console consumer, and `kcat` (librdkafka). Each is a
-//! process that dies with us and writes down what it reads. Knows nothing of how its group stands.
+//! Foreign consumers as members of a consumer group: Kafka's console consumer, and `kcat` (librdkafka). Each is a process that ends
+//! with this process and prints the records that it reads. Must not know the state of its group.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -15,17 +15,17 @@ use crate::guard::{Guarded, Signal, TempDir};
 use crate::java::{self, Limits};
 use crate::ports;
 
-/// An orderly stop commits offsets and leaves the group: it takes a fraction of a second.
+/// Longest time of a stop in order, which commits offsets and leaves the group; it takes a fraction of a second.
 const STOP_DEADLINE: Duration = Duration::from_mins(1);
 
 const HEAP_MIB_MAX: u32 = 128;
 
-/// A running consumer in a group. Dropping it kills it, and the group learns of that by its session timeout.
+/// A running consumer in a group. Dropping it kills it; the group removes it after its session timeout.
 #[derive(Debug)]
 pub struct Member {
     process: Guarded,
     parse: fn(&str) -> Option<Position>,
-    // Goes last: what the process writes is there.
+    // Dropped last: the process writes there.
     directory: TempDir,
 }
 
@@ -39,7 +39,7 @@ impl Cluster {
         let servers = self.bootstrap_servers();
         let fixed = ["org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", &servers];
         let read = ["--group", group, "--topic", topic, "--from-beginning"];
-        // The older names are still taken, but said to be deprecated, among the records (KIP-1147).
+        // The older names still work, but print a deprecation warning among the records (KIP-1147).
         let (formatter_property, consumer_property) = if self.jars().version() < "4.2" {
             ("--property", "--consumer-property")
         } else {
@@ -54,7 +54,7 @@ impl Cluster {
         Member::spawn(&command, directory, parse_java)
     }
 
-    /// `kcat` as a member of a group, likewise, with [librdkafka's settings](https://docs.confluent.io/platform/current/clients/librdkafka/html/md_CONFIGURATION.html).
+    /// Like [`Self::java_member`], with `kcat` and [librdkafka's settings](https://docs.confluent.io/platform/current/clients/librdkafka/html/md_CONFIGURATION.html).
     pub fn kcat_member(&self, group: &str, topic: &str, settings: &[(&str, &str)]) -> Result<Member> {
         let found =
             Command::new("kcat").arg("-V").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -69,7 +69,7 @@ impl Cluster {
         for (name, value) in settings {
             command.extend(["-X".into(), format!("{name}={value}").into()]);
         }
-        // Unbuffered. What it says of itself goes to standard error.
+        // Unbuffered. Its own messages go to standard error.
         command.extend(["-u", "-f", "%p %o\n", "-G", group, topic].map(OsString::from));
         Member::spawn(&command, new_directory()?, parse_kcat)
     }
@@ -85,16 +85,16 @@ impl Member {
         Ok(Self { process: process.map_err(Error::io("run a member of a group"))?, parse, directory })
     }
 
-    /// The records that it has read so far, in that order; all of them from one topic.
+    /// The records of one topic that it has read so far, in order.
     pub fn read(&self) -> Result<Vec<Position>> {
         let printed = self.printed(OUTPUT)?;
-        // The last line may still be on its way.
+        // The last line may be incomplete.
         let complete = printed.rsplit_once('\n').map_or("", |(lines, _)| lines);
         let position = |line| (self.parse)(line).ok_or_else(|| self.failed(&format!("printed '{line}'")));
         complete.lines().map(position).collect()
     }
 
-    /// Whether it has not ended.
+    /// Whether it runs.
     pub fn is_running(&mut self) -> Result<bool> {
         Ok(self.process.try_wait().map_err(Error::io("wait for a member"))?.is_none())
     }
@@ -106,17 +106,17 @@ impl Member {
         ended.map(drop).ok_or_else(|| self.failed("did not stop"))
     }
 
-    /// Lets it stand still (SIGSTOP): it stays a member until its session has timed out, and takes no part in anything.
+    /// Pauses it (SIGSTOP): it sends no heartbeats, and stays a member until its session times out.
     pub fn pause(&self) -> Result<()> {
         self.process.signal(Signal::Stop).map_err(Error::io("pause a member"))
     }
 
-    /// Lets it go on after [`Self::pause`] (SIGCONT).
+    /// Resumes it after [`Self::pause`] (SIGCONT).
     pub fn resume(&self) -> Result<()> {
         self.process.signal(Signal::Cont).map_err(Error::io("resume a member"))
     }
 
-    /// What it has said of itself so far, for the message of a failed test.
+    /// Its standard error so far, for the message of a failed test.
     pub fn said(&self) -> Result<String> {
         self.printed(ERRORS)
     }

@@ -1,4 +1,4 @@
-//! One broker process: starts, stops, kills, pauses and resumes it. Knows its own files, nothing of the other nodes.
+//! One broker process: starts, stops, kills, pauses and resumes it. Must not know the other nodes.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -15,19 +15,19 @@ use crate::ports::Port;
 use crate::secure::Listener;
 use crate::wait;
 
-/// From the start of the process to "started"; it takes two seconds on an idle machine with two cores.
+/// Longest time from the start of the process to "started"; two seconds on an idle machine with two cores.
 const START_DEADLINE: Duration = Duration::from_mins(2);
 
-/// An orderly stop takes a fraction of a second.
+/// Longest time of a stop in order, which takes a fraction of a second.
 const STOP_DEADLINE: Duration = Duration::from_mins(1);
 
-/// The broker says this when it has registered, caught up with the metadata log, and serves every listener.
+/// The broker logs this when it has registered, caught up with the metadata log, and serves every listener.
 const STARTED: &str = "Kafka Server started";
 
-/// What a broker says when another program has its port.
+/// A broker logs this when another program has its port.
 const PORT_TAKEN: [&str; 2] = ["Address already in use", "BindException"];
 
-/// Enough to see an exception with its cause.
+/// Lines of the log in an error: enough for an exception with its cause.
 const TAIL_LINES: usize = 60;
 
 const HEAP_MIB_MAX: u32 = 256;
@@ -41,7 +41,7 @@ exec "$@" kafka.Kafka "$config""#;
 
 /// One broker of a [`Cluster`](crate::Cluster): broker and controller in one process, on one machine's loopback.
 ///
-/// It keeps its port and its data over stop, kill and start.
+/// It keeps its port and its data when it is stopped or killed and started again.
 #[derive(Debug)]
 pub struct Node {
     id: u16,
@@ -53,18 +53,18 @@ pub struct Node {
     run: Mutex<Run>,
 }
 
-/// What a node listens on.
+/// The ports of a node.
 #[derive(Debug)]
 pub(crate) struct Ports {
     /// For clients.
     pub(crate) plain: Port,
-    /// For the other nodes; kept, so that nobody else takes it.
+    /// For the other nodes; kept, so that no other process takes it.
     pub(crate) _controller: Port,
     /// For clients too.
     pub(crate) secure: Vec<(Listener, Port)>,
 }
 
-/// Where a node keeps what.
+/// The files of a node.
 #[derive(Debug)]
 pub(crate) struct Files {
     /// Kafka's `log.dirs`.
@@ -123,7 +123,7 @@ impl Node {
         self.run().process.as_ref().map(Guarded::pid)
     }
 
-    /// Where its data lies.
+    /// Its data directory.
     pub fn data_dir(&self) -> &Path {
         &self.files.data
     }
@@ -135,7 +135,7 @@ impl Node {
 
     /// Starts it after [`Self::stop`] or [`Self::kill`], on the same port and data, and waits until it is ready.
     ///
-    /// With three nodes a single one gets ready only while a majority runs: start them with [`Self::spawn`] first.
+    /// One of three nodes becomes ready only while a majority runs: start them with [`Self::spawn`] first.
     pub fn start(&self) -> Result<()> {
         self.spawn()?;
         self.wait_ready()
@@ -161,13 +161,13 @@ impl Node {
         Ok(())
     }
 
-    /// Waits until the broker says that it serves; an error with the end of its log if it ends before.
+    /// Waits until the broker serves; an error with the end of its log if it ends before.
     pub fn wait_ready(&self) -> Result<()> {
         let deadline = Instant::now() + START_DEADLINE;
         let with_zookeeper = format!("[KafkaServer id={}] started", self.id);
         let ready = wait::poll(deadline, || {
             let state = self.state()?;
-            // After the state: what a broker said before its end is in the log by then.
+            // After the state: by then the log has everything that a broker wrote before its end.
             match state {
                 _ if self.log_has(&[STARTED, &with_zookeeper]) && state == State::Running => Ok(Some(())),
                 State::Running => Ok(None),
@@ -200,17 +200,17 @@ impl Node {
         }
     }
 
-    /// Lets it stand still (SIGSTOP): its connections stay open, and nobody answers.
+    /// Pauses it (SIGSTOP): its connections stay open, and it sends no responses.
     pub fn pause(&self) -> Result<()> {
         self.signal(Signal::Stop)
     }
 
-    /// Lets it go on after [`Self::pause`] (SIGCONT).
+    /// Resumes it after [`Self::pause`] (SIGCONT).
     pub fn resume(&self) -> Result<()> {
         self.signal(Signal::Cont)
     }
 
-    /// Whether its process is there: it was started, and has not ended by itself or by our hand.
+    /// Whether its process runs.
     pub fn is_running(&self) -> Result<bool> {
         Ok(self.state()? == State::Running)
     }
@@ -235,12 +235,12 @@ impl Node {
     }
 
     fn run(&self) -> MutexGuard<'_, Run> {
-        // What a panicking test leaves is still a process to be managed.
+        // A panic of another test leaves the process in a known state.
         self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn log_has(&self, texts: &[&str]) -> bool {
-        // Not there yet is the same as nothing said.
+        // A missing log is an empty log.
         let log = read_lossy(&self.log_file()).unwrap_or_default();
         texts.iter().any(|text| log.contains(text))
     }

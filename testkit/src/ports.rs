@@ -1,8 +1,8 @@
-//! Chooses TCP ports that nobody else takes between the choice and the broker's own bind.
+//! Reserves TCP ports until a broker binds them.
 //!
-//! They lie below the range that the kernel gives to outgoing connections, so that no client gets one by chance; each is
-//! locked by a file among the processes that use this kit, and free at the time of choosing. What is left is a foreign
-//! server that starts on the same port in the same second: the cluster notices and starts again on other ports.
+//! The ports are below the kernel's range for outgoing connections, so that no client gets one by chance. A lock file reserves each
+//! port among the processes that use this kit. If a foreign server binds a port in the meantime, the cluster detects it and starts
+//! again on other ports.
 
 use std::fs::{self, File, TryLockError};
 use std::hash::{BuildHasher, RandomState};
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 const PORT_MIN: u16 = 20_000;
 const PORT_COUNT: u16 = 4_000;
 
-/// A port that is ours as long as this value lives.
+/// A reserved port, until the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Port {
     number: u16,
@@ -23,7 +23,7 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    /// Takes a free one.
+    /// Reserves a free port.
     pub(crate) fn choose() -> Result<Self> {
         let directory = cache::root().join("ports");
         fs::create_dir_all(&directory).map_err(Error::io(format!("create {}", directory.display())))?;
@@ -42,18 +42,18 @@ impl Port {
         Err(Error::Usage(format!("no free TCP port from {PORT_MIN} on")))
     }
 
-    /// Takes just this one; whether it is free shows when the broker binds it.
+    /// Takes this port without a check: the broker's bind fails if it is in use.
     pub(crate) fn fixed(number: u16) -> Self {
         Self { number, _lock: None }
     }
 
-    /// Its number.
+    /// The port number.
     pub(crate) fn number(&self) -> u16 {
         self.number
     }
 }
 
-/// Whether nobody listens there.
+/// Whether no server listens on the port.
 pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

@@ -1,5 +1,5 @@
-//! Listeners with TLS and SASL beside a broker's plain one, and the certificates for them. Knows what to write into a broker's
-//! configuration, not when a broker runs.
+//! Listeners with TLS and SASL, in addition to a broker's plain one, and their certificates. Writes broker configuration; must not
+//! start brokers.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write as _;
@@ -13,24 +13,24 @@ use crate::error::{Error, Result};
 use crate::java;
 use crate::ports::Port;
 
-/// Makes the certificates; a program of one file, which Java compiles as it runs it.
+/// Creates the certificates: a single-file Java program.
 const MAKER: &str = include_str!("../java/Certificates.java");
 
-/// A user that may do everything, by every mechanism.
+/// A user with all permissions, known by every mechanism.
 pub const USER: &str = "alice";
 /// The password of [`USER`].
 pub const PASSWORD: &str = "correct horse, battery=staple";
-/// On [`Listener::SaslBrief`] an authentication counts so long, in milliseconds.
+/// Lifetime of an authentication on [`Listener::SaslBrief`], in milliseconds.
 pub const BRIEF_MS: u32 = 2500;
 
-/// A listener of a secure cluster. Whoever comes without a user name is `ANONYMOUS`, and may do everything too.
+/// A listener of a secure cluster. A client without a user name is `ANONYMOUS`, with all permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listener {
     /// TLS, with a certificate for `localhost` and `127.0.0.1`.
     Ssl,
-    /// The same; clients must show a certificate, whose subject is then the user.
+    /// Mutual TLS: clients must have a certificate, whose subject is the user.
     MutualSsl,
-    /// The same by TLS 1.2, which tells within the handshake what 1.3 tells after it.
+    /// Mutual TLS 1.2, which rejects a client certificate within the handshake; TLS 1.3 rejects it after the handshake.
     MutualSsl12,
     /// TLS, with a certificate for another host.
     SslElsewhere,
@@ -38,18 +38,18 @@ pub enum Listener {
     SslExpired,
     /// TLS, with a certificate that is not valid yet.
     SslEarly,
-    /// TLS, with a certificate that is its own authority's.
+    /// TLS, with a CA certificate as server certificate.
     SslItself,
     /// PLAIN and SCRAM-SHA-256, not encrypted.
     SaslPlaintext,
     /// PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 over TLS.
     SaslSsl,
-    /// SCRAM-SHA-256 over TLS, to be repeated every [`BRIEF_MS`].
+    /// SCRAM-SHA-256 over TLS, with re-authentication every [`BRIEF_MS`].
     SaslBrief,
 }
 
 impl Listener {
-    /// Each of them.
+    /// All listeners.
     pub const ALL: [Self; 10] = [
         Self::Ssl,
         Self::MutualSsl,
@@ -63,7 +63,7 @@ impl Listener {
         Self::SaslBrief,
     ];
 
-    /// As the broker's configuration calls it, in lower case.
+    /// Its name in the broker's configuration, in lower case.
     fn name(self) -> &'static str {
         match self {
             Self::Ssl => "ssl",
@@ -87,7 +87,7 @@ impl Listener {
         }
     }
 
-    /// The certificate that it shows, by its name among those of [`MAKER`].
+    /// The name of its certificate among those of [`MAKER`].
     fn certificate(self) -> Option<&'static str> {
         match self {
             Self::Ssl | Self::MutualSsl | Self::MutualSsl12 | Self::SaslSsl | Self::SaslBrief => Some("broker"),
@@ -109,14 +109,14 @@ impl Listener {
     }
 }
 
-/// PEM files, made once and kept in the cache.
+/// PEM files, created once and kept in the cache.
 #[derive(Clone, Debug)]
 pub struct Certificates {
     directory: PathBuf,
 }
 
 impl Certificates {
-    /// Makes them if they are not there.
+    /// Creates them if they are missing.
     pub fn get() -> Result<Self> {
         let mut hasher = DefaultHasher::new();
         MAKER.hash(&mut hasher);
@@ -129,12 +129,12 @@ impl Certificates {
         self.directory.join("ca.pem")
     }
 
-    /// An authority that has nothing to do with the brokers.
+    /// An authority that signs no broker's certificate.
     pub fn other_authority(&self) -> PathBuf {
         self.directory.join("other-ca.pem")
     }
 
-    /// An authority of the same name as that of the brokers, made anew: with another key.
+    /// An authority of the same name as that of the brokers, with another key.
     pub fn renewed_authority(&self) -> PathBuf {
         self.directory.join("renewed-ca.pem")
     }
@@ -144,12 +144,12 @@ impl Certificates {
         self.directory.join("itself.pem")
     }
 
-    /// A certificate and its key of a user `CN=client`, which brokers accept and which may do everything.
+    /// Certificate and key of a user `CN=client`, which brokers accept, with all permissions.
     pub fn client(&self) -> (PathBuf, PathBuf) {
         self.pair("client")
     }
 
-    /// A certificate and its key that no broker accepts.
+    /// Certificate and key that no broker accepts.
     pub fn stranger(&self) -> (PathBuf, PathBuf) {
         self.pair("stranger")
     }
@@ -172,7 +172,7 @@ fn make(directory: &Path) -> Result<()> {
     Err(Error::Program { command: "java Certificates.java".to_owned(), output })
 }
 
-/// Lines for a broker's configuration that come after those of its plain listeners, `plain`.
+/// Lines of a broker's configuration, to follow those of its plain listeners (`plain`).
 pub(crate) fn properties(plain: &str, listeners: &[(Listener, Port)], certificates: &Certificates) -> String {
     let mut addresses = plain.to_owned();
     let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();

@@ -21,15 +21,15 @@ pub struct GroupOffset {
     pub partition: i32,
     /// The committed offset, if there is one.
     pub current: Option<i64>,
-    /// The partition's end.
+    /// The end offset.
     pub end: Option<i64>,
-    /// The difference.
+    /// The lag.
     pub lag: Option<i64>,
 }
 
 impl Cluster {
     /// Runs one of Kafka's tools, such as `org.apache.kafka.tools.TopicCommand`, in its jars: about a second each.
-    /// `--bootstrap-server` is added. Gives what it printed to standard output; anything but exit code 0 is an error.
+    /// `--bootstrap-server` is added. Returns its standard output; any exit code except 0 is an error.
     pub fn tool(&self, class: &str, arguments: &[&str], input: &[u8]) -> Result<String> {
         static RUNS: AtomicU32 = AtomicU32::new(0);
         let scratch = self.run_dir().join(format!("tool-{}", RUNS.fetch_add(1, Ordering::Relaxed)));
@@ -47,7 +47,7 @@ impl Cluster {
             .map_err(Error::io("run java"))?;
         let to_tool = child.stdin.take();
         let output = thread::scope(|scope| {
-            // Beside reading its output: neither side may wait for the other. A tool need not read all of its input.
+            // On another thread, so that neither side waits for the other. A tool may leave input unread.
             scope.spawn(move || to_tool.map(|mut to_tool| to_tool.write_all(input)));
             child.wait_with_output()
         });
@@ -65,12 +65,12 @@ impl Cluster {
     pub fn console_produce(&self, topic: &str, options: &[&str], lines: &[u8]) -> Result<()> {
         let mut arguments = vec!["--topic", topic];
         arguments.extend(options);
-        // It moved with 4.0 (KAFKA-14525).
+        // The class was moved in 4.0 (KAFKA-14525).
         let package = if self.jars().version().starts_with("3.") { "kafka" } else { "org.apache.kafka" };
         self.tool(&format!("{package}.tools.ConsoleProducer"), &arguments, lines).map(drop)
     }
 
-    /// What `kafka-consumer-groups --describe` says of a group, by topic and partition.
+    /// The output of `kafka-consumer-groups --describe` for a group, by topic and partition.
     pub fn group_offsets(&self, group: &str) -> Result<Vec<GroupOffset>> {
         let printed = self.consumer_groups(&["--describe", "--offsets", "--group", group])?;
         let mut offsets: Vec<GroupOffset> = printed.lines().filter_map(|line| parse_offset(group, line)).collect();
@@ -86,8 +86,8 @@ impl Cluster {
         self.consumer_groups(&arguments).map(drop)
     }
 
-    /// The generation of a classic group, or the epoch of one of the consumer protocol: the latest that its coordinators have
-    /// written into their logs, which are all there is to tell a classic group's. `None` if there was none.
+    /// The latest generation of a classic group, or epoch of a group of the consumer protocol, from the coordinators' logs: no request
+    /// returns that of a classic group. `None` if the logs have none.
     pub fn generation(&self, group: &str) -> Result<Option<i32>> {
         let mut latest = None;
         for node in self.nodes() {
@@ -99,7 +99,7 @@ impl Cluster {
         Ok(latest)
     }
 
-    /// `kafka-consumer-groups`. It exits with 0 after most failures too: those are told from what it prints.
+    /// Runs `kafka-consumer-groups`. It exits with 0 after most failures, which only its output shows.
     pub fn consumer_groups(&self, arguments: &[&str]) -> Result<String> {
         const CLASS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
         let printed = self.tool(CLASS, arguments, b"")?;
@@ -110,7 +110,7 @@ impl Cluster {
     }
 }
 
-/// A line begins `GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG`; `-` stands for nothing.
+/// A line begins `GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG`; `-` is no value.
 fn parse_offset(group: &str, line: &str) -> Option<GroupOffset> {
     let mut words = line.split_whitespace();
     if words.next()? != group {

@@ -3,10 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Between two looks at a condition: short against everything that a broker does, long against the cost of a look.
+/// Time between two checks of a condition: short compared with broker operations, long compared with a check.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Looks until there is a value, an error, or the deadline has passed (`None`). Looks at least once.
+/// Checks until there is a value, an error, or the deadline has passed (`None`). Checks at least once.
 pub(crate) fn poll<T, E>(deadline: Instant, mut look: impl FnMut() -> Result<Option<T>, E>) -> Result<Option<T>, E> {
     loop {
         if let Some(found) = look()? {

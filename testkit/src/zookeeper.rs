@@ -1,4 +1,4 @@
-//! One ZooKeeper server, for clusters of Kafka 2 and older. Knows nothing of Kafka but the jars that it comes with.
+//! One ZooKeeper server, for clusters of Kafka 2 and older. Must not know brokers.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -28,7 +28,7 @@ pub(crate) struct ZooKeeper {
 }
 
 impl ZooKeeper {
-    /// Lays out its files below `directory`, which must exist; its log goes to `log`. Does not start it.
+    /// Creates its files below `directory`, which must exist; its log is `log`. Does not start it.
     pub(crate) fn lay_out(directory: PathBuf, log: PathBuf, class_path: String) -> Result<Self> {
         let port = Port::choose()?;
         let properties = format!(
@@ -45,7 +45,7 @@ impl ZooKeeper {
         Ok(Self { port, directory, log, class_path, process: Mutex::new(None) })
     }
 
-    /// What a broker's `zookeeper.connect` takes.
+    /// The value of a broker's `zookeeper.connect`.
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port.number())
     }

@@ -1,10 +1,10 @@
-//! The cache of jars: filled by several processes at once, and what a machine without Java is told.
+//! The cache of jars, filled by several processes at the same time, and the error on a machine without Java.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// The kit's program with a build directory of its own, in which nothing is cached.
+/// The kit's program with a separate build directory, in which nothing is cached.
 fn testkit(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_testkit"));
     command.args(arguments).env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
@@ -39,7 +39,7 @@ fn several_processes_fill_the_cache_at_once_over_the_leftovers_of_a_killed_one()
 }
 
 #[test]
-fn a_machine_without_java_is_told_what_to_install_in_one_line() {
+fn the_error_without_java_says_what_to_install_in_one_line() {
     let output = testkit("without-java", &["fetch"]).env("PATH", "").env_remove("JAVA_HOME").output().unwrap();
     assert!(!output.status.success());
     let line = said(&output);

@@ -1,4 +1,4 @@
-//! What the Java client and Kafka's tools do on our brokers, on every version that the project is tested with.
+//! The Java client and Kafka's tools, on every version that the project is tested with.
 
 use testkit::{Codec, Position, ProduceOptions, Record, unique};
 

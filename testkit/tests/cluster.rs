@@ -1,4 +1,4 @@
-//! Brokers that are stopped, killed, paused and started again, alone and as three.
+//! Brokers that are stopped, killed, paused and started again, in clusters of one and three nodes.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use testkit::{Cluster, NEWEST, Node, OLDEST, ProduceOptions, Record};
 
-/// Gives the record's offset.
+/// Returns the record's offset.
 fn produce(cluster: &Cluster, topic: &str, value: &str) -> testkit::Result<i64> {
     let positions = cluster.client()?.produce(topic, &ProduceOptions::default(), [Record::value(value)])?;
     Ok(positions.iter().map(|position| position.offset).sum())
@@ -33,7 +33,7 @@ fn a_node_keeps_port_and_data_over_stop_and_kill() {
 }
 
 #[test]
-fn a_paused_node_answers_when_it_goes_on() {
+fn a_paused_node_responds_when_it_is_resumed() {
     let cluster = Cluster::start(NEWEST).unwrap();
     let node = cluster.node(1).unwrap();
     cluster.client().unwrap().create_topic("paused", 1, &[]).unwrap();
@@ -53,7 +53,7 @@ fn a_paused_node_answers_when_it_goes_on() {
 }
 
 #[test]
-fn three_nodes_go_on_without_one() {
+fn three_nodes_work_without_one() {
     let cluster = Cluster::builder(NEWEST).nodes(3).start().unwrap();
     assert_eq!(cluster.bootstrap_servers().split(',').count(), 3);
     let kafka = cluster.client().unwrap();
@@ -86,7 +86,7 @@ fn a_cluster_leaves_its_logs_and_nothing_else() {
     assert!(log.contains("log.retention.ms = 12345"), "a property was not passed on");
 }
 
-/// The broker looks for old records all the time: those of the topic that asks for it go, those of the other one stay.
+/// The broker looks for old records continually: it deletes those of the topic with retention, and keeps those of the other one.
 #[test]
 fn records_stay_however_old_they_are() {
     let builder = Cluster::builder(NEWEST).property("log.initial.task.delay.ms", "0");
@@ -96,7 +96,7 @@ fn records_stay_however_old_they_are() {
     kafka.create_topic("forgotten", 1, &[("retention.ms", "1000")]).unwrap();
     let produce_old = |topic| kafka.produce(topic, &ProduceOptions::default(), [Record::value("a").timestamp_ms(1000)]);
     produce_old("kept").unwrap();
-    // The second one is removed in a round that began after the first.
+    // The second record is deleted in a later round than the first.
     for round in 1..=2 {
         produce_old("forgotten").unwrap();
         let deadline = Instant::now() + Duration::from_mins(1);
@@ -108,7 +108,7 @@ fn records_stay_however_old_they_are() {
 }
 
 #[test]
-fn kept_data_is_there_again() {
+fn kept_data_is_used_again() {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kept-data");
     if directory.exists() {
         std::fs::remove_dir_all(&directory).unwrap();
@@ -127,7 +127,7 @@ fn a_start_that_fails_shows_the_log() {
 }
 
 #[test]
-fn wrong_wishes_are_refused() {
+fn invalid_configurations_are_refused() {
     let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = server.local_addr().unwrap().port();
     let check = |builder: testkit::Builder, expected: &str| {

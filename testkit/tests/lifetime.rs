@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use testkit::{Cluster, NEWEST};
 
-/// Tells the child how to end.
+/// The variable that tells the child how to end.
 const END: &str = "TESTKIT_LIFETIME_END";
 
 #[test]
@@ -57,9 +57,9 @@ fn watch_a_child(end: &str) {
 }
 
 fn be_the_child(end: &str) {
-    // In a static, which nobody drops.
+    // In a static, which is never dropped.
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    // Data that stays: a broker whose data is removed would end for that reason, and prove nothing.
+    // Kept data: a broker whose data is removed ends for that reason.
     let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lifetime {end}"));
     let cluster = CLUSTER.get_or_init(|| Cluster::builder(NEWEST).data_dir(data).start().unwrap());
     let (node, client) = (cluster.node(1).unwrap(), cluster.client().unwrap());
@@ -68,12 +68,12 @@ fn be_the_child(end: &str) {
         node.pause().unwrap();
     }
     println!("started {} {} {}", node.pid().unwrap(), client.pid(), cluster.run_dir().display());
-    // Until the parent has looked.
+    // Until the parent has checked.
     io::stdin().lock().read_to_end(&mut Vec::new()).unwrap();
     assert!(end != "panic", "as asked");
 }
 
-/// A process that has ended but that nobody has waited for has no command line any more.
+/// A zombie process has no command line.
 fn is_alive(pid: &str) -> bool {
     fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|command| !command.is_empty())
 }

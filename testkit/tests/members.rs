@@ -1,4 +1,4 @@
-//! Members of consumer groups that are not ours: what they read is told, and how their group stands is seen.
+//! Foreign members of consumer groups: the records that they read, and the state of their group.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of a test fail the test")]
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use testkit::{Cluster, GroupState, Member, NEWEST, Position, ProduceOptions, Record, unique};
 
-/// What members are told so that a test need not wait for them.
+/// Settings of members with short timeouts.
 const QUICK: [(&str, &str); 2] = [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "200")];
 
 fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
@@ -28,7 +28,7 @@ fn assert_running(member: &mut Member) {
     assert!(member.is_running().unwrap(), "a member has ended: {}", member.said().unwrap());
 }
 
-/// Members that share four partitions: every record is read once, the group stands still, and a stop leaves it.
+/// Members that share four partitions: every record is read once, the group is stable, and a stopped member leaves it.
 fn share(cluster: &Cluster, group: &str, topic: &str, protocol: &str, mut members: Vec<Member>) {
     let kafka = cluster.client().unwrap();
     wait_until("a stable group", || {

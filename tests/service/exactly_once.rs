@@ -1,12 +1,12 @@
-//! Every record takes effect once: the tables are what an independent computation makes of the same records, whatever the codec,
-//! whatever is killed, and whatever comes while the service runs. `TEST_SIZE=full` runs the full sizes.
+//! Every record takes effect once: the tables are those of an independent computation from the same records, with every codec, after
+//! kills, and with records that arrive while the service runs. `TEST_SIZE=full` runs the full sizes.
 
 use std::collections::BTreeMap;
 
-use testkit::{Client, Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Record, unique};
+use testkit::{Client, Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Random, Record, unique};
 
-use crate::support::child::Place;
-use crate::support::events::{Random, Sent, Tables, events};
+use crate::support::events::{Sent, Tables, events};
+use crate::support::process::Installation;
 use crate::support::sized;
 
 struct Kafka {
@@ -26,19 +26,19 @@ impl Kafka {
         topic
     }
 
-    fn place(&self, topics: &str) -> Place {
-        let mut place = Place::new(&self.cluster.bootstrap_servers(), topics);
-        place.set("KAFKA_GROUP_ID", &unique("group"));
-        place
+    fn installation(&self, topics: &str) -> Installation {
+        let mut installation = Installation::new(&self.cluster.bootstrap_servers(), topics);
+        installation.set("KAFKA_GROUP_ID", &unique("group"));
+        installation
     }
 
-    /// Produces, and adds what must come of it.
+    /// Produces records, and adds them to the expected tables.
     fn produce(&self, topic: &str, options: &ProduceOptions, sent: &[Sent], tables: &mut Tables) {
         let positions = self.client.produce(topic, options, records(sent)).unwrap();
         tables.add(topic, sent, &positions);
     }
 
-    /// The sum of what the topic's partitions end with.
+    /// The sum of the partitions' end offsets.
     fn end(&self, topic: &str) -> i64 {
         self.client.end_offsets(topic).unwrap().iter().sum()
     }
@@ -48,10 +48,10 @@ fn records(sent: &[Sent]) -> Vec<Record> {
     sent.iter().map(|sent| sent.record.clone()).collect()
 }
 
-fn finish(place: &Place, tables: &Tables) {
-    place.run_to_end();
-    place.assert_clean();
-    tables.assert_stored(&place.database());
+fn finish(installation: &Installation, tables: &Tables) {
+    installation.run_to_end();
+    installation.assert_clean();
+    tables.assert_stored(&installation.database());
 }
 
 fn every_codec_and_transactions(version: &str) {
@@ -74,13 +74,13 @@ fn every_codec_and_transactions(version: &str) {
             }
         }
     }
-    let place = kafka.place(&topic);
-    finish(&place, &tables);
-    assert_eq!(place.stored(), kafka.end(&topic), "control records and aborted transactions are passed over");
-    let absent = place.number("SELECT sum(absent) FROM consumer_offsets").unwrap();
+    let installation = kafka.installation(&topic);
+    finish(&installation, &tables);
+    assert_eq!(installation.stored(), kafka.end(&topic), "control records and aborted transactions are passed over");
+    let absent = installation.number("SELECT sum(absent) FROM consumer_offsets").unwrap();
     assert!(absent > 5 * 200, "{absent} offsets without a record");
-    // Nothing is new: nothing changes.
-    finish(&place, &tables);
+    // Without new records nothing changes.
+    finish(&installation, &tables);
 }
 
 #[test]
@@ -101,35 +101,35 @@ fn killed_twenty_times() {
     let sent = events(7, sized(20_000, 200_000), 6);
     kafka.produce(&topic, &ProduceOptions::default().codec(Codec::Lz4), &sent, &mut tables);
     let end = kafka.end(&topic);
-    let mut place = kafka.place(&topic);
-    place.set("BATCH_MAX_RECORDS", "50").set("LOG_LEVEL", "INFO");
-    let mut random = Random::new(11);
+    let mut installation = kafka.installation(&topic);
+    installation.set("BATCH_MAX_RECORDS", "50").set("LOG_LEVEL", "INFO");
+    let mut random = Random::from_seed(11);
     let mut kills = 0;
     for kill in 0..20 {
-        let mark = end * kill / 21 + i64::try_from(random.below(u64::try_from(end / 21).unwrap())).unwrap();
-        let mut service = place.start(&["run"]);
-        place.wait_for("progress", |place| place.stored() > mark);
+        let mark = end * kill / 21 + random.below(end / 21);
+        let mut service = installation.start(&["run"]);
+        installation.wait_for("progress", |installation| installation.stored() > mark);
         service.kill();
-        kills += i64::from(place.stored() < end);
+        kills += i64::from(installation.stored() < end);
     }
     assert!(kills > 10, "only {kills} of 20 kills came before the end");
-    finish(&place, &tables);
+    finish(&installation, &tables);
 }
 
 #[test]
-fn what_comes_while_it_runs() {
+fn records_that_arrive_while_it_runs() {
     let kafka = kafka(NEWEST);
     let (topic, other, late) = (kafka.topic(2), kafka.topic(1), unique("late"));
     let options = ProduceOptions::default();
     let mut tables = Tables::default();
-    let place = kafka.place(&format!("{topic},{other},{late}"));
-    let mut service = place.start(&["run"]);
-    let stored = |rows: i64| place.wait_for("records", |place| place.stored() >= rows);
+    let installation = kafka.installation(&format!("{topic},{other},{late}"));
+    let mut service = installation.start(&["run"]);
+    let stored = |rows: i64| installation.wait_for("records", |installation| installation.stored() >= rows);
 
     kafka.produce(&topic, &options, &events(1, 500, 2), &mut tables);
     kafka.produce(&other, &options, &events(2, 500, 1), &mut tables);
     stored(1000);
-    place.wait_warning(0, &[&late, "does not exist"]);
+    installation.wait_warning(0, &[&late, "does not exist"]);
     kafka.client.create_topic(&late, 1, &[]).unwrap();
     kafka.produce(&late, &options, &events(3, 500, 1), &mut tables);
     stored(1500);
@@ -139,13 +139,13 @@ fn what_comes_while_it_runs() {
 
     service.signal("TERM");
     service.ends_with(0);
-    place.assert_clean();
-    tables.assert_stored(&place.database());
-    let told = kafka.client.committed_offsets(&place.group()).unwrap();
+    installation.assert_clean();
+    tables.assert_stored(&installation.database());
+    let committed = kafka.client.committed_offsets(&installation.group()).unwrap();
     let ends = [&topic, &other, &late].map(|topic| kafka.client.end_offsets(topic).unwrap());
     for (topic, ends) in [&topic, &other, &late].into_iter().zip(ends) {
         for (partition, end) in (0..).zip(ends) {
-            assert_eq!(told[&(topic.clone(), partition)].offset, end, "{topic}-{partition}");
+            assert_eq!(committed[&(topic.clone(), partition)].offset, end, "{topic}-{partition}");
         }
     }
 }
@@ -154,7 +154,7 @@ fn what_comes_while_it_runs() {
 fn holes_are_counted_as_absent() {
     let kafka = kafka(NEWEST);
     let topic = unique("compacted");
-    // Compacted as soon as a segment is full.
+    // Compacted when a segment is full.
     let settings = [("cleanup.policy", "compact"), ("segment.ms", "100"), ("min.cleanable.dirty.ratio", "0.001")];
     kafka.client.create_topic(&topic, 1, &settings).unwrap();
     let options = ProduceOptions::default();
@@ -163,41 +163,41 @@ fn holes_are_counted_as_absent() {
         kafka.client.produce(&topic, &options, [Record::value(value(number)).key("opp_1")]).unwrap();
     };
     produce(0);
-    let mut place = kafka.place(&topic);
-    place.set("BATCH_MAX_RECORDS", "1");
-    // What the cleaner leaves is seen by the first offset that a reader from the start is given.
+    let mut installation = kafka.installation(&topic);
+    installation.set("BATCH_MAX_RECORDS", "1");
+    // The first offset that a consumer reads shows whether the log cleaner has run.
     let mut number = 1;
-    place.wait_for("compaction", |_| {
+    installation.wait_for("compaction", |_| {
         produce(number);
         number += 1;
-        let read = kafka.place(&topic);
+        let read = kafka.installation(&topic);
         read.run_to_end();
         read.number("SELECT absent FROM consumer_offsets").unwrap() > 0
     });
-    place.run_to_end();
-    place.assert_clean();
-    assert_eq!(place.stored(), kafka.end(&topic));
+    installation.run_to_end();
+    installation.assert_clean();
+    assert_eq!(installation.stored(), kafka.end(&topic));
     let name = "SELECT count(*) FROM opportunities WHERE name = ";
-    assert_eq!(place.number(&format!("{name}'{}'", number - 1)), Some(1), "the last event has won");
+    assert_eq!(installation.number(&format!("{name}'{}'", number - 1)), Some(1), "the last event has won");
 }
 
 #[test]
-fn uncommitted_records_are_read_when_that_is_asked_for() {
+fn uncommitted_records_are_read_with_read_uncommitted() {
     let kafka = kafka(OLDEST);
     let topic = kafka.topic(1);
     let options = ProduceOptions::default();
     let transaction = kafka.client.begin(&unique("open"), &options).unwrap();
     let event = Record::value(r#"{"event_id":"opp_1","name":"n","stage":"s"}"#);
     transaction.produce(&topic, [event]).unwrap();
-    let place = kafka.place(&topic);
-    place.run_to_end();
-    assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(0), "behind the last stable offset");
-    let mut uncommitted = kafka.place(&topic);
+    let installation = kafka.installation(&topic);
+    installation.run_to_end();
+    assert_eq!(installation.number("SELECT count(*) FROM opportunities"), Some(0), "behind the last stable offset");
+    let mut uncommitted = kafka.installation(&topic);
     uncommitted.set("KAFKA_ISOLATION_LEVEL", "read_uncommitted").run_to_end();
     assert_eq!(uncommitted.number("SELECT count(*) FROM opportunities"), Some(1));
     transaction.commit().unwrap();
-    place.run_to_end();
-    assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(1));
+    installation.run_to_end();
+    assert_eq!(installation.number("SELECT count(*) FROM opportunities"), Some(1));
 }
 
 #[test]
@@ -216,27 +216,28 @@ fn large_batches() {
     };
     produce(0, &[(1, 10), (2, 2_500_000), (3, 10)]);
     produce(1, &[(4, 2_000_000), (5, 2_000_000)]);
-    let mut place = kafka.place(&topic);
-    place.set("KAFKA_FETCH_MAX_BYTES", "100000");
-    place.run_to_end();
-    place.assert_clean();
-    assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(5));
+    let mut installation = kafka.installation(&topic);
+    installation.set("KAFKA_FETCH_MAX_BYTES", "100000");
+    installation.run_to_end();
+    installation.assert_clean();
+    assert_eq!(installation.number("SELECT count(*) FROM opportunities"), Some(5));
 
     produce(0, &[(6, 10)]);
     let at = produce(0, &[(7, 2_900_000)])[0].offset;
-    place.set("KAFKA_RECEIVE_MAX_BYTES", "2800000");
-    place.start(&["run", "--exit-at-end"]).ends_with(1);
-    let error = place.stderr();
+    installation.set("KAFKA_RECEIVE_MAX_BYTES", "2800000");
+    installation.start(&["run", "--exit-at-end"]).ends_with(1);
+    let error = installation.stderr();
     for part in [&format!("offset {at} of {topic}-0"), "KAFKA_RECEIVE_MAX_BYTES", "2800000"] {
         assert!(error.contains(part), "'{part}' is not in: {error}");
     }
-    place.assert_clean();
-    assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(6), "what lies before it is stored");
+    installation.assert_clean();
+    assert_eq!(installation.number("SELECT count(*) FROM opportunities"), Some(6), "what lies before it is stored");
 }
 
-/// Where the topic's time is the broker's, the time in the record says nothing: neither in the tables nor in which event wins.
+/// With `message.timestamp.type=LogAppendTime` the broker's timestamp counts, not the producer's: in the tables, and for which event
+/// wins.
 #[test]
-fn the_time_of_the_log_is_taken_where_the_topic_says_so() {
+fn the_log_append_time_counts_if_the_topic_uses_it() {
     let kafka = kafka(NEWEST);
     let topic = unique("append-time");
     kafka.client.create_topic(&topic, 2, &[("message.timestamp.type", "LogAppendTime")]).unwrap();
@@ -244,7 +245,7 @@ fn the_time_of_the_log_is_taken_where_the_topic_says_so() {
         let value = format!(r#"{{"event_id":"opp_{id}","name":"{name}","stage":"s"}}"#);
         Record::value(value).timestamp_ms(timestamp_ms).partition(partition)
     };
-    // Batches of several records; what comes later says that it is older.
+    // Batches of several records; later records have earlier producer timestamps.
     let options = ProduceOptions::default().codec(Codec::Zstd).linger_ms(1000);
     let produce = |name: &str, timestamp_ms: i64| {
         let records = (0..10).map(|id| event(name, id, timestamp_ms - i64::from(id), 1 - (id % 2).cast_signed()));
@@ -253,27 +254,27 @@ fn the_time_of_the_log_is_taken_where_the_topic_says_so() {
     };
     produce("first", 1_700_000_000_000);
     produce("second", 1_600_000_000_000);
-    let place = kafka.place(&topic);
-    place.run_to_end();
-    place.assert_clean();
+    let installation = kafka.installation(&topic);
+    installation.run_to_end();
+    installation.assert_clean();
 
     let all = "SELECT kafka_partition AS at, kafka_offset, kafka_timestamp, name FROM opportunities
                UNION ALL SELECT kafka_partition, kafka_offset, kafka_timestamp, 'no event' FROM unidentified_messages
                ORDER BY at, kafka_offset";
-    let database = place.database();
+    let database = installation.database();
     let mut statement = database.prepare(all).unwrap();
     let stored = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
     let stored: Vec<(i64, i64, i64, String)> = stored.map(Result::unwrap).collect();
     assert_eq!(stored.iter().filter(|(.., name)| name == "second").count(), 10, "{stored:?}");
     assert_eq!(stored.len(), 12, "{stored:?}");
-    let told = told_by_console_consumer(kafka.cluster, &topic, 22);
+    let timestamps = timestamps_by_console_consumer(kafka.cluster, &topic, 22);
     for (partition, offset, timestamp_ms, _) in stored {
-        assert_eq!(told.get(&(partition, offset)), Some(&timestamp_ms), "{topic}-{partition}@{offset}");
+        assert_eq!(timestamps.get(&(partition, offset)), Some(&timestamp_ms), "{topic}-{partition}@{offset}");
     }
 }
 
-/// The broker's time of each record, by partition and offset, as Kafka's own consumer tells it.
-fn told_by_console_consumer(cluster: &Cluster, topic: &str, records: usize) -> BTreeMap<(i64, i64), i64> {
+/// The broker's timestamp of each record, by partition and offset, from Kafka's consumer.
+fn timestamps_by_console_consumer(cluster: &Cluster, topic: &str, records: usize) -> BTreeMap<(i64, i64), i64> {
     const CLASS: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
     let count = records.to_string();
     let mut arguments = vec!["--topic", topic, "--from-beginning", "--timeout-ms", "60000", "--max-messages", &count];
@@ -285,7 +286,7 @@ fn told_by_console_consumer(cluster: &Cluster, topic: &str, records: usize) -> B
         line.split('\t').find_map(|field| field.strip_prefix(name)?.parse().ok()).unwrap_or_else(|| panic!("{line}"))
     };
     let line = |line: &str| ((field(line, "Partition:"), field(line, "Offset:")), field(line, "LogAppendTime:"));
-    let told: BTreeMap<_, _> = printed.lines().filter(|line| line.contains("LogAppendTime:")).map(line).collect();
-    assert_eq!(told.len(), records, "{printed}");
-    told
+    let timestamps: BTreeMap<_, _> = printed.lines().filter(|line| line.contains("LogAppendTime:")).map(line).collect();
+    assert_eq!(timestamps.len(), records, "{printed}");
+    timestamps
 }

@@ -1,7 +1,7 @@
-//! What goes wrong around the service: brokers stop, stand still and die, the database is locked, its disk full or read-only, logs
-//! cannot be written. It says so, waits, goes on by itself, and ends with the same tables.
+//! Failures of the environment: brokers stop, pause and are killed, the database is locked, its disk is full or read-only, logs cannot
+//! be written. The service logs them, retries, recovers by itself, and ends with the same tables.
 //!
-//! `TEST_SIZE=full` lets each failure last as long as the service promises to ride out at least: 15 or 20 seconds.
+//! With `TEST_SIZE=full` each failure lasts 15 or 20 seconds, the time that the service promises to survive at least.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -15,172 +15,175 @@ use std::time::Duration;
 use rusqlite::Connection;
 use testkit::{Client, Cluster, ProduceOptions, unique};
 
-use crate::support::child;
-use crate::support::child::{Place, Service, json_lines};
 use crate::support::load::Load;
+use crate::support::process;
+use crate::support::process::{Installation, Service, json_lines};
 
-/// How long a failure lasts.
+/// The duration of a failure.
 fn lasting(full: Duration) -> Duration {
     if std::env::var_os("TEST_SIZE").is_some_and(|size| size == "full") { full } else { Duration::from_secs(2) }
 }
 
-/// How many records a load has.
+/// The number of records of a load.
 const RECORDS: u32 = 12_000;
-/// As many are more than fits into what the write-ahead log has of the disk already, wherever it stands.
+/// The number of records of a load that does not fit into the present WAL file, whatever its state.
 const FULL_RECORDS: u32 = 30_000;
 const PARTITIONS: i32 = 3;
 
-/// A topic with half of a load in it.
-fn half_loaded(kafka: &Client, name: &str) -> (String, Load) {
-    half_loaded_with(kafka, name, RECORDS)
+/// A topic with the first half of a load, and an installation whose service reads it in small steps, so that a failure can happen in
+/// the middle.
+struct HalfLoaded<'a> {
+    kafka: &'a Client,
+    topic: String,
+    load: Load,
+    installation: Installation,
 }
 
-fn half_loaded_with(kafka: &Client, name: &str, records: u32) -> (String, Load) {
-    let topic = unique(name);
-    kafka.create_topic(&topic, PARTITIONS.try_into().unwrap(), &[]).unwrap();
-    let load = Load::of(records, PARTITIONS, 300);
-    let (first, _) = load.records.split_at(load.records.len() / 2);
-    kafka.produce(&topic, &ProduceOptions::default(), first.iter().cloned()).unwrap();
-    (topic, load)
-}
+impl<'a> HalfLoaded<'a> {
+    fn new(cluster: &'a Cluster, name: &str) -> Self {
+        Self::of(cluster, name, RECORDS)
+    }
 
-fn produce_rest(kafka: &Client, topic: &str, load: &Load) {
-    let (_, rest) = load.records.split_at(load.records.len() / 2);
-    kafka.produce(topic, &ProduceOptions::default(), rest.iter().cloned()).unwrap();
-}
+    fn of(cluster: &'a Cluster, name: &str, records: u32) -> Self {
+        let (kafka, topic) = (cluster.client().unwrap(), unique(name));
+        kafka.create_topic(&topic, PARTITIONS.try_into().unwrap(), &[]).unwrap();
+        let load = Load::of(records, PARTITIONS, 300);
+        let (first, _) = load.records.split_at(load.records.len() / 2);
+        kafka.produce(&topic, &ProduceOptions::default(), first.iter().cloned()).unwrap();
+        let mut installation = Installation::new(&cluster.bootstrap_servers(), &topic);
+        installation.set("BATCH_MAX_RECORDS", "50").set("KAFKA_FETCH_MAX_BYTES", "50000").set("LOG_LEVEL", "INFO");
+        Self { kafka, topic, load, installation }
+    }
 
-/// One that reads in small steps, so that it is in the middle for a while.
-fn slow_place(cluster: &Cluster, topic: &str) -> Place {
-    let mut place = Place::new(&cluster.bootstrap_servers(), topic);
-    place.set("BATCH_MAX_RECORDS", "50").set("KAFKA_FETCH_MAX_BYTES", "50000").set("LOG_LEVEL", "INFO");
-    place
-}
+    fn produce_rest(&self) {
+        let (_, rest) = self.load.records.split_at(self.load.records.len() / 2);
+        self.kafka.produce(&self.topic, &ProduceOptions::default(), rest.iter().cloned()).unwrap();
+    }
 
-/// The whole load takes effect, the service stops in order, and the tables are right.
-fn assert_goes_on(place: &Place, mut service: Service<'_>, load: &Load) {
-    place.wait_for("the whole load", |place| place.stored() == i64::from(RECORDS));
-    // Twice what the whole service may take at full rate: nothing piles up while it waits.
-    let peak_kib = service.peak_kib();
-    assert!(peak_kib < 200 << 10, "{peak_kib} KiB");
-    service.signal("TERM");
-    service.ends_with(0);
-    place.assert_clean();
-    load.assert_stored(&place.database());
+    /// Starts the service, and waits until it has stored some records.
+    fn start_and_wait(&self) -> Service<'_> {
+        let service = self.installation.start(&["run"]);
+        self.installation.wait_for("the middle", |installation| installation.stored() > 2_000);
+        service
+    }
+
+    /// Waits until the whole load is stored, stops the service, and checks the tables.
+    fn assert_recovers(&self, mut service: Service<'_>) {
+        self.installation.wait_for("the whole load", |installation| installation.stored() == i64::from(RECORDS));
+        // Twice the memory of a service at full rate: the backlog is bounded while it retries.
+        let peak_kib = service.peak_kib();
+        assert!(peak_kib < 200 << 10, "{peak_kib} KiB");
+        service.signal("TERM");
+        service.ends_with(0);
+        self.assert_stored();
+    }
+
+    fn assert_stored(&self) {
+        self.installation.assert_clean();
+        self.load.assert_stored(&self.installation.database());
+    }
 }
 
 #[test]
 fn a_broker_that_is_stopped_and_started_again() {
     let cluster = Cluster::start(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
     let node = cluster.node(1).unwrap();
-    let (topic, load) = half_loaded(kafka, "stopped");
-    let place = slow_place(&cluster, &topic);
-    let service = place.start(&["run"]);
-    place.wait_for("the middle", |place| place.stored() > 2_000);
+    let half = HalfLoaded::new(&cluster, "stopped");
+    let (installation, service) = (&half.installation, half.start_and_wait());
     node.stop().unwrap();
-    place.wait_warning(0, &[&node.address(), "trying again"]);
+    installation.wait_warning(0, &[&node.address(), "trying again"]);
     thread::sleep(lasting(Duration::from_secs(20)));
     node.start().unwrap();
-    produce_rest(kafka, &topic, &load);
-    assert_goes_on(&place, service, &load);
+    half.produce_rest();
+    half.assert_recovers(service);
 }
 
 #[test]
-fn a_broker_that_stands_still_for_a_while() {
+fn a_broker_that_is_paused_for_a_while() {
     let cluster = Cluster::start(testkit::OLDEST).unwrap();
-    let kafka = cluster.client().unwrap();
     let node = cluster.node(1).unwrap();
-    let (topic, load) = half_loaded(kafka, "paused");
-    let place = slow_place(&cluster, &topic);
-    let service = place.start(&["run"]);
-    place.wait_for("the middle", |place| place.stored() > 2_000);
+    let half = HalfLoaded::new(&cluster, "paused");
+    let (installation, service) = (&half.installation, half.start_and_wait());
     node.pause().unwrap();
-    place.wait_warning(0, &[&node.address(), "has not answered"]);
+    installation.wait_warning(0, &[&node.address(), "has not answered"]);
     thread::sleep(lasting(Duration::from_secs(15)));
     node.resume().unwrap();
-    produce_rest(kafka, &topic, &load);
-    assert_goes_on(&place, service, &load);
+    half.produce_rest();
+    half.assert_recovers(service);
 }
 
 #[test]
 fn a_leader_that_is_killed() {
     let cluster = Cluster::builder(testkit::NEWEST).nodes(3).start().unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded(kafka, "killed");
-    let place = slow_place(&cluster, &topic);
-    let service = place.start(&["run"]);
-    place.wait_for("the middle", |place| place.stored() > 2_000);
-    let leader = kafka.leaders(&topic).unwrap()[0].unwrap();
+    let half = HalfLoaded::new(&cluster, "killed");
+    let (installation, service) = (&half.installation, half.start_and_wait());
+    let leader = half.kafka.leaders(&half.topic).unwrap()[0].unwrap();
     cluster.node(leader).unwrap().kill().unwrap();
-    place.wait_warning(0, &[&cluster.node(leader).unwrap().address(), "trying again"]);
-    produce_rest(kafka, &topic, &load);
-    assert_goes_on(&place, service, &load);
+    installation.wait_warning(0, &[&cluster.node(leader).unwrap().address(), "trying again"]);
+    half.produce_rest();
+    half.assert_recovers(service);
 }
 
 #[test]
 fn a_database_that_is_locked_for_a_while() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded(kafka, "locked");
-    let place = slow_place(cluster, &topic);
-    let service = place.start(&["run"]);
-    place.wait_for("the middle", |place| place.stored() > 2_000);
-    let mut other = Connection::open(place.database_path()).unwrap();
-    other.busy_timeout(child::PATIENCE).unwrap();
+    let half = HalfLoaded::new(cluster, "locked");
+    let (installation, service) = (&half.installation, half.start_and_wait());
+    let mut other = Connection::open(installation.database_path()).unwrap();
+    other.busy_timeout(process::WAIT_MAX).unwrap();
     let held = other.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
-    let before = place.stored();
-    produce_rest(kafka, &topic, &load);
-    let warning = place.wait_warning(0, &["storing", "locked", "trying again"]);
+    let before = installation.stored();
+    half.produce_rest();
+    let warning = installation.wait_warning(0, &["storing", "locked", "trying again"]);
     assert!(warning["attempt"].is_u64() && warning["wait_ms"].is_u64(), "{warning}");
     thread::sleep(lasting(Duration::from_secs(15)));
-    assert_eq!(place.stored(), before, "stored in spite of the lock");
+    assert_eq!(installation.stored(), before, "stored in spite of the lock");
     held.commit().unwrap();
-    assert_goes_on(&place, service, &load);
+    half.assert_recovers(service);
 }
 
 #[test]
-fn a_reader_that_keeps_the_write_ahead_log_from_being_reused() {
+fn a_long_running_reader_that_blocks_checkpoints() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded(kafka, "snapshot");
-    let mut place = slow_place(cluster, &topic);
-    place.set("WAL_MAX_BYTES", "1048576");
-    let service = place.start(&["run"]);
-    place.wait_for("the beginning", |place| place.stored() > 0);
-    let reader = place.database();
+    let mut half = HalfLoaded::new(cluster, "snapshot");
+    half.installation.set("WAL_MAX_BYTES", "1048576");
+    let installation = &half.installation;
+    let service = installation.start(&["run"]);
+    installation.wait_for("the beginning", |installation| installation.stored() > 0);
+    let reader = installation.database();
     reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
-    produce_rest(kafka, &topic, &load);
-    place.wait_warning(0, &["the WAL has", "limit is 1048576", "trying again"]);
-    let before = place.stored();
+    half.produce_rest();
+    installation.wait_warning(0, &["the WAL has", "limit is 1048576", "trying again"]);
+    let before = installation.stored();
     thread::sleep(lasting(Duration::from_secs(15)));
-    assert_eq!(place.stored(), before, "stored beyond the limit");
-    let wal = fs::metadata(place.path().join("data/enterprise.db-wal")).unwrap().len();
-    // One transaction may go beyond it.
+    assert_eq!(installation.stored(), before, "stored beyond the limit");
+    let wal = fs::metadata(installation.path().join("data/enterprise.db-wal")).unwrap().len();
+    // One transaction may exceed the limit.
     assert!(wal < 2 << 20, "the log has {wal} bytes");
     reader.execute_batch("COMMIT").unwrap();
-    assert_goes_on(&place, service, &load);
+    half.assert_recovers(service);
 }
 
 fn is_root() -> bool {
     Command::new("id").arg("-u").output().unwrap().stdout == b"0\n"
 }
 
-/// Runs the service with a file system of its own at `data`, as root or, where users may, as somebody who plays root.
-fn with_own_disk(place: &mut Place, options: &str) {
+/// Runs the service with a separate file system at `data`, as root or in a user namespace.
+fn with_own_disk(installation: &mut Installation, options: &str) {
     let mount = format!("mount -t tmpfs -o {options} tmpfs data && exec \"$@\"");
-    fs::create_dir(place.path().join("data")).unwrap();
+    fs::create_dir(installation.path().join("data")).unwrap();
     let namespaces = if is_root() { "-m" } else { "-Urm" };
     let tried = Command::new("unshare").args([namespaces, "true"]).status();
     assert!(tried.is_ok_and(|status| status.success()), "needs util-linux and the right to run `unshare {namespaces}`");
-    place.wrap(&["unshare", namespaces, "sh", "-c", &mount, "sh"]);
+    installation.wrap(&["unshare", namespaces, "sh", "-c", &mount, "sh"]);
 }
 
-/// The file system at `data` of a running service. It lives on as long as this does.
+/// The file system at `data` of a running service, kept open after the service has ended.
 struct Disk(File);
 
 impl Disk {
-    fn of(place: &Place, service: &Service<'_>) -> Self {
-        let data = place.path().join("data");
+    fn of(installation: &Installation, service: &Service<'_>) -> Self {
+        let data = installation.path().join("data");
         let inside = format!("/proc/{}/root{}", service.pid(), data.to_str().unwrap());
         Self(File::open(inside).unwrap())
     }
@@ -189,19 +192,19 @@ impl Disk {
         Path::new(&format!("/proc/self/fd/{}", self.0.as_raw_fd())).join(name)
     }
 
-    /// Copies the database to where it would be without a file system of its own; the service must have ended.
-    fn bring_out(&self, place: &Place) {
+    /// Copies the database out of the separate file system; the service must have ended.
+    fn bring_out(&self, installation: &Installation) {
         for name in ["enterprise.db", "enterprise.db-wal"] {
             if self.path(name).exists() {
-                fs::copy(self.path(name), place.path().join("data").join(name)).unwrap();
+                fs::copy(self.path(name), installation.path().join("data").join(name)).unwrap();
             }
         }
     }
 }
 
-/// Records stored so far, as the log tells, since the database itself cannot be seen from outside.
-fn logged(place: &Place) -> u64 {
-    place
+/// The number of stored records according to the log: the database cannot be read from outside.
+fn logged(installation: &Installation) -> u64 {
+    installation
         .log()
         .iter()
         .filter(|line| line["message"] == "batch stored")
@@ -212,45 +215,42 @@ fn logged(place: &Place) -> u64 {
 #[test]
 fn a_disk_that_is_full_for_a_while() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded_with(kafka, "full", FULL_RECORDS);
-    let mut place = slow_place(cluster, &topic);
-    place.set("LOG_LEVEL", "DEBUG");
-    with_own_disk(&mut place, "size=64m");
-    let mut service = place.start(&["run"]);
-    place.wait_for("the middle", |place| logged(place) > 2_000);
+    let mut half = HalfLoaded::of(cluster, "full", FULL_RECORDS);
+    half.installation.set("LOG_LEVEL", "DEBUG");
+    with_own_disk(&mut half.installation, "size=64m");
+    let installation = &half.installation;
+    let mut service = installation.start(&["run"]);
+    installation.wait_for("the middle", |installation| logged(installation) > 2_000);
     service.signal("STOP");
-    let disk = Disk::of(&place, &service);
+    let disk = Disk::of(installation, &service);
     let mut ballast = File::create(disk.path("ballast")).unwrap();
     while ballast.write_all(&[0; 4096]).is_ok() {}
     service.signal("CONT");
-    produce_rest(kafka, &topic, &load);
-    let warning = place.wait_warning(0, &["storing", "full", "trying again"]);
+    half.produce_rest();
+    let warning = installation.wait_warning(0, &["storing", "full", "trying again"]);
     assert!(warning["attempt"].is_u64() && warning["wait_ms"].is_u64(), "{warning}");
-    let before = logged(&place);
+    let before = logged(installation);
     thread::sleep(lasting(Duration::from_secs(15)));
-    assert_eq!(logged(&place), before, "stored on a full disk");
+    assert_eq!(logged(installation), before, "stored on a full disk");
     drop(ballast);
     fs::remove_file(disk.path("ballast")).unwrap();
-    place.wait_for("the whole load", |place| logged(place) == u64::from(FULL_RECORDS));
+    installation.wait_for("the whole load", |installation| logged(installation) == u64::from(FULL_RECORDS));
     service.signal("TERM");
     service.ends_with(0);
-    disk.bring_out(&place);
-    place.assert_clean();
-    load.assert_stored(&place.database());
+    disk.bring_out(installation);
+    half.assert_stored();
 }
 
 #[test]
 fn a_disk_that_is_read_only_for_a_while() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded(kafka, "readonly");
-    produce_rest(kafka, &topic, &load);
-    let mut place = slow_place(cluster, &topic);
-    place.set("LOG_LEVEL", "DEBUG");
-    with_own_disk(&mut place, "ro");
-    let mut service = place.start(&["run"]);
-    let warning = place.wait_warning(0, &["database", "trying again"]);
+    let mut half = HalfLoaded::new(cluster, "readonly");
+    half.produce_rest();
+    half.installation.set("LOG_LEVEL", "DEBUG");
+    with_own_disk(&mut half.installation, "ro");
+    let installation = &half.installation;
+    let mut service = installation.start(&["run"]);
+    let warning = installation.wait_warning(0, &["database", "trying again"]);
     assert!(warning["message"].as_str().unwrap().to_lowercase().contains("read-only"), "{warning}");
     thread::sleep(lasting(Duration::from_secs(15)));
     assert!(service.is_running());
@@ -260,33 +260,34 @@ fn a_disk_that_is_read_only_for_a_while() {
     if !is_root() {
         command.args(["-U", "--preserve-credentials"]);
     }
-    let data = place.path().join("data");
-    // Named in full: else the options that it has now would be given again, of which a user may not give some.
+    let data = installation.path().join("data");
+    // All options: otherwise `mount` repeats the present ones, some of which only root may set.
     assert!(command.args(["mount", "-t", "tmpfs", "-o", "remount,rw", "tmpfs"]).arg(&data).status().unwrap().success());
-    place.wait_for("the whole load", |place| logged(place) == u64::from(RECORDS));
-    let disk = Disk::of(&place, &service);
+    installation.wait_for("the whole load", |installation| logged(installation) == u64::from(RECORDS));
+    let disk = Disk::of(installation, &service);
     service.signal("TERM");
     service.ends_with(0);
-    disk.bring_out(&place);
-    place.assert_clean();
-    load.assert_stored(&place.database());
+    disk.bring_out(installation);
+    half.assert_stored();
 }
 
 #[test]
 fn logs_that_cannot_be_written() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded(kafka, "logs");
-    produce_rest(kafka, &topic, &load);
+    let half = HalfLoaded::new(cluster, "logs");
+    half.produce_rest();
     for (log, unidentified) in
         [(".", ".."), ("/dev/null/x", "/dev/null/y"), ("/dev/full", "/dev/full/x"), ("stdout/x", "/dev/full")]
     {
-        let mut place = Place::new(&cluster.bootstrap_servers(), &topic);
-        place.set("KAFKA_GROUP_ID", &unique("group")).set("LOG_FILE", log).set("UNIDENTIFIED_LOG_FILE", unidentified);
-        place.run_to_end();
-        place.assert_clean();
-        load.assert_stored(&place.database());
-        let stderr = place.stderr();
+        let mut installation = Installation::new(&cluster.bootstrap_servers(), &half.topic);
+        installation
+            .set("KAFKA_GROUP_ID", &unique("group"))
+            .set("LOG_FILE", log)
+            .set("UNIDENTIFIED_LOG_FILE", unidentified);
+        installation.run_to_end();
+        installation.assert_clean();
+        half.load.assert_stored(&installation.database());
+        let stderr = installation.stderr();
         assert!(stderr.contains("WARN") && stderr.contains(&format!("path={unidentified}")), "{stderr}");
         assert!(stderr.contains(log), "nothing about {log}: {stderr}");
     }
@@ -295,61 +296,61 @@ fn logs_that_cannot_be_written() {
 #[test]
 fn an_unidentified_log_that_can_be_written_again() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded(kafka, "again");
-    produce_rest(kafka, &topic, &load);
-    let place = Place::new(&cluster.bootstrap_servers(), &topic);
-    fs::create_dir_all(place.unidentified_path()).unwrap();
-    let service = place.start(&["run"]);
-    place.wait_warning(0, &["cannot write the log of unidentified messages"]);
-    fs::remove_dir(place.unidentified_path()).unwrap();
+    let half = HalfLoaded::new(cluster, "again");
+    half.produce_rest();
+    let installation = &half.installation;
+    fs::create_dir_all(installation.unidentified_path()).unwrap();
+    let service = installation.start(&["run"]);
+    installation.wait_warning(0, &["cannot write the log of unidentified messages"]);
+    fs::remove_dir(installation.unidentified_path()).unwrap();
     let messages = usize::try_from(RECORDS / 100).unwrap();
-    place.wait_for("the messages", |place| json_lines(&place.unidentified_path()).len() >= messages);
-    assert_goes_on(&place, service, &load);
-    assert_eq!(json_lines(&place.unidentified_path()).len(), messages);
-    let warnings = place.log().into_iter().filter(|line| child::is_warning(line, &["cannot write the log"])).count();
+    installation
+        .wait_for("the messages", |installation| json_lines(&installation.unidentified_path()).len() >= messages);
+    half.assert_recovers(service);
+    assert_eq!(json_lines(&installation.unidentified_path()).len(), messages);
+    let warnings =
+        installation.log().into_iter().filter(|line| process::is_warning(line, &["cannot write the log"])).count();
     assert_eq!(warnings, 1, "one failure, one WARN");
 }
 
 #[test]
 fn a_log_file_that_logrotate_copies_and_truncates() {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
-    let kafka = cluster.client().unwrap();
-    let (topic, load) = half_loaded(kafka, "rotated");
-    let mut place = slow_place(cluster, &topic);
-    place.set("LOG_LEVEL", "DEBUG");
-    let service = place.start(&["run"]);
-    place.wait_for("the middle", |place| place.stored() > 2_000);
-    let truncate = || File::options().write(true).open(place.log_path()).unwrap().set_len(0).unwrap();
+    let mut half = HalfLoaded::new(cluster, "rotated");
+    half.installation.set("LOG_LEVEL", "DEBUG");
+    let installation = &half.installation;
+    let service = installation.start(&["run"]);
+    installation.wait_for("the middle", |installation| installation.stored() > 2_000);
+    let truncate = || File::options().write(true).open(installation.log_path()).unwrap().set_len(0).unwrap();
     truncate();
-    produce_rest(kafka, &topic, &load);
-    place.wait_for("new lines", |place| !place.log().is_empty());
+    half.produce_rest();
+    installation.wait_for("new lines", |installation| !installation.log().is_empty());
     truncate();
-    // `log` insists on whole JSON lines: a hole in the file would be none.
-    place.wait_for("the last line", |place| place.stored() == i64::from(RECORDS));
-    assert_goes_on(&place, service, &load);
-    assert_eq!(place.log().last().unwrap()["message"], "service stopped");
+    // `log` requires whole JSON lines: a hole in the file would fail.
+    installation.wait_for("the last line", |installation| installation.stored() == i64::from(RECORDS));
+    half.assert_recovers(service);
+    assert_eq!(installation.log().last().unwrap()["message"], "service stopped");
 }
 
 #[test]
-fn attempts_run_out_where_they_are_counted() {
+fn attempts_are_exhausted_if_they_are_limited() {
     let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let mut place = Place::new(&dead, "nowhere");
-    place.set("RETRY_MAX_ATTEMPTS", "3");
+    let mut installation = Installation::new(&dead, "nowhere");
+    installation.set("RETRY_MAX_ATTEMPTS", "3");
     let attempts = |from: usize| {
-        let log = place.log();
-        let warnings = log[from..].iter().filter(|line| child::is_warning(line, &["trying again"]));
+        let log = installation.log();
+        let warnings = log[from..].iter().filter(|line| process::is_warning(line, &["trying again"]));
         warnings.map(|line| line["attempt"].as_u64().unwrap()).collect::<Vec<_>>()
     };
-    place.start(&["run"]).ends_with(1);
-    let last_line = || place.stderr().lines().last().unwrap().to_owned();
+    installation.start(&["run"]).ends_with(1);
+    let last_line = || installation.stderr().lines().last().unwrap().to_owned();
     assert!(last_line().contains("gave up after 3 failed attempts") && last_line().contains(&dead), "{}", last_line());
     assert_eq!(attempts(0), [1, 2]);
 
-    let before = place.log().len();
-    let other = Connection::open(place.database_path()).unwrap();
+    let before = installation.log().len();
+    let other = Connection::open(installation.database_path()).unwrap();
     other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT").unwrap();
-    place.start(&["run"]).ends_with(1);
+    installation.start(&["run"]).ends_with(1);
     assert!(
         last_line().contains("gave up after 3 failed attempts") && last_line().contains("locked"),
         "{}",

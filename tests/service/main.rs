@@ -1,7 +1,6 @@
-//! The service as a whole, from outside: its program as a process, real brokers, real files, real signals. One test program, so that
-//! its tests share their brokers and helpers.
+//! The service as a process, with real brokers, files and signals. One test program, so that the tests share brokers and helpers.
 
-// Helpers of tests may panic as tests may, and say how it went; clippy.toml's exception knows only functions marked `#[test]`.
+// Helpers of tests may panic and print; the exception in clippy.toml applies to functions marked `#[test]` only.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod connections;
@@ -17,6 +16,7 @@ mod output;
 mod payloads;
 mod poison;
 mod producers;
+mod quickstart;
 mod refusals;
 mod replay;
 mod reset;

@@ -1,5 +1,5 @@
-//! Every payload that is no event is kept byte for byte, in the table and once in the log file, with the right reason; every one
-//! that is an event, however odd, has its columns right; and none stops the service.
+//! Every unidentified payload is kept byte for byte, in the table and once in the log file, with the right reason; every event has
+//! the right columns; no payload stops the service.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,9 +12,9 @@ use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Value, json};
 use testkit::{Client, Cluster, Position, ProduceOptions, Record, unique};
 
-use crate::support::cases;
-use crate::support::cases::{Case, Expected};
-use crate::support::child::{Place, json_lines};
+use crate::support::payload_cases;
+use crate::support::payload_cases::{Case, Expected};
+use crate::support::process::{Installation, json_lines};
 
 fn cluster() -> (&'static Cluster, &'static Client) {
     let cluster = testkit::shared(testkit::NEWEST).unwrap();
@@ -38,7 +38,7 @@ fn record(number: usize, case: &Case) -> Record {
     }
 }
 
-/// As `unidentified_messages.headers` has them.
+/// The format of `unidentified_messages.headers`.
 fn headers_json(record: &Record) -> Value {
     record
         .headers
@@ -77,7 +77,7 @@ fn row(database: &Connection, table: &str, offset: i64) -> Option<BTreeMap<Strin
     statement.query_row([offset], columns).optional().unwrap()
 }
 
-/// The bytes of a field of the log that is text, null, or base64 under another name.
+/// The bytes of a field of the log file: text, null, or base64 with another name.
 fn logged_bytes(line: &Value, name: &str) -> Option<Vec<u8>> {
     match (line.get(name), line.get(format!("{name}_base64"))) {
         (Some(Value::String(text)), None) => Some(text.clone().into_bytes()),
@@ -92,20 +92,20 @@ fn logged_bytes(line: &Value, name: &str) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn every_payload_is_stored_or_kept_as_it_is() {
-    let cases = cases::all();
+fn every_payload_is_stored_or_kept_byte_for_byte() {
+    let cases = payload_cases::all();
     let records: Vec<Record> = cases.iter().enumerate().map(|(number, case)| record(number, case)).collect();
     let (cluster, kafka) = cluster();
     let topic = unique("payloads");
     kafka.create_topic(&topic, 1, &[("max.message.bytes", "8000000")]).unwrap();
     let large = ProduceOptions::default().config("max.request.size", "8000000");
     let positions = kafka.produce(&topic, &large, records.iter().cloned()).unwrap();
-    let place = Place::new(&cluster.bootstrap_servers(), &topic);
-    place.run_to_end();
-    place.assert_clean();
+    let installation = Installation::new(&cluster.bootstrap_servers(), &topic);
+    installation.run_to_end();
+    installation.assert_clean();
 
-    let database = place.database();
-    let log = json_lines(&place.unidentified_path());
+    let database = installation.database();
+    let log = json_lines(&installation.unidentified_path());
     let mut kept = 0;
     for (number, ((case, record), at)) in cases.iter().zip(&records).zip(&positions).enumerate() {
         let shown =
@@ -149,7 +149,7 @@ fn every_payload_is_stored_or_kept_as_it_is() {
     assert_eq!(log.len(), kept);
 }
 
-/// Nothing but messages that are no events, each with another payload.
+/// Unidentified messages, each with a different payload.
 fn produce_broken(kafka: &Client, topic: &str, numbers: std::ops::Range<u32>) -> Vec<Position> {
     let records = numbers.map(|number| Record::value(format!("broken {number} {}", "x".repeat(200))).partition(0));
     kafka.produce(topic, &ProduceOptions::default(), records).unwrap()
@@ -169,22 +169,26 @@ fn each_message_is_logged_once_however_often_the_service_is_killed() {
     let (cluster, kafka) = cluster();
     let topic = unique("killed");
     kafka.create_topic(&topic, 1, &[]).unwrap();
-    let mut place = Place::new(&cluster.bootstrap_servers(), &topic);
-    place.set("BATCH_MAX_RECORDS", "20").set("LOG_LEVEL", "INFO");
-    let file_bytes = |place: &Place| fs::metadata(place.unidentified_path()).map_or(0, |file| file.len());
+    let mut installation = Installation::new(&cluster.bootstrap_servers(), &topic);
+    installation.set("BATCH_MAX_RECORDS", "20").set("LOG_LEVEL", "INFO");
+    let file_bytes =
+        |installation: &Installation| fs::metadata(installation.unidentified_path()).map_or(0, |file| file.len());
     for round in 0..ROUNDS {
         produce_broken(kafka, &topic, round * MESSAGES..(round + 1) * MESSAGES);
-        let before = (place.stored(), file_bytes(&place));
-        let mut service = place.start(&["run"]);
-        // While messages come in, which are written out later; or while they are being written out.
-        place.wait_for("the moment to kill", |place| {
-            if round % 2 == 0 { place.stored() > before.0 } else { file_bytes(place) > before.1 }
+        let before = (installation.stored(), file_bytes(&installation));
+        let mut service = installation.start(&["run"]);
+        // While messages are stored, or while they are written to the log file.
+        installation.wait_for("the moment to kill", |installation| {
+            if round % 2 == 0 { installation.stored() > before.0 } else { file_bytes(installation) > before.1 }
         });
         service.kill();
     }
-    place.run_to_end();
-    assert_eq!(logged_offsets(&place.unidentified_path()), (0..i64::from(ROUNDS * MESSAGES)).collect::<Vec<_>>());
-    place.assert_clean();
+    installation.run_to_end();
+    assert_eq!(
+        logged_offsets(&installation.unidentified_path()),
+        (0..i64::from(ROUNDS * MESSAGES)).collect::<Vec<_>>()
+    );
+    installation.assert_clean();
 }
 
 #[test]
@@ -192,37 +196,39 @@ fn each_message_is_logged_once_when_logrotate_copies_and_truncates() {
     let (cluster, kafka) = cluster();
     let topic = unique("rotated");
     kafka.create_topic(&topic, 1, &[]).unwrap();
-    let place = Place::new(&cluster.bootstrap_servers(), &topic);
-    let mut service = place.start(&["run"]);
+    let installation = Installation::new(&cluster.bootstrap_servers(), &topic);
+    let mut service = installation.start(&["run"]);
     let mut rotated = Vec::new();
     let mut sent = 0;
     for round in 0..5 {
         produce_broken(kafka, &topic, round * 100..(round + 1) * 100);
         sent += 100;
         let expected = sent - rotated.len();
-        place.wait_for("the round's lines", |place| json_lines(&place.unidentified_path()).len() == expected);
+        installation.wait_for("the round's lines", |installation| {
+            json_lines(&installation.unidentified_path()).len() == expected
+        });
         if round == 2 {
-            // A killed service must not be confused by a file that is shorter than it left it. (One that is killed before it has
-            // noted how far it had written, and whose file is rotated before it starts again, cannot know.)
-            place.wait_for("the cursor", |place| {
-                place.number("SELECT last_id FROM unidentified_log_cursor") == Some(300)
+            // A file that is shorter than a killed service left it must cause no error. (If the service is killed before it has stored the
+            // cursor, and the file is rotated before the next start, duplicates are possible.)
+            installation.wait_for("the cursor", |installation| {
+                installation.number("SELECT last_id FROM unidentified_log_cursor") == Some(300)
             });
             service.kill();
         }
-        let copy = place.path().join(format!("rotated.{round}"));
-        fs::copy(place.unidentified_path(), &copy).unwrap();
-        File::options().write(true).open(place.unidentified_path()).unwrap().set_len(0).unwrap();
+        let copy = installation.path().join(format!("rotated.{round}"));
+        fs::copy(installation.unidentified_path(), &copy).unwrap();
+        File::options().write(true).open(installation.unidentified_path()).unwrap().set_len(0).unwrap();
         rotated.extend(logged_offsets(&copy));
         if round == 2 {
-            service = place.start(&["run"]);
+            service = installation.start(&["run"]);
         }
     }
     produce_broken(kafka, &topic, 500..510);
-    place.wait_for("the last lines", |place| json_lines(&place.unidentified_path()).len() == 10);
+    installation.wait_for("the last lines", |installation| json_lines(&installation.unidentified_path()).len() == 10);
     service.signal("TERM");
     service.ends_with(0);
-    rotated.extend(logged_offsets(&place.unidentified_path()));
+    rotated.extend(logged_offsets(&installation.unidentified_path()));
     rotated.sort_unstable();
     assert_eq!(rotated, (0..510).collect::<Vec<_>>());
-    assert!(!fs::read(place.unidentified_path()).unwrap().contains(&0), "a hole where the file was cut");
+    assert!(!fs::read(installation.unidentified_path()).unwrap().contains(&0), "a hole where the file was cut");
 }

@@ -1,48 +1,48 @@
-//! The service and brokers that do not come together, on the oldest and the newest version: each reason in its own words, exit code
-//! 1 or 2, and the secret nowhere.
+//! Failed TLS handshakes, authentications and authorizations, on the oldest and the newest version: one error line for each reason,
+//! exit code 1 or 2, and no secret in any output.
 
 use std::fs;
 
 use testkit::{Listener, PASSWORD, USER, unique};
 
-use crate::support::secure::{Stage, Variables, WRONG, assert_no_secret, sasl, text};
+use crate::support::secure_fixture::{SecureFixture, Variables, WRONG, assert_no_secret, sasl, text};
 
 #[test]
-fn a_broker_that_must_not_be_trusted_ends_the_service() {
+fn an_untrusted_broker_ends_the_service() {
     for version in testkit::VERSIONS {
-        let stage = Stage::new(version, "untrusted");
-        let (variable, ca) = stage.trusting();
-        let other = text(&stage.certificates.other_authority());
+        let fixture = SecureFixture::new(version, "untrusted");
+        let (variable, ca) = fixture.trusting();
+        let other = text(&fixture.certificates.other_authority());
         let ssl = [("KAFKA_SECURITY_PROTOCOL", "SSL"), (variable, &*ca)];
-        stage.is_refused(
+        fixture.assert_refused(
             Listener::Ssl,
             &[ssl[0], (variable, &other)],
             "no TLS with broker BROKER: its certificate comes from no authority that is trusted here; KAFKA_SSL_CA_LOCATION \
              names the PEM file with the authority's certificate",
         );
-        let renewed = text(&stage.certificates.renewed_authority());
-        stage.is_refused(
+        let renewed = text(&fixture.certificates.renewed_authority());
+        fixture.assert_refused(
             Listener::Ssl,
             &[ssl[0], (variable, &renewed)],
             "no TLS with broker BROKER: its certificate is not signed with the key that the authority of that name has here; \
              KAFKA_SSL_CA_LOCATION names the PEM file with the authority's certificate",
         );
-        let itself = text(&stage.certificates.itself());
-        stage.is_refused(
+        let itself = text(&fixture.certificates.itself());
+        fixture.assert_refused(
             Listener::SslItself,
             &[ssl[0], (variable, &itself)],
             "no TLS with broker BROKER: its certificate is marked as an authority's (CA:TRUE), which must not stand for a host; \
              the broker needs another certificate",
         );
-        stage.is_refused(
+        fixture.assert_refused(
             Listener::SslElsewhere,
             &ssl,
             "no TLS with broker BROKER: its certificate is for another host: it names elsewhere.example; \
              KAFKA_BOOTSTRAP_SERVERS and the broker's advertised.listeners must use a name of its certificate",
         );
         let days = |listener, before: &str, after: &str| {
-            let place = stage.place(listener, &ssl);
-            let answer = place.ask(&["run"]);
+            let installation = fixture.installation(listener, &ssl);
+            let answer = installation.ask(&["run"]);
             let line = answer.stderr.lines().last().unwrap();
             assert!(answer.code == Some(1) && line.contains(before) && line.ends_with(after), "{answer:?}");
         };
@@ -60,26 +60,26 @@ fn a_broker_that_must_not_be_trusted_ends_the_service() {
 }
 
 #[test]
-fn a_broker_that_does_not_trust_us_ends_the_service() {
+fn a_broker_that_rejects_the_credentials_ends_the_service() {
     for version in testkit::VERSIONS {
-        let stage = Stage::new(version, "distrusted");
-        let (variable, ca) = stage.trusting();
+        let fixture = SecureFixture::new(version, "distrusted");
+        let (variable, ca) = fixture.trusting();
         let trusting = (variable, &*ca);
         let ssl = ("KAFKA_SECURITY_PROTOCOL", "SSL");
-        stage.is_refused(
+        fixture.assert_refused(
             Listener::MutualSsl,
             &[ssl, trusting],
-            "no TLS with broker BROKER: it demands a client certificate, and none is set; KAFKA_SSL_CERTIFICATE_LOCATION and \
-             KAFKA_SSL_KEY_LOCATION name one and its key",
+            "no TLS with broker BROKER: it demands a client certificate, and none is set; set KAFKA_SSL_CERTIFICATE_LOCATION and \
+             KAFKA_SSL_KEY_LOCATION to a client certificate and its key",
         );
-        let (certificate, key) = stage.certificates.stranger();
+        let (certificate, key) = fixture.certificates.stranger();
         let (certificate, key) = (text(&certificate), text(&key));
         let stranger = [("KAFKA_SSL_CERTIFICATE_LOCATION", &*certificate), ("KAFKA_SSL_KEY_LOCATION", &*key)];
-        stage.is_refused(
+        fixture.assert_refused(
             Listener::MutualSsl,
             &[&[ssl, trusting], &stranger[..]].concat(),
             "no TLS with broker BROKER: it does not accept our client certificate (CertificateUnknown); \
-             KAFKA_SSL_CERTIFICATE_LOCATION must name one that the broker's truststore covers, and that is valid now",
+             KAFKA_SSL_CERTIFICATE_LOCATION must name a valid certificate of an authority in the broker's truststore",
         );
         for (mechanism, reason) in [
             ("PLAIN", "Authentication failed: Invalid username or password"),
@@ -98,17 +98,17 @@ fn a_broker_that_does_not_trust_us_ends_the_service() {
                 "no authentication with broker BROKER: it refused user 'alice' by {mechanism}, saying '{reason}'; check \
                  KAFKA_SASL_USERNAME, the password and KAFKA_SASL_MECHANISM"
             );
-            stage.is_refused(Listener::SaslSsl, &variables, &line);
+            fixture.assert_refused(Listener::SaslSsl, &variables, &line);
         }
         let mut variables = sasl("SASL_SSL", "PLAIN", USER, PASSWORD);
         variables.push(trusting);
-        stage.is_refused(
+        fixture.assert_refused(
             Listener::SaslBrief,
             &variables,
             "no authentication with broker BROKER: it does not offer the mechanism PLAIN on this port, but SCRAM-SHA-256; set \
              KAFKA_SASL_MECHANISM to one of those",
         );
-        stage.is_refused(
+        fixture.assert_refused(
             Listener::Ssl,
             &variables,
             "no authentication with broker BROKER: it authenticates nobody by SASL on this port; KAFKA_SECURITY_PROTOCOL is \
@@ -117,10 +117,10 @@ fn a_broker_that_does_not_trust_us_ends_the_service() {
     }
 }
 
-/// A user who may do nothing yet, with a group of their own.
-fn nobody(stage: &Stage) -> (String, String) {
+/// A user without permissions, with a separate group.
+fn nobody(fixture: &SecureFixture) -> (String, String) {
     let (user, group) = (unique("user"), unique("group"));
-    stage.kafka.set_scram_password(&user, "SCRAM-SHA-256", PASSWORD).unwrap();
+    fixture.kafka.set_scram_password(&user, "SCRAM-SHA-256", PASSWORD).unwrap();
     (user, group)
 }
 
@@ -130,30 +130,30 @@ fn as_user<'a>(user: &'a str, group: &'a str) -> Variables<'a> {
     variables
 }
 
-/// The broker learns of a new user, and of a permission, a moment later: waits until `check` says so.
-fn wait_for(stage: &Stage, variables: &[(&'static str, &str)], what: &str) {
-    let place = stage.place(Listener::SaslPlaintext, variables);
-    place.wait_for(what, |place| place.ask(&["check", "--verbose"]).stdout.contains(what));
+/// Waits until `check` shows that the broker knows a new user or permission.
+fn wait_for(fixture: &SecureFixture, variables: &[(&'static str, &str)], what: &str) {
+    let installation = fixture.installation(Listener::SaslPlaintext, variables);
+    installation.wait_for(what, |installation| installation.ask(&["check", "--verbose"]).stdout.contains(what));
 }
 
 #[test]
-fn a_user_without_a_permission_is_told_which_one() {
+fn a_missing_permission_is_named() {
     for version in testkit::VERSIONS {
-        let stage = Stage::new(version, "permissions");
-        let (user, group) = nobody(&stage);
+        let fixture = SecureFixture::new(version, "permissions");
+        let (user, group) = nobody(&fixture);
         let variables = as_user(&user, &group);
-        let topic = &stage.topic;
-        wait_for(&stage, &variables, "TOPIC_AUTHORIZATION_FAILED");
-        stage.is_refused(
+        let topic = &fixture.topic;
+        wait_for(&fixture, &variables, "TOPIC_AUTHORIZATION_FAILED");
+        fixture.assert_refused(
             Listener::SaslPlaintext,
             &variables,
             &format!(
                 "topic '{topic}' cannot be read: TOPIC_AUTHORIZATION_FAILED (29); grant this user READ and DESCRIBE on the topic"
             ),
         );
-        stage.kafka.allow(&user, "READ", "TOPIC", topic).unwrap();
-        wait_for(&stage, &variables, &format!("'{topic}': 1 partition"));
-        stage.is_refused(
+        fixture.kafka.allow(&user, "READ", "TOPIC", topic).unwrap();
+        wait_for(&fixture, &variables, &format!("'{topic}': 1 partition"));
+        fixture.assert_refused(
             Listener::SaslPlaintext,
             &variables,
             &format!(
@@ -161,64 +161,65 @@ fn a_user_without_a_permission_is_told_which_one() {
                  READ on the group, which brings DESCRIBE unless an ACL denies that: FindCoordinator needs DESCRIBE"
             ),
         );
-        stage.kafka.allow(&user, "READ", "GROUP", &group).unwrap();
-        stage.produce(0..5);
-        let place = stage.place(Listener::SaslPlaintext, &variables);
-        place.wait_for("the permission", |place| place.ask(&["run", "--exit-at-end"]).code == Some(0));
-        assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(5));
-        assert_eq!(place.ask(&["check"]).code, Some(0));
+        fixture.kafka.allow(&user, "READ", "GROUP", &group).unwrap();
+        fixture.produce(0..5);
+        let installation = fixture.installation(Listener::SaslPlaintext, &variables);
+        installation
+            .wait_for("the permission", |installation| installation.ask(&["run", "--exit-at-end"]).code == Some(0));
+        assert_eq!(installation.number("SELECT count(*) FROM opportunities"), Some(5));
+        assert_eq!(installation.ask(&["check"]).code, Some(0));
     }
 }
 
-/// DESCRIBE is enough to see all, and not to read.
+/// DESCRIBE allows metadata and offsets, but no fetch.
 #[test]
-fn check_finds_a_missing_permission_that_the_service_would_meet_later() {
+fn check_finds_a_permission_that_the_service_needs_later() {
     for version in testkit::VERSIONS {
-        let stage = Stage::new(version, "describe");
-        let (user, group) = nobody(&stage);
+        let fixture = SecureFixture::new(version, "describe");
+        let (user, group) = nobody(&fixture);
         let variables = as_user(&user, &group);
-        let topic = &stage.topic;
-        stage.kafka.allow(&user, "DESCRIBE", "TOPIC", topic).unwrap();
-        stage.kafka.allow(&user, "DESCRIBE", "GROUP", &group).unwrap();
+        let topic = &fixture.topic;
+        fixture.kafka.allow(&user, "DESCRIBE", "TOPIC", topic).unwrap();
+        fixture.kafka.allow(&user, "DESCRIBE", "GROUP", &group).unwrap();
         let of_topic = format!(
             "refused Fetch for {topic}-0: TOPIC_AUTHORIZATION_FAILED (29); grant this user READ and DESCRIBE on the topic\n"
         );
-        wait_for(&stage, &variables, &of_topic);
+        wait_for(&fixture, &variables, &of_topic);
         let of_group = format!(
             "refused Heartbeat for group '{group}': GROUP_AUTHORIZATION_FAILED (30); grant this user READ on the group\n"
         );
-        wait_for(&stage, &variables, &of_group);
+        wait_for(&fixture, &variables, &of_group);
         let refused = |request: &str, code: &str| {
-            let place = stage.place(Listener::SaslPlaintext, &variables);
-            let answer = place.ask(&["run"]);
+            let installation = fixture.installation(Listener::SaslPlaintext, &variables);
+            let answer = installation.ask(&["run"]);
             let line = answer.stderr.lines().last().unwrap();
             assert!(answer.code == Some(1) && line.contains(request) && line.contains(code), "{answer:?}");
-            assert_no_secret(&place);
+            assert_no_secret(&installation);
         };
         refused("refused JoinGroup", "GROUP_AUTHORIZATION_FAILED");
-        stage.kafka.allow(&user, "READ", "GROUP", &group).unwrap();
-        wait_for(&stage, &variables, "has committed nothing yet");
-        let check = stage.place(Listener::SaslPlaintext, &variables).ask(&["check"]);
+        fixture.kafka.allow(&user, "READ", "GROUP", &group).unwrap();
+        wait_for(&fixture, &variables, "has committed nothing yet");
+        let check = fixture.installation(Listener::SaslPlaintext, &variables).ask(&["check"]);
         assert!(check.code == Some(1) && check.stdout.contains(&of_topic), "{check:?}");
         refused(&format!("refused OffsetCommit for {topic}-0"), "TOPIC_AUTHORIZATION_FAILED");
     }
 }
 
 #[test]
-fn files_that_are_no_certificates_are_wrong_settings() {
-    let stage = Stage::new(testkit::NEWEST, "no-certificates");
-    let (variable, ca) = stage.trusting();
-    let (certificate, key) = stage.certificates.client();
-    let (_, other_key) = stage.certificates.stranger();
+fn files_without_certificates_are_wrong_settings() {
+    let fixture = SecureFixture::new(testkit::NEWEST, "no-certificates");
+    let (variable, ca) = fixture.trusting();
+    let (certificate, key) = fixture.certificates.client();
+    let (_, other_key) = fixture.certificates.stranger();
     let (certificate, key, other_key) = (text(&certificate), text(&key), text(&other_key));
     let check = |ca: &str, certificate: &str, key: &str, line: &str| {
         let own = [("KAFKA_SSL_CERTIFICATE_LOCATION", certificate), ("KAFKA_SSL_KEY_LOCATION", key)];
-        let place =
-            stage.place(Listener::Ssl, &[&[("KAFKA_SECURITY_PROTOCOL", "SSL"), (variable, ca)], &own[..]].concat());
-        fs::write(place.path().join("text.pem"), "hush\n").unwrap();
-        let answer = place.ask(&["run"]);
+        let installation = fixture
+            .installation(Listener::Ssl, &[&[("KAFKA_SECURITY_PROTOCOL", "SSL"), (variable, ca)], &own[..]].concat());
+        fs::write(installation.path().join("text.pem"), "hush\n").unwrap();
+        let answer = installation.ask(&["run"]);
         assert_eq!((answer.code, &*answer.stderr), (Some(2), &*format!("enterprise-consumer: {line}\n")));
-        let answer = place.ask(&["check"]);
+        let answer = installation.ask(&["check"]);
         assert!(answer.code == Some(1) && answer.stdout.contains(&format!("security  FAIL  {line}\n")), "{answer:?}");
     };
     check(
@@ -256,11 +257,11 @@ fn files_that_are_no_certificates_are_wrong_settings() {
 }
 
 #[test]
-fn without_authorities_of_the_system_a_file_must_be_named() {
-    let stage = Stage::new(testkit::NEWEST, "no-authorities");
+fn without_system_authorities_a_file_must_be_named() {
+    let fixture = SecureFixture::new(testkit::NEWEST, "no-authorities");
     let nowhere = [("KAFKA_SECURITY_PROTOCOL", "SSL"), ("SSL_CERT_FILE", "/nowhere.pem"), ("SSL_CERT_DIR", "/nowhere")];
-    let place = stage.place(Listener::Ssl, &nowhere);
-    let answer = place.ask(&["run"]);
+    let installation = fixture.installation(Listener::Ssl, &nowhere);
+    let answer = installation.ask(&["run"]);
     let line = "KAFKA_SSL_CA_LOCATION must be set: this system has no certificates of authorities to trust (failed to read \
                 PEM from file: No such file or directory (os error 2) at '/nowhere.pem'); name a PEM file with them, or mend \
                 SSL_CERT_FILE and SSL_CERT_DIR, if one of them is set";

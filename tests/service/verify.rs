@@ -1,5 +1,5 @@
-//! What `verify` tells an operator: beside a running service, after it, without permission to write; and of every deed of somebody
-//! else that breaks what holds between the tables.
+//! `verify` while the service runs, after it, and without permission to write; and each violation of an invariant that another program
+//! causes.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -7,8 +7,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use rusqlite::Connection;
 use testkit::{ProduceOptions, Record};
 
-use crate::support::child::Place;
-use crate::support::scene::{self, Scene};
+use crate::support::process::Installation;
+use crate::support::topic_fixture::{self, TopicFixture};
 
 const SOUND: &str = "\
 integrity     ok    SQLite finds the file sound
@@ -17,16 +17,16 @@ rows          ok    no row lies at or beyond the highest position of its partiti
 unidentified  ok    every unidentified message that was counted is kept
 ";
 
-fn assert_sound(place: &Place) {
-    let answer = place.ask(&["verify"]);
+fn assert_sound(installation: &Installation) {
+    let answer = installation.ask(&["verify"]);
     assert_eq!((answer.code, answer.stdout.as_str(), answer.stderr.as_str()), (Some(0), SOUND, ""), "{answer:?}");
 }
 
-/// `verify` must fail, and tell of each of these rules exactly this, topic and group left out, and of the others that they hold.
-fn assert_off(scene: &Scene, expected: &[&str]) {
-    let answer = scene.place.ask(&["verify"]);
+/// Checks that `verify` fails, prints exactly these violations (with topic and group replaced), and that the other invariants hold.
+fn assert_off(fixture: &TopicFixture, expected: &[&str]) {
+    let answer = fixture.installation.ask(&["verify"]);
     assert_eq!((answer.code, answer.stderr.as_str()), (Some(1), ""), "{answer:?}");
-    let text = answer.stdout.replace(&scene.group(), "G").replace(&scene.topic, "T");
+    let text = answer.stdout.replace(&fixture.group(), "G").replace(&fixture.topic, "T");
     let (fine, off): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| SOUND.lines().any(|sound| sound == *line));
     assert_eq!(off, expected, "{text}");
     let rule = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
@@ -36,38 +36,41 @@ fn assert_off(scene: &Scene, expected: &[&str]) {
 }
 
 #[test]
-fn a_database_is_sound_beside_its_service_and_after_it() {
-    let mut scene = Scene::new("verify", 2);
-    scene.place.set("BATCH_MAX_RECORDS", "7");
-    let mut service = scene.place.start(&["run"]);
+fn a_database_is_sound_while_its_service_runs_and_after_it() {
+    let mut fixture = TopicFixture::new("verify", 2);
+    fixture.installation.set("BATCH_MAX_RECORDS", "7");
+    let mut service = fixture.installation.start(&["run"]);
+    fixture.installation.wait_for("the database", |installation| {
+        installation.number("SELECT count(*) FROM database_identity") == Some(1)
+    });
     let mut stored = 0;
     while stored < 900 {
         for partition in 0..2 {
-            scene.produce(partition, stored..stored + 100);
+            fixture.produce(partition, stored..stored + 100);
             let broken = (0..50).map(|_| Record::value("{").partition(partition));
-            scene.kafka.produce(&scene.topic, &ProduceOptions::default(), broken).unwrap();
+            fixture.kafka.produce(&fixture.topic, &ProduceOptions::default(), broken).unwrap();
         }
-        assert_sound(&scene.place);
+        assert_sound(&fixture.installation);
         stored += 300;
-        scene.place.wait_for("the records", |place| place.stored() >= stored);
+        fixture.installation.wait_for("the records", |installation| installation.stored() >= stored);
     }
-    Scene::stop(&mut service);
-    assert_sound(&scene.place);
-    scene.place.assert_clean();
+    TopicFixture::stop(&mut service);
+    assert_sound(&fixture.installation);
+    fixture.installation.assert_clean();
 }
 
 #[test]
-fn whatever_somebody_else_did_is_named() {
-    let scene = Scene::new("verify-off", 1);
-    scene.produce(0, 0..10);
+fn each_violation_is_named() {
+    let fixture = TopicFixture::new("verify-off", 1);
+    fixture.produce(0, 0..10);
     let broken = ["", "{", "[]"].map(|value| Record::value(value).partition(0));
-    scene.kafka.produce(&scene.topic, &ProduceOptions::default(), broken).unwrap();
-    scene.run_to_end();
-    let sound = scene.back_up();
+    fixture.kafka.produce(&fixture.topic, &ProduceOptions::default(), broken).unwrap();
+    fixture.run_to_end();
+    let sound = fixture.back_up();
     let check = |deed: &str, expected: &[&str]| {
-        scene.restore(&sound);
-        Connection::open(scene.place.database_path()).unwrap().execute_batch(deed).unwrap();
-        assert_off(&scene, expected);
+        fixture.restore(&sound);
+        Connection::open(fixture.installation.database_path()).unwrap().execute_batch(deed).unwrap();
+        assert_off(&fixture, expected);
     };
     check(
         "PRAGMA ignore_check_constraints = ON; UPDATE consumer_offsets SET applied = 9",
@@ -95,32 +98,32 @@ fn whatever_somebody_else_did_is_named() {
             "rows          FAIL  T-0: 3 of unidentified_messages from offset 10 to 12, but it has no position",
         ],
     );
-    scene.restore(&sound);
-    assert_sound(&scene.place);
+    fixture.restore(&sound);
+    assert_sound(&fixture.installation);
 }
 
 #[test]
 fn verify_needs_no_permission_to_write_but_a_database_of_ours() {
-    let mut scene = Scene::new("verify-read-only", 1);
-    let answer = scene.place.ask(&["verify"]);
+    let mut fixture = TopicFixture::new("verify-read-only", 1);
+    let answer = fixture.installation.ask(&["verify"]);
     assert_eq!((answer.code, answer.stdout.as_str()), (Some(1), ""), "{answer:?}");
-    scene::assert_last_line_has(&answer.stderr, &["no database", "data/enterprise.db"]);
-    assert!(!scene.place.path().join("data").exists(), "looking makes nothing");
+    topic_fixture::assert_last_line_has(&answer.stderr, &["no database", "data/enterprise.db"]);
+    assert!(!fixture.installation.path().join("data").exists(), "looking makes nothing");
 
-    scene.produce(0, 0..10);
-    scene.run_to_end();
-    // Modes do not bind root, unless it gives up that privilege.
+    fixture.produce(0, 0..10);
+    fixture.run_to_end();
+    // File modes do not apply to root, unless it drops that capability.
     let modest = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    scene.place.wrap(if is_root { &modest } else { &[] });
-    let data = scene.place.path().join("data");
-    fs::set_permissions(scene.place.database_path(), fs::Permissions::from_mode(0o444)).unwrap();
+    fixture.installation.wrap(if is_root { &modest } else { &[] });
+    let data = fixture.installation.path().join("data");
+    fs::set_permissions(fixture.installation.database_path(), fs::Permissions::from_mode(0o444)).unwrap();
     fs::set_permissions(&data, fs::Permissions::from_mode(0o555)).unwrap();
-    assert_sound(&scene.place);
+    assert_sound(&fixture.installation);
     fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
 
-    fs::write(scene.place.database_path(), "no database at all".repeat(100)).unwrap();
-    let answer = scene.place.ask(&["verify"]);
+    fs::write(fixture.installation.database_path(), "no database at all".repeat(100)).unwrap();
+    let answer = fixture.installation.ask(&["verify"]);
     assert_eq!((answer.code, answer.stdout.as_str()), (Some(1), ""), "{answer:?}");
-    scene::assert_last_line_has(&answer.stderr, &["enterprise.db"]);
+    topic_fixture::assert_last_line_has(&answer.stderr, &["enterprise.db"]);
 }

@@ -1,19 +1,20 @@
-//! What `check` finds of the files: the database, the directory around it, and the log files. Changes nothing that stays.
+//! The part of `check` that looks at files: the database, its directory, and the log files. Leaves no change behind.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{Findings, Local};
+use crate::commands::check::findings::Findings;
+use crate::commands::inspection::view::LocalState;
 use crate::runtime::error_chain::ErrorChain;
 use crate::service::record::ServiceState;
 use crate::settings::Settings;
 use crate::storage::{self, ErrorKind, StorageError};
 
-/// What is written to see whether there is room, in bytes: more than a batch of ordinary events appends to the WAL at once.
+/// Size of the file that is written to test for free space, in bytes: more than a batch of ordinary events appends to the WAL.
 const PROBE_BYTES: usize = 1 << 20;
 
-/// Names of file systems, as in `/proc/self/mountinfo`, whose locks and shared memory SQLite cannot rely on
+/// Network file systems, as named in `/proc/self/mountinfo`, on which SQLite's locks and shared memory do not work reliably
 /// (<https://www.sqlite.org/useovernet.html>).
 const NETWORK_FILE_SYSTEMS: [&str; 12] = [
     "nfs",
@@ -30,8 +31,8 @@ const NETWORK_FILE_SYSTEMS: [&str; 12] = [
     "lustre",
 ];
 
-/// Looks at the database; `None` if it cannot be read.
-pub(super) fn check(settings: &Settings, findings: &mut Findings) -> Option<Local> {
+/// Checks the database. Returns its state; `None` if it cannot be read.
+pub(super) fn check(settings: &Settings, findings: &mut Findings) -> Option<LocalState> {
     let path = &settings.database.path;
     let shown = path.display();
     if let Some(warning) = network_file_system(path) {
@@ -40,16 +41,16 @@ pub(super) fn check(settings: &Settings, findings: &mut Findings) -> Option<Loca
     let read = || {
         let mut reader = storage::inspect(&settings.database)?;
         let positions = reader.positions(&settings.kafka.group_id)?;
-        Ok::<_, StorageError>(Local { database_id: Some(reader.id()?), positions })
+        Ok::<_, StorageError>(LocalState { database_id: Some(reader.id()?), positions })
     };
     let local = match read() {
         Ok(local) => local,
         Err(error) if error.kind() == ErrorKind::Missing => {
-            match try_to_write_beside(path) {
+            match try_to_write_in_directory_of(path) {
                 Ok(()) => findings.ok("database", format!("'{shown}' does not exist yet; the first run creates it")),
-                Err(obstacle) => findings.fail("database", obstacle),
+                Err(problem) => findings.fail("database", problem),
             }
-            return Some(Local::default());
+            return Some(LocalState::default());
         }
         Err(error) if error.kind() == ErrorKind::Outdated => {
             findings.warn("database", format!("{}: run migrates it", ErrorChain(&error)));
@@ -60,34 +61,34 @@ pub(super) fn check(settings: &Settings, findings: &mut Findings) -> Option<Loca
             return None;
         }
     };
-    if let Err(obstacle) = check_writing(settings) {
-        findings.fail("database", obstacle);
+    if let Err(problem) = check_writing(settings) {
+        findings.fail("database", problem);
         return Some(local);
     }
     let id = local.database_id.as_deref().unwrap_or_default();
     findings.ok(
         "database",
         format!(
-            "'{shown}', id {id}; a copy that is used beside it needs an id of its own: \
+            "'{shown}', id {id}; a copy of it that is in use needs its own id: \
              UPDATE database_identity SET id = lower(hex(randomblob(16)))"
         ),
     );
     Some(local)
 }
 
-/// Whether the service could write the database.
+/// Checks whether the service can write to the database.
 fn check_writing(settings: &Settings) -> Result<(), String> {
     let path = &settings.database.path;
-    // To open for appending changes nothing.
+    // Opening with O_APPEND changes nothing.
     File::options()
         .append(true)
         .open(path)
         .map_err(|error| format!("'{}' cannot be written to: {error}", path.display()))?;
-    // SQLite keeps its WAL beside the file.
-    try_to_write_beside(path)?;
+    // SQLite creates the WAL in the same directory.
+    try_to_write_in_directory_of(path)?;
     match storage::try_to_store(&settings.database, &settings.kafka.group_id) {
         Ok(()) => Ok(()),
-        // A service that is running stores rows at this moment.
+        // The running service is storing rows.
         Err(error) if error.kind() == ErrorKind::Locked && is_running(settings) => Ok(()),
         Err(error) => Err(format!("no row can be stored: {}", ErrorChain(&error))),
     }
@@ -97,16 +98,16 @@ fn is_running(settings: &Settings) -> bool {
     storage::lock_path(&settings.database).is_ok_and(|lock| ServiceState::read(&lock).running)
 }
 
-/// Looks at the log files, which the service creates with their directories if they are missing.
+/// Checks the log files. The service creates them and their directories if they are missing.
 pub(super) fn check_logs(settings: &Settings, findings: &mut Findings) {
     let files = [("LOG_FILE", &settings.log.file), ("UNIDENTIFIED_LOG_FILE", &settings.unidentified_log_file)];
     for (name, path) in files {
         let Some(path) = path else { continue };
         match check_log(path) {
             Ok(()) => findings.ok("logs", format!("{name} '{}'", path.display())),
-            // The service goes on without it: the console has the log, the database has the messages.
-            Err(obstacle) => {
-                findings.warn("logs", format!("{name} '{}' cannot be written: {obstacle}", path.display()));
+            // A warning: the console has the log too, and the database has the messages.
+            Err(problem) => {
+                findings.warn("logs", format!("{name} '{}' cannot be written: {problem}", path.display()));
             }
         }
     }
@@ -116,15 +117,15 @@ fn check_log(path: &Path) -> Result<(), String> {
     match File::options().append(true).open(path) {
         Ok(file) if file.metadata().is_ok_and(|found| found.is_dir()) => Err("it is a directory".to_owned()),
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => try_to_write_beside(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => try_to_write_in_directory_of(path),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// Permissions tell little of what is permitted: writes a file and removes it, in the nearest directory that exists; the service
-/// creates the others.
-fn try_to_write_beside(path: &Path) -> Result<(), String> {
-    let mut directories = path.ancestors().skip(1).map(or_here);
+/// Writes a file and removes it, in the nearest existing parent directory; the service creates the others. Mode bits alone do not
+/// tell what is permitted.
+fn try_to_write_in_directory_of(path: &Path) -> Result<(), String> {
+    let mut directories = path.ancestors().skip(1).map(or_working_directory);
     let directory = directories.find(|directory| directory.exists()).unwrap_or(Path::new("."));
     let probe = directory.join(format!(".enterprise-consumer-check-{}", std::process::id()));
     let created = File::create_new(&probe)
@@ -139,12 +140,12 @@ fn write_probe(mut file: File) -> io::Result<()> {
     file.sync_all()
 }
 
-/// The parent of a bare file name is the empty path, which means here.
-fn or_here(directory: &Path) -> &Path {
+/// The parent of a bare file name is the empty path, which stands for the working directory.
+fn or_working_directory(directory: &Path) -> &Path {
     if directory.as_os_str().is_empty() { Path::new(".") } else { directory }
 }
 
-/// A warning, if the database lies where SQLite must not be used.
+/// A warning if the database is on a file system on which SQLite is not reliable.
 fn network_file_system(path: &Path) -> Option<String> {
     let absolute = std::path::absolute(path).ok()?;
     let existing = absolute.ancestors().find(|ancestor| ancestor.exists())?.canonicalize().ok()?;
@@ -159,7 +160,7 @@ fn network_file_system(path: &Path) -> Option<String> {
     })
 }
 
-/// The type of the file system that a path lies on: that of the longest mount point above it
+/// The type of the file system of a path: that of the longest mount point above it
 /// (<https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html>).
 fn file_system_of<'a>(path: &Path, mountinfo: &'a str) -> Option<&'a str> {
     let mounts = mountinfo.lines().filter_map(|line| {
@@ -167,7 +168,7 @@ fn file_system_of<'a>(path: &Path, mountinfo: &'a str) -> Option<&'a str> {
         let point = mount.split(' ').nth(4)?;
         path.starts_with(point).then_some((point.len(), rest.split(' ').next()?))
     });
-    // Of mounts on the same point, the last one lies on top.
+    // Of several mounts on one mount point, the last one is visible.
     mounts.max_by_key(|(length, _)| *length).map(|(_, kind)| kind)
 }
 
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_and_last_mount_counts() {
+    fn the_longest_and_last_mount_point_counts() {
         let mounts = "\
 22 1 0:21 / / rw,relatime shared:1 - ext4 /dev/vda rw
 30 22 0:26 / /srv rw - nfs4 server:/export rw

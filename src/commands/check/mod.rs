@@ -1,86 +1,30 @@
-//! The `check` command: looks at everything that the service needs, changes nothing, and says what `run` would fail or stumble on.
-//! Must not read records.
+//! The `check` command: checks everything that `run` needs, and prints what `run` would fail on or warn about. Changes nothing; must
+//! not decode records.
 
 mod database;
+mod findings;
+mod permissions;
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use kafka::TopicPartition;
 
-use crate::cli;
-use crate::commands::inspection::{self, Inspection, Local, PartitionInspection, Reader};
+use crate::commands::inspection;
+use crate::commands::inspection::requests;
+use crate::commands::inspection::view::{Inspection, LocalState, PartitionInspection, Reader};
 use crate::runtime::error_chain::ErrorChain;
-use crate::runtime::permissions;
 use crate::service::start_rules::{self, CommitMetadata, READ_SKIPPED, StartDecision, StartError};
 use crate::settings::{KafkaSettings, Settings};
+use findings::Findings;
 
-/// What a look at one thing found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Finding {
-    /// Shown on request only.
-    Ok(String),
-    /// Works, but an operator should know.
-    Warning(String),
-    /// The service cannot work like this.
-    Failure(String),
-}
-
-/// One line of the report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Line {
-    subject: &'static str,
-    finding: Finding,
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mark, text) = match &self.finding {
-            Finding::Ok(text) => ("ok", text),
-            Finding::Warning(text) => ("warn", text),
-            Finding::Failure(text) => ("FAIL", text),
-        };
-        writeln!(f, "{:<9} {mark:<5} {text}", self.subject)
-    }
-}
-
-/// Collects the findings and prints them as they come.
-struct Findings {
-    verbose: bool,
-    failures: usize,
-}
-
-impl Findings {
-    fn add(&mut self, subject: &'static str, finding: Finding) {
-        if matches!(finding, Finding::Failure(_)) {
-            self.failures += 1;
-        }
-        if self.verbose || !matches!(finding, Finding::Ok(_)) {
-            cli::print(Line { subject, finding });
-        }
-    }
-
-    fn ok(&mut self, subject: &'static str, text: impl Into<String>) {
-        self.add(subject, Finding::Ok(text.into()));
-    }
-
-    fn warn(&mut self, subject: &'static str, text: impl Into<String>) {
-        self.add(subject, Finding::Warning(text.into()));
-    }
-
-    fn fail(&mut self, subject: &'static str, text: impl Into<String>) {
-        self.add(subject, Finding::Failure(text.into()));
-    }
-}
-
-/// Prints what is wrong, and with `verbose` also what is fine; true if the service can work.
+/// Prints problems, and with `verbose` also what is fine. Returns whether `run` would work.
 pub fn check(settings: &Settings, verbose: bool) -> bool {
-    let mut findings = Findings { verbose, failures: 0 };
+    let mut findings = Findings::new(verbose);
     findings.ok("settings", describe(settings));
     for warning in &settings.warnings {
         findings.warn("settings", warning.as_str());
     }
-    // Before SQLite opens the files: it gives an empty `-wal` file the mode of the database.
+    // Before SQLite opens the files: it changes the mode of an empty WAL to that of the database.
     for warning in permissions::warnings(settings) {
         findings.warn("files", warning);
     }
@@ -88,19 +32,19 @@ pub fn check(settings: &Settings, verbose: bool) -> bool {
     database::check_logs(settings, &mut findings);
     let kafka = &settings.kafka;
     match kafka.security.load() {
-        // No broker can be called like this.
         Err(error) => findings.fail("security", ErrorChain(&error).to_string()),
         Ok(security) => {
             findings.ok("security", kafka.security.describe());
-            let mut client = inspection::client(kafka, security);
-            let inspection = Inspection::make(settings, &mut client, local.as_ref().unwrap_or(&Local::default()));
+            let mut client = requests::client(kafka, security);
+            let inspection =
+                inspection::inspect(settings, &mut client, local.as_ref().unwrap_or(&LocalState::default()));
             check_cluster(kafka, &inspection, &mut findings);
             if local.is_some() {
                 check_starts(&inspection, &mut findings);
             }
         }
     }
-    findings.failures == 0
+    !findings.has_failures()
 }
 
 fn describe(settings: &Settings) -> String {
@@ -146,7 +90,7 @@ fn check_cluster(kafka: &KafkaSettings, inspection: &Inspection, findings: &mut 
     );
 }
 
-/// The databases other than that of this instance that the group's offsets were committed for.
+/// The ids of other databases in the metadata of the group's committed offsets.
 fn other_databases(inspection: &Inspection) -> BTreeSet<String> {
     let committed =
         inspection.partitions.values().filter(|partition| !matches!(partition.reader, Reader::ThisInstance(_)));
@@ -154,12 +98,12 @@ fn other_databases(inspection: &Inspection) -> BTreeSet<String> {
     claims.filter(|claim| claim.cluster_id == inspection.cluster_id).map(|claim| claim.database_id).collect()
 }
 
-/// What `run` would do with each partition.
+/// Checks where `run` would start each partition.
 fn check_starts(inspection: &Inspection, findings: &mut Findings) {
     let mut refused: Vec<String> = Vec::new();
     for (at, partition) in &inspection.partitions {
         match &partition.start {
-            // What is said of the other partitions would be the same but for the number.
+            // Printed once for all partitions: the text differs in the partition only.
             Some(Err(error)) => match error {
                 StartError::DataLoss { .. } => findings.fail("start", error.to_string()),
                 StartError::OtherDatabase { .. } | StartError::NoPosition(_) => refused.push(error.to_string()),
@@ -211,7 +155,7 @@ fn check_choice(
     }
 }
 
-/// Whether the database that the offset was committed for is that of a member of the group.
+/// Whether a member of the group belongs to the database that committed the offset.
 fn is_read_by_a_member(partition: &PartitionInspection, inspection: &Inspection) -> bool {
     let claim = partition.committed.as_ref().and_then(|committed| CommitMetadata::parse(&committed.metadata));
     let (Some(claim), Some(group)) = (claim, &inspection.group) else { return false };

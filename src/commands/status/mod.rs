@@ -1,5 +1,5 @@
-//! The `status` command: what is stored, how far that is behind Kafka, and what the next start would do, for people and for programs.
-//! Reads only; what cannot be had is said to be missing, and why.
+//! The `status` command: reports what is stored, the lag behind Kafka, and what the next start would do, as text or as JSON. Reads
+//! only; a value that is not available is missing in the report, with the reason.
 
 mod report;
 
@@ -8,45 +8,47 @@ use std::time::{Duration, SystemTime};
 
 use kafka::TopicPartition;
 
-use crate::cli;
-use crate::commands::inspection::{self, Inspection, Local, PartitionInspection, Reader};
+use crate::commands::inspection;
+use crate::commands::inspection::requests;
+use crate::commands::inspection::view::{Inspection, LocalState, PartitionInspection, Reader};
 use crate::runtime::error_chain::ErrorChain;
+use crate::runtime::output;
 use crate::service::record::ServiceState;
 use crate::service::start_rules::StartDecision;
 use crate::settings::{GroupProtocol, Settings};
 use crate::storage::{self, StorageError, StoredPosition, Summary};
 use report::{DatabasePart, KafkaPart, NextStart, PartitionRow, ReadBy, Report, Rows};
 
-/// What is asked of the command.
+/// The options of `status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StatusOptions {
-    /// For programs.
+    /// Print JSON.
     pub json: bool,
-    /// Whether a partition that is further behind, or whose lag is not known, is a failure.
+    /// Fail if the lag of a partition is greater or not known.
     pub lag_max: Option<Duration>,
 }
 
-/// Prints the report; true if it is complete, and no partition is further behind than it may be.
+/// Prints the report. Returns whether it is complete, and no lag is greater than `lag_max`.
 pub fn print(settings: &Settings, options: StatusOptions) -> Result<bool, StorageError> {
-    let report = make(settings)?;
+    let report = report(settings)?;
     if options.json {
-        cli::print_json(&report);
+        output::print_json(&report);
     } else {
-        cli::print(&report);
+        output::print(&report);
     }
     let keeps_up = options.lag_max.is_none_or(|lag_max| report.keeps_up(lag_max));
     Ok(report.is_complete() && keeps_up)
 }
 
-fn make(settings: &Settings) -> Result<Report, StorageError> {
+fn report(settings: &Settings) -> Result<Report, StorageError> {
     let path = &settings.database.path;
     let service = ServiceState::read(&storage::lock_path(&settings.database)?);
     let group = settings.kafka.group_id.clone();
     let Summary { database_id, schema_version, rows: row_counts, ahead, unidentified, positions, jumps } =
         storage::inspect(&settings.database)?.summary(&group)?;
-    let local = Local { database_id: Some(database_id.clone()), positions };
+    let local = LocalState { database_id: Some(database_id.clone()), positions };
     let inspection = match settings.kafka.security.load() {
-        Ok(security) => Inspection::make(settings, &mut inspection::client(&settings.kafka, security), &local),
+        Ok(security) => inspection::inspect(settings, &mut requests::client(&settings.kafka, security), &local),
         Err(error) => Inspection::failed("brokers", ErrorChain(&error).to_string()),
     };
     let is_member = settings.kafka.group_protocol != GroupProtocol::None;
@@ -91,10 +93,10 @@ fn row(at: &TopicPartition, stored: Option<StoredPosition>, found: PartitionInsp
         end_offset: found.watermarks.map(|watermarks| watermarks.end_offset),
         lag_records,
         lag_seconds: lag_records
-            .and_then(|records| if records == 0 { Some(0.0) } else { found.oldest_unread_ms.map(age) }),
+            .and_then(|records| if records == 0 { Some(0.0) } else { found.oldest_unread_ms.map(age_seconds) }),
         blocked_records: blocked,
         blocked_seconds: blocked
-            .and_then(|records| if records == 0 { Some(0.0) } else { found.blocked_since_ms.map(age) }),
+            .and_then(|records| if records == 0 { Some(0.0) } else { found.blocked_since_ms.map(age_seconds) }),
         read_by: member(&found.reader),
         next_start: next_start(&found, next_offset),
         error: found.error,
@@ -103,7 +105,7 @@ fn row(at: &TopicPartition, stored: Option<StoredPosition>, found: PartitionInsp
     }
 }
 
-/// How many records whoever reads the partition has not read yet. What was deleted before it was read does not count.
+/// The number of records that the partition's reader has not read yet, without deleted ones.
 fn lag(found: &PartitionInspection, stored: Option<i64>) -> Option<i64> {
     let watermarks = found.watermarks?;
     let position = found.position(stored)?;
@@ -125,7 +127,7 @@ fn member(reader: &Reader) -> Option<ReadBy> {
     })
 }
 
-/// What a start does other than going on where it was.
+/// What a start does other than resuming at the stored position.
 fn next_start(found: &PartitionInspection, stored: Option<i64>) -> Option<NextStart> {
     match found.start.as_ref()? {
         Ok(StartDecision::Resume { .. }) => None,
@@ -139,8 +141,8 @@ fn next_start(found: &PartitionInspection, stored: Option<i64>) -> Option<NextSt
     }
 }
 
-/// Whole milliseconds as seconds. A time in the future, by a clock that is ahead of ours, counts as now.
-fn age(timestamp_ms: i64) -> f64 {
+/// The age of a timestamp in seconds, rounded to milliseconds. A timestamp in the future, from a clock that is ahead, has age 0.
+fn age_seconds(timestamp_ms: i64) -> f64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let then = Duration::from_millis(u64::try_from(timestamp_ms).unwrap_or(0));
     (now.saturating_sub(then).as_secs_f64() * 1000.0).round() / 1000.0

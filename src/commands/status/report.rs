@@ -1,4 +1,4 @@
-//! The report of `status`, as JSON and as text. Must not ask anybody anything.
+//! The report of `status`, as JSON and as text. Must not read the database or send requests.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use crate::service::record::ServiceState;
 use crate::storage::{OffsetCounts, RowCount, StoredJump};
 
-/// All that `status` tells.
+/// The whole report.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) database: DatabasePart,
@@ -19,7 +19,7 @@ pub(super) struct Report {
     pub(super) rows: Rows,
     /// Rows whose `last_modified` was too far ahead of the record's timestamp, which is used instead.
     pub(super) last_modified_ahead: u64,
-    /// Unidentified messages by reason; those that have been replayed are not among them.
+    /// Unidentified messages by reason, without those that have been replayed.
     pub(super) unidentified: BTreeMap<String, u64>,
     pub(super) partitions: Vec<PartitionRow>,
     /// The latest offset jumps, newest first.
@@ -46,39 +46,39 @@ impl Serialize for Rows {
 #[derive(Debug, Serialize)]
 pub(super) struct KafkaPart {
     pub(super) group: String,
-    /// As Kafka's tools show it; absent where the group has no members by design, or the coordinator does not tell.
+    /// As Kafka's tools show it; absent with `KAFKA_GROUP_PROTOCOL=none`, or if the coordinator does not describe the group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) state: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) members: Option<usize>,
-    /// Why something is missing; absent if nothing is.
+    /// Why a value is missing; absent if none is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
 }
 
-/// One partition. Of what is `None`, either the database or Kafka knows nothing.
+/// One partition. A value is `None` if the database or Kafka does not have it.
 #[derive(Debug, Serialize)]
 pub(super) struct PartitionRow {
     pub(super) topic: String,
     pub(super) partition: i32,
     /// The position stored in this database.
     pub(super) next_offset: Option<i64>,
-    /// The group's.
+    /// The group's committed offset.
     pub(super) committed_offset: Option<i64>,
     pub(super) last_stable_offset: Option<i64>,
     pub(super) end_offset: Option<i64>,
-    /// From the position of whoever reads the partition, or else of the next start, to the end.
+    /// From the position of the partition's reader, or else of the next start, to the end.
     pub(super) lag_records: Option<i64>,
     /// Age of the oldest record that has not been read.
     pub(super) lag_seconds: Option<f64>,
-    /// Records behind the last stable offset: with `read_committed` they wait until a transaction ends.
+    /// Records from the last stable offset on: with `read_committed` they are read when a transaction ends.
     pub(super) blocked_records: Option<i64>,
-    /// For how long: the age of the first of them.
+    /// The age of the first of them.
     pub(super) blocked_seconds: Option<f64>,
     pub(super) read_by: Option<ReadBy>,
     /// What the next start does with the partition, unless it resumes at `next_offset`.
     pub(super) next_start: Option<NextStart>,
-    /// Why something is missing.
+    /// Why a value is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
     #[serde(flatten, serialize_with = "serialize_counts")]
@@ -109,12 +109,12 @@ pub(super) enum NextStart {
 }
 
 impl Report {
-    /// Whether nothing is missing.
+    /// Whether no value is missing.
     pub(super) fn is_complete(&self) -> bool {
         self.kafka.error.is_none()
     }
 
-    /// Whether the lag of each partition is known, and not above a limit.
+    /// Whether the lag of each partition is known and at most `lag_max`.
     pub(super) fn keeps_up(&self, lag_max: Duration) -> bool {
         let keeps_up = |row: &PartitionRow| row.lag_seconds.is_some_and(|seconds| seconds <= lag_max.as_secs_f64());
         !self.partitions.is_empty() && self.partitions.iter().all(keeps_up)
@@ -215,7 +215,7 @@ impl Report {
 }
 
 impl PartitionRow {
-    /// What the table does not show.
+    /// Writes what the table does not show.
     fn write_remarks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = format!("{}-{}", self.topic, self.partition);
         if let Some(member) = self.read_by.as_ref().filter(|member| !member.is_this_instance) {

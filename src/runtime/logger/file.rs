@@ -1,4 +1,5 @@
-//! A log file that lines are appended to, whatever happens to it meanwhile. Knows nothing of what stands in the lines.
+//! A log file that is reopened when it is removed, moved or replaced, and retried after a failure. Must not know what the lines
+//! contain.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
@@ -8,30 +9,30 @@ use std::path::{Path, PathBuf};
 use crate::runtime::durable_fs;
 use crate::runtime::permissions::{self, FileMode};
 
-/// What has become of the file since the last line; to be told once.
+/// A change of the file's state since the last line; to be reported once.
 #[derive(Debug)]
-pub(super) enum News {
-    /// It can no longer be written; lines are lost from now on.
+pub(super) enum FileStatus {
+    /// The file can no longer be written; lines are lost from now on.
     Failing {
         /// The file.
         path: PathBuf,
         /// Why not.
         error: io::Error,
     },
-    /// It can be written again.
+    /// The file can be written again.
     Recovered {
-        /// How many lines were lost meanwhile.
+        /// How many lines were lost in the meantime.
         lines_lost: u64,
     },
 }
 
-/// A file that is opened when it is needed, and again after a failure, or when it was removed, moved or replaced.
+/// A file that is opened for the first line, and again after a failure or when its path no longer leads to it.
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
     mode: FileMode,
     file: Option<Opened>,
-    /// Only the beginning of a line could be written.
+    /// The last line was written in part.
     is_torn: bool,
     lines_lost: u64,
 }
@@ -49,20 +50,20 @@ impl LogFile {
     }
 
     /// Appends a line, which ends in a line feed.
-    pub(super) fn append(&mut self, line: &[u8]) -> Option<News> {
+    pub(super) fn append(&mut self, line: &[u8]) -> Option<FileStatus> {
         let Err(error) = self.try_append(line) else {
             let lines_lost = std::mem::take(&mut self.lines_lost);
-            return (lines_lost > 0).then_some(News::Recovered { lines_lost });
+            return (lines_lost > 0).then_some(FileStatus::Recovered { lines_lost });
         };
         self.file = None;
         self.lines_lost += 1;
-        (self.lines_lost == 1).then(|| News::Failing { path: self.path.clone(), error })
+        (self.lines_lost == 1).then(|| FileStatus::Failing { path: self.path.clone(), error })
     }
 
     fn try_append(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.file.as_ref().is_some_and(|opened| opened.is_gone_from(&self.path)) {
+        if self.file.as_ref().is_some_and(|opened| opened.is_replaced_at(&self.path)) {
             self.file = None;
-            // The rest of a torn line is in the other file.
+            // The torn line is in the other file.
             self.is_torn = false;
         }
         let opened = match &mut self.file {
@@ -73,7 +74,7 @@ impl LogFile {
     }
 }
 
-/// As a rule one call per line, so that lines of several processes do not mix.
+/// Writes a line, with one call unless the write is partial, so that lines of several processes do not mix.
 fn append_line(file: &mut impl Write, line: &[u8], is_torn: &mut bool) -> io::Result<()> {
     if *is_torn {
         file.write_all(b"\n")?;
@@ -95,7 +96,7 @@ fn append_line(file: &mut impl Write, line: &[u8], is_torn: &mut bool) -> io::Re
 }
 
 impl Opened {
-    /// For appending only, so that the file may be truncated from outside (logrotate's `copytruncate`).
+    /// Opens the file with `O_APPEND`, so that another process may truncate it (logrotate's `copytruncate`).
     fn open(path: &Path, mode: FileMode) -> io::Result<Self> {
         durable_fs::create_all(durable_fs::parent(path), mode)?;
         let file = permissions::open(path, File::options().append(true), mode.file())?;
@@ -103,8 +104,8 @@ impl Opened {
         Ok(Self { file, id })
     }
 
-    /// Whether another file is there now, or none. If that cannot be seen, the file is still the best place for a line.
-    fn is_gone_from(&self, path: &Path) -> bool {
+    /// Whether the path leads to another file, or to none. On any other error the open file stays in use.
+    fn is_replaced_at(&self, path: &Path) -> bool {
         match fs::metadata(path) {
             Ok(metadata) => id(&metadata) != self.id,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
@@ -120,19 +121,19 @@ fn id(metadata: &Metadata) -> (u64, u64) {
 mod tests {
     use super::*;
 
-    /// Has room for so many bytes.
+    /// A disk with so many free bytes.
     struct Disk {
-        room: usize,
+        free: usize,
         text: Vec<u8>,
     }
 
     impl Write for Disk {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let written = bytes.len().min(self.room);
+            let written = bytes.len().min(self.free);
             if written == 0 {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            self.room -= written;
+            self.free -= written;
             self.text.extend(&bytes[..written]);
             Ok(written)
         }
@@ -143,13 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_line_stays_alone() {
-        let mut disk = Disk { room: 6, text: Vec::new() };
+    fn a_line_after_a_torn_one_begins_on_its_own_line() {
+        let mut disk = Disk { free: 6, text: Vec::new() };
         let mut is_torn = false;
         assert!(append_line(&mut disk, b"one\n", &mut is_torn).is_ok());
         assert!(append_line(&mut disk, b"two\n", &mut is_torn).is_err());
         assert!(append_line(&mut disk, b"lost\n", &mut is_torn).is_err());
-        disk.room = 100;
+        disk.free = 100;
         assert!(append_line(&mut disk, b"three\n", &mut is_torn).is_ok());
         assert!(append_line(&mut disk, b"four\n", &mut is_torn).is_ok());
         assert_eq!(disk.text, b"one\ntw\nthree\nfour\n");

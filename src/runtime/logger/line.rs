@@ -1,4 +1,4 @@
-//! How one log record looks, as JSON and as text. Must not do any I/O.
+//! Formats one log record as JSON or as text. Must not do any I/O.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use time::UtcDateTime;
 
 use crate::runtime::json;
 
-/// What every JSON line begins with.
+/// The keys that every JSON line begins with.
 const OWN_KEYS: [&str; 4] = ["timestamp", "level", "target", "message"];
 
-/// Stands before a field's key that is one of [`OWN_KEYS`].
+/// Prefix of a field's key that is one of [`OWN_KEYS`].
 const CLASH_PREFIX: &str = "field_";
 
-/// One JSON object and a line feed: time, level, target and message, then the record's own fields in their order.
+/// One JSON object and a line feed: timestamp, level, target and message, then the record's fields in their order.
 pub(super) fn json(record: &Record<'_>, now: UtcDateTime) -> Vec<u8> {
     let mut line = Vec::with_capacity(256);
     if write_json(&mut line, record, now).is_err() {
-        // Only a value that fails to print itself leads here: the message without the fields is better than nothing.
+        // A field's `Display` has failed: write the message without the fields.
         line.clear();
         let message = serde_json::Value::from(record.args().to_string());
         line.extend(format!(r#"{{"message":{message}}}"#).into_bytes());
@@ -63,7 +63,7 @@ impl<'kvs, M: SerializeMap> VisitSource<'kvs> for JsonFields<'_, M> {
     }
 }
 
-/// Writes one field: numbers as numbers, and what JSON does not know as text.
+/// Writes one field: numbers as numbers, types that JSON does not have as text.
 struct JsonValue<'a, M> {
     map: &'a mut M,
     key: &'a str,
@@ -127,7 +127,7 @@ impl VisitValue<'_> for IsNull {
     }
 }
 
-/// Prints a record's fields behind its message: ` key=value key="a value with spaces"`, those that are null left out.
+/// Prints a record's fields after its message: ` key=value key="a value with spaces"`. Null fields are omitted.
 pub(super) struct TextFields<'a>(pub(super) &'a Record<'a>);
 
 impl fmt::Display for TextFields<'_> {

@@ -1,5 +1,5 @@
-//! The process's logger, behind the `log` crate: a console for people or for programs, and a file of JSON lines. Must not
-//! know what is logged; a log that cannot be written never stops the service.
+//! The logger of the process, behind the `log` crate: standard error as text or JSON, and a file of JSON lines. Must not know
+//! what is logged. A log that cannot be written never stops the service.
 
 mod file;
 mod line;
@@ -9,6 +9,7 @@ mod tests;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use kafka::text::Escaped;
@@ -17,22 +18,44 @@ use serde::{Deserialize, Serialize};
 use simplelog::{ColorChoice, ConfigBuilder, LevelPadding, TermLogger, TerminalMode, format_description};
 use time::UtcDateTime;
 
-use crate::settings::{AppEnv, LogSettings};
-use file::{LogFile, News};
+use crate::runtime::permissions::FileMode;
+use file::{FileStatus, LogFile};
 
-/// The crates whose lines are logged at every level that is asked for.
+/// The crates that are logged at the level of [`LogSettings`].
 const OUR_CRATES: [&str; 2] = ["enterprise_consumer", "kafka"];
 
-/// From anybody else's crates only what is at least this severe.
+/// The least severe level that is logged of other crates.
 const OTHERS_LEVEL: LevelFilter = LevelFilter::Warn;
 
-/// Sets up the logger. To be called once in a process.
+/// What is logged, and where to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The format of standard error.
+    pub console: ConsoleFormat,
+    /// The least severe level that is logged.
+    pub level: LevelFilter,
+    /// The log file, if any.
+    pub file: Option<PathBuf>,
+    /// Permissions of a new log file and its directory.
+    pub file_mode: FileMode,
+}
+
+/// The format of the lines on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsoleFormat {
+    /// For people.
+    Text,
+    /// For programs: JSON lines, as in the file.
+    Json,
+}
+
+/// Installs the logger. To be called once in a process.
 ///
-/// A log file that cannot be opened is no error: the console says so once, and each line tries again.
+/// A log file that cannot be opened is no error: the console says so once, and each line retries.
 pub fn init(settings: &LogSettings) -> Result<(), LoggerError> {
-    let console = match settings.app_env {
-        AppEnv::Development => Console::Text(text_console(settings.level)),
-        AppEnv::Production => Console::Json,
+    let console = match settings.console {
+        ConsoleFormat::Text => Console::Text(text_console(settings.level)),
+        ConsoleFormat::Json => Console::Json,
     };
     let logger = Logger::new(settings, console);
     log::set_boxed_logger(Box::new(logger)).map_err(LoggerError)?;
@@ -40,10 +63,10 @@ pub fn init(settings: &LogSettings) -> Result<(), LoggerError> {
     Ok(())
 }
 
-/// A warning or an error of the log.
+/// A warning or an error that was logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// When, RFC 3339.
+    /// When it was logged, RFC 3339.
     pub at: String,
     /// `WARN` or `ERROR`.
     pub level: String,
@@ -55,13 +78,13 @@ type Observer = Box<dyn Fn(Problem) + Send + Sync>;
 
 static OBSERVER: OnceLock<Observer> = OnceLock::new();
 
-/// Has each warning and error of our own shown to `observer`, as far as it is logged. Once in a process; later calls change nothing.
+/// Passes each logged warning and error to `observer`. To be called once in a process; later calls have no effect.
 pub fn on_problem(observer: impl Fn(Problem) + Send + Sync + 'static) {
-    // A second service in one process, as in tests, has no record of its own.
+    // A second service in one process, as in tests, is not observed.
     let _ = OBSERVER.set(Box::new(observer));
 }
 
-/// The present time as the log writes it: RFC 3339 in UTC, to the millisecond.
+/// The current time in the format of the log: RFC 3339 in UTC, to the millisecond.
 pub fn now() -> String {
     line::timestamp(UtcDateTime::now())
 }
@@ -82,7 +105,7 @@ impl Error for LoggerError {
     }
 }
 
-/// Standard error: standard output is for what commands print.
+/// Standard error; standard output is for the output of commands.
 enum Console {
     Text(Box<dyn Log>),
     Json,
@@ -97,7 +120,7 @@ fn text_console(level: LevelFilter) -> Box<TermLogger> {
         .set_thread_level(LevelFilter::Off)
         .set_location_level(LevelFilter::Off)
         .build();
-    // Its own "auto" only looks at the environment.
+    // `ColorChoice::Auto` looks at the environment only.
     let colours = if io::stderr().is_terminal() { ColorChoice::Auto } else { ColorChoice::Never };
     TermLogger::new(level, config, TerminalMode::Stderr, colours)
 }
@@ -105,14 +128,14 @@ fn text_console(level: LevelFilter) -> Box<TermLogger> {
 impl Console {
     fn log(&self, record: &Record<'_>, json: &[u8]) {
         match self {
-            // It knows nothing of fields, so they become a part of the message.
+            // `simplelog` ignores fields, so they become part of the message.
             Self::Text(logger) => logger.log(
                 &record
                     .to_builder()
                     .args(format_args!("{}{}", Escaped(record.args()), line::TextFields(record)))
                     .build(),
             ),
-            // A console that is gone leaves nobody to tell.
+            // Without a console the error cannot be reported.
             Self::Json => drop(io::stderr().write_all(json)),
         }
     }
@@ -130,20 +153,20 @@ impl Logger {
         Self { level: settings.level, console, file }
     }
 
-    /// Tells what has become of the log file: the console at once, the file when it works again.
-    fn tell(&self, news: News) {
+    /// Logs a change of the log file's state: a failure to the console, a recovery to both.
+    fn report(&self, status: FileStatus) {
         let mut warning = Record::builder();
         warning.level(Level::Warn).target(module_path!());
-        match news {
-            News::Failing { path, error } => {
+        match status {
+            FileStatus::Failing { path, error } => {
                 let fields = [("path", path.display().to_string())];
-                let message = format_args!("cannot write the log file; what it misses is on the console only: {error}");
+                let message = format_args!("cannot write the log file; new lines are on the console only: {error}");
                 let record = warning.key_values(&fields).args(message).build();
                 if self.enabled(record.metadata()) {
                     self.console.log(&record, &line::json(&record, UtcDateTime::now()));
                 }
             }
-            News::Recovered { lines_lost } => {
+            FileStatus::Recovered { lines_lost } => {
                 let fields = [("lines_lost", lines_lost)];
                 self.log(&warning.key_values(&fields).args(format_args!("the log file can be written again")).build());
             }
@@ -171,18 +194,18 @@ impl Log for Logger {
             let (at, level) = (line::timestamp(now), record.level().to_string());
             observe(Problem { at, level, message: record.args().to_string() });
         }
-        // The lock ends with this line: telling the news logs again.
-        let news = self.file.as_ref().and_then(|file| lock(file).append(&json));
-        if let Some(news) = news {
-            self.tell(news);
+        // The lock ends with this statement: the report logs again.
+        let status = self.file.as_ref().and_then(|file| lock(file).append(&json));
+        if let Some(status) = status {
+            self.report(status);
         }
     }
 
-    /// Nothing to do: every line goes to the system at once.
+    /// Nothing is buffered.
     fn flush(&self) {}
 }
 
-/// Whoever panicked with the lock left at worst a line out.
+/// A panic while the file was locked has lost at most one line.
 fn lock(file: &Mutex<LogFile>) -> MutexGuard<'_, LogFile> {
     file.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What a line looks like on the console and in the file, and what happens when the file cannot be written.
+//! The format of a line on the console and in the file, and a file that cannot be written.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,17 +11,17 @@ use time::macros::utc_datetime;
 use super::*;
 use crate::runtime::permissions::FileMode;
 
-/// A console that can be read: level and text of each line.
+/// A console that keeps level and text of each line.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<String>>>);
+struct CapturedConsole(Arc<Mutex<Vec<String>>>);
 
-impl Heard {
+impl CapturedConsole {
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 }
 
-impl Log for Heard {
+impl Log for CapturedConsole {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
@@ -33,13 +33,13 @@ impl Log for Heard {
     fn flush(&self) {}
 }
 
-fn logger(level: LevelFilter, file: Option<&Path>) -> (Logger, Heard) {
-    // The macros ask this first; without a global logger it has no other effect.
+fn logger(level: LevelFilter, file: Option<&Path>) -> (Logger, CapturedConsole) {
+    // The macros check this level first; without a global logger it has no other effect.
     log::set_max_level(LevelFilter::Trace);
-    let heard = Heard::default();
+    let console = CapturedConsole::default();
     let settings =
-        LogSettings { app_env: AppEnv::Development, level, file: file.map(Path::to_owned), file_mode: FileMode::Owner };
-    (Logger::new(&settings, Console::Text(Box::new(heard.clone()))), heard)
+        LogSettings { console: ConsoleFormat::Text, level, file: file.map(Path::to_owned), file_mode: FileMode::Owner };
+    (Logger::new(&settings, Console::Text(Box::new(console.clone()))), console)
 }
 
 fn read_lines(path: &Path) -> Vec<serde_json::Value> {
@@ -95,7 +95,7 @@ fn json_lines() {
 }
 
 #[test]
-fn a_field_that_fails_to_print_costs_only_the_fields() {
+fn a_field_that_fails_to_print_loses_the_fields_only() {
     struct Source;
 
     impl log::kv::Source for Source {
@@ -110,12 +110,12 @@ fn a_field_that_fails_to_print_costs_only_the_fields() {
 }
 
 #[test]
-fn people_see_the_fields_behind_the_message() {
-    let (logger, heard) = logger(LevelFilter::Info, None);
+fn the_text_console_shows_the_fields_after_the_message() {
+    let (logger, console) = logger(LevelFilter::Info, None);
     log::info!(logger: logger, partition = 3, path = "a b", none = "", quoted = "\"", newline = "x\ny"; "stored");
     log::info!(logger: logger, "plain");
     assert_eq!(
-        heard.take(),
+        console.take(),
         [r#"INFO stored partition=3 path="a b" none="" quoted="\"" newline="x\ny""#, "INFO plain"]
     );
 }
@@ -123,12 +123,12 @@ fn people_see_the_fields_behind_the_message() {
 #[test]
 fn levels() {
     let check = |level, target: &str, expected: &[&str]| {
-        let (logger, heard) = logger(level, None);
+        let (logger, console) = logger(level, None);
         for level in Level::iter() {
             logger.log(&Record::builder().level(level).target(target).args(format_args!("m")).build());
         }
-        let heard: Vec<String> = heard.take().iter().map(|line| line.replace(" m", "")).collect();
-        assert_eq!(heard, expected, "{level} {target}");
+        let console: Vec<String> = console.take().iter().map(|line| line.replace(" m", "")).collect();
+        assert_eq!(console, expected, "{level} {target}");
     };
     check(LevelFilter::Off, "kafka", &[]);
     check(LevelFilter::Error, "kafka", &["ERROR"]);
@@ -140,7 +140,7 @@ fn levels() {
 }
 
 #[test]
-fn the_file_is_made_and_appended_to_also_after_truncation() {
+fn the_file_is_created_and_appended_to_even_after_truncation() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a/b/consumer.log");
     let (first, _) = logger(LevelFilter::Info, Some(&path));
@@ -160,46 +160,43 @@ fn the_file_is_made_and_appended_to_also_after_truncation() {
 }
 
 #[test]
-fn a_failing_file_is_told_once_and_recovers_by_itself() {
+fn a_failing_file_is_reported_once_and_recovers_by_itself() {
     let directory = tempfile::tempdir().unwrap();
     let (path, good) = (directory.path().join("log"), directory.path().join("good"));
-    let (logger, heard) = logger(LevelFilter::Info, Some(&path));
+    let (logger, console) = logger(LevelFilter::Info, Some(&path));
     let failing = |reason| {
-        format!(
-            "WARN cannot write the log file; what it misses is on the console only: {reason} path={}",
-            path.display()
-        )
+        format!("WARN cannot write the log file; new lines are on the console only: {reason} path={}", path.display())
     };
 
     fs::create_dir(&path).unwrap();
     log::info!(logger: logger, "one");
     log::info!(logger: logger, "two");
-    assert_eq!(heard.take(), ["INFO one".to_owned(), failing("Is a directory (os error 21)"), "INFO two".to_owned()]);
+    assert_eq!(console.take(), ["INFO one".to_owned(), failing("Is a directory (os error 21)"), "INFO two".to_owned()]);
 
     fs::remove_dir(&path).unwrap();
     symlink(&good, &path).unwrap();
     log::info!(logger: logger, "three");
-    assert_eq!(heard.take(), ["INFO three", "WARN the log file can be written again lines_lost=2"]);
+    assert_eq!(console.take(), ["INFO three", "WARN the log file can be written again lines_lost=2"]);
     assert_eq!(messages(&path), ["three", "the log file can be written again"]);
     assert_eq!(read_lines(&path)[1]["lines_lost"], 2);
 }
 
 #[test]
-fn a_full_disk_is_told_once_and_recovers_by_itself() {
+fn a_full_disk_is_reported_once_and_recovers_by_itself() {
     let directory = tempfile::tempdir().unwrap();
     let (path, good) = (directory.path().join("log"), directory.path().join("good"));
     symlink("/dev/full", &path).unwrap();
-    let (logger, heard) = logger(LevelFilter::Info, Some(&path));
+    let (logger, console) = logger(LevelFilter::Info, Some(&path));
     log::info!(logger: logger, "one");
     log::info!(logger: logger, "two");
-    let lines = heard.take();
+    let lines = console.take();
     assert!(lines[1].starts_with("WARN") && lines[1].contains("No space left on device"), "{lines:?}");
     assert_eq!(lines.len(), 3);
 
     fs::remove_file(&path).unwrap();
     symlink(&good, &path).unwrap();
     log::info!(logger: logger, "three");
-    assert_eq!(heard.take().len(), 2);
+    assert_eq!(console.take().len(), 2);
     assert_eq!(messages(&good), ["three", "the log file can be written again"]);
 }
 
@@ -213,7 +210,7 @@ fn lines_of_many_threads_do_not_mix() {
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let (path, text) = (&path, &text);
-            // A logger each: as if they were processes.
+            // One logger each, as in separate processes.
             scope.spawn(move || {
                 let (logger, _) = logger(LevelFilter::Info, Some(path));
                 for line in 0..LINES {

@@ -102,7 +102,9 @@ fn settings(random: &mut Random, exclusive: bool, power_cuts: bool, directory: &
     let _ = std::fs::remove_dir_all(directory); // Of the seed before.
     std::fs::create_dir(directory).unwrap();
     let mut settings = Settings::load([], Some(Path::new("/dev/null"))).unwrap();
-    settings.kafka.group_protocol = if exclusive { GroupProtocol::None } else { GroupProtocol::Classic };
+    if exclusive {
+        settings.kafka.group_protocol = GroupProtocol::None;
+    }
     settings.database.path = directory.join("events.db");
     settings.batch_records_max = (*random.pick(&[1, 4, 16]).unwrap()).try_into().unwrap();
     settings.fail_on_data_loss = random.one_in(2);

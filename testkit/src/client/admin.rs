@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Client;
 use crate::error::{Error, Result};
 
-/// What a group has committed for one partition.
+/// The committed offset of a group for one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommittedOffset {
     /// The next offset to read.
@@ -18,7 +18,7 @@ pub struct CommittedOffset {
 
 impl Client {
     /// Creates a topic, with its [settings](https://kafka.apache.org/documentation/#topicconfigs), and waits until each
-    /// partition has a leader. Gives the topic's id as Kafka prints it.
+    /// partition has a leader. Returns the topic's id as Kafka prints it.
     pub fn create_topic(&self, name: &str, partitions: u32, settings: &[(&str, &str)]) -> Result<String> {
         let partitions = partitions.to_string();
         let mut arguments = vec![name, &partitions];
@@ -42,7 +42,7 @@ impl Client {
         self.ask("set a quota", "client-quota", &arguments).map(drop)
     }
 
-    /// Deletes a topic and waits until it is gone.
+    /// Deletes a topic and waits until it does not exist.
     pub fn delete_topic(&self, name: &str) -> Result<()> {
         self.ask("delete a topic", "delete-topic", &[name]).map(drop)
     }
@@ -63,7 +63,7 @@ impl Client {
         Ok(leaders.iter().map(|id| id.parse().ok()).collect())
     }
 
-    /// Gives a topic more partitions, and waits until they have leaders.
+    /// Adds partitions to a topic, and waits until they have leaders.
     pub fn add_partitions(&self, topic: &str, total: u32) -> Result<()> {
         self.ask("add partitions", "add-partitions", &[topic, &total.to_string()]).map(drop)
     }
@@ -75,7 +75,7 @@ impl Client {
         self.ask("configure a topic", "configure-topic", &arguments).map(drop)
     }
 
-    /// Removes the records of a partition below an offset, as retention does.
+    /// Deletes the records of a partition before an offset, as retention does.
     pub fn delete_records(&self, topic: &str, partition: i32, before_offset: i64) -> Result<()> {
         let (partition, offset) = (partition.to_string(), before_offset.to_string());
         self.ask("delete records", "delete-records", &[topic, &partition, &offset]).map(drop)
@@ -96,7 +96,7 @@ impl Client {
         self.list_offsets(topic, "stable")
     }
 
-    /// What a group has committed, by topic and partition; nothing for a group that does not exist.
+    /// The committed offsets of a group, by topic and partition; empty for a group that does not exist.
     pub fn committed_offsets(&self, group: &str) -> Result<BTreeMap<(String, i32), CommittedOffset>> {
         const REQUEST: &str = "list the offsets of a group";
         let fields = self.ask(REQUEST, "committed", &[group])?;
@@ -109,7 +109,7 @@ impl Client {
         parsed.collect::<Option<_>>().ok_or_else(|| unreadable(REQUEST, &fields))
     }
 
-    /// Commits an offset for a group without members, in the name of somebody else.
+    /// Commits an offset for a group without members, as another client would.
     pub fn commit_offset(&self, group: &str, topic: &str, partition: i32, offset: i64, metadata: &str) -> Result<()> {
         let (partition, offset) = (partition.to_string(), offset.to_string());
         self.ask("commit an offset", "commit-offset", &[group, topic, &partition, &offset, metadata]).map(drop)
@@ -120,12 +120,12 @@ impl Client {
         self.ask("delete a group", "delete-group", &[group]).map(drop)
     }
 
-    /// Makes a user that authenticates by `SCRAM-SHA-256` or `SCRAM-SHA-512`, or changes its password.
+    /// Creates a user that authenticates by `SCRAM-SHA-256` or `SCRAM-SHA-512`, or changes its password.
     pub fn set_scram_password(&self, user: &str, mechanism: &str, password: &str) -> Result<()> {
         self.ask("set a password", "set-scram-password", &[user, mechanism, password]).map(drop)
     }
 
-    /// Lets a user do something (such as `READ`) to a `TOPIC` or a `GROUP` of that name; for secure clusters.
+    /// Allows a user an operation (such as `READ`) on a `TOPIC` or a `GROUP`; for secure clusters.
     pub fn allow(&self, user: &str, operation: &str, resource: &str, name: &str) -> Result<()> {
         self.ask("create an ACL", "allow", &[user, operation, resource, name]).map(drop)
     }

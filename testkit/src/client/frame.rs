@@ -1,4 +1,4 @@
-//! The messages between us and the Java driver: lists of fields, as `Driver.java` describes them.
+//! The messages to and from the Java driver: lists of fields, as described in `Driver.java`.
 
 use std::io::{self, Read, Write};
 
@@ -32,7 +32,7 @@ pub(crate) fn read(from: &mut impl Read) -> io::Result<Vec<Field>> {
 fn read_field(from: &mut impl Read) -> io::Result<Field> {
     let Ok(length) = u64::try_from(read_number(from)?) else { return Ok(None) };
     let mut bytes = Vec::new();
-    // Grows with what comes, not with what is announced.
+    // Grows with the received bytes, not with the announced length.
     if from.take(length).read_to_end(&mut bytes)? as u64 != length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }

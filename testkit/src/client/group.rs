@@ -1,4 +1,4 @@
-//! How a consumer group stands, as Kafka's admin client tells it: for classic groups and those of KIP-848 alike.
+//! The state of a consumer group according to Kafka's admin client, for classic groups and those of KIP-848.
 
 use std::collections::BTreeSet;
 
@@ -6,16 +6,16 @@ use super::Client;
 use super::admin::unreadable;
 use crate::error::Result;
 
-/// What the coordinator says of a group.
+/// A group as its coordinator describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupDescription {
     /// The node that coordinates it.
     pub coordinator: u16,
     /// `Classic` or `Consumer`, as Kafka spells it.
     pub protocol: String,
-    /// The assignor that was chosen; empty while there is none.
+    /// The assignor; empty while there is none.
     pub assignor: String,
-    /// Where it stands.
+    /// Its state.
     pub state: GroupState,
     /// Its members, by member id.
     pub members: Vec<GroupMember>,
@@ -24,13 +24,13 @@ pub struct GroupDescription {
 /// A member of a group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GroupMember {
-    /// The id that the member has in the group.
+    /// The member id.
     pub member_id: String,
     /// The id of a static member.
     pub instance_id: Option<String>,
-    /// The client's name for itself.
+    /// The client id.
     pub client_id: String,
-    /// What it has been assigned: topic and partition.
+    /// Its assigned partitions.
     pub partitions: BTreeSet<(String, i32)>,
 }
 
@@ -49,7 +49,7 @@ pub enum GroupState {
 }
 
 impl Client {
-    /// How a group stands. Of one that does not exist, Kafka says that it is dead or, since 4.0, an error.
+    /// Describes a group. A group that does not exist is dead or, since 4.0, an error.
     pub fn describe_group(&self, group: &str) -> Result<GroupDescription> {
         const REQUEST: &str = "describe a group";
         let fields = self.ask(REQUEST, "describe-group", &[group])?;

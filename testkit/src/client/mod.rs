@@ -1,5 +1,5 @@
-//! Kafka's official Java client in a process of its own (`testkit/java/`), and how we talk to it. Knows nothing of how the
-//! brokers were started: it takes any bootstrap servers.
+//! Kafka's official Java client in a separate process (`testkit/java/`), and the connection to it. Must not know how the brokers were
+//! started: it takes any bootstrap servers.
 
 mod admin;
 mod frame;
@@ -28,7 +28,7 @@ pub use admin::CommittedOffset;
 pub use group::{GroupDescription, GroupMember, GroupState};
 pub use produce::{Codec, Position, ProduceOptions, Record, Transaction};
 
-/// Java's own waits end after 30 s each, a delivery after 120 s; a request may consist of several.
+/// Longest time of a request: Java's own timeouts are 30 s each and 120 s for a delivery, and a request may have several.
 const RESPONSE_DEADLINE: Duration = Duration::from_mins(3);
 
 /// The producer buffers 32 MiB; the rest is for a request's records on their way.
@@ -36,13 +36,13 @@ const HEAP_MIB_MAX: u32 = 384;
 
 /// Kafka's official Java client: produces, and manages topics, offsets and groups.
 ///
-/// One process serves all threads, one request after the other; it is there from
+/// One process serves all threads, one request after the other; it runs from
 /// [`Cluster::client`](crate::Cluster::client) or [`Client::connect`] until it is dropped.
 #[derive(Debug)]
 pub struct Client {
     process: Mutex<Driver>,
     log: PathBuf,
-    // Goes last: Java has its native libraries there.
+    // Dropped last: Java has its native libraries there.
     _scratch: TempDir,
 }
 
@@ -56,7 +56,7 @@ struct Driver {
 impl Client {
     /// Starts a client of that version of Kafka for any cluster that listens without encryption.
     ///
-    /// Returns at once; whether the cluster is there shows in the first request.
+    /// Returns at once; the first request fails if the cluster cannot be reached.
     pub fn connect(version: &str, bootstrap_servers: &str) -> Result<Self> {
         Self::start(&Jars::of(version)?, bootstrap_servers)
     }
@@ -79,14 +79,14 @@ impl Client {
         Ok(Self { process: Mutex::new(process), log, _scratch: scratch })
     }
 
-    /// One request of text fields, and the response's fields.
+    /// Sends a request of text fields and returns the response's fields.
     fn ask(&self, request: &'static str, name: &str, arguments: &[&str]) -> Result<Vec<String>> {
         let fields: Vec<&[u8]> = iter_bytes(name, arguments);
         let response = self.exchange(request, |requests| frame::write(requests, fields.iter().copied().map(Some)))?;
         Ok(response.into_iter().map(|field| String::from_utf8_lossy(&field.unwrap_or_default()).into_owned()).collect())
     }
 
-    /// Writes a request, reads the response, and takes its verdict off.
+    /// Sends a request, receives the response, and removes its status field.
     fn exchange(
         &self,
         request: &'static str,
@@ -124,7 +124,7 @@ impl Driver {
         let requests = child.stdin.take().map(|input| BufWriter::with_capacity(1 << 16, input));
         let output = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let (sender, responses) = mpsc::channel();
-        // Reads aside, so that waiting for a response can have a deadline. Ends with the process.
+        // Reads on a thread, so that waiting for a response can have a deadline. Ends with the process.
         thread::Builder::new().name("kafka client".to_owned()).spawn(move || {
             let mut output = BufReader::with_capacity(1 << 16, output);
             loop {
@@ -139,7 +139,8 @@ impl Driver {
     }
 
     fn exchange(&mut self, write: impl FnOnce(&mut BufWriter<ChildStdin>) -> io::Result<()>) -> io::Result<Vec<Field>> {
-        let requests = self.requests.as_mut().ok_or_else(|| io::Error::other("it was given up before"))?;
+        let requests =
+            self.requests.as_mut().ok_or_else(|| io::Error::other("it was discarded after an earlier failure"))?;
         let written = write(requests).and_then(|()| requests.flush());
         let response = match written {
             Ok(()) => self.responses.recv_timeout(RESPONSE_DEADLINE),
@@ -151,11 +152,11 @@ impl Driver {
         match response {
             Ok(response) => response,
             Err(reason) => {
-                // Its next response would answer this request: no use for it any more.
+                // Its next response would belong to this request: discard the process.
                 self.requests = None;
                 Err(match reason {
                     RecvTimeoutError::Timeout => {
-                        io::Error::other(format!("no answer within {} s", RESPONSE_DEADLINE.as_secs()))
+                        io::Error::other(format!("no response within {} s", RESPONSE_DEADLINE.as_secs()))
                     }
                     RecvTimeoutError::Disconnected => io::Error::other("it has ended"),
                 })
@@ -166,7 +167,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // Killed rather than asked: an open transaction stays open, as the documentation of `Transaction` says.
+        // Killed, not stopped in order: an open transaction stays open, as documented in `Transaction`.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

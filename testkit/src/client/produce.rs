@@ -6,10 +6,10 @@ use std::io;
 use super::{Client, frame};
 use crate::error::{Error, Result};
 
-/// A record to be produced. Null and empty are different things, for the key, the value, and the value of a header.
+/// A record to be produced. Null and empty differ, for the key, the value, and the value of a header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// Where to; `None`: Kafka's own choice, by the key's hash, or spread if there is no key.
+    /// The partition; `None`: chosen by Kafka's partitioner.
     pub partition: Option<i32>,
     /// Milliseconds since 1970; `None`: the producer's clock.
     pub timestamp_ms: Option<i64>,
@@ -61,12 +61,12 @@ impl Record {
     }
 }
 
-/// Where a record went.
+/// The position of a produced record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The partition.
     pub partition: i32,
-    /// The offset in it.
+    /// The offset.
     pub offset: i64,
 }
 
@@ -97,14 +97,14 @@ impl Codec {
     }
 }
 
-/// How to produce; the default is Kafka's own.
+/// Settings of the producer; by default Kafka's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProduceOptions {
     configuration: String,
 }
 
 impl ProduceOptions {
-    /// Compresses.
+    /// Sets `compression.type`.
     #[must_use]
     pub fn codec(self, codec: Codec) -> Self {
         self.config("compression.type", codec.as_str())
@@ -117,7 +117,7 @@ impl ProduceOptions {
         self.config("batch.size", &bytes.to_string())
     }
 
-    /// How long a batch waits for more records; the end of the call ends every wait.
+    /// How long a batch waits for more records; the end of the call flushes all batches.
     #[must_use]
     pub fn linger_ms(self, linger_ms: u32) -> Self {
         self.config("linger.ms", &linger_ms.to_string())
@@ -133,10 +133,10 @@ impl ProduceOptions {
 }
 
 impl Client {
-    /// Produces the records in their order and waits until the cluster has them all; gives the position of each.
+    /// Produces the records in order and waits until the cluster has all of them; returns the position of each.
     ///
-    /// The records are taken one by one while they are sent, so a long list need not exist as a whole. Their iterator must
-    /// not use this client.
+    /// The records are taken one by one while they are sent, so a long list need not be in memory. Their iterator must not use this
+    /// client.
     pub fn produce(
         &self,
         topic: &str,
@@ -146,7 +146,7 @@ impl Client {
         self.produce_with(topic, &options.configuration, records)
     }
 
-    /// Begins a transaction. One of the same id that is still open is aborted by this, as Kafka does it.
+    /// Begins a transaction. Kafka aborts an open one of the same id.
     pub fn begin(&self, transactional_id: &str, options: &ProduceOptions) -> Result<Transaction<'_>> {
         self.ask("begin a transaction", "begin", &[transactional_id, &options.configuration])?;
         Ok(Transaction { client: self, id: transactional_id.to_owned() })
@@ -174,8 +174,8 @@ impl Client {
     }
 }
 
-/// An open transaction. Dropped without a word, it stays open, and holds back readers of committed records, until its
-/// timeout (`transaction.timeout.ms`, a minute) or until the next one of the same id begins.
+/// An open transaction. If it is dropped, it stays open, and blocks readers of committed records, until its timeout
+/// (`transaction.timeout.ms`, a minute) or until the next one of the same id begins.
 #[derive(Debug)]
 pub struct Transaction<'a> {
     client: &'a Client,
@@ -214,7 +214,7 @@ fn write_record(to: &mut impl io::Write, record: &Record) -> io::Result<()> {
     frame::write(to, fields.into_iter())
 }
 
-/// Big-endian pairs of 32 and 64 bits; `None` if they do not come out even.
+/// Big-endian pairs of 32 and 64 bits; `None` if the length is not a multiple.
 fn read_positions(bytes: &[u8]) -> Option<Vec<Position>> {
     let (pairs, rest) = bytes.as_chunks::<12>();
     let position = |pair: &[u8; 12]| {

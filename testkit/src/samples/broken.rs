@@ -1,4 +1,4 @@
-//! Messages that are no events, one for each way in which that happens to real producers.
+//! Unidentified messages, one for each mistake of real producers.
 
 use crate::client::Record;
 
@@ -36,7 +36,7 @@ pub(super) const INVALID_FIELD: [&[u8]; 8] = [
     br#"{"event_id":"proj_000004","name":"One budget","status":"Planned","budget":1,"budget":2}"#,
 ];
 
-/// All of them, under keys that no event has.
+/// All messages, with keys that no event has.
 pub(super) fn records(round: u32) -> Vec<Record> {
     let values = [NOT_JSON.as_slice(), &UNKNOWN_TYPE, &INVALID_FIELD].concat();
     let values = EMPTY.into_iter().chain(values.into_iter().map(Some));

@@ -1,4 +1,4 @@
-//! Days and minutes of the samples' made-up time as texts.
+//! Formats days and minutes of the samples' simulated time.
 
 /// Day 0: 2025-01-06, a Monday, in days since 1970-01-01.
 const DAY_ZERO: u64 = 20_094;

@@ -1,21 +1,20 @@
-//! Sample events for the quick start: realistic, deterministic by seed and round, with the faults that real topics have.
-//! Knows the message format from its description only; shares no code with the service.
+//! Sample events for the quick start: realistic, deterministic by seed and round, with the faults of real topics. Must not share code
+//! with the service: it knows the message format from its description.
 
 use crate::client::Record;
+use crate::random::Random;
 
 mod broken;
 mod calendar;
-mod dice;
 
 use calendar::{date, timestamp};
-use dice::Dice;
 
-/// Opportunities that the first round makes, and projects, and how many of either each later round adds.
+/// The number of opportunities and projects of the first round, and how many of each a later round adds.
 const OPPORTUNITIES: u32 = 1_200;
 const PROJECTS: u32 = 400;
 const ADDED_PER_ROUND: u32 = 40;
 
-/// A round spans this many minutes of made-up time; each starts where the last one ended.
+/// A round takes this many minutes of simulated time, and begins at the end of the previous one.
 const ROUND_MINUTES: u64 = 30 * 24 * 60;
 
 /// The sales process, with the chance of winning in percent at each stage.
@@ -56,43 +55,42 @@ const WORKS: [&str; 6] = ["rollout", "integration", "audit", "replatforming", "t
 const SOURCES: [&str; 4] = ["crm", "partner-portal", "import", "field-app"];
 const TAGS: [&str; 6] = ["priority", "emea", "renewal", "q3", "upsell", "strategic"];
 
-/// The events of one round (from 1), in the order of their arrival; keyed by `event_id`, so that the events of one thing
-/// share a partition.
+/// The events of one round (from 1), in the order of arrival, with `event_id` as key, so that the events of one id share a
+/// partition.
 ///
-/// The first round makes every opportunity and project and updates most of them; later ones update some and add a few.
-/// One event in 25 arrives late, so that it may be older than what came before it; one in 200 comes twice. A few are
-/// broken, in every way that a message can be. (What the database itself refuses is not among them: no message is known
-/// to bring it there.)
+/// The first round creates every opportunity and project and updates most of them; later rounds update some and add a few.
+/// One event in 25 arrives late and may be older than its predecessors; one in 200 arrives twice. Some messages are
+/// unidentified, with every reason except `rejected`: no message is known that SQLite rejects.
 pub fn events(seed: u64, round: u32) -> Vec<Record> {
-    let mut dice = Dice::new(seed ^ (u64::from(round) << 32));
+    let mut random = Random::from_seed(seed ^ (u64::from(round) << 32));
     let start = u64::from(round.saturating_sub(1)) * ROUND_MINUTES;
-    // Minute of arrival, then the order of making, and the record.
+    // Minute of arrival, order of creation, record.
     let mut arrivals: Vec<(u64, usize, Record)> = Vec::new();
     for (kind, first_count) in [(Kind::Opportunity, OPPORTUNITIES), (Kind::Project, PROJECTS)] {
         let known = if round <= 1 { 0 } else { first_count + (round - 2) * ADDED_PER_ROUND };
         let total = if round <= 1 { first_count } else { known + ADDED_PER_ROUND };
         for number in 0..total {
             let is_new = number >= known;
-            if !is_new && !dice.one_in(3) {
+            if !is_new && !random.one_in(3) {
                 continue;
             }
-            let mut minute = start + dice.below(ROUND_MINUTES / 3);
-            let updates = if is_new { 1 + dice.below(4) } else { 1 + dice.below(2) };
-            // Later rounds do not know how far a thing has come: somewhere in the middle.
+            let mut minute = start + random.below(ROUND_MINUTES / 3);
+            let updates = if is_new { 1 + random.below(4) } else { 1 + random.below(2) };
+            // Later rounds begin in the middle: they do not know the last step.
             let first_step = if is_new { 0 } else { 2 };
             for step in first_step..first_step + updates {
-                let record = kind.event(&mut dice, number, minute, step);
-                let delay = if dice.one_in(25) { dice.below(ROUND_MINUTES / 4) } else { 0 };
-                if dice.one_in(200) {
-                    arrivals.push((minute + delay + dice.below(60), arrivals.len(), record.clone()));
+                let record = kind.event(&mut random, number, minute, step);
+                let delay = if random.one_in(25) { random.below(ROUND_MINUTES / 4) } else { 0 };
+                if random.one_in(200) {
+                    arrivals.push((minute + delay + random.below(60), arrivals.len(), record.clone()));
                 }
                 arrivals.push((minute + delay, arrivals.len(), record));
-                minute += 1 + dice.below(ROUND_MINUTES / 6);
+                minute += 1 + random.below(ROUND_MINUTES / 6);
             }
         }
     }
     for record in broken::records(round) {
-        arrivals.push((start + dice.below(ROUND_MINUTES), arrivals.len(), record));
+        arrivals.push((start + random.below(ROUND_MINUTES), arrivals.len(), record));
     }
     arrivals.sort_by_key(|(minute, order, _)| (*minute, *order));
     arrivals.into_iter().map(|(_, _, record)| record).collect()
@@ -105,24 +103,23 @@ enum Kind {
 }
 
 impl Kind {
-    /// The state of a thing at a minute, so many steps on its way. What does not change over its life comes from its
-    /// number alone.
-    fn event(self, dice: &mut Dice, number: u32, minute: u64, step: u64) -> Record {
-        let mut identity = Dice::new(u64::from(number));
+    /// The event of a number at a minute, after so many steps. Fields that never change depend on the number only.
+    fn event(self, random: &mut Random, number: u32, minute: u64, step: u64) -> Record {
+        let mut identity = Random::from_seed(u64::from(number));
         let account = identity.below(ACCOUNTS.len() as u64);
-        let (company, owner) = (identity.pick(&ACCOUNTS), identity.below(25));
+        let (company, owner) = (pick(&mut identity, &ACCOUNTS), identity.below(25));
         let cents = 100_000 + identity.below(50_000_000);
-        let meta_data = meta_data(dice, minute);
+        let meta_data = meta_data(random, minute);
         let day = minute / (24 * 60);
         let (id, fields) = match self {
             Self::Opportunity => {
-                let (stage, probability) = nth(&STAGES, step + dice.below(2));
+                let (stage, probability) = nth(&STAGES, step + random.below(2));
                 let fields = format!(
                     r#""name":{},"stage":"{stage}","amount":{}.{:02},"probability":{probability},"expected_close_date":"{}""#,
-                    quote(&format!("{company}: {}", identity.pick(&DEALS))),
+                    quote(&format!("{company}: {}", pick(&mut identity, &DEALS))),
                     cents / 100,
                     cents % 100,
-                    date(day + 20 + dice.below(90)),
+                    date(day + 20 + random.below(90)),
                 );
                 (format!("opp_{number:06}"), fields)
             }
@@ -130,14 +127,14 @@ impl Kind {
                 let begin = identity.below(60);
                 let fields = format!(
                     r#""name":{},"status":"{}","start_date":"{}","end_date":{},"budget":{}"#,
-                    quote(&format!("{company} {}", identity.pick(&WORKS))),
+                    quote(&format!("{company} {}", pick(&mut identity, &WORKS))),
                     nth(&STATUSES, step),
                     date(begin),
-                    // Open-ended now and then.
-                    if dice.one_in(6) {
+                    // Some projects have no end.
+                    if random.one_in(6) {
                         "null".to_owned()
                     } else {
-                        format!(r#""{}""#, date(begin + 30 + dice.below(300)))
+                        format!(r#""{}""#, date(begin + 30 + random.below(300)))
                     },
                     cents / 100,
                 );
@@ -151,23 +148,28 @@ impl Kind {
     }
 }
 
-fn meta_data(dice: &mut Dice, minute: u64) -> String {
-    let tags: Vec<String> = (0..dice.below(3)).map(|_| format!(r#""{}""#, dice.pick(&TAGS))).collect();
-    let notes = if dice.one_in(4) { r#""called back, wants a revised offer""# } else { "null" };
+fn meta_data(random: &mut Random, minute: u64) -> String {
+    let tags: Vec<String> = (0..random.below(3_u64)).map(|_| format!(r#""{}""#, pick(random, &TAGS))).collect();
+    let notes = if random.one_in(4) { r#""called back, wants a revised offer""# } else { "null" };
     format!(
         r#"{{"source":"{}","last_modified":"{}","tags":[{}],"notes":{notes}}}"#,
-        dice.pick(&SOURCES),
-        timestamp(minute, dice.below(60)),
+        pick(random, &SOURCES),
+        timestamp(minute, random.below(60)),
         tags.join(",")
     )
 }
 
-/// That one of them, or the last.
+/// One of the texts.
+fn pick<'a>(random: &mut Random, texts: &[&'a str]) -> &'a str {
+    random.pick(texts).copied().unwrap_or_default()
+}
+
+/// The item at an index, or the last one.
 fn nth<T: Copy + Default>(of: &[T], at: u64) -> T {
     usize::try_from(at).ok().and_then(|at| of.get(at)).or(of.last()).copied().unwrap_or_default()
 }
 
-/// As a JSON string; the texts here need nothing but quotation marks escaped.
+/// A JSON string; the texts here contain no other character to escape than quotation marks.
 fn quote(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\\\""))
 }

@@ -1,4 +1,4 @@
-//! The samples' promises, checked on the samples.
+//! Properties of the samples.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! What a service has told Kafka, read from the bytes that it sent: `OffsetCommit` requests
+//! Decodes the commits of a service from the bytes that it sent: `OffsetCommit` requests
 //! (<https://kafka.apache.org/protocol#The_Messages_OffsetCommit>). Shares nothing with the client that wrote them.
 
 use std::collections::BTreeMap;
@@ -10,8 +10,7 @@ const VERSIONS: std::ops::RangeInclusive<i16> = 8..=9;
 /// Offset and metadata by partition.
 pub type Commits = BTreeMap<i32, (i64, String)>;
 
-/// What one piece of bytes that was sent commits, of the only topic; nothing if it is another request. Small requests are sent in
-/// one piece.
+/// The commits in one `send`, of the only topic; empty for another request. Small requests are sent at once.
 pub fn commits(sent: &[u8]) -> Commits {
     let mut from = Reader(sent);
     let length = usize::try_from(from.i32()).unwrap();
@@ -76,7 +75,7 @@ impl<'a> Reader<'a> {
         value
     }
 
-    /// Lengths are one more, so that 0 can stand for null.
+    /// Lengths are increased by one, so that 0 is null.
     fn count(&mut self) -> usize {
         self.varint().saturating_sub(1)
     }

@@ -1,4 +1,4 @@
-//! A disk as a power cut finds it: what was synced is there, and of what came later anything may be. Built from a trace.
+//! A simulated disk after a power failure: synced data is there, and any part of later writes may be. Built from a trace.
 //!
 //! Stricter than most file systems: the name of a new file, or that one is gone, is safe only once its directory has been synced; and
 //! what was not on the disk when a sync failed is lost, although later syncs succeed
@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use testkit::Random;
+
 use super::shim::Call;
-use crate::support::events::Random;
 
 /// The least that a disk writes as a whole, in bytes.
 const SECTOR: usize = 512;
@@ -17,7 +18,7 @@ const SECTOR: usize = 512;
 /// Files by their paths, and directories, which have no bytes.
 pub type Image = BTreeMap<PathBuf, Option<Vec<u8>>>;
 
-/// What the service's calls have made of an empty disk.
+/// The state of a disk, empty at first, after the service's calls.
 #[derive(Default)]
 pub struct Disk {
     files: Vec<Contents>,
@@ -44,11 +45,11 @@ enum Change {
     Truncate(usize),
 }
 
-/// What gets through of that which was not synced.
+/// Which changes survive that were not synced.
 pub enum Fate<'a> {
     Nothing,
     Everything,
-    /// Of the names a beginning; of each file nothing, all, a beginning that ends within a write, or some of the writes.
+    /// A prefix of the directory changes; of each file nothing, everything, a prefix that ends within a write, or some of the writes.
     Chance(&'a mut Random),
 }
 
@@ -80,7 +81,7 @@ impl Disk {
         self.unsafe_names.push((path.to_owned(), node));
     }
 
-    /// A file that is no longer anywhere is of no interest.
+    /// Forgets a file without a name.
     fn file(&mut self, path: &Path) -> Option<&mut Contents> {
         match self.names.get(path)? {
             Node::File(number) => self.files.get_mut(*number),
@@ -110,7 +111,7 @@ impl Disk {
         }
     }
 
-    /// What there is when the power comes back.
+    /// The files after the power failure.
     pub fn image(&self, fate: &mut Fate<'_>) -> Image {
         let mut names = self.safe_names.clone();
         let through = match fate {
@@ -129,7 +130,7 @@ impl Disk {
             };
             image.insert(path.clone(), bytes);
         }
-        // What lies in a directory that is not there is lost.
+        // The files of a lost directory are lost.
         let lost = |path: &PathBuf| {
             path.ancestors().skip(1).any(|above| self.names.contains_key(above) && !names.contains_key(above))
         };
@@ -146,7 +147,7 @@ fn set(names: &mut BTreeMap<PathBuf, Node>, path: &Path, node: Option<Node>) {
 }
 
 fn below(random: &mut Random, end: usize) -> usize {
-    usize::try_from(random.below(u64::try_from(end).unwrap())).unwrap()
+    random.below(end)
 }
 
 impl Contents {
@@ -208,7 +209,7 @@ impl Change {
     }
 }
 
-/// Puts an image where the service's disk was, or elsewhere: `root` stands for what was `from` in the trace.
+/// Writes an image to `root`, which replaces `from` of the trace.
 pub fn lay_out(image: &Image, from: &Path, root: &Path) {
     let _ = fs::remove_dir_all(root); // There may be none.
     fs::create_dir_all(root).unwrap();

@@ -1,110 +1,112 @@
-//! Killed at its n-th call, with the call done in half or not at all: what is there is sound at once, and the next run ends with the
-//! tables that an undisturbed one has.
+//! The service is killed at its n-th system call, before it or halfway through it: the database is sound, and after the next run the
+//! tables are those of an undisturbed service.
 
 use std::fs;
 
 use rusqlite::Connection;
 
+use super::crash_fixture::{CrashFixture, PARTITIONS, assert_sound, calls_of, copy_directory, dies, sample};
 use super::shim::{Call, DISK, Plan};
-use super::stage::{PARTITIONS, Stage, assert_sound, calls_of, copy_directory, dies, sample};
 use crate::replay;
-use crate::support::child::Place;
+use crate::support::process::Installation;
 use crate::support::sized;
 
 const RUN: &[&str] = &["run", "--exit-at-end"];
 
-/// Both ways to die at a call; in CI's size each call has one of them.
+/// Both moments of a call at which the process is killed; in the CI size one of them for each call.
 fn plans(call: usize) -> Vec<Plan> {
     let both = vec![Plan::Kill(call), Plan::Tear(call)];
     if sized(false, true) { both } else { both.into_iter().skip(call % 2).take(1).collect() }
 }
 
-/// What a process that was killed has left. Before the tables are made there is no database to speak of.
-fn assert_left_sound(place: &Place) {
-    let path = place.database_path();
+/// Checks what a killed process has left, once the tables exist.
+fn assert_left_sound(installation: &Installation) {
+    let path = installation.database_path();
     if !path.exists() {
         return;
     }
-    // As the next service does it: a process killed while it made the file has left a journal, which only a writer may roll back.
+    // As a writer, like the next service: a process killed while it created the file may leave a rollback journal.
     let copy = tempfile::tempdir().unwrap();
     copy_directory(path.parent().unwrap(), copy.path());
     let database = Connection::open(copy.path().join("enterprise.db")).unwrap();
     let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
-    if !path.with_extension("db-journal").exists() && place.number("SELECT count(*) FROM database_identity").is_some() {
-        assert_sound(place);
-        place.assert_consistent();
+    if !path.with_extension("db-journal").exists()
+        && installation.number("SELECT count(*) FROM database_identity").is_some()
+    {
+        assert_sound(installation);
+        installation.assert_consistent();
     }
 }
 
-/// In one place, at the first call, at the second, and so on until a run is done before it comes to that call.
+/// In one installation, at the first call, at the second, and so on until a run ends before that call.
 fn killed_in_a_row(protocol: &str) {
-    let stage = Stage::new("in-a-row", 200);
-    let mut place = stage.place(protocol);
+    let fixture = CrashFixture::new("in-a-row", 200);
+    let mut installation = fixture.installation(protocol);
     let mut kills = 0;
     for call in (1..).step_by(sized(5, 1)) {
         let plan = if call % 2 == 0 { Plan::Kill(call) } else { Plan::Tear(call) };
-        if !dies(&mut place, RUN, &plan) {
+        if !dies(&mut installation, RUN, &plan) {
             break;
         }
-        assert_left_sound(&place);
+        assert_left_sound(&installation);
         kills += 1;
     }
     assert!(kills > 10, "{kills} kills");
-    stage.assert_ends_well(&mut place);
+    fixture.assert_ends_well(&mut installation);
 }
 
 #[test]
-fn killed_at_one_call_later_each_time() {
+fn killed_one_call_later_each_time() {
     killed_in_a_row("none");
 }
 
 #[test]
-fn killed_at_one_call_later_each_time_as_a_member_of_a_group() {
+fn killed_one_call_later_each_time_as_a_member_of_a_group() {
     killed_in_a_row("classic");
 }
 
 #[test]
 fn killed_at_any_call_of_a_first_start() {
-    let stage = Stage::new("first-start", 60);
-    let calls = calls_of(&mut stage.place("none"));
+    let fixture = CrashFixture::new("first-start", 60);
+    let calls = calls_of(&mut fixture.installation("none"));
     for call in sample(&calls, |call| matches!(call, Call::Synced(_))) {
         for plan in plans(call) {
             eprintln!("{plan} of {}", calls.len());
-            let mut place = stage.place("none");
-            dies(&mut place, RUN, &plan);
-            assert_left_sound(&place);
-            stage.assert_ends_well(&mut place);
+            let mut installation = fixture.installation("none");
+            dies(&mut installation, RUN, &plan);
+            assert_left_sound(&installation);
+            fixture.assert_ends_well(&mut installation);
         }
     }
 }
 
-/// The write-ahead log is carried over into the database twice and more on the way.
+/// The WAL is checkpointed at least twice.
 #[test]
-fn killed_while_the_log_is_carried_over() {
-    let stage = Stage::new("checkpoint", 1200);
-    let place = || {
-        let mut place = stage.place("none");
-        place.set("WAL_MAX_BYTES", "1048576");
-        place
+fn killed_during_checkpoints() {
+    let fixture = CrashFixture::new("checkpoint", 1200);
+    let installation = || {
+        let mut installation = fixture.installation("none");
+        installation.set("WAL_MAX_BYTES", "1048576");
+        installation
     };
-    let calls = calls_of(&mut place());
+    let calls = calls_of(&mut installation());
     let is_checkpoint =
         |call: &&Call| matches!(call, Call::Truncated { path, length: 0 } if path.ends_with("enterprise.db-wal"));
     assert!(calls.iter().filter(is_checkpoint).count() >= 2, "no checkpoint within {} calls", calls.len());
-    for call in carrying_over(&calls) {
+    for call in checkpoint_calls(&calls) {
         for plan in plans(call) {
             eprintln!("{plan} of {}", calls.len());
-            let mut place = place();
-            dies(&mut place, RUN, &plan);
-            assert_left_sound(&place);
-            stage.assert_ends_well(&mut place);
+            let mut installation = installation();
+            dies(&mut installation, RUN, &plan);
+            assert_left_sound(&installation);
+            fixture.assert_ends_well(&mut installation);
         }
     }
 }
 
-/// The calls that write to the database file itself once there is a log, and those around them.
-fn carrying_over(calls: &[Call]) -> Vec<usize> {
+/// The calls of checkpoints, and those around them.
+fn checkpoint_calls(calls: &[Call]) -> Vec<usize> {
     let mut wal = false;
     let mut chosen = Vec::new();
     for (index, call) in calls.iter().enumerate() {
@@ -122,49 +124,49 @@ fn carrying_over(calls: &[Call]) -> Vec<usize> {
     chosen.into_iter().step_by(step).chain(last).collect()
 }
 
-/// Somebody sets the group back to the start: the jump is stored, claimed, and everything read again.
+/// An operator resets the group to the earliest offset: the jump is stored and committed, and everything is read again.
 #[test]
-fn killed_while_a_reset_is_taken() {
-    let stage = Stage::new("reset", 60);
-    let mut sound = stage.place("none");
-    stage.assert_ends_well(&mut sound);
-    // The same database, of which the group is told anew each time.
+fn killed_while_following_a_reset() {
+    let fixture = CrashFixture::new("reset", 60);
+    let mut sound = fixture.installation("none");
+    fixture.assert_ends_well(&mut sound);
+    // The same database, after a new reset each time.
     let reset = || {
-        let mut place = stage.place("none");
-        place.set("KAFKA_GROUP_ID", &sound.group());
-        copy_directory(&sound.path().join(DISK), &place.path().join(DISK));
+        let mut installation = fixture.installation("none");
+        installation.set("KAFKA_GROUP_ID", &sound.group());
+        copy_directory(&sound.path().join(DISK), &installation.path().join(DISK));
         for partition in 0..PARTITIONS {
-            stage.kafka.commit_offset(&place.group(), &stage.topic, partition, 0, "").unwrap();
+            fixture.kafka.commit_offset(&installation.group(), &fixture.topic, partition, 0, "").unwrap();
         }
-        place
+        installation
     };
-    let jumps = |place: &Place| {
-        place.number("SELECT count(*) FROM position_changes WHERE from_offset > 0 AND to_offset = 0").unwrap()
+    let jumps = |installation: &Installation| {
+        installation.number("SELECT count(*) FROM position_changes WHERE from_offset > 0 AND to_offset = 0").unwrap()
     };
     let calls = calls_of(&mut reset());
     for call in sample(&calls, |call| matches!(call, Call::Synced(_))) {
         for plan in plans(call) {
             eprintln!("{plan} of {}", calls.len());
-            let mut place = reset();
-            dies(&mut place, RUN, &plan);
-            assert_left_sound(&place);
-            stage.assert_ends_well(&mut place);
-            assert_eq!(jumps(&place), i64::from(PARTITIONS), "each jump is noted once");
+            let mut installation = reset();
+            dies(&mut installation, RUN, &plan);
+            assert_left_sound(&installation);
+            fixture.assert_ends_well(&mut installation);
+            assert_eq!(jumps(&installation), i64::from(PARTITIONS), "each jump is noted once");
         }
     }
 }
 
 #[test]
-fn killed_in_a_replay() {
-    let stage = Stage::new("replay", 0);
-    let kept = stage.place("none");
+fn killed_during_a_replay() {
+    let fixture = CrashFixture::new("replay", 0);
+    let kept = fixture.installation("none");
     kept.run_to_end();
     let messages = 1100;
     replay::keep_many(&kept, messages);
     let copy = || {
-        let place = stage.place("none");
-        copy_directory(&kept.path().join(DISK), &place.path().join(DISK));
-        place
+        let installation = fixture.installation("none");
+        copy_directory(&kept.path().join(DISK), &installation.path().join(DISK));
+        installation
     };
     let mut whole = copy();
     let trace = whole.path().join("trace");
@@ -174,16 +176,16 @@ fn killed_in_a_replay() {
     for call in sample(&calls, |call| matches!(call, Call::Synced(_))) {
         for plan in plans(call) {
             eprintln!("{plan} of {}", calls.len());
-            let mut place = copy();
-            dies(&mut place, &["replay"], &plan);
-            assert_sound(&place);
-            replay::assert_marked_where_stored(&place);
-            assert_eq!(place.ask(&["replay"]).code, Some(0));
-            assert_sound(&place);
-            replay::assert_marked_where_stored(&place);
-            assert_eq!(place.number(replay::REPLAYED), whole.number(replay::REPLAYED));
-            let log = |place: &Place| fs::read(place.unidentified_path()).unwrap();
-            assert_eq!(log(&place), log(&kept), "a replay writes no log");
+            let mut installation = copy();
+            dies(&mut installation, &["replay"], &plan);
+            assert_sound(&installation);
+            replay::assert_marked_where_stored(&installation);
+            assert_eq!(installation.ask(&["replay"]).code, Some(0));
+            assert_sound(&installation);
+            replay::assert_marked_where_stored(&installation);
+            assert_eq!(installation.number(replay::REPLAYED), whole.number(replay::REPLAYED));
+            let log = |installation: &Installation| fs::read(installation.unidentified_path()).unwrap();
+            assert_eq!(log(&installation), log(&kept), "a replay writes no log");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A power cut at any moment: what is left is sound, holds everything that Kafka was told of by then, and the next start ends with
-//! the tables that an undisturbed service has.
+//! A power failure at any moment: the remaining database is sound, has everything that was committed to Kafka, and after the next start
+//! the tables are those of an undisturbed service.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,18 +7,19 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension};
 
+use testkit::Random;
+
 use super::commits::{Commits, commits};
+use super::crash_fixture::{CrashFixture, PARTITIONS, assert_sound};
 use super::disk::{Disk, Fate, Image, lay_out};
 use super::shim::{self, Call, DISK, Plan, read_trace};
-use super::stage::{PARTITIONS, Stage, assert_sound};
-use crate::support::child::Place;
-use crate::support::events::Random;
+use crate::support::process::Installation;
 use crate::support::sized;
 
-/// Several runs of one service, with new records before each; and what it did to its disk and told Kafka.
+/// Several runs of one service, with new records before each, and the trace of its disk and of its commits.
 struct Past {
-    stage: Stage,
-    place: Place,
+    fixture: CrashFixture,
+    installation: Installation,
     calls: Vec<Call>,
     /// The disk as the trace names it.
     root: PathBuf,
@@ -26,24 +27,24 @@ struct Past {
 
 impl Past {
     fn new(synchronous: &str) -> Self {
-        let mut stage = Stage::new("power", 60);
-        let mut place = stage.place("none");
-        // Its log lies on the disk as well, so that the trace has what the service believed and when.
-        place.set("DATABASE_SYNCHRONOUS", synchronous).set("LOG_FILE", &format!("{DISK}/logs/consumer.log"));
-        place.set("WAL_MAX_BYTES", "1048576");
-        let trace = place.path().join("trace");
-        shim::install(&mut place, &Plan::Watch, Some(&trace));
+        let mut fixture = CrashFixture::new("power", 60);
+        let mut installation = fixture.installation("none");
+        // The log file is on the disk too, so that the trace shows when the service logged records as stored.
+        installation.set("DATABASE_SYNCHRONOUS", synchronous).set("LOG_FILE", &format!("{DISK}/logs/consumer.log"));
+        installation.set("WAL_MAX_BYTES", "1048576");
+        let trace = installation.path().join("trace");
+        shim::install(&mut installation, &Plan::Watch, Some(&trace));
         for records in [60, 700, 60] {
-            place.run_to_end();
-            stage.produce(records);
+            installation.run_to_end();
+            fixture.produce(records);
         }
-        place.run_to_end();
-        shim::remove(&mut place);
-        let (calls, root) = (read_trace(&trace), place.path().join(DISK));
-        Self { stage, place, calls, root }
+        installation.run_to_end();
+        shim::remove(&mut installation);
+        let (calls, root) = (read_trace(&trace), installation.path().join(DISK));
+        Self { fixture, installation, calls, root }
     }
 
-    /// Whether the moment before this call is one in which it turns out what is safe.
+    /// Whether durability is tested before this call.
     fn is_turn(call: &Call) -> bool {
         matches!(call, Call::Synced(_) | Call::Created(_) | Call::Unlinked(_) | Call::Truncated { .. })
             || matches!(call, Call::Sent(bytes) if !commits(bytes).is_empty())
@@ -53,7 +54,7 @@ impl Past {
 /// Partition and offset of a message.
 type At = (i64, i64);
 
-/// What a database holds, and the log of its unidentified messages.
+/// The contents of a database and of its log of unidentified messages.
 #[derive(Debug, Default)]
 pub struct Held {
     positions: BTreeMap<i32, i64>,
@@ -65,7 +66,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Sound, with the counter equation and no row beyond a position; nothing at all before the tables are made.
+    /// Checks integrity, the counter equation, and that no row is beyond a position. Before the tables are created there is nothing to check.
     pub fn by(image: &Image, from: &Path) -> Self {
         let directory = tempfile::tempdir().unwrap();
         lay_out(image, from, directory.path());
@@ -99,22 +100,25 @@ impl Held {
         let up_to_cursor = format!("{messages} WHERE id <= (SELECT last_id FROM unidentified_log_cursor)");
         Self {
             positions: rows.map(Result::unwrap).collect(),
-            unidentified: places(&database, messages),
-            written_out: places(&database, &up_to_cursor),
+            unidentified: installations(&database, messages),
+            written_out: installations(&database, &up_to_cursor),
             logged: logged(&directory.path().join("logs/unidentified_messages.log")),
         }
     }
 
-    /// No message is missing in the log file for good, as one up to the cursor would be, nor will one be read and written again.
+    /// Checks that no message before the cursor is missing in the log file, and that none will be written twice.
     fn assert_log_in_step(&self) {
         assert!(self.written_out.is_subset(&self.logged), "the cursor is ahead of the log file: {self:?}");
         assert!(self.logged.is_subset(&self.unidentified), "the log file is ahead of the table: {self:?}");
     }
 
-    pub fn assert_covers(&self, told: &Commits) {
-        for (partition, (offset, _)) in told {
+    pub fn assert_covers(&self, committed: &Commits) {
+        for (partition, (offset, _)) in committed {
             let held = self.positions.get(partition);
-            assert!(held.is_some_and(|held| held >= offset), "Kafka was told {offset} of {partition}: {self:?}");
+            assert!(
+                held.is_some_and(|held| held >= offset),
+                "offset {offset} of partition {partition} was committed to Kafka: {self:?}"
+            );
         }
     }
 
@@ -123,13 +127,13 @@ impl Held {
     }
 }
 
-fn places(database: &Connection, query: &str) -> BTreeSet<At> {
+fn installations(database: &Connection, query: &str) -> BTreeSet<At> {
     let mut statement = database.prepare(query).unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     rows.map(Result::unwrap).collect()
 }
 
-/// A power cut may leave anything of a line that was not synced.
+/// A power failure may leave any part of a line that was not synced.
 fn logged(path: &Path) -> BTreeSet<At> {
     let bytes = fs::read(path).unwrap_or_default();
     let at = |line: &[u8]| {
@@ -139,7 +143,7 @@ fn logged(path: &Path) -> BTreeSet<At> {
     bytes.split_inclusive(|&byte| byte == b'\n').filter_map(at).collect()
 }
 
-/// Records that the service has told its log of as stored, up to here.
+/// The number of records that the service has logged as stored so far.
 fn records_stored(call: &Call) -> i64 {
     let Call::Written { path, bytes, .. } = call else { return 0 };
     if !path.ends_with("consumer.log") {
@@ -152,22 +156,23 @@ fn records_stored(call: &Call) -> i64 {
         .sum()
 }
 
-/// At each moment and whatever gets through: nothing that Kafka was told of is taken back; with `FULL`, nothing that was stored.
-fn nothing_told_is_taken_back(synchronous: &str) {
+/// At each moment and for each set of surviving changes: nothing that was committed to Kafka is lost; with `FULL`, nothing that was
+/// stored.
+fn nothing_committed_is_lost(synchronous: &str) {
     let past = Past::new(synchronous);
     let mut disk = Disk::default();
-    let mut told = Commits::new();
+    let mut committed = Commits::new();
     let (mut stored, mut moments, mut commits_seen) = (0, 0, 0);
     for (number, call) in past.calls.iter().enumerate() {
         let seed = u64::try_from(number).unwrap();
         if sized(Past::is_turn(call) && number % 2 == 0 || number % 61 == 0, true) {
-            let mut random = Random::new(seed);
+            let mut random = Random::from_seed(seed);
             let mut images = vec![disk.image(&mut Fate::Nothing), disk.image(&mut Fate::Everything)];
             images.extend((0..sized(1, 3)).map(|_| disk.image(&mut Fate::Chance(&mut random))));
             for (way, image) in images.iter().enumerate() {
                 eprintln!("before call {number}, image {way}");
                 let held = Held::by(image, &past.root);
-                held.assert_covers(&told);
+                held.assert_covers(&committed);
                 held.assert_log_in_step();
                 assert!(synchronous != "FULL" || held.sum() >= stored, "{stored} were stored, {held:?}");
             }
@@ -176,32 +181,32 @@ fn nothing_told_is_taken_back(synchronous: &str) {
         if let Call::Sent(bytes) = call {
             let now = commits(bytes);
             commits_seen += usize::from(!now.is_empty());
-            told.extend(now);
-            // As of now the other side may know.
-            Held::by(&disk.image(&mut Fate::Nothing), &past.root).assert_covers(&told);
+            committed.extend(now);
+            // From now on the broker may have the commit.
+            Held::by(&disk.image(&mut Fate::Nothing), &past.root).assert_covers(&committed);
         }
         stored += records_stored(call);
         disk.take(call);
     }
     assert!(moments > 30 && commits_seen >= 8, "{moments} moments, {commits_seen} commits");
-    assert_eq!(told.values().map(|(offset, _)| offset).sum::<i64>(), 880, "Kafka knows everything in the end");
+    assert_eq!(committed.values().map(|(offset, _)| offset).sum::<i64>(), 880, "all offsets are committed at the end");
 }
 
 #[test]
-fn nothing_told_is_taken_back_with_normal_syncs() {
-    nothing_told_is_taken_back("NORMAL");
+fn nothing_committed_is_lost_with_synchronous_normal() {
+    nothing_committed_is_lost("NORMAL");
 }
 
 #[test]
-fn nothing_stored_is_taken_back_with_full_syncs() {
-    nothing_told_is_taken_back("FULL");
+fn nothing_stored_is_lost_with_synchronous_full() {
+    nothing_committed_is_lost("FULL");
 }
 
-/// The real service goes on from what is left, with the group as it was then.
-fn goes_on_from_what_is_left(synchronous: &str) {
+/// Runs the service on the remaining files, with the group's offsets of that moment.
+fn continues_after_a_power_failure(synchronous: &str) {
     let mut past = Past::new(synchronous);
     let mut disk = Disk::default();
-    let mut told = Commits::new();
+    let mut committed = Commits::new();
     let turns = past.calls.iter().filter(|call| Past::is_turn(call)).count();
     let step = sized(turns / 14, 1).max(1);
     let mut turn = 0;
@@ -210,42 +215,42 @@ fn goes_on_from_what_is_left(synchronous: &str) {
             turn += 1;
             if turn % step == 0 {
                 eprintln!("before call {number}");
-                let mut random = Random::new(u64::try_from(number).unwrap());
+                let mut random = Random::from_seed(u64::try_from(number).unwrap());
                 let mut fate = if turn % (2 * step) == 0 { Fate::Nothing } else { Fate::Chance(&mut random) };
                 let image = disk.image(&mut fate);
                 lay_out(&image, &past.root, &past.root);
-                set_group(&past.stage, &past.place, &told);
+                set_group(&past.fixture, &past.installation, &committed);
                 if !Held::by(&image, &past.root).positions.is_empty() {
-                    assert_sound(&past.place);
+                    assert_sound(&past.installation);
                 }
-                past.stage.assert_ends_well(&mut past.place);
+                past.fixture.assert_ends_well(&mut past.installation);
             }
         }
         if let Call::Sent(bytes) = call {
-            told.extend(commits(bytes));
+            committed.extend(commits(bytes));
         }
         disk.take(call);
     }
 }
 
-/// The group has committed exactly this.
-fn set_group(stage: &Stage, place: &Place, told: &Commits) {
-    if stage.kafka.committed_offsets(&place.group()).is_ok_and(|committed| !committed.is_empty()) {
-        stage.kafka.delete_group(&place.group()).unwrap();
+/// Commits exactly these offsets for the group.
+fn set_group(fixture: &CrashFixture, installation: &Installation, committed: &Commits) {
+    if fixture.kafka.committed_offsets(&installation.group()).is_ok_and(|committed| !committed.is_empty()) {
+        fixture.kafka.delete_group(&installation.group()).unwrap();
     }
     for partition in 0..PARTITIONS {
-        if let Some((offset, metadata)) = told.get(&partition) {
-            stage.kafka.commit_offset(&place.group(), &stage.topic, partition, *offset, metadata).unwrap();
+        if let Some((offset, metadata)) = committed.get(&partition) {
+            fixture.kafka.commit_offset(&installation.group(), &fixture.topic, partition, *offset, metadata).unwrap();
         }
     }
 }
 
 #[test]
-fn goes_on_from_what_is_left_with_normal_syncs() {
-    goes_on_from_what_is_left("NORMAL");
+fn continues_after_a_power_failure_with_synchronous_normal() {
+    continues_after_a_power_failure("NORMAL");
 }
 
 #[test]
-fn goes_on_from_what_is_left_with_full_syncs() {
-    goes_on_from_what_is_left("FULL");
+fn continues_after_a_power_failure_with_synchronous_full() {
+    continues_after_a_power_failure("FULL");
 }

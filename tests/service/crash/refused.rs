@@ -1,17 +1,17 @@
-//! The disk refuses: it is full, fails, or may not be written to, from some call on and for some calls. The service waits and goes on
-//! by itself; nothing becomes an unidentified message, nothing is skipped or doubled, and a sync that failed is not believed later.
+//! A disk that is full, fails, or is read-only, from some call on and for some calls. The service retries and recovers by itself; no
+//! record becomes an unidentified message, none is skipped or stored twice, and a failed sync never counts as successful later.
 
 use super::commits::{Commits, commits};
+use super::crash_fixture::{CrashFixture, calls_of, sample};
 use super::disk::{Disk, Fate};
 use super::power::Held;
 use super::shim::{self, Call, DISK, EIO, ENOSPC, EROFS, Plan, read_trace};
-use super::stage::{Stage, calls_of, sample};
-use crate::support::child::Place;
+use crate::support::process::Installation;
 
 /// Calls of these kinds, in the words of the shim.
 const WRITES: &str = "w";
 const SYNCS: &str = "s";
-/// What a disk that may not be written to refuses.
+/// The calls that a read-only disk refuses.
 const CHANGES: &str = "owtum";
 
 fn is_write(call: &Call) -> bool {
@@ -26,103 +26,103 @@ fn is_change(call: &Call) -> bool {
     !is_sync(call)
 }
 
-/// Refuses calls from each one on, of those of the kinds; so many of them.
-fn rides_out(kinds: &'static str, is_one: fn(&Call) -> bool, error: i32, refused: usize, set: fn(&mut Place)) {
-    let stage = Stage::new("refused", 60);
-    let place = || {
-        let mut place = stage.place("none");
-        set(&mut place);
-        place
+/// Refuses `refused` calls of the kinds, from each call on.
+fn survives(kinds: &'static str, is_one: fn(&Call) -> bool, error: i32, refused: usize, set: fn(&mut Installation)) {
+    let fixture = CrashFixture::new("refused", 60);
+    let installation = || {
+        let mut installation = fixture.installation("none");
+        set(&mut installation);
+        installation
     };
-    let mut calls = calls_of(&mut place());
+    let mut calls = calls_of(&mut installation());
     calls.retain(is_one);
     for call in sample(&calls, |_| false) {
         let plan = Plan::Refuse { kinds, calls: call..call + refused, error };
         eprintln!("{plan} of {}", calls.len());
-        let mut place = place();
-        let trace = place.path().join("trace");
-        shim::install(&mut place, &plan, Some(&trace));
-        place.run_to_end();
-        assert_told_is_safe(&read_trace(&trace), &place);
-        // What it could not tell the group or write to the log at its end comes with the next start.
-        shim::remove(&mut place);
-        stage.assert_stored(&place);
-        stage.assert_ends_well(&mut place);
+        let mut installation = installation();
+        let trace = installation.path().join("trace");
+        shim::install(&mut installation, &plan, Some(&trace));
+        installation.run_to_end();
+        assert_committed_is_synced(&read_trace(&trace), &installation);
+        // The next start commits and logs what could not be committed or logged at the end.
+        shim::remove(&mut installation);
+        fixture.assert_stored(&installation);
+        fixture.assert_ends_well(&mut installation);
     }
 }
 
-/// Whatever Kafka was told of was on the disk by then.
-fn assert_told_is_safe(calls: &[Call], place: &Place) {
-    let (mut disk, mut told) = (Disk::default(), Commits::new());
+/// Checks that everything committed to Kafka was synced before.
+fn assert_committed_is_synced(calls: &[Call], installation: &Installation) {
+    let (mut disk, mut committed) = (Disk::default(), Commits::new());
     for call in calls {
         if let Call::Sent(bytes) = call {
             let now = commits(bytes);
             if !now.is_empty() {
-                told.extend(now);
+                committed.extend(now);
                 let image = disk.image(&mut Fate::Nothing);
-                Held::by(&image, &place.path().join(DISK)).assert_covers(&told);
+                Held::by(&image, &installation.path().join(DISK)).assert_covers(&committed);
             }
         }
         disk.take(call);
     }
-    assert!(!told.is_empty(), "Kafka was told nothing");
+    assert!(!committed.is_empty(), "nothing was committed to Kafka");
 }
 
-fn as_it_comes(_: &mut Place) {}
+fn as_it_comes(_: &mut Installation) {}
 
-fn synced_in_full(place: &mut Place) {
-    place.set("DATABASE_SYNCHRONOUS", "FULL");
-}
-
-#[test]
-fn a_full_disk_is_ridden_out() {
-    rides_out(WRITES, is_write, ENOSPC, 7, as_it_comes);
+fn synced_in_full(installation: &mut Installation) {
+    installation.set("DATABASE_SYNCHRONOUS", "FULL");
 }
 
 #[test]
-fn a_write_that_fails_is_made_again() {
-    rides_out(WRITES, is_write, EIO, 1, as_it_comes);
+fn a_full_disk_is_retried() {
+    survives(WRITES, is_write, ENOSPC, 7, as_it_comes);
 }
 
 #[test]
-fn a_disk_that_may_not_be_written_to_is_ridden_out() {
-    rides_out(CHANGES, is_change, EROFS, 20, as_it_comes);
+fn a_failed_write_is_retried() {
+    survives(WRITES, is_write, EIO, 1, as_it_comes);
 }
 
 #[test]
-fn a_sync_that_fails_is_not_believed_later() {
-    rides_out(SYNCS, is_sync, EIO, 1, as_it_comes);
+fn a_read_only_disk_is_retried() {
+    survives(CHANGES, is_change, EROFS, 20, as_it_comes);
 }
 
 #[test]
-fn a_sync_of_a_transaction_that_fails_is_not_believed_later() {
-    rides_out(SYNCS, is_sync, EIO, 1, synced_in_full);
+fn a_failed_sync_never_counts_as_successful() {
+    survives(SYNCS, is_sync, EIO, 1, as_it_comes);
 }
 
 #[test]
-fn syncs_that_fail_for_a_while_are_not_believed_later() {
-    rides_out(SYNCS, is_sync, EIO, 3, synced_in_full);
+fn a_failed_sync_of_a_transaction_never_counts_as_successful() {
+    survives(SYNCS, is_sync, EIO, 1, synced_in_full);
+}
+
+#[test]
+fn several_failed_syncs_never_count_as_successful() {
+    survives(SYNCS, is_sync, EIO, 3, synced_in_full);
 }
 
 #[test]
 fn a_disk_that_stays_full_ends_the_service_where_attempts_are_counted() {
-    let stage = Stage::new("stays-full", 60);
-    let mut calls = calls_of(&mut stage.place("none"));
+    let fixture = CrashFixture::new("stays-full", 60);
+    let mut calls = calls_of(&mut fixture.installation("none"));
     calls.retain(is_write);
     for call in sample(&calls, |_| false) {
-        let mut place = stage.place("none");
-        place.set("RETRY_MAX_ATTEMPTS", "3");
+        let mut installation = fixture.installation("none");
+        installation.set("RETRY_MAX_ATTEMPTS", "3");
         let plan = Plan::Refuse { kinds: WRITES, calls: call..usize::MAX, error: ENOSPC };
         eprintln!("{plan} of {}", calls.len());
-        shim::install(&mut place, &plan, None);
-        let answer = place.ask(&["run", "--exit-at-end"]);
-        // At the very end there is nothing left to write but what the next start writes as well.
-        let is_last = place.stored() == 60;
+        shim::install(&mut installation, &plan, None);
+        let answer = installation.ask(&["run", "--exit-at-end"]);
+        // At the end only those calls remain that the next start repeats.
+        let is_last = installation.stored() == 60;
         assert_eq!(answer.code, Some(i32::from(!is_last)), "{answer:?}");
         if !is_last {
             let last = answer.stderr.lines().last().unwrap();
             assert!(last.contains("gave up after 3 failed attempts in a row") && last.contains("full"), "{last}");
         }
-        stage.assert_ends_well(&mut place);
+        fixture.assert_ends_well(&mut installation);
     }
 }

@@ -1,16 +1,16 @@
 /*
- * Preloaded into the service (LD_PRELOAD): counts, records, tears and refuses what it does to its files, and kills it on the way.
- * Knows nothing of the service but the functions of libc by which it and SQLite reach the disk and the network.
+ * Preloaded into the service (LD_PRELOAD): counts, traces, tears and refuses its calls on files, and kills it at one of them. Knows
+ * only the functions of libc that the service and SQLite use for the disk and the network.
  *
- *   FAULTS_UNDER  directory: only what lies in it counts, but for SQLite's -shm files, which nothing makes durable
- *   FAULTS_TRACE  file that every call is appended to, with what came of it, and what is sent; empty: no trace
- *   FAULTS_PLAN   kill N                     dies before the N-th call
- *                 tear N                     dies in the N-th call: a write has written half, any other is done
+ *   FAULTS_UNDER  directory: only calls on its files count, except SQLite's -shm files, which are never durable
+ *   FAULTS_TRACE  file to which every call is appended with its result, and the sent bytes; empty: no trace
+ *   FAULTS_PLAN   kill N                     kills the process before the N-th call
+ *                 tear N                     kills the process in the N-th call: half of a write is done, any other call as a whole
  *                 fail KINDS FROM TO ERRNO   refuses calls of these kinds, from the FROM-th of them to before the TO-th;
  *                                            the first, if it is a write, writes half
  *
- * Kinds of calls: o open for writing, w write, t truncate, s sync, u unlink, m make a directory. In the trace also: c an open that
- * made the file, f a sync that failed, x any other call that failed, n bytes for a socket, which do not count as a call.
+ * Kinds of calls: o open for writing, w write, t truncate, s sync, u unlink, m create a directory. In the trace also: c an open that
+ * created the file, f a sync that failed, x any other call that failed, n bytes for a socket, which do not count as a call.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -29,7 +29,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* The function of libc that ours stands in front of. */
+/* The function of libc that is intercepted. */
 #define REAL(result, name, ...) \
     static result (*real)(__VA_ARGS__); \
     if (!real) *(void **)&real = dlsym(RTLD_NEXT, name)
@@ -46,7 +46,7 @@ static struct {
     unsigned long calls;
 } faults = { .trace = -1 };
 
-/* Held from a call's verdict to its record, so that the trace has the order in which things took effect. */
+/* Held from the decision on a call to its trace, so that the trace has the order in which calls took effect. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 __attribute__((constructor)) static void set_up(void) {
@@ -57,7 +57,7 @@ __attribute__((constructor)) static void set_up(void) {
     else if (plan)
         sscanf(plan, "%7s %lu", faults.plan, &faults.from);
     if (trace && *trace) {
-        /* Far from the numbers that the program is given. */
+        /* Much greater than the descriptors of the program. */
         int fd = open(trace, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
         faults.trace = fcntl(fd, F_DUPFD_CLOEXEC, 500);
         close(fd);
@@ -69,7 +69,7 @@ static void die(void) {
     for (;;) pause();
 }
 
-/* Whether the path is one that counts. */
+/* Whether calls on the path count. */
 static int counts(const char *path) {
     if (!faults.under) return 0;
     size_t length = strlen(faults.under), all = strlen(path);
@@ -77,7 +77,7 @@ static int counts(const char *path) {
     return all < 4 || strcmp(path + all - 4, "-shm");
 }
 
-/* The path of an open file, if it counts. */
+/* The path of an open file, if calls on it count. */
 static int path_of(int fd, char path[PATH_MAX]) {
     char link[32];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -87,7 +87,7 @@ static int path_of(int fd, char path[PATH_MAX]) {
     return counts(path);
 }
 
-/* The same of a path as it was given. */
+/* The same for a path argument. */
 static int absolute(const char *given, char path[PATH_MAX]) {
     char here[PATH_MAX];
     if (*given == '/') snprintf(path, PATH_MAX, "%s", given);
@@ -106,7 +106,7 @@ static void record(char kind, uint64_t number, const char *path, const void *byt
     if (real(faults.trace, parts, 5) != (ssize_t)whole) die();
 }
 
-/* What is to become of a call; `lock` is held. */
+/* Decides on a call; `lock` is held. */
 static enum verdict judge(char kind) {
     if (!strcmp(faults.plan, "fail")) {
         if (!strchr(faults.kinds, kind)) return DO;
@@ -120,7 +120,7 @@ static enum verdict judge(char kind) {
     return DIE;
 }
 
-/* A call that is done or not: `done` does it and gives a negative number if it failed. */
+/* A call that is executed or refused: `done` executes it and returns a negative number on failure. */
 #define CALL(kind, recorded, number, path, done) \
     ({ \
         pthread_mutex_lock(&lock); \
@@ -135,7 +135,7 @@ static enum verdict judge(char kind) {
         result; \
     })
 
-/* A write at an offset; `append`: at the end, wherever that is by then. */
+/* A write at an offset; `append`: at the end of the file. */
 static ssize_t write_at(int fd, const char *path, const void *bytes, size_t length, off_t offset, int append) {
     REAL(ssize_t, "pwrite64", int, const void *, size_t, off_t);
     pthread_mutex_lock(&lock);
@@ -160,14 +160,14 @@ ssize_t pwrite64(int fd, const void *bytes, size_t length, off_t offset) {
     return path_of(fd, path) ? write_at(fd, path, bytes, length, offset, 0) : real(fd, bytes, length, offset);
 }
 
-/* Only files that are appended to are written so. */
+/* Used for appended files only. */
 ssize_t write(int fd, const void *bytes, size_t length) {
     REAL(ssize_t, "write", int, const void *, size_t);
     char path[PATH_MAX];
     return path_of(fd, path) ? write_at(fd, path, bytes, length, 0, 1) : real(fd, bytes, length);
 }
 
-/* The first part alone: callers go on with what is left. */
+/* The first part only: callers continue with the rest. */
 ssize_t writev(int fd, const struct iovec *parts, int count) {
     REAL(ssize_t, "writev", int, const struct iovec *, int);
     char path[PATH_MAX];
@@ -217,7 +217,7 @@ int open64(const char *given, int flags, ...) {
     return CALL('o', recorded, 0, path, real(given, flags, mode));
 }
 
-/* The same: SQLite calls it by this name. */
+/* The same, by the name that SQLite calls. */
 int open(const char *given, int flags, ...) {
     va_list arguments;
     va_start(arguments, flags);
@@ -226,7 +226,7 @@ int open(const char *given, int flags, ...) {
     return open64(given, flags, mode);
 }
 
-/* Before it is sent: whatever was not synced by then is not safe from a power cut at the moment when the other side knows. */
+/* Before the bytes are sent: unsynced data is not durable at the moment when the peer receives them. */
 ssize_t send(int fd, const void *bytes, size_t length, int flags) {
     REAL(ssize_t, "send", int, const void *, size_t, int);
     pthread_mutex_lock(&lock);

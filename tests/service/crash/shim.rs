@@ -1,4 +1,4 @@
-//! The shim of `shim.c`: compiled once, put before a service, and its trace read. Knows nothing of what the calls mean.
+//! Compiles the shim of `shim.c` once, preloads it into a service, and reads its trace. Must not know what the calls mean.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::sync::OnceLock;
 
-use crate::support::child::Place;
+use crate::support::process::Installation;
 
-/// The directory of a place in which calls count.
+/// The directory of an installation in which calls are counted.
 pub const DISK: &str = "disk";
 
-/// `errno` of a disk that fails, that is full, and that may not be written to.
+/// `errno` of a disk that fails, is full, or is read-only.
 pub const EIO: i32 = 5;
 pub const ENOSPC: i32 = 28;
 pub const EROFS: i32 = 30;
@@ -43,7 +43,7 @@ impl fmt::Display for Plan {
     }
 }
 
-/// What a service did, or tried to.
+/// A call of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     Opened,
@@ -63,28 +63,28 @@ pub enum Call {
     MadeDirectory(PathBuf),
     /// A call that failed and changed nothing.
     Failed,
-    /// To a socket; no call that is counted.
+    /// Bytes sent to a socket; not counted.
     Sent(Vec<u8>),
 }
 
-/// Puts the shim before whatever is started in the place from now on.
-pub fn install(place: &mut Place, plan: &Plan, trace: Option<&Path>) {
-    let (under, trace) = (place.path().join(DISK), trace.map_or("", |path| path.to_str().unwrap()).to_owned());
+/// Preloads the shim into every program that is started in the installation from now on.
+pub fn install(installation: &mut Installation, plan: &Plan, trace: Option<&Path>) {
+    let (under, trace) = (installation.path().join(DISK), trace.map_or("", |path| path.to_str().unwrap()).to_owned());
     fs::create_dir_all(&under).unwrap();
-    place.set("LD_PRELOAD", library().to_str().unwrap());
-    place.set("FAULTS_UNDER", under.to_str().unwrap());
-    place.set("FAULTS_PLAN", &plan.to_string()).set("FAULTS_TRACE", &trace);
+    installation.set("LD_PRELOAD", library().to_str().unwrap());
+    installation.set("FAULTS_UNDER", under.to_str().unwrap());
+    installation.set("FAULTS_PLAN", &plan.to_string()).set("FAULTS_TRACE", &trace);
 }
 
-pub fn remove(place: &mut Place) {
-    place.set("LD_PRELOAD", "");
+pub fn remove(installation: &mut Installation) {
+    installation.set("LD_PRELOAD", "");
 }
 
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shim.so");
-        // Other processes may be at it too.
+        // Other processes may compile it at the same time.
         let made = library.with_extension(process::id().to_string());
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/service/crash/shim.c");
         let words = ["-O1", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", source, "-ldl", "-lpthread", "-o"];
@@ -95,7 +95,7 @@ fn library() -> &'static Path {
     })
 }
 
-/// Everything that was done, in its order; of several runs, one after the other.
+/// All calls in order, of all runs.
 pub fn read_trace(trace: &Path) -> Vec<Call> {
     let bytes = fs::read(trace).unwrap();
     let mut rest = bytes.as_slice();

@@ -1,27 +1,27 @@
-//! Instances are killed, stopped and started at random while records come: in the end the databases together are what an independent
-//! computation makes of the same records.
+//! Instances are killed, stopped and started at random while records arrive: in the end the combined databases are those of an
+//! independent computation from the same records.
 
 use std::thread;
 use std::time::Duration;
 
-use testkit::{Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Record};
+use testkit::{Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Random, Record};
 
 use super::coverage::{Times, assert_covered};
-use super::team::{Protocol, Team, stop};
-use crate::support::child::{Place, Service};
-use crate::support::events::{Random, Sent, Tables, events};
+use super::group_fixture::{GroupFixture, Protocol, stop};
+use crate::support::events::{Sent, Tables, events};
 use crate::support::is_full;
+use crate::support::process::{Installation, Service};
 
 const PARTITIONS: u32 = 12;
 const INSTANCES: usize = 3;
 
-/// What is done to instances, in which sizes.
+/// The faults of instances, and their sizes.
 struct Chaos {
-    /// Whether they are killed too, or only stopped.
+    /// Whether instances are killed too, or only stopped.
     kills: bool,
     records: u64,
     steps: u32,
-    /// Between two steps, at most.
+    /// Greatest time between two steps.
     pause_max: Duration,
 }
 
@@ -35,78 +35,83 @@ impl Chaos {
     }
 }
 
-/// Half of the records are there at first, the rest comes step by step.
-fn endure(team: &Team<'_>, seed: u64, chaos: &Chaos) -> Tables {
+/// Half of the records are produced at first, the rest step by step.
+fn endure(group_fixture: &GroupFixture<'_>, seed: u64, chaos: &Chaos) -> Tables {
     let sent = events(seed, chaos.records, i32::try_from(PARTITIONS).unwrap());
     let mut tables = Tables::default();
     let mut produce = |sent: &[Sent]| {
         let records: Vec<Record> = sent.iter().map(|sent| sent.record.clone()).collect();
         let options = ProduceOptions::default().codec(Codec::Lz4);
-        tables.add(&team.topic, sent, &team.kafka.produce(&team.topic, &options, records).unwrap());
+        tables.add(
+            &group_fixture.topic,
+            sent,
+            &group_fixture.kafka.produce(&group_fixture.topic, &options, records).unwrap(),
+        );
     };
     let (first, rest) = sent.split_at(sent.len() / 2);
     produce(first);
-    let mut random = Random::new(seed);
-    let mut services: Vec<Option<Service<'_>>> = team.start_all().into_iter().map(Some).collect();
+    let mut random = Random::from_seed(seed);
+    let mut services: Vec<Option<Service<'_>>> = group_fixture.start_all().into_iter().map(Some).collect();
     let instances = u64::try_from(services.len()).unwrap();
     let mut ends = 0;
     for chunk in rest.chunks(rest.len().div_ceil(usize::try_from(chaos.steps).unwrap())) {
         produce(chunk);
-        thread::sleep(chaos.pause_max * u32::try_from(random.below(100)).unwrap() / 100);
+        thread::sleep(chaos.pause_max * random.below(100_u32) / 100);
         let instance = usize::try_from(random.below(instances)).unwrap();
         match services[instance].take() {
-            None => services[instance] = Some(team.start(instance)),
+            None => services[instance] = Some(group_fixture.start(instance)),
             Some(mut service) => {
-                assert!(service.is_running(), "ended by itself; {}", team.places[instance].tail());
+                assert!(service.is_running(), "ended by itself; {}", group_fixture.installations[instance].tail());
                 ends += 1;
                 if chaos.kills && random.below(3) > 0 { service.kill() } else { stop(&mut service) }
             }
         }
     }
     assert!(ends > chaos.steps / 3, "only {ends} of {} steps ended an instance", chaos.steps);
-    settle(team, services);
+    settle(group_fixture, services);
     tables
 }
 
-/// All of them run until nothing is left to be read, and stop.
-fn settle<'a>(team: &'a Team<'_>, services: Vec<Option<Service<'a>>>) {
-    let start = |(instance, service): (usize, Option<_>)| service.unwrap_or_else(|| team.start(instance));
+/// Runs all instances until everything is read, and stops them.
+fn settle<'a>(group_fixture: &'a GroupFixture<'_>, services: Vec<Option<Service<'a>>>) {
+    let start = |(instance, service): (usize, Option<_>)| service.unwrap_or_else(|| group_fixture.start(instance));
     let mut services: Vec<Service<'_>> = services.into_iter().enumerate().map(start).collect();
     if services.len() > 1 {
-        team.wait_divided(services.len());
+        group_fixture.wait_assigned(services.len());
     }
-    team.wait_committed();
+    group_fixture.wait_committed();
     services.iter_mut().for_each(stop);
 }
 
-/// What must hold when all have stopped.
-pub fn assert_right(team: &Team<'_>, tables: &Tables, times: Times) {
-    for place in &team.places {
-        place.assert_consistent();
+/// Checks the databases after all instances have stopped.
+pub fn assert_right(group_fixture: &GroupFixture<'_>, tables: &Tables, times: Times) {
+    for installation in &group_fixture.installations {
+        installation.assert_consistent();
     }
-    assert_covered(team, times);
-    tables.assert_union(&team.places.iter().map(Place::database).collect::<Vec<_>>());
-    team.assert_no_lag();
+    assert_covered(group_fixture, times);
+    tables.assert_combined(&group_fixture.installations.iter().map(Installation::database).collect::<Vec<_>>());
+    group_fixture.assert_no_lag();
 }
 
 fn chaos(cluster: &Cluster, protocol: Protocol, seed: u64) {
-    let mut team = Team::new(cluster, protocol, PARTITIONS, if protocol == Protocol::None { 1 } else { INSTANCES });
-    // Small steps, so that there is a middle to be hit; the shortest session that a broker takes, so that others take over.
-    team.set("BATCH_MAX_RECORDS", "50");
-    team.set("LOG_LEVEL", "INFO");
+    let mut group_fixture =
+        GroupFixture::new(cluster, protocol, PARTITIONS, if protocol == Protocol::None { 1 } else { INSTANCES });
+    // Small transactions, so that a fault hits the middle; the shortest session timeout of brokers, so that others take over.
+    group_fixture.set("BATCH_MAX_RECORDS", "50");
+    group_fixture.set("LOG_LEVEL", "INFO");
     if protocol == Protocol::Classic {
-        team.set("KAFKA_SESSION_TIMEOUT_MS", "6000");
+        group_fixture.set("KAFKA_SESSION_TIMEOUT_MS", "6000");
     }
-    let tables = endure(&team, seed, &Chaos::new(true));
-    assert_right(&team, &tables, Times::OnceOrMore);
+    let tables = endure(&group_fixture, seed, &Chaos::new(true));
+    assert_right(&group_fixture, &tables, Times::OnceOrMore);
 }
 
 fn handover(cluster: &Cluster, protocol: Protocol, seed: u64) {
-    let mut team = Team::new(cluster, protocol, PARTITIONS, INSTANCES);
-    team.set("BATCH_MAX_RECORDS", "50");
-    team.set("LOG_LEVEL", "INFO");
-    let tables = endure(&team, seed, &Chaos::new(false));
-    assert_right(&team, &tables, Times::Once);
+    let mut group_fixture = GroupFixture::new(cluster, protocol, PARTITIONS, INSTANCES);
+    group_fixture.set("BATCH_MAX_RECORDS", "50");
+    group_fixture.set("LOG_LEVEL", "INFO");
+    let tables = endure(&group_fixture, seed, &Chaos::new(false));
+    assert_right(&group_fixture, &tables, Times::Once);
 }
 
 #[test]
@@ -130,12 +135,12 @@ fn consumer_on_the_newest_broker() {
 }
 
 #[test]
-fn classic_handover_stores_each_record_in_one_database() {
+fn classic_revocation_stores_each_record_in_one_database() {
     handover(testkit::shared(OLDEST).unwrap(), Protocol::Classic, 5);
     handover(testkit::shared(NEWEST).unwrap(), Protocol::Classic, 6);
 }
 
 #[test]
-fn consumer_handover_stores_each_record_in_one_database() {
+fn consumer_revocation_stores_each_record_in_one_database() {
     handover(testkit::shared(NEWEST).unwrap(), Protocol::Consumer, 7);
 }

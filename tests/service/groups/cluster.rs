@@ -1,5 +1,5 @@
-//! Groups of two instances over what happens to a cluster of three: brokers are restarted one by one, a group's coordinator is killed, a leader
-//! stands still. The end is the same.
+//! Groups of two instances on a cluster of three nodes: brokers are restarted one by one, a coordinator is killed, a leader is paused.
+//! Every record takes effect once.
 
 use std::thread;
 use std::time::Duration;
@@ -8,56 +8,56 @@ use testkit::{Cluster, NEWEST, OLDEST, ProduceOptions, Record};
 
 use super::chaos::assert_right;
 use super::coverage::Times;
-use super::team::{Protocol, Team, stop};
-use crate::support::child::Service;
+use super::group_fixture::{GroupFixture, Protocol, stop};
 use crate::support::events::{Tables, events};
 use crate::support::is_full;
+use crate::support::process::Service;
 
 const PARTITIONS: u32 = 6;
 
-/// Longer than the kit's brokers are waited for by their controller (6 s).
+/// Longer than the broker session timeout of the kit's clusters (6 s).
 fn standstill() -> Duration {
     if is_full() { Duration::from_secs(30) } else { Duration::from_secs(7) }
 }
 
-/// Produces one part of a team's load after the other.
+/// Produces one part of a group's load after the other.
 struct Producer<'a> {
-    team: &'a Team<'a>,
+    group_fixture: &'a GroupFixture<'a>,
     tables: Tables,
     parts: u64,
 }
 
 impl<'a> Producer<'a> {
-    fn new(team: &'a Team<'a>) -> Self {
-        Self { team, tables: Tables::default(), parts: 0 }
+    fn new(group_fixture: &'a GroupFixture<'a>) -> Self {
+        Self { group_fixture, tables: Tables::default(), parts: 0 }
     }
 
     fn produce(&mut self) {
         self.parts += 1;
         let sent = events(self.parts, if is_full() { 30_000 } else { 1_000 }, i32::try_from(PARTITIONS).unwrap());
         let records: Vec<Record> = sent.iter().map(|sent| sent.record.clone()).collect();
-        // A leader that stands still is not to be waited for by the default of 30 s.
+        // Shorter than the default of 30 s, for a paused leader.
         let options = ProduceOptions::default().config("request.timeout.ms", "3000");
-        let positions = self.team.kafka.produce(&self.team.topic, &options, records).unwrap();
-        self.tables.add(&self.team.topic, &sent, &positions);
+        let positions = self.group_fixture.kafka.produce(&self.group_fixture.topic, &options, records).unwrap();
+        self.tables.add(&self.group_fixture.topic, &sent, &positions);
     }
 }
 
-/// All of it, with records before, between and after.
-fn disturb(cluster: &Cluster, team: &Team<'_>, mut produce: impl FnMut()) {
+/// All faults, with records before, between and after them.
+fn disturb(cluster: &Cluster, group_fixture: &GroupFixture<'_>, mut produce: impl FnMut()) {
     for node in cluster.nodes() {
         node.stop().unwrap();
         produce();
         node.start().unwrap();
         produce();
     }
-    let coordinator = cluster.node(team.described().unwrap().coordinator).unwrap();
+    let coordinator = cluster.node(group_fixture.described().unwrap().coordinator).unwrap();
     coordinator.kill().unwrap();
     produce();
-    team.wait_committed();
+    group_fixture.wait_committed();
     coordinator.start().unwrap();
 
-    let leader = cluster.node(team.kafka.leaders(&team.topic).unwrap()[0].unwrap()).unwrap();
+    let leader = cluster.node(group_fixture.kafka.leaders(&group_fixture.topic).unwrap()[0].unwrap()).unwrap();
     leader.pause().unwrap();
     thread::sleep(standstill());
     produce();
@@ -65,39 +65,39 @@ fn disturb(cluster: &Cluster, team: &Team<'_>, mut produce: impl FnMut()) {
     produce();
 }
 
-fn ride_out(version: &str, protocols: &[Protocol]) {
+fn survive(version: &str, protocols: &[Protocol]) {
     let cluster = Cluster::builder(version).nodes(3).start().unwrap();
-    let team = |protocol: &Protocol| {
-        let mut team = Team::new(&cluster, *protocol, PARTITIONS, 2);
-        team.set("BATCH_MAX_RECORDS", "50");
-        team.set("LOG_LEVEL", "INFO");
-        team
+    let group_fixture = |protocol: &Protocol| {
+        let mut group_fixture = GroupFixture::new(&cluster, *protocol, PARTITIONS, 2);
+        group_fixture.set("BATCH_MAX_RECORDS", "50");
+        group_fixture.set("LOG_LEVEL", "INFO");
+        group_fixture
     };
-    let teams: Vec<Team<'_>> = protocols.iter().map(team).collect();
+    let teams: Vec<GroupFixture<'_>> = protocols.iter().map(group_fixture).collect();
     let mut producers: Vec<Producer<'_>> = teams.iter().map(Producer::new).collect();
     producers.iter_mut().for_each(Producer::produce);
-    let mut services: Vec<Service<'_>> = teams.iter().flat_map(Team::start_all).collect();
-    for team in &teams {
-        team.wait_divided(2);
+    let mut services: Vec<Service<'_>> = teams.iter().flat_map(GroupFixture::start_all).collect();
+    for group_fixture in &teams {
+        group_fixture.wait_assigned(2);
     }
     disturb(&cluster, &teams[0], || producers.iter_mut().for_each(Producer::produce));
-    for team in &teams {
-        team.wait_committed();
-        team.wait_divided(2);
+    for group_fixture in &teams {
+        group_fixture.wait_committed();
+        group_fixture.wait_assigned(2);
     }
     for service in &mut services {
         assert!(service.is_running());
         stop(service);
     }
     for producer in &producers {
-        assert_right(producer.team, &producer.tables, Times::OnceOrMore);
+        assert_right(producer.group_fixture, &producer.tables, Times::OnceOrMore);
     }
 }
 
 #[test]
-fn two_groups_ride_out_what_happens_to_three_brokers() {
-    ride_out(NEWEST, &[Protocol::Classic, Protocol::Consumer]);
+fn two_groups_survive_faults_of_three_brokers() {
+    survive(NEWEST, &[Protocol::Classic, Protocol::Consumer]);
     if is_full() {
-        ride_out(OLDEST, &[Protocol::Classic]);
+        survive(OLDEST, &[Protocol::Classic]);
     }
 }

@@ -1,26 +1,26 @@
-//! How members leave and come back: a killed one takes its own partitions again, a stopped one leaves them to others, and neither
-//! waits for a session to time out, which would take 45 s.
+//! Members that leave and return: a killed one gets its partitions again, a stopped one releases them, and neither waits for a session
+//! timeout of 45 s.
 
 use testkit::{Cluster, GroupState, NEWEST, OLDEST};
 
-use super::team::{Protocol, Team, WITHOUT_A_TIMEOUT, client_id, partitions_of, stop};
-use crate::support::child::PATIENCE;
+use super::group_fixture::{BELOW_SESSION_TIMEOUT, GroupFixture, Protocol, client_id, partitions_of, stop};
+use crate::support::process::WAIT_MAX;
 
 const PARTITIONS: u32 = 4;
 
 fn killed_and_stopped(cluster: &Cluster, protocol: Protocol) {
-    let team = Team::new(cluster, protocol, PARTITIONS, 2);
-    let mut services = team.start_all();
-    let before = team.wait_divided(2);
-    let generation = team.generation();
-    team.wait_read_once(&team.produce(5), PATIENCE, &[]);
-    team.wait_committed(); // What is stored but not committed yet, is only known to the one that is killed.
+    let group_fixture = GroupFixture::new(cluster, protocol, PARTITIONS, 2);
+    let mut services = group_fixture.start_all();
+    let before = group_fixture.wait_assigned(2);
+    let generation = group_fixture.generation();
+    group_fixture.wait_read_once(&group_fixture.produce(5), WAIT_MAX, &[]);
+    group_fixture.wait_committed(); // So that the killed instance has no uncommitted records.
 
     services[0].kill();
-    let produced = team.produce(5);
-    services[0] = team.start(0);
-    team.wait_read_once(&produced, WITHOUT_A_TIMEOUT, &[]);
-    let after = team.wait_divided(2);
+    let produced = group_fixture.produce(5);
+    services[0] = group_fixture.start(0);
+    group_fixture.wait_read_once(&produced, BELOW_SESSION_TIMEOUT, &[]);
+    let after = group_fixture.wait_assigned(2);
     for instance in 0..2 {
         assert_eq!(
             partitions_of(&after, instance),
@@ -29,18 +29,18 @@ fn killed_and_stopped(cluster: &Cluster, protocol: Protocol) {
         );
     }
     if protocol == Protocol::Classic {
-        assert_eq!(team.generation(), generation, "others were disturbed");
+        assert_eq!(group_fixture.generation(), generation, "others were disturbed");
     }
 
-    team.wait_committed();
+    group_fixture.wait_committed();
     stop(&mut services[0]);
-    assert_eq!(team.described().unwrap().members.len(), 1, "a stopped instance leaves the group");
-    team.wait_read_once(&team.produce(5), WITHOUT_A_TIMEOUT, &[]);
+    assert_eq!(group_fixture.described().unwrap().members.len(), 1, "a stopped instance leaves the group");
+    group_fixture.wait_read_once(&group_fixture.produce(5), BELOW_SESSION_TIMEOUT, &[]);
     stop(&mut services[1]);
-    assert_eq!(team.described().unwrap().state, GroupState::Empty);
-    team.assert_no_lag();
-    for place in &team.places {
-        place.assert_consistent();
+    assert_eq!(group_fixture.described().unwrap().state, GroupState::Empty);
+    group_fixture.assert_no_lag();
+    for installation in &group_fixture.installations {
+        installation.assert_consistent();
     }
 }
 
@@ -55,51 +55,54 @@ fn killed_and_stopped_members_of_a_group_of_the_consumer_protocol() {
     killed_and_stopped(testkit::shared(NEWEST).unwrap(), Protocol::Consumer);
 }
 
-/// The log says what is waited for, and who has the partitions, to who starts and gets none.
+/// An instance without partitions logs what it waits for, and which members have them.
 #[test]
 fn a_standby_says_who_has_the_partitions_and_takes_over() {
     for version in testkit::VERSIONS {
-        let mut team = Team::new(testkit::shared(version).unwrap(), Protocol::Classic, 1, 2);
-        team.set("LOG_LEVEL", "INFO");
-        let mut first = team.start(0);
-        team.wait_divided(1);
-        let mut second = team.start(1);
+        let mut group_fixture = GroupFixture::new(testkit::shared(version).unwrap(), Protocol::Classic, 1, 2);
+        group_fixture.set("LOG_LEVEL", "INFO");
+        let mut first = group_fixture.start(0);
+        group_fixture.wait_assigned(1);
+        let mut second = group_fixture.start(1);
         let holder = format!("partitions are assigned to '{}' at", client_id(0));
         let says = |what: &[&str]| {
-            team.places[1].log().iter().any(|line| {
+            group_fixture.installations[1].log().iter().any(|line| {
                 let message = line["message"].as_str().unwrap();
                 line["level"] == "INFO" && what.iter().all(|part| message.contains(part))
             })
         };
-        team.wait_for("word of the rebalance", PATIENCE, || {
+        group_fixture.wait_for("word of the rebalance", WAIT_MAX, || {
             says(&["waiting for partitions: the consumer group is rebalancing", &holder])
         });
-        team.wait_for("word of the holder", PATIENCE, || {
+        group_fixture.wait_for("word of the holder", WAIT_MAX, || {
             says(&["waiting for partitions: none is assigned to this member", &holder])
         });
         stop(&mut first);
-        team.wait_read_once(&team.produce(5), WITHOUT_A_TIMEOUT, &[]);
+        group_fixture.wait_read_once(&group_fixture.produce(5), BELOW_SESSION_TIMEOUT, &[]);
         stop(&mut second);
     }
 }
 
-/// A member that does not answer holds a rebalance up, until its session has timed out; nobody has to wait for it with stopping.
+/// A paused member blocks a rebalance until its session times out; it does not delay the stop of other members.
 #[test]
 fn stopped_while_a_rebalance_is_pending() {
     for version in testkit::VERSIONS {
         let cluster = testkit::shared(version).unwrap();
-        let team = Team::new(cluster, Protocol::Classic, PARTITIONS, 2);
-        let mut first = team.start(0);
-        let java = team.cluster.java_member(&team.group(), &team.topic, &[("heartbeat.interval.ms", "300")]).unwrap();
-        team.wait_divided(2);
-        team.wait_read_once(&team.produce(5), PATIENCE, std::slice::from_ref(&java));
+        let group_fixture = GroupFixture::new(cluster, Protocol::Classic, PARTITIONS, 2);
+        let mut first = group_fixture.start(0);
+        let java = group_fixture
+            .cluster
+            .java_member(&group_fixture.group(), &group_fixture.topic, &[("heartbeat.interval.ms", "300")])
+            .unwrap();
+        group_fixture.wait_assigned(2);
+        group_fixture.wait_read_once(&group_fixture.produce(5), WAIT_MAX, std::slice::from_ref(&java));
         java.pause().unwrap();
-        let mut second = team.start(1);
-        team.wait_state(GroupState::PreparingRebalance);
+        let mut second = group_fixture.start(1);
+        group_fixture.wait_state(GroupState::PreparingRebalance);
         for service in [&mut first, &mut second] {
             assert!(service.is_running());
             stop(service);
         }
-        team.places[0].assert_consistent();
+        group_fixture.installations[0].assert_consistent();
     }
 }

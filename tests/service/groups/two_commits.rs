@@ -1,15 +1,15 @@
-//! Killed around the two commits, SQLite's and Kafka's: whichever of them has been made, the group never knows of more than is
-//! stored, the next start goes on where SQLite is, and another database begins where the group is.
+//! Killed around the two commits, SQLite's and Kafka's: the group's offset is never greater than the stored position, the next start
+//! continues at the stored position, and another database begins at the group's offset.
 
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, TransactionBehavior};
-use testkit::{Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Record};
+use testkit::{Cluster, Codec, NEWEST, OLDEST, ProduceOptions, Random, Record};
 
 use super::coverage::{Times, assert_covered};
-use super::team::{Protocol, Team, stop};
-use crate::support::child::{PATIENCE, Place, Service};
-use crate::support::events::{Random, Tables, events};
+use super::group_fixture::{GroupFixture, Protocol, stop};
+use crate::support::events::{Tables, events};
+use crate::support::process::{Installation, Service, WAIT_MAX};
 use crate::support::sized;
 
 const PARTITIONS: u32 = 4;
@@ -26,74 +26,74 @@ type Offsets = BTreeMap<i32, i64>;
 enum Moment {
     /// Records wait to be stored, since the database is locked.
     BeforeBoth,
-    /// The same, but it is stopped in order, and commits what it has to.
+    /// Likewise, but the instance is stopped in order, and commits.
     StoppedBeforeBoth,
-    /// Records are stored that the group does not know of.
+    /// Records are stored and not committed to Kafka.
     Between,
-    /// The group has just been told.
+    /// The offsets have just been committed.
     AfterBoth,
 }
 
-/// Records for instances that are killed, and what must come of these.
+/// Records for instances that are killed, and the expected tables.
 struct Trial<'a> {
-    team: &'a Team<'a>,
+    group_fixture: &'a GroupFixture<'a>,
     tables: Tables,
     random: Random,
 }
 
-/// A team of instances that have stored and committed a position of every partition.
-fn team(cluster: &Cluster, protocol: Protocol, instances: usize) -> Team<'_> {
-    let mut team = Team::new(cluster, protocol, PARTITIONS, instances);
-    team.set("BATCH_MAX_RECORDS", &BATCH.to_string());
-    team.set("LOG_LEVEL", "INFO");
+/// A group whose instances have stored and committed a position of every partition.
+fn group_fixture(cluster: &Cluster, protocol: Protocol, instances: usize) -> GroupFixture<'_> {
+    let mut group_fixture = GroupFixture::new(cluster, protocol, PARTITIONS, instances);
+    group_fixture.set("BATCH_MAX_RECORDS", &BATCH.to_string());
+    group_fixture.set("LOG_LEVEL", "INFO");
     if instances > 1 {
-        team.set("KAFKA_SESSION_TIMEOUT_MS", "6000"); // The shortest that a broker takes, so that others take over.
+        group_fixture.set("KAFKA_SESSION_TIMEOUT_MS", "6000"); // The shortest timeout of brokers, so that others take over.
     }
-    team.places.iter().for_each(Place::run_to_end);
-    team
+    group_fixture.installations.iter().for_each(Installation::run_to_end);
+    group_fixture
 }
 
 impl<'a> Trial<'a> {
-    fn new(team: &'a Team<'a>, seed: u64) -> Self {
-        Self { team, tables: Tables::default(), random: Random::new(seed) }
+    fn new(group_fixture: &'a GroupFixture<'a>, seed: u64) -> Self {
+        Self { group_fixture, tables: Tables::default(), random: Random::from_seed(seed) }
     }
 
     fn produce(&mut self, records: u64) {
         let sent = events(self.random.below(1 << 32), records, i32::try_from(PARTITIONS).unwrap());
         let records: Vec<Record> = sent.iter().map(|sent| sent.record.clone()).collect();
         let options = ProduceOptions::default().codec(Codec::Lz4);
-        let positions = self.team.kafka.produce(&self.team.topic, &options, records).unwrap();
-        self.tables.add(&self.team.topic, &sent, &positions);
+        let positions = self.group_fixture.kafka.produce(&self.group_fixture.topic, &options, records).unwrap();
+        self.tables.add(&self.group_fixture.topic, &sent, &positions);
     }
 
-    /// What the group knows.
+    /// The committed offsets.
     fn committed(&self) -> Offsets {
-        let committed = self.team.kafka.committed_offsets(&self.team.group()).unwrap();
+        let committed = self.group_fixture.kafka.committed_offsets(&self.group_fixture.group()).unwrap();
         committed.into_iter().map(|((_, partition), committed)| (partition, committed.offset)).collect()
     }
 
-    /// Where the log ends.
+    /// The end offsets.
     fn ends(&self) -> Offsets {
-        (0..).zip(self.team.kafka.end_offsets(&self.team.topic).unwrap()).collect()
+        (0..).zip(self.group_fixture.kafka.end_offsets(&self.group_fixture.topic).unwrap()).collect()
     }
 
-    /// Runs an instance with new records and kills it; says whether the moment was hit. Whether or not: it had begun where it must, and
-    /// the group knows of nothing that is not stored.
+    /// Runs an instance with new records and kills it; returns whether the moment was hit. In any case checks that it began at the right
+    /// position, and that no committed offset is greater than the stored position.
     fn kill(&mut self, instance: usize, moment: Moment) -> bool {
-        let place = &self.team.places[instance];
+        let installation = &self.group_fixture.installations[instance];
         if matches!(moment, Moment::BeforeBoth | Moment::StoppedBeforeBoth) {
-            place.run_to_end(); // What is read first after a start would be committed at once: nothing else may be left.
+            installation.run_to_end(); // The first records after a start are committed at once: no others may remain.
         }
-        let (begun, lines) = (self.next_starts(instance), place.log().len());
+        let (begun, lines) = (self.next_starts(instance), installation.log().len());
         match moment {
-            Moment::BeforeBoth => self.end_before_both(place, lines, Service::kill),
-            Moment::StoppedBeforeBoth => self.end_before_both(place, lines, stop),
-            Moment::Between => self.kill_between(place, &begun),
-            Moment::AfterBoth => self.kill_after_both(place),
+            Moment::BeforeBoth => self.end_before_both(installation, lines, Service::kill),
+            Moment::StoppedBeforeBoth => self.end_before_both(installation, lines, stop),
+            Moment::Between => self.kill_between(installation, &begun),
+            Moment::AfterBoth => self.kill_after_both(installation),
         }
-        place.assert_consistent();
-        assert_started(place, lines, &begun);
-        let (stored, committed) = (stored(place), self.committed());
+        installation.assert_consistent();
+        assert_started(installation, lines, &begun);
+        let (stored, committed) = (stored(installation), self.committed());
         for (partition, offset) in &committed {
             assert!(*offset <= stored[partition], "the group knows of {committed:?}, of which is stored {stored:?}");
         }
@@ -104,71 +104,72 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Where an instance must begin: where the group is, if that is further than what is stored, which is so only of what others stored.
+    /// The expected start of an instance: the group's offset if it is greater than the stored position, as after another instance.
     fn next_starts(&self, instance: usize) -> Offsets {
         let mut starts = self.committed();
-        for (partition, stored) in stored(&self.team.places[instance]) {
+        for (partition, stored) in stored(&self.group_fixture.installations[instance]) {
             starts.entry(partition).and_modify(|start| *start = stored.max(*start)).or_insert(stored);
         }
         starts
     }
 
-    fn end_before_both(&mut self, place: &'a Place, lines: usize, end: impl FnOnce(&mut Service<'a>)) {
-        let mut service = place.start(&["run"]);
-        place.wait_for("every partition", |place| starts(place, lines).len() == PARTITIONS as usize);
-        let mut other = Connection::open(place.database_path()).unwrap();
-        other.busy_timeout(PATIENCE).unwrap();
+    fn end_before_both(&mut self, installation: &'a Installation, lines: usize, end: impl FnOnce(&mut Service<'a>)) {
+        let mut service = installation.start(&["run"]);
+        installation
+            .wait_for("every partition", |installation| starts(installation, lines).len() == PARTITIONS as usize);
+        let mut other = Connection::open(installation.database_path()).unwrap();
+        other.busy_timeout(WAIT_MAX).unwrap();
         let lock = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
         self.produce(BATCH);
-        place.wait_warning(lines, &["storing a batch", "locked"]);
+        installation.wait_warning(lines, &["storing a batch", "locked"]);
         end(&mut service);
         lock.rollback().unwrap();
     }
 
-    /// The first batch is committed at once, those behind it a second later.
-    fn kill_between(&mut self, place: &Place, begun: &Offsets) {
+    /// The first batch is committed at once, the following ones a second later.
+    fn kill_between(&mut self, installation: &Installation, begun: &Offsets) {
         self.produce(RECORDS);
         let goal = begun.values().sum::<i64>() + i64::try_from(self.random.below(RECORDS / 2)).unwrap();
-        let mut service = place.start(&["run"]);
-        place.wait_for("records", |place| place.stored() > goal);
+        let mut service = installation.start(&["run"]);
+        installation.wait_for("records", |installation| installation.stored() > goal);
         service.kill();
     }
 
-    fn kill_after_both(&mut self, place: &Place) {
+    fn kill_after_both(&mut self, installation: &Installation) {
         self.produce(BATCH);
-        let mut service = place.start(&["run"]);
-        self.team.wait_committed();
+        let mut service = installation.start(&["run"]);
+        self.group_fixture.wait_committed();
         service.kill();
     }
 }
 
-/// What is stored of each partition.
-fn stored(place: &Place) -> Offsets {
-    let database = place.database();
+/// The stored position of each partition.
+fn stored(installation: &Installation) -> Offsets {
+    let database = installation.database();
     let mut statement = database.prepare("SELECT partition, next_offset FROM consumer_offsets").unwrap();
     statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
 }
 
-/// Where partitions began to be read, as the log tells after so many lines.
-fn starts(place: &Place, lines: usize) -> Vec<(i32, i64)> {
-    let log = place.log();
+/// The start positions of partitions, from the log after the first `from` lines.
+fn starts(installation: &Installation, lines: usize) -> Vec<(i32, i64)> {
+    let log = installation.log();
     let starts = log.iter().skip(lines).filter(|line| line["message"] == "partition assigned");
     let number = |line: &serde_json::Value, name: &str| line[name].as_i64().unwrap();
     starts.map(|line| (i32::try_from(number(line, "partition")).unwrap(), number(line, "offset"))).collect()
 }
 
-fn assert_started(place: &Place, lines: usize, expected: &Offsets) {
-    let starts = starts(place, lines);
-    assert!(!starts.is_empty(), "nothing was read; {}", place.tail());
+fn assert_started(installation: &Installation, lines: usize, expected: &Offsets) {
+    let starts = starts(installation, lines);
+    assert!(!starts.is_empty(), "nothing was read; {}", installation.tail());
     for (partition, offset) in starts {
-        assert_eq!(offset, expected[&partition], "the start of partition {partition}; {}", place.tail());
+        assert_eq!(offset, expected[&partition], "the start of partition {partition}; {}", installation.tail());
     }
 }
 
-/// One instance is killed so often at each of the moments: kills that missed do not count, and are few.
+/// Kills one instance several times at each of the moments; kills that miss the moment do not count, and must be few.
 fn killed(version: &str, protocol: Protocol, kills: &[(Moment, u32)], seed: u64) {
-    let team = team(testkit::shared(version).unwrap(), protocol, 1);
-    let mut trial = Trial::new(&team, seed);
+    let group_fixture = group_fixture(testkit::shared(version).unwrap(), protocol, 1);
+    let mut trial = Trial::new(&group_fixture, seed);
     for (moment, wanted) in kills {
         let (mut hits, mut kills) = (0, 0);
         while hits < *wanted {
@@ -178,12 +179,12 @@ fn killed(version: &str, protocol: Protocol, kills: &[(Moment, u32)], seed: u64)
         }
         println!("{protocol:?}: {hits} of {kills} kills hit {moment:?}");
     }
-    let [place] = &team.places[..] else { panic!("one instance") };
-    place.run_to_end();
-    place.assert_clean();
-    trial.tables.assert_stored(&place.database());
-    assert_covered(&team, Times::Once);
-    team.assert_no_lag();
+    let [installation] = &group_fixture.installations[..] else { panic!("one instance") };
+    installation.run_to_end();
+    installation.assert_clean();
+    trial.tables.assert_stored(&installation.database());
+    assert_covered(&group_fixture, Times::Once);
+    group_fixture.assert_no_lag();
 }
 
 #[test]
@@ -208,26 +209,26 @@ fn killed_around_the_commits_as_a_member_of_a_classic_group() {
     killed(OLDEST, Protocol::Classic, &kills, 22);
 }
 
-/// What the first had stored and not committed is read again into the second database, and the first goes on where the second was.
+/// The second database reads again what the first has stored and not committed, and the first continues at the second's position.
 #[test]
 fn another_database_takes_over_from_one_killed_between_the_commits() {
-    let team = team(testkit::shared(NEWEST).unwrap(), Protocol::Classic, 2);
-    let mut trial = Trial::new(&team, 23);
-    let other = &team.places[1];
+    let group_fixture = group_fixture(testkit::shared(NEWEST).unwrap(), Protocol::Classic, 2);
+    let mut trial = Trial::new(&group_fixture, 23);
+    let other = &group_fixture.installations[1];
     for _ in 0..sized(1, 10) {
         while !trial.kill(0, Moment::Between) {}
         let (begun, lines) = (trial.next_starts(1), other.log().len());
-        let mut service = team.start(1);
-        team.wait_committed();
+        let mut service = group_fixture.start(1);
+        group_fixture.wait_committed();
         stop(&mut service);
         assert_started(other, lines, &begun);
         assert_eq!(starts(other, lines).len(), PARTITIONS as usize);
     }
-    for place in &team.places {
-        place.run_to_end();
-        place.assert_consistent();
+    for installation in &group_fixture.installations {
+        installation.run_to_end();
+        installation.assert_consistent();
     }
-    assert_covered(&team, Times::OnceOrMore);
-    trial.tables.assert_union(&team.places.iter().map(Place::database).collect::<Vec<_>>());
-    team.assert_no_lag();
+    assert_covered(&group_fixture, Times::OnceOrMore);
+    trial.tables.assert_combined(&group_fixture.installations.iter().map(Installation::database).collect::<Vec<_>>());
+    group_fixture.assert_no_lag();
 }

@@ -1,16 +1,15 @@
-//! What is done to the service, its broker and its database, and how soon it goes on after that.
+//! The faults of the service, its broker and its database, and the time until the service stores rows again.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testkit::Node;
+use testkit::{Node, Random};
 
 use super::Size;
 use super::watch::Watch;
-use crate::support::child::{Place, Service};
-use crate::support::events::Random;
+use crate::support::process::{Installation, Service};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
@@ -19,7 +18,7 @@ pub enum Fault {
     KilledBroker,
     RestartedBroker,
     PausedBroker,
-    /// A reader holds on to a snapshot until the write-ahead log is full, and then for a while.
+    /// A long-running reader blocks checkpoints until the WAL has reached its limit, and for a while after that.
     HeldSnapshot,
 }
 
@@ -33,7 +32,7 @@ impl Fault {
         Self::HeldSnapshot,
     ];
 
-    /// What to call many of them.
+    /// Their name in the summary.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::KilledService => "kills of the service",
@@ -45,49 +44,46 @@ impl Fault {
         }
     }
 
-    /// Whether the service ends by it.
+    /// Whether it ends the service.
     pub fn ends_service(self) -> bool {
         matches!(self, Self::KilledService | Self::StoppedService)
     }
 }
 
-/// How often something happened, and the longest time from its end to the next stored row.
+/// The number of faults of a kind, and the longest time from a fault's end to the next stored row.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Count {
     pub times: u32,
     pub recovery_max: Duration,
 }
 
-/// A running service that reads under a steady load, and whoever means it ill.
+/// A running service under a steady load, and the faults.
 pub struct Chaos<'a> {
-    place: &'a Place,
+    installation: &'a Installation,
     node: &'a Node,
     watch: &'a Watch,
     random: Random,
     size: Size,
     service: Service<'a>,
     pub counts: BTreeMap<Fault, Count>,
-    /// Kills while something else was wrong already.
+    /// The number of kills during another fault.
     pub kills_meanwhile: u32,
 }
 
 impl<'a> Chaos<'a> {
-    pub fn begin(place: &'a Place, node: &'a Node, watch: &'a Watch, seed: u64, size: Size) -> Self {
-        let service = start(place, watch);
-        let (counts, random) = (BTreeMap::new(), Random::new(seed));
-        Self { place, node, watch, random, size, service, counts, kills_meanwhile: 0 }
+    pub fn begin(installation: &'a Installation, node: &'a Node, watch: &'a Watch, seed: u64, size: Size) -> Self {
+        let service = start(installation, watch);
+        let (counts, random) = (BTreeMap::new(), Random::from_seed(seed));
+        Self { installation, node, watch, random, size, service, counts, kills_meanwhile: 0 }
     }
 
     /// Every fault, in a random order.
     pub fn round(&mut self) -> Vec<Fault> {
         let mut faults = Fault::ALL.to_vec();
-        (0..faults.len())
-            .map(|_| faults.swap_remove(usize::try_from(self.random.below(faults.len() as u64)).unwrap()))
-            .collect()
+        (0..faults.len()).map(|_| faults.swap_remove(self.random.below(faults.len()))).collect()
     }
 
-    /// Nothing for a while, then a fault, which ends with a row that was not stored before. `may_kill`: the service may be killed during another
-    /// fault too.
+    /// Waits, then causes a fault, and waits for a new row after it. `may_kill`: the service may be killed during the fault.
     pub fn suffer(&mut self, fault: Fault, may_kill: bool) {
         thread::sleep(self.some_time());
         match fault {
@@ -110,12 +106,12 @@ impl<'a> Chaos<'a> {
             }
             Fault::HeldSnapshot => self.hold_snapshot(may_kill),
         }
-        let (ended, before) = (Instant::now(), self.place.stored());
+        let (ended, before) = (Instant::now(), self.installation.stored());
         if fault.ends_service() {
-            self.service = start(self.place, self.watch);
+            self.service = start(self.installation, self.watch);
         }
-        self.place.wait_for("the next row", |place| place.stored() > before);
-        assert!(self.service.is_running(), "ended by itself after {fault:?}; {}", self.place.tail());
+        self.installation.wait_for("the next row", |installation| installation.stored() > before);
+        assert!(self.service.is_running(), "ended by itself after {fault:?}; {}", self.installation.tail());
         let count = self.counts.entry(fault).or_default();
         count.times += 1;
         count.recovery_max = count.recovery_max.max(ended.elapsed());
@@ -127,26 +123,26 @@ impl<'a> Chaos<'a> {
         self.service.ends_with(0);
     }
 
-    /// Lets a fault last.
+    /// Waits for the duration of a fault.
     fn last(&mut self, may_kill: bool) {
         thread::sleep(self.some_time());
-        assert!(self.service.is_running(), "ended by itself; {}", self.place.tail());
+        assert!(self.service.is_running(), "ended by itself; {}", self.installation.tail());
         if may_kill && self.random.below(3) == 0 {
             self.service.kill();
-            self.service = start(self.place, self.watch);
+            self.service = start(self.installation, self.watch);
             self.kills_meanwhile += 1;
         }
     }
 
     fn hold_snapshot(&mut self, may_kill: bool) {
-        let lines = self.place.log().len();
-        let reader = self.place.database();
+        let lines = self.installation.log().len();
+        let reader = self.installation.database();
         reader.execute_batch("BEGIN; SELECT count(*) FROM opportunities").unwrap();
         let limit = format!("limit is {}", self.size.wal_max_bytes);
-        self.place.wait_warning(lines, &["the WAL has", &limit, "trying again"]);
-        let before = self.place.stored();
+        self.installation.wait_warning(lines, &["the WAL has", &limit, "trying again"]);
+        let before = self.installation.stored();
         self.last(may_kill);
-        assert_eq!(self.place.stored(), before, "stored beyond the limit of the write-ahead log");
+        assert_eq!(self.installation.stored(), before, "stored beyond the limit of the write-ahead log");
         reader.execute_batch("COMMIT").unwrap();
     }
 
@@ -155,8 +151,8 @@ impl<'a> Chaos<'a> {
     }
 }
 
-fn start<'a>(place: &'a Place, watch: &Watch) -> Service<'a> {
-    let service = place.start(&["run"]);
+fn start<'a>(installation: &'a Installation, watch: &Watch) -> Service<'a> {
+    let service = installation.start(&["run"]);
     watch.pid.store(service.pid(), Ordering::Relaxed);
     service
 }

@@ -1,5 +1,5 @@
-//! A steady load: so many records a second, from Kafka's own client, until it is told to end. What the broker could not take in time is made
-//! up for. Remembers what must come of it.
+//! A steady load of records from Kafka's client, until the test ends. Records that the broker did not accept in time are produced
+//! later. Keeps the expected tables.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -9,19 +9,19 @@ use testkit::{Client, Codec, ProduceOptions, Record};
 
 use crate::support::events::{Sent, Tables};
 
-/// Between two requests to the client.
+/// Time between two requests to the client.
 const STEP: Duration = Duration::from_millis(50);
 /// Records in one request.
 const RECORDS_MAX: u64 = 5_000;
 
-/// What was produced, and how long that took.
+/// The expected tables, and the time of production.
 pub struct Produced {
     pub tables: Tables,
     pub records: u64,
     pub elapsed: Duration,
 }
 
-/// Produces so many of the events a second, until `over`.
+/// Produces `rate` events a second, until `over`.
 pub fn produce(
     client: &Client,
     topic: &str,
@@ -29,7 +29,7 @@ pub fn produce(
     rate: u64,
     over: &AtomicBool,
 ) -> Produced {
-    // Else the client itself would wait for a second before it tries a broker again.
+    // The default of the client is to wait a second before it connects to a broker again.
     let options = ProduceOptions::default().codec(Codec::Lz4).config("reconnect.backoff.max.ms", "100");
     let (mut tables, mut records) = (Tables::default(), 0);
     let begun = Instant::now();
@@ -45,8 +45,8 @@ pub fn produce(
     Produced { tables, records, elapsed: begun.elapsed() }
 }
 
-/// A broker that starts forgets the sequence numbers of who has produced nothing for a day (`producer.id.expiration.ms`), and goes by the time in
-/// the records: with old ones it would take in once more what it had not confirmed before it ended. Few different times, so that there are ties.
+/// Present timestamps: at its start a broker forgets producers whose last record is older than a day (`producer.id.expiration.ms`), by
+/// the records' timestamps, and would append a retried batch again. Few different timestamps, so that there are ties.
 fn of_now(mut sent: Sent) -> Sent {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     sent.record.timestamp_ms = Some(i64::try_from(seconds / 10 * 10_000).unwrap());

@@ -1,5 +1,5 @@
-//! The service under a steady load, while it is killed and stopped, its broker is killed, restarted and paused, and a reader holds on to a
-//! snapshot: memory and the write-ahead log stay bounded, and in the end everything is there, once. `scripts/soak` runs it for minutes.
+//! The service under a steady load, while it is killed and stopped, its broker is killed, restarted and paused, and a long-running
+//! reader blocks checkpoints: memory and the WAL stay bounded, and every record takes effect once. `scripts/soak` runs it for minutes.
 
 mod faults;
 mod load;
@@ -11,31 +11,31 @@ use std::time::{Duration, Instant};
 
 use testkit::{Client, Cluster, NEWEST, unique};
 
-use crate::support::child::{Place, memory_kib};
 use crate::support::events::stream;
+use crate::support::process::{Installation, memory_kib};
 use crate::support::sized;
 use faults::{Chaos, Fault};
 use load::Produced;
 use watch::{Watch, wal_bytes};
 
 const PARTITIONS: u32 = 6;
-/// So many records a second.
+/// Records a second.
 const RATE: u64 = 1_000;
 const BATCH_MAX_RECORDS: u64 = 200;
-/// What one transaction may add to a write-ahead log below its limit: of each record a page of the table, one of its index, and few others.
+/// Greatest size that one transaction adds to the WAL: a page of the table and one of its index for each record, and few others.
 const TRANSACTION_BYTES_MAX: u64 = BATCH_MAX_RECORDS * 2 * 4096 + (1 << 20);
-/// Some times what the service takes under this load.
+/// Several times the usual memory under this load.
 const MEMORY_KIB_MAX: u64 = 64 << 10;
 
-/// How much of it.
+/// The size of the test.
 #[derive(Clone, Copy)]
 struct Size {
-    /// Zero: each fault once, but for a killed broker, whose start alone takes long.
+    /// Zero: each fault once, except a killed broker, whose start takes long.
     duration: Duration,
-    /// What lasts, and the time between two faults, is at most this.
+    /// Greatest duration of a fault, and greatest time between two faults.
     lasting_max: Duration,
     wal_max_bytes: u64,
-    /// Of how many things events tell.
+    /// The number of ids of events.
     ids: u64,
 }
 
@@ -45,7 +45,7 @@ impl Size {
         if duration.is_zero() {
             return Self { duration, lasting_max: Duration::from_millis(300), wal_max_bytes: 4 << 20, ids: 2_000 };
         }
-        // More than where SQLite itself begins the log anew, so that this is seen too.
+        // More than the size at which SQLite restarts the WAL, so that the test includes that.
         Self { duration, lasting_max: Duration::from_secs(5), wal_max_bytes: 80 << 20, ids: 50_000 }
     }
 }
@@ -55,7 +55,7 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|error| panic!("{name} is '{text}': {error}")))
 }
 
-/// Tells the threads beside that it is over, also when the test fails.
+/// Tells the other threads to end, even if the test fails.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -65,7 +65,7 @@ impl Drop for Over<'_> {
 }
 
 #[test]
-fn everything_goes_wrong_under_a_steady_load() {
+fn faults_under_a_steady_load() {
     let seed = variable("SOAK_SEED").unwrap_or(1);
     let size = Size::of(variable("SOAK_MINUTES").unwrap_or(sized(0, 10)));
     println!("seed {seed}, {RATE} events a second, {} minutes", size.duration.as_secs() / 60);
@@ -73,30 +73,30 @@ fn everything_goes_wrong_under_a_steady_load() {
     let cluster = Cluster::start(NEWEST).unwrap();
     let (kafka, topic) = (cluster.client().unwrap(), unique("soak"));
     kafka.create_topic(&topic, PARTITIONS, &[]).unwrap();
-    let mut place = Place::new(&cluster.bootstrap_servers(), &topic);
-    place.set("WAL_MAX_BYTES", &size.wal_max_bytes.to_string());
-    place.set("BATCH_MAX_RECORDS", &BATCH_MAX_RECORDS.to_string());
-    place.set("RETRY_MAX_MS", "1000").set("LOG_LEVEL", "INFO");
+    let mut installation = Installation::new(&cluster.bootstrap_servers(), &topic);
+    installation.set("WAL_MAX_BYTES", &size.wal_max_bytes.to_string());
+    installation.set("BATCH_MAX_RECORDS", &BATCH_MAX_RECORDS.to_string());
+    installation.set("RETRY_MAX_MS", "1000").set("LOG_LEVEL", "INFO");
     let (watch, over) = (Watch::default(), AtomicBool::new(false));
     let (mut chaos, produced) = thread::scope(|scope| {
         let over_at_end = Over(&over);
-        scope.spawn(|| watch.look(&place.wal_path(), &over));
+        scope.spawn(|| watch.look(&installation.wal_path(), &over));
         let events = stream(seed, size.ids, PARTITIONS.cast_signed());
         let load = scope.spawn(|| load::produce(kafka, &topic, events, RATE, &over));
-        let mut chaos = Chaos::begin(&place, cluster.node(1).unwrap(), &watch, seed, size);
+        let mut chaos = Chaos::begin(&installation, cluster.node(1).unwrap(), &watch, seed, size);
         endure(&mut chaos, size.duration);
         drop(over_at_end);
         (chaos, load.join().unwrap())
     });
 
-    let lag = catch_up(kafka, &topic, &place);
-    let at_end = (memory_kib(watch.pid.load(Ordering::Relaxed), "VmRSS").unwrap(), wal_bytes(&place.wal_path()));
+    let lag = catch_up(kafka, &topic, &installation);
+    let at_end = (memory_kib(watch.pid.load(Ordering::Relaxed), "VmRSS").unwrap(), wal_bytes(&installation.wal_path()));
     chaos.stop();
-    report(&place, &chaos, &watch, &produced, at_end, lag);
-    assert_right(&place, &watch, &produced, size);
+    report(&installation, &chaos, &watch, &produced, at_end, lag);
+    assert_right(&installation, &watch, &produced, size);
 }
 
-/// Rounds of faults. The last third of the time belongs to one process, so that what it piles up shows.
+/// Rounds of faults. One process runs for the last third of the time, so that a memory leak shows.
 fn endure(chaos: &mut Chaos<'_>, duration: Duration) {
     let begun = Instant::now();
     loop {
@@ -117,13 +117,13 @@ fn endure(chaos: &mut Chaos<'_>, duration: Duration) {
     }
 }
 
-/// Waits until everything is stored, and the group knows; gives the lag that is left.
-fn catch_up(kafka: &Client, topic: &str, place: &Place) -> i64 {
+/// Waits until everything is stored and committed; returns the remaining lag.
+fn catch_up(kafka: &Client, topic: &str, installation: &Installation) -> i64 {
     let end: i64 = kafka.end_offsets(topic).unwrap().iter().sum();
-    place.wait_for("the last record", |place| place.stored() == end);
+    installation.wait_for("the last record", |installation| installation.stored() == end);
     let mut lag = end;
-    place.wait_for("the last commit", |_| {
-        let committed = kafka.committed_offsets(&place.group()).unwrap();
+    installation.wait_for("the last commit", |_| {
+        let committed = kafka.committed_offsets(&installation.group()).unwrap();
         lag = end - committed.values().map(|committed| committed.offset).sum::<i64>();
         lag == 0
     });
@@ -131,7 +131,7 @@ fn catch_up(kafka: &Client, topic: &str, place: &Place) -> i64 {
 }
 
 fn report(
-    place: &Place,
+    installation: &Installation,
     chaos: &Chaos<'_>,
     watch: &Watch,
     produced: &Produced,
@@ -139,7 +139,7 @@ fn report(
     lag: i64,
 ) {
     let line = |what: &str, value: String| println!("{what:<48} {value:>12}");
-    let rows = |table: &str| place.number(&format!("SELECT count(*) FROM {table}")).unwrap().to_string();
+    let rows = |table: &str| installation.number(&format!("SELECT count(*) FROM {table}")).unwrap().to_string();
     let mib = |bytes: u64| format!("{}.{} MiB", bytes >> 20, (bytes % (1 << 20)) * 10 / (1 << 20));
     let seconds = produced.elapsed.as_secs();
     line("duration of the load", format!("{seconds} s"));
@@ -160,21 +160,21 @@ fn report(
     line("lag at the end", lag.to_string());
 }
 
-/// What must hold once everything has been read and the service has stopped.
-fn assert_right(place: &Place, watch: &Watch, produced: &Produced, size: Size) {
+/// Checks the tables after everything has been read and the service has stopped.
+fn assert_right(installation: &Installation, watch: &Watch, produced: &Produced, size: Size) {
     let memory_kib = watch.memory_kib_max.load(Ordering::Relaxed);
     assert!(memory_kib < MEMORY_KIB_MAX, "the service had {memory_kib} KiB");
     let wal_bytes = watch.wal_bytes_max.load(Ordering::Relaxed);
     assert!(wal_bytes < size.wal_max_bytes + TRANSACTION_BYTES_MAX, "the write-ahead log had {wal_bytes} bytes");
-    let errors: Vec<_> = place.log().into_iter().filter(|line| line["level"] == "ERROR").collect();
+    let errors: Vec<_> = installation.log().into_iter().filter(|line| line["level"] == "ERROR").collect();
     assert!(errors.is_empty(), "{errors:?}");
 
-    let verified = place.ask(&["verify"]);
+    let verified = installation.ask(&["verify"]);
     assert_eq!(verified.code, Some(0), "{verified:?}");
-    place.run_to_end();
-    place.assert_clean();
-    produced.tables.assert_stored(&place.database());
-    produced.tables.assert_logged(&place.unidentified_path());
+    installation.run_to_end();
+    installation.assert_clean();
+    produced.tables.assert_stored(&installation.database());
+    produced.tables.assert_logged(&installation.unidentified_path());
     let jumps = "SELECT count(*) FROM position_changes WHERE reason <> 'first_start'";
-    assert_eq!(place.number(jumps), Some(0), "positions moved other than by reading");
+    assert_eq!(installation.number(jumps), Some(0), "positions moved other than by reading");
 }

@@ -1,25 +1,25 @@
-//! Record batches of format 2, good ones and forged ones, always with a valid checksum unless that itself is forged. Written
-//! from the format's description (<https://kafka.apache.org/documentation/#recordbatch>), not from the reader under test.
+//! Record batches of format 2, correct or forged, with a valid checksum unless that is forged. Implemented from the format's description
+//! (<https://kafka.apache.org/documentation/#recordbatch>), not from the code under test.
 
-/// A record batch before it is encoded: what is set here is what its head says, true or not.
+/// A record batch before it is encoded, with the values of its header, correct or not.
 #[derive(Clone, Debug)]
 pub struct Batch {
     pub base_offset: i64,
-    /// `None`: the true one.
+    /// `None`: the correct one.
     pub length: Option<i32>,
     pub magic: i8,
-    /// Taken from the true checksum by exclusive or.
+    /// Combined with the correct checksum by exclusive or.
     pub crc_error: u32,
     pub attributes: i16,
     /// `None`: that of the last record.
     pub last_offset_delta: Option<i32>,
     pub base_timestamp: i64,
     pub max_timestamp: i64,
-    /// `None`: the true one.
+    /// `None`: the correct one.
     pub record_count: Option<i32>,
     /// The records, encoded and compressed.
     pub payload: Vec<u8>,
-    /// How many records went into the payload.
+    /// The number of records in the payload.
     pub records: i32,
 }
 
@@ -46,7 +46,7 @@ impl Batch {
         }
     }
 
-    /// With the same head around another payload.
+    /// The same header with another payload.
     pub fn with_payload(self, codec: i16, payload: Vec<u8>) -> Self {
         Self { attributes: codec, payload, ..self }
     }
@@ -77,17 +77,17 @@ impl Batch {
 /// A record before it is encoded.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// `None`: the true one.
+    /// `None`: the correct one.
     pub length: Option<i64>,
     pub timestamp_delta: i64,
     pub offset_delta: i64,
     /// `None`: no key (-1).
     pub key_length: Option<i64>,
     pub value: Vec<u8>,
-    /// `None`: the true one.
+    /// `None`: the correct one.
     pub value_length: Option<i64>,
     pub header_count: i64,
-    /// Whatever follows.
+    /// Trailing bytes.
     pub rest: Vec<u8>,
 }
 

@@ -1,5 +1,5 @@
-//! Events of every shape, and what must come of them: each record is made together with its truth, and the tables are worked out
-//! from the truths by the rule which event wins. Shares nothing with the service but the contract.
+//! Random events and their expected tables: each record is created with its expected outcome, and the tables are computed from these by
+//! the rule which event wins. Shares no code with the service.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,67 +7,42 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
-use testkit::{Position, Record};
+use testkit::{Position, Random, Record};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-use super::child::json_lines;
+use super::process::json_lines;
 
-/// As `last_modified` is stored: UTC, of fixed width.
+/// The format of a stored `last_modified`: UTC, with a fixed width.
 const FIXED_WIDTH: &[time::format_description::BorrowedFormatItem<'_>] =
     time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:9]Z");
-/// Noon of 2026-01-01, in seconds since 1970: all times lie around it.
+/// Noon of 2026-01-01, in seconds since 1970: all times are near it.
 const SECONDS: i64 = 1_767_268_800;
 
-/// One record and what it means.
+/// A record and its expected outcome.
 #[derive(Clone)]
 pub struct Sent {
     pub record: Record,
-    truth: Truth,
+    outcome: Outcome,
 }
 
 #[derive(Clone)]
-enum Truth {
+enum Outcome {
     /// Table, id, the columns between id and `last_modified` in the order of the table, `last_modified`, `extra`.
     Event { table: &'static str, id: String, columns: Vec<Value>, last_modified: Option<String>, extra: Option<String> },
-    /// Why it is none.
+    /// The reason of an unidentified message.
     Unidentified(&'static str),
 }
 
-/// A small generator of pseudo-random numbers ([xorshift64*](https://www.jstatsoft.org/article/view/v008i14)): the seed decides.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// Below `end`.
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) % end
-    }
-
-    fn one_in(&mut self, count: u64) -> bool {
-        self.below(count) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
-    }
-}
-
-/// So many records for a topic with so many partitions.
+/// `count` records for a topic with `partitions` partitions.
 pub fn events(seed: u64, count: u64, partitions: i32) -> Vec<Sent> {
     let count_max = usize::try_from(count).unwrap();
     stream(seed, count / 3 + 1, partitions).take(count_max).collect()
 }
 
-/// Records without end, of about so many ids.
+/// An endless stream of records with about `ids` ids.
 pub fn stream(seed: u64, ids: u64, partitions: i32) -> impl Iterator<Item = Sent> {
-    let mut random = Random::new(seed);
+    let mut random = Random::from_seed(seed);
     (0..).map(move |number| sent(&mut random, number, ids, partitions))
 }
 
@@ -75,34 +50,33 @@ fn sent(random: &mut Random, number: u64, ids: u64, partitions: i32) -> Sent {
     // A few ids have many events, most have few.
     let ids = if random.one_in(4) { 50 } else { ids };
     let id = random.below(ids);
-    let (value, truth) = match random.below(40) {
+    let (value, outcome) = match random.below(40) {
         0 => broken(random, id),
         1..=25 => opportunity(random, format!("opp_{id}"), number),
         _ => project(random, format!("proj_{id}"), number),
     };
-    let mut record = Record { value, ..Record::default() }
-        .partition(i32::try_from(random.below(u64::try_from(partitions).unwrap())).unwrap());
+    let mut record = Record { value, ..Record::default() }.partition(random.below(partitions));
     // Few different times, so that partition and offset have to decide.
-    record = record.timestamp_ms((SECONDS + i64::try_from(random.below(500)).unwrap()) * 1000 + 7);
+    record = record.timestamp_ms((SECONDS + random.below(500)) * 1000 + 7);
     if !random.one_in(5) {
         record = record.key(format!("key {id}"));
     }
     if random.one_in(6) {
         record = record.header("source", Some(b"test")).header("source", None).header("", Some(&[0, 255]));
     }
-    Sent { record, truth }
+    Sent { record, outcome }
 }
 
-fn opportunity(random: &mut Random, id: String, number: u64) -> (Option<Vec<u8>>, Truth) {
+fn opportunity(random: &mut Random, id: String, number: u64) -> (Option<Vec<u8>>, Outcome) {
     let mut json = Json::new(&id);
     let name = json.text("name", &format!("Grünwald \u{1f680} \"{number}\"\n"));
-    let stage = json.text("stage", random.pick(&["Prospecting", "Proposal", "Closed Won"]));
+    let stage = json.text("stage", random.pick(&["Prospecting", "Proposal", "Closed Won"]).unwrap());
     let amount = json.maybe(random, "amount", |random| {
-        let quarters = i32::try_from(random.below(4_000_000)).unwrap() - 1000;
+        let quarters = random.below(4_000_000) - 1000;
         (format!("{}", f64::from(quarters) / 4.0), Value::Real(f64::from(quarters) / 4.0))
     });
     let probability = json.maybe(random, "probability", |random| {
-        let percent = i64::try_from(random.below(101)).unwrap();
+        let percent = random.below(101);
         (percent.to_string(), Value::Integer(percent))
     });
     let date = json.maybe(random, "expected_close_date", day);
@@ -110,24 +84,24 @@ fn opportunity(random: &mut Random, id: String, number: u64) -> (Option<Vec<u8>>
     let (meta_data, last_modified) = json.meta_data(random);
     let (value, extra) = json.end(random);
     let columns = vec![name, stage, amount, probability, date, account, owner, meta_data];
-    (Some(value), Truth::Event { table: "opportunities", id, columns, last_modified, extra })
+    (Some(value), Outcome::Event { table: "opportunities", id, columns, last_modified, extra })
 }
 
-fn project(random: &mut Random, id: String, number: u64) -> (Option<Vec<u8>>, Truth) {
+fn project(random: &mut Random, id: String, number: u64) -> (Option<Vec<u8>>, Outcome) {
     let mut json = Json::new(&id);
-    let status = json.text("status", random.pick(&["Planned", "In Progress", "Done"]));
+    let status = json.text("status", random.pick(&["Planned", "In Progress", "Done"]).unwrap());
     let name = json.text("name", &format!("project {number} \\ \u{7f}"));
     let start = json.maybe(random, "start_date", day);
     let end = json.maybe(random, "end_date", day);
     let budget = json.maybe(random, "budget", |random| {
-        let budget = f64::from(i32::try_from(random.below(1_000_000)).unwrap());
+        let budget = f64::from(random.below(1_000_000));
         (format!("{budget:e}"), Value::Real(budget))
     });
     let (account, owner) = json.people(random);
     let (meta_data, last_modified) = json.meta_data(random);
     let (value, extra) = json.end(random);
     let columns = vec![name, status, start, end, budget, account, owner, meta_data];
-    (Some(value), Truth::Event { table: "projects", id, columns, last_modified, extra })
+    (Some(value), Outcome::Event { table: "projects", id, columns, last_modified, extra })
 }
 
 fn day(random: &mut Random) -> (String, Value) {
@@ -135,28 +109,30 @@ fn day(random: &mut Random) -> (String, Value) {
     (format!("\"{day}\""), Value::Text(day))
 }
 
-fn broken(random: &mut Random, id: u64) -> (Option<Vec<u8>>, Truth) {
-    let (value, reason): (Option<&[u8]>, _) = random.pick(&[
-        (None, "empty"),
-        (Some(b"".as_slice()), "empty"),
-        (Some(b"{\"event_id\":\"opp_@\",\"name\":\"cut o"), "not_json"),
-        (Some(b"\xff\xfe@"), "not_json"),
-        (Some(b"[\"opp_@\"]"), "unknown_type"),
-        (Some(b"{\"event_id\":\"x_@\",\"name\":\"neither\"}"), "unknown_type"),
-        (Some(b"{\"event_id\":\"opp_@\",\"name\":\"n\",\"stage\":\"s\",\"amount\":\"12 EUR\"}"), "invalid_field"),
-        (
-            Some(b"{\"event_id\":\"proj_@\",\"name\":\"n\",\"status\":\"s\",\"end_date\":\"2026-02-30\"}"),
-            "invalid_field",
-        ),
-    ]);
+fn broken(random: &mut Random, id: u64) -> (Option<Vec<u8>>, Outcome) {
+    let (value, reason): (Option<&[u8]>, _) = *random
+        .pick(&[
+            (None, "empty"),
+            (Some(b"".as_slice()), "empty"),
+            (Some(b"{\"event_id\":\"opp_@\",\"name\":\"cut o"), "not_json"),
+            (Some(b"\xff\xfe@"), "not_json"),
+            (Some(b"[\"opp_@\"]"), "unknown_type"),
+            (Some(b"{\"event_id\":\"x_@\",\"name\":\"neither\"}"), "unknown_type"),
+            (Some(b"{\"event_id\":\"opp_@\",\"name\":\"n\",\"stage\":\"s\",\"amount\":\"12 EUR\"}"), "invalid_field"),
+            (
+                Some(b"{\"event_id\":\"proj_@\",\"name\":\"n\",\"status\":\"s\",\"end_date\":\"2026-02-30\"}"),
+                "invalid_field",
+            ),
+        ])
+        .unwrap();
     let value = value.map(|value| {
         let parts: Vec<&[u8]> = value.split(|byte| *byte == b'@').collect();
         parts.join(id.to_string().as_bytes())
     });
-    (value, Truth::Unidentified(reason))
+    (value, Outcome::Unidentified(reason))
 }
 
-/// A JSON object while it is written.
+/// A JSON object that is being written.
 struct Json {
     text: String,
     extra: Vec<String>,
@@ -176,7 +152,7 @@ impl Json {
         Value::Text(value.to_owned())
     }
 
-    /// There, null or absent.
+    /// Adds a field that is present, null or absent.
     fn maybe(&mut self, random: &mut Random, name: &str, value: impl Fn(&mut Random) -> (String, Value)) -> Value {
         match random.below(8) {
             0 => Value::Null,
@@ -209,10 +185,10 @@ impl Json {
         let mut json = "{ \"source\": \"crm\",\"tags\":[\"a\" , \"b\"]".to_owned();
         if !random.one_in(5) {
             // Few different times, so that there are ties.
-            let nanos = random.pick(&[0_i128, 500_000_000, 123_456_789, 7_000_000]);
-            let seconds = SECONDS + i64::try_from(random.below(300)).unwrap();
+            let nanos = *random.pick(&[0_i128, 500_000_000, 123_456_789, 7_000_000]).unwrap();
+            let seconds = SECONDS + random.below(300);
             let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(seconds) * 1_000_000_000 + nanos).unwrap();
-            let zone = UtcOffset::from_whole_seconds(random.pick(&[0, 7200, -19800, 20700])).unwrap();
+            let zone = UtcOffset::from_whole_seconds(*random.pick(&[0, 7200, -19800, 20700]).unwrap()).unwrap();
             let sent = time.to_offset(zone).format(&Rfc3339).unwrap();
             write!(json, ",\"last_modified\":\"{sent}\"").unwrap();
             last_modified = Some(time.format(&FIXED_WIDTH).unwrap());
@@ -222,7 +198,7 @@ impl Json {
         (Value::Text(json), last_modified)
     }
 
-    /// The bytes, and what of them no column takes.
+    /// The bytes, and the fields without a column.
     fn end(mut self, random: &mut Random) -> (Vec<u8>, Option<String>) {
         for (name, value) in [("region", "\"EMEA\""), ("scores", "[1.50, 2e3]"), ("Amount", "null")] {
             if random.one_in(5) {
@@ -235,16 +211,16 @@ impl Json {
     }
 }
 
-/// What orders the events of one id: time, partition, offset.
+/// The order of the events of one id: time, partition, offset.
 pub(super) type Order = (String, i32, i64);
 
 /// Topic, partition, offset.
 pub(super) type Coordinates = (String, i32, i64);
 
-/// The tables that must come of records that lie where they were produced to.
+/// The expected tables of produced records.
 #[derive(Default)]
 pub struct Tables {
-    /// By table and id: the time that orders, and every column but `created_at` and `updated_at`.
+    /// By table and id: the order, and every column except `created_at` and `updated_at`.
     pub(super) events: BTreeMap<(&'static str, String), (Order, Vec<Value>)>,
     /// By topic, partition and offset: timestamp, key, value, headers, reason.
     pub(super) unidentified: BTreeMap<Coordinates, Vec<Value>>,
@@ -252,18 +228,18 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Adds records of one topic, with where each lies.
+    /// Adds records of one topic with their positions.
     pub fn add(&mut self, topic: &str, sent: &[Sent], positions: &[Position]) {
         assert_eq!(sent.len(), positions.len());
         for (sent, at) in sent.iter().zip(positions) {
             self.records += 1;
             let timestamp = sent.record.timestamp_ms.unwrap();
-            match &sent.truth {
-                Truth::Unidentified(reason) => {
+            match &sent.outcome {
+                Outcome::Unidentified(reason) => {
                     let row = unidentified(&sent.record, timestamp, reason);
                     self.unidentified.insert((topic.to_owned(), at.partition, at.offset), row);
                 }
-                Truth::Event { table, id, columns, last_modified, extra } => {
+                Outcome::Event { table, id, columns, last_modified, extra } => {
                     let time = last_modified.clone().unwrap_or_else(|| as_time(timestamp));
                     let order = (time, at.partition, at.offset);
                     let mut row = columns.clone();
@@ -278,7 +254,7 @@ impl Tables {
         }
     }
 
-    /// The database holds exactly this, and its counters say so.
+    /// Checks that the database has exactly these rows, and that its counters agree.
     pub fn assert_stored(&self, database: &Connection) {
         for table in TABLES {
             let stored = stored_events(database, table);
@@ -300,7 +276,7 @@ impl Tables {
         assert_eq!(counted, [[self.records - unidentified, unidentified].map(Value::Integer)], "counters");
     }
 
-    /// The log file of unidentified messages has each of them once.
+    /// Checks that the log file of unidentified messages has each of them once.
     pub fn assert_logged(&self, file: &Path) {
         let mut logged: Vec<Coordinates> = json_lines(file)
             .iter()
@@ -319,7 +295,7 @@ impl Tables {
 /// The tables of events.
 pub(super) const TABLES: [&str; 2] = ["opportunities", "projects"];
 
-/// The rows of a table by id: every column but the id, `created_at` and `updated_at`; what is known of its place comes last.
+/// The rows of a table by id: every column except the id, `created_at` and `updated_at`; the coordinates come last.
 pub(super) fn stored_events(database: &Connection, table: &str) -> BTreeMap<String, Vec<Value>> {
     let columns = match table {
         "projects" => "name, status, start_date, end_date, budget, account_id, owner_id, meta_data",

@@ -1,4 +1,4 @@
-//! A proxy that closes idle connections, as cloud load balancers do. Knows nothing of Kafka.
+//! A proxy that closes idle connections, as cloud load balancers do. Must not know Kafka.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// Forwards to one server. A connection is idle once the server's answer has been forwarded and nothing followed for the limit: however slow
-/// the machine is, no request that is under way is cut.
+/// Forwards to one server. A connection is idle if no request follows a forwarded response within the limit; so a slow machine does not
+/// cause a connection with a request in flight to be closed.
 pub struct IdleProxy {
     port: u16,
     cuts: Arc<AtomicUsize>,
@@ -40,13 +40,13 @@ impl IdleProxy {
         self.port
     }
 
-    /// How many connections were closed for being idle.
+    /// The number of connections that were closed because they were idle.
     pub fn cuts(&self) -> usize {
         self.cuts.load(Ordering::SeqCst)
     }
 }
 
-/// One request and one response after the other; true once the client was idle for the limit.
+/// Forwards requests and responses; returns true when the client was idle for the limit.
 fn forward(mut client: &TcpStream, mut server: &TcpStream, limit: Duration) -> io::Result<bool> {
     client.set_read_timeout(Some(limit))?;
     for stream in [client, server] {
@@ -63,7 +63,7 @@ fn forward(mut client: &TcpStream, mut server: &TcpStream, limit: Duration) -> i
     }
 }
 
-/// A request or response behind its length.
+/// A request or response, prefixed with its length.
 fn frame(from: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;

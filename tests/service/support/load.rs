@@ -1,34 +1,31 @@
-//! Events to be sent, and the tables that must come of them, worked out by the rule which event wins alone: every event has a
-//! time of its own, so the latest of an id is its row, wherever and whenever it arrives.
+//! Events and their expected tables: every event has a different time, so the latest event of an id is its row, whatever the order of
+//! arrival.
 
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;
-use testkit::Record;
+use testkit::{Random, Record};
 
-/// What a table holds of one thing: name, stage or status, amount or budget, `last_modified`.
+/// The columns of a row: name, stage or status, amount or budget, `last_modified`.
 type Row = (String, String, f64, String);
 
-/// Events and the tables that they make.
+/// Events and their expected tables.
 #[derive(Default)]
 pub struct Load {
     pub records: Vec<Record>,
     opportunities: BTreeMap<String, Row>,
     projects: BTreeMap<String, Row>,
-    /// Values of the records that are no events.
+    /// Values of the unidentified messages.
     unidentified: Vec<Vec<u8>>,
 }
 
 impl Load {
-    /// So many events over some thousand ids, in an order that has nothing to do with their times; one record in a hundred is
-    /// no event. Each has about `bytes` bytes.
+    /// `count` records of about `bytes` bytes, with some thousand ids, in an order that is independent of their times; one in a hundred is
+    /// no event.
     pub fn of(count: u32, partitions: i32, bytes: usize) -> Self {
         let mut load = Self::default();
-        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = Random::from_seed(0x2545_f491_4f6c_dd1d);
         for number in 0..count {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
             let partition = i32::try_from(number).unwrap() % partitions;
             if number % 100 == 99 {
                 let value = format!("no event {number} {}", "-".repeat(bytes / 2)).into_bytes();
@@ -36,7 +33,7 @@ impl Load {
                 load.records.push(Record::value(value).partition(partition));
                 continue;
             }
-            // Coprime, so no two of a million events are of the same time.
+            // Coprime, so no two of a million events have the same time.
             let seconds = u64::from(number) * 7919 % 1_000_003;
             let time = format!(
                 "20{:02}-01-01T{:02}:{:02}:{:02}Z",
@@ -46,7 +43,7 @@ impl Load {
                 seconds % 60
             );
             let sortable = time.replace('Z', ".000000000Z");
-            let id = state % u64::from(count / 4 + 1);
+            let id = random.below(u64::from(count / 4 + 1));
             let (name, mark) = (format!("name {number}"), format!("step {}", number % 7));
             let amount = f64::from(number) + 0.25;
             let (id, mark_name, number_name, table) = if id.is_multiple_of(3) {
@@ -69,7 +66,7 @@ impl Load {
         load
     }
 
-    /// The tables hold exactly what they must.
+    /// Checks the tables.
     pub fn assert_stored(&self, database: &Connection) {
         let rows = |query: &str| -> BTreeMap<String, Row> {
             let mut statement = database.prepare(query).unwrap();

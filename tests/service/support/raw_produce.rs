@@ -1,5 +1,5 @@
-//! Sends record batches to a broker byte for byte, as no client would make them. Speaks version 7 of
-//! [Produce](https://kafka.apache.org/protocol#The_Messages_Produce), the first that takes zstd; later ones are not needed.
+//! Sends record batches to a broker byte for byte, also forged ones. Uses version 7 of
+//! [Produce](https://kafka.apache.org/protocol#The_Messages_Produce), the first that allows zstd.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ const PRODUCE: i16 = 0;
 const VERSION: i16 = 7;
 const CORRELATION_ID: i32 = 1;
 
-/// Appends a batch to a partition, whose leader must be the broker; gives the offset of its first record.
+/// Appends a batch to a partition, whose leader must be the broker; returns the offset of its first record.
 pub fn produce(broker: &str, topic: &str, partition: i32, batch: &Batch) -> i64 {
     let request = Response::default().i16(PRODUCE).i16(VERSION).i32(CORRELATION_ID).string("raw");
     // No transaction, all replicas, 30 s, one topic with one partition.

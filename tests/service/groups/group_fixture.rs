@@ -1,5 +1,5 @@
-//! Instances of the service that share a topic as one group, each in a place of its own. Knows the contract of groups and how
-//! Kafka tells of them; not how the service joins.
+//! A topic, and the installations of instances that share it as one group. Knows the contract of groups and how Kafka describes them,
+//! not how the service joins.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use testkit::{Client, Cluster, GroupDescription, GroupState, Member, Position, ProduceOptions, Record, unique};
 
-use crate::support::child::{PATIENCE, Place, Service, wait_until};
+use crate::support::process::{Installation, Service, WAIT_MAX, wait_until};
 
-/// Far below the session timeout of 45 s that both protocols have by default, far above what anything takes that waits for none.
-pub const WITHOUT_A_TIMEOUT: Duration = Duration::from_secs(20);
+/// Much shorter than the default session timeout of 45 s, much longer than anything that does not wait for it.
+pub const BELOW_SESSION_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// `KAFKA_GROUP_PROTOCOL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,38 +30,38 @@ impl Protocol {
     }
 }
 
-/// A topic, and places for the instances that share it.
-pub struct Team<'a> {
+/// A topic, and the installations of the instances that share it.
+pub struct GroupFixture<'a> {
     pub cluster: &'a Cluster,
     pub kafka: &'a Client,
     pub topic: String,
-    pub places: Vec<Place>,
-    /// Of events so far: each has an id of its own.
+    pub installations: Vec<Installation>,
+    /// The number of events so far, from which their ids are made.
     events: AtomicI64,
 }
 
-impl<'a> Team<'a> {
+impl<'a> GroupFixture<'a> {
     pub fn new(cluster: &'a Cluster, protocol: Protocol, partitions: u32, instances: usize) -> Self {
-        let team = Self::without_topic(cluster, protocol, instances);
-        team.kafka.create_topic(&team.topic, partitions, &[]).unwrap();
-        team
+        let group_fixture = Self::without_topic(cluster, protocol, instances);
+        group_fixture.kafka.create_topic(&group_fixture.topic, partitions, &[]).unwrap();
+        group_fixture
     }
 
     pub fn without_topic(cluster: &'a Cluster, protocol: Protocol, instances: usize) -> Self {
-        let topic = unique("team");
-        let place = |instance| {
-            let mut place = Place::new(&cluster.bootstrap_servers(), &topic);
-            place.set("KAFKA_GROUP_PROTOCOL", protocol.as_str()).set("KAFKA_CLIENT_ID", &client_id(instance));
-            place
+        let topic = unique("group");
+        let installation = |instance| {
+            let mut installation = Installation::new(&cluster.bootstrap_servers(), &topic);
+            installation.set("KAFKA_GROUP_PROTOCOL", protocol.as_str()).set("KAFKA_CLIENT_ID", &client_id(instance));
+            installation
         };
-        let places = (0..instances).map(place).collect();
-        Self { cluster, kafka: cluster.client().unwrap(), topic, places, events: AtomicI64::new(0) }
+        let installations = (0..instances).map(installation).collect();
+        Self { cluster, kafka: cluster.client().unwrap(), topic, installations, events: AtomicI64::new(0) }
     }
 
     /// Sets a variable of every instance.
     pub fn set(&mut self, variable: &str, value: &str) {
-        for place in &mut self.places {
-            place.set(variable, value);
+        for installation in &mut self.installations {
+            installation.set(variable, value);
         }
     }
 
@@ -70,32 +70,33 @@ impl<'a> Team<'a> {
     }
 
     pub fn start(&self, instance: usize) -> Service<'_> {
-        self.places[instance].start(&["run"])
+        self.installations[instance].start(&["run"])
     }
 
     pub fn start_all(&self) -> Vec<Service<'_>> {
-        (0..self.places.len()).map(|instance| self.start(instance)).collect()
+        (0..self.installations.len()).map(|instance| self.start(instance)).collect()
     }
 
-    /// How the group stands; `None` while there is none.
+    /// The group's description; `None` while it does not exist.
     pub fn described(&self) -> Option<GroupDescription> {
         self.kafka.describe_group(&self.group()).ok()
     }
 
-    /// Waits until so many members are settled: every partition has one member, and every member has a partition if there are enough.
-    pub fn wait_divided(&self, members: usize) -> GroupDescription {
+    /// Waits until the group is stable with `members` members: every partition has one member, and every member a partition if there are
+    /// enough.
+    pub fn wait_assigned(&self, members: usize) -> GroupDescription {
         let partitions = self.kafka.end_offsets(&self.topic).unwrap().len();
         let mut last = None;
-        self.wait_for(&format!("a group of {members} members for {partitions} partitions"), PATIENCE, || {
+        self.wait_for(&format!("a group of {members} members for {partitions} partitions"), WAIT_MAX, || {
             last = self.described();
-            last.as_ref().is_some_and(|group| is_divided(group, members, partitions))
+            last.as_ref().is_some_and(|group| is_assigned(group, members, partitions))
         });
         last.unwrap()
     }
 
     /// Waits until a group is in a state.
     pub fn wait_state(&self, state: GroupState) {
-        self.wait_for(&format!("the state {state:?}"), PATIENCE, || {
+        self.wait_for(&format!("the state {state:?}"), WAIT_MAX, || {
             self.described().is_some_and(|group| group.state == state)
         });
     }
@@ -104,7 +105,7 @@ impl<'a> Team<'a> {
         let tried =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_until(what, deadline, &mut condition)));
         if tried.is_err() {
-            let tails: Vec<String> = self.places.iter().map(Place::tail).collect();
+            let tails: Vec<String> = self.installations.iter().map(Installation::tail).collect();
             panic!("{what} did not come; the group is {:?}; the instances:\n{}", self.described(), tails.join("\n\n"));
         }
     }
@@ -114,7 +115,7 @@ impl<'a> Team<'a> {
         self.cluster.generation(&self.group()).unwrap()
     }
 
-    /// So many events for each partition, each with an id of its own, so that none takes another's row.
+    /// Produces `each` events for each partition, each with a different id.
     pub fn produce(&self, each: usize) -> BTreeSet<Position> {
         let partitions = i32::try_from(self.kafka.end_offsets(&self.topic).unwrap().len()).unwrap();
         let record = |partition| {
@@ -125,21 +126,21 @@ impl<'a> Team<'a> {
         self.kafka.produce(&self.topic, &ProduceOptions::default(), records).unwrap().into_iter().collect()
     }
 
-    /// Where the events lie that an instance has stored; for events of [`Self::produce`].
+    /// The positions of the events that an instance has stored; for events of [`Self::produce`].
     pub fn stored(&self, instance: usize) -> Vec<Position> {
-        let place = &self.places[instance];
-        if place.number("SELECT count(*) FROM opportunities").is_none() {
-            return Vec::new(); // Not even started, or about to make its tables.
+        let installation = &self.installations[instance];
+        if installation.number("SELECT count(*) FROM opportunities").is_none() {
+            return Vec::new(); // Not started, or without tables yet.
         }
-        let database = place.database();
+        let database = installation.database();
         let mut statement = database.prepare("SELECT kafka_partition, kafka_offset FROM opportunities").unwrap();
         let rows = statement.query_map([], |row| Ok(Position { partition: row.get(0)?, offset: row.get(1)? })).unwrap();
         rows.map(Result::unwrap).collect()
     }
 
-    /// Who has read what: ours by number, then others.
+    /// The readers of each record: instances by number, then other members.
     fn readers(&self, others: &[Member]) -> BTreeMap<Position, Vec<usize>> {
-        let ours = (0..self.places.len()).map(|instance| self.stored(instance));
+        let ours = (0..self.installations.len()).map(|instance| self.stored(instance));
         let read = ours.chain(others.iter().map(|member| member.read().unwrap()));
         let mut readers: BTreeMap<Position, Vec<usize>> = BTreeMap::new();
         for (reader, positions) in read.enumerate() {
@@ -150,7 +151,7 @@ impl<'a> Team<'a> {
         readers
     }
 
-    /// Waits until all of these are read, and sees that nothing was read twice.
+    /// Waits until all of these records are read, and checks that none was read twice.
     pub fn wait_read_once(&self, produced: &BTreeSet<Position>, deadline: Duration, others: &[Member]) {
         self.wait_for("every record read", deadline, || {
             let readers = self.readers(others);
@@ -163,7 +164,7 @@ impl<'a> Team<'a> {
 
     /// Waits until the group has committed the end of every partition.
     pub fn wait_committed(&self) {
-        self.wait_for("the end of every partition", 3 * PATIENCE, || {
+        self.wait_for("the end of every partition", 3 * WAIT_MAX, || {
             let committed = self.kafka.committed_offsets(&self.group()).unwrap();
             let ends = self.kafka.end_offsets(&self.topic).unwrap();
             (0..).zip(ends).all(|(partition, end)| {
@@ -173,7 +174,7 @@ impl<'a> Team<'a> {
         });
     }
 
-    /// No lag, by Kafka's own tool.
+    /// Checks with Kafka's tool that there is no lag.
     pub fn assert_no_lag(&self) {
         let offsets = self.cluster.group_offsets(&self.group()).unwrap();
         assert!(!offsets.is_empty(), "the group has no offsets");
@@ -181,7 +182,7 @@ impl<'a> Team<'a> {
     }
 }
 
-/// What instances call themselves.
+/// The client id of an instance.
 pub fn client_id(instance: usize) -> String {
     format!("instance-{instance}")
 }
@@ -198,7 +199,7 @@ pub fn stop(service: &mut Service<'_>) {
     service.ends_with(0);
 }
 
-fn is_divided(group: &GroupDescription, members: usize, partitions: usize) -> bool {
+fn is_assigned(group: &GroupDescription, members: usize, partitions: usize) -> bool {
     let assigned: Vec<_> = group.members.iter().flat_map(|member| &member.partitions).collect();
     let different: BTreeSet<_> = assigned.iter().collect();
     let served = group.members.iter().filter(|member| !member.partitions.is_empty()).count();

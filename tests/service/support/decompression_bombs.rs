@@ -1,8 +1,8 @@
-//! Small compressed streams of one repeated byte that become enormous, each made by hand from its format's description.
+//! Small compressed streams that decompress to many repeated bytes, each encoded from its format's description.
 
 /// gzip ([RFC 1951](https://www.rfc-editor.org/rfc/rfc1951), fixed Huffman codes): a zero, then "the last byte 258 times".
 pub fn gzip(decompressed_bytes: usize) -> Vec<u8> {
-    // Codes go in from their highest bit, other values from their lowest: so the block's head is "last: 1, fixed: 01" reversed.
+    // Huffman codes are packed from their highest bit, other values from their lowest: the block header "final: 1, fixed: 01" is reversed.
     let mut bits = String::from("1") + "10" + "00110000";
     bits += &("11000101".to_owned() + "00000").repeat(decompressed_bytes / 258);
     bits += "0000000";
@@ -40,17 +40,17 @@ pub fn zstd(decompressed_bytes: usize) -> Vec<u8> {
     stream
 }
 
-/// A piece of what a stream becomes.
+/// A part of the decompressed data.
 pub enum Part {
     Bytes(Vec<u8>),
     Zeros(usize),
 }
 
-/// The same format, with anything between the zeros: blocks of bytes as they are, and blocks of "a zero so many times".
+/// zstd, with any bytes between runs of zeros: raw blocks, and RLE blocks.
 pub fn zstd_of(parts: &[Part]) -> Vec<u8> {
     const BLOCK_BYTES: usize = 128 << 10;
-    const AS_IT_IS: usize = 0b000;
-    const REPEATED: usize = 0b010;
+    const RAW: usize = 0b000;
+    const RLE: usize = 0b010;
     let mut stream = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x58];
     let mut block = |bytes: usize, kind: usize, content: &[u8]| {
         stream.extend(&(bytes << 3 | kind).to_le_bytes()[..3]);
@@ -58,13 +58,13 @@ pub fn zstd_of(parts: &[Part]) -> Vec<u8> {
     };
     for part in parts {
         match part {
-            Part::Bytes(bytes) => bytes.chunks(BLOCK_BYTES).for_each(|chunk| block(chunk.len(), AS_IT_IS, chunk)),
+            Part::Bytes(bytes) => bytes.chunks(BLOCK_BYTES).for_each(|chunk| block(chunk.len(), RAW, chunk)),
             Part::Zeros(count) => {
-                (0..*count).step_by(BLOCK_BYTES).for_each(|from| block(BLOCK_BYTES.min(count - from), REPEATED, &[0]));
+                (0..*count).step_by(BLOCK_BYTES).for_each(|from| block(BLOCK_BYTES.min(count - from), RLE, &[0]));
             }
         }
     }
-    block(0, AS_IT_IS | 1, &[]);
+    block(0, RAW | 1, &[]);
     stream
 }
 

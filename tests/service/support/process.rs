@@ -1,5 +1,5 @@
-//! The service as a process of its own in a directory of its own: started, signalled, watched by its log file and its database,
-//! and never outliving the test. Knows the contracts of both, and nothing of how the service works.
+//! The service as a process in a separate directory: starts, signals and observes it by its log file and its database; it never
+//! outlives the test. Knows the contracts of both, not how the service works.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,28 +12,29 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Longer than anything takes that is not stuck, on a machine that does much else.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// Longest wait for anything, on a busy machine.
+pub const WAIT_MAX: Duration = Duration::from_mins(1);
 
-/// Between two looks at a condition.
-const LOOK: Duration = Duration::from_millis(10);
+/// Time between two checks of a condition.
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A place for one service: directory, settings, database. Processes may come and go in it.
-pub struct Place {
+/// The directory, settings and database of one service; several processes may run there, one after the other.
+pub struct Installation {
     directory: TempDir,
     variables: BTreeMap<String, String>,
-    /// Words before the program's name, such as a shell that sets limits.
+    /// A command line before the program's name, such as a shell that sets limits.
     wrapper: Vec<String>,
 }
 
-impl Place {
-    /// Small waits, everything logged; everything else as it comes.
+impl Installation {
+    /// Short backoffs and a detailed log; otherwise defaults.
     pub fn new(bootstrap_servers: &str, topic: &str) -> Self {
-        let mut place = Self { directory: TempDir::new().unwrap(), variables: BTreeMap::new(), wrapper: Vec::new() };
-        place.set("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers).set("KAFKA_TOPIC", topic);
-        place.set("KAFKA_GROUP_ID", &format!("group-of-{topic}"));
-        place.set("RETRY_INITIAL_MS", "10").set("RETRY_MAX_MS", "100").set("LOG_LEVEL", "DEBUG");
-        place
+        let mut installation =
+            Self { directory: TempDir::new().unwrap(), variables: BTreeMap::new(), wrapper: Vec::new() };
+        installation.set("KAFKA_BOOTSTRAP_SERVERS", bootstrap_servers).set("KAFKA_TOPIC", topic);
+        installation.set("KAFKA_GROUP_ID", &format!("group-of-{topic}"));
+        installation.set("RETRY_INITIAL_MS", "10").set("RETRY_MAX_MS", "100").set("LOG_LEVEL", "DEBUG");
+        installation
     }
 
     pub fn set(&mut self, variable: &str, value: &str) -> &mut Self {
@@ -41,7 +42,7 @@ impl Place {
         self
     }
 
-    /// Runs the program behind these words from now on.
+    /// Runs the program with this command line before it from now on.
     pub fn wrap(&mut self, words: &[&str]) -> &mut Self {
         self.wrapper = words.iter().map(|word| (*word).to_owned()).collect();
         self
@@ -78,19 +79,19 @@ impl Place {
         self.path().join(path.map_or("logs/unidentified_messages.log", String::as_str))
     }
 
-    /// Starts the program; what it prints is kept in the directory.
+    /// Starts the program; its output is kept in the directory.
     pub fn start(&self, arguments: &[&str]) -> Service<'_> {
         self.start_into(arguments, "stdout", "stderr")
     }
 
-    /// Runs a command to its end, beside a service that may be running here, and gives what it said.
+    /// Runs a command to its end, while a service may be running here, and returns its output.
     pub fn ask(&self, arguments: &[&str]) -> Answer {
         let names = ["answer.stdout", "answer.stderr"];
         let read = |name| fs::read_to_string(self.path().join(name)).unwrap();
         for name in names {
             File::create(self.path().join(name)).unwrap();
         }
-        let status = self.start_into(arguments, names[0], names[1]).wait(PATIENCE);
+        let status = self.start_into(arguments, names[0], names[1]).wait(WAIT_MAX);
         Answer { code: status.code(), stdout: read(names[0]), stderr: read(names[1]) }
     }
 
@@ -113,10 +114,10 @@ impl Place {
             .stderr(output(stderr))
             .spawn()
             .unwrap();
-        Service { place: self, child }
+        Service { installation: self, child }
     }
 
-    /// Runs until the end of every partition, and must succeed.
+    /// Runs until the end of every partition, and checks that the exit code is 0.
     pub fn run_to_end(&self) {
         self.start(&["run", "--exit-at-end"]).ends_with(0);
     }
@@ -130,18 +131,18 @@ impl Place {
         fs::read_to_string(self.path().join("stderr")).unwrap_or_default()
     }
 
-    /// The database, for reading beside the service.
+    /// The database, opened for reading while the service runs.
     pub fn database(&self) -> Connection {
         let connection = Connection::open_with_flags(self.database_path(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        connection.busy_timeout(PATIENCE).unwrap();
+        connection.busy_timeout(WAIT_MAX).unwrap();
         connection
     }
 
-    /// One number out of the database; `None` while there is no such table.
+    /// The result of a query with one number; `None` while the table does not exist.
     pub fn number(&self, query: &str) -> Option<i64> {
         let path = self.database_path();
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
-        connection.busy_timeout(PATIENCE).ok()?;
+        connection.busy_timeout(WAIT_MAX).ok()?;
         connection.query_row(query, [], |row| row.get(0)).ok()
     }
 
@@ -150,14 +151,14 @@ impl Place {
         self.number("SELECT coalesce(sum(next_offset), 0) FROM consumer_offsets").unwrap_or(0)
     }
 
-    /// What must hold at any moment between two transactions, whatever happened, of a database that has every partition to itself.
+    /// Checks the invariants between two transactions, of a database that alone reads every partition.
     pub fn assert_clean(&self) {
         self.assert_consistent();
         let missing = "SELECT (SELECT count(*) FROM unidentified_messages) - (SELECT coalesce(sum(unidentified), 0) FROM consumer_offsets)";
         assert_eq!(self.number(missing), Some(0), "unidentified messages counted but not kept, or the other way round");
     }
 
-    /// The same, also of a database whose partitions come and go: their counters then begin anew.
+    /// Checks the invariants that hold even if partitions move between databases, which restarts their counters.
     pub fn assert_consistent(&self) {
         let database = self.database();
         let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
@@ -177,23 +178,23 @@ impl Place {
         assert_eq!(self.number(missing), Some(0), "unidentified messages counted but not kept");
     }
 
-    /// Waits for a condition; says what is in the log if it does not come.
+    /// Waits for a condition; panics with the end of the log after the deadline.
     pub fn wait_for(&self, what: &str, mut condition: impl FnMut(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_MAX;
         while !condition(self) {
             assert!(Instant::now() < deadline, "{what} did not come; {}", self.tail());
-            thread::sleep(LOOK);
+            thread::sleep(CHECK_INTERVAL);
         }
     }
 
-    /// Waits for a WARN whose message holds all parts, one that was not there after `from` lines; gives it.
+    /// Waits for a WARN after the first `from` lines whose message has all parts; returns it.
     pub fn wait_warning(&self, from: usize, parts: &[&str]) -> Value {
-        let find = |place: &Self| place.log().into_iter().skip(from).find(|line| is_warning(line, parts));
-        self.wait_for(&format!("a WARN with {parts:?}"), |place| find(place).is_some());
+        let find = |installation: &Self| installation.log().into_iter().skip(from).find(|line| is_warning(line, parts));
+        self.wait_for(&format!("a WARN with {parts:?}"), |installation| find(installation).is_some());
         find(self).unwrap()
     }
 
-    /// How the logs end, for the message of a failed assertion.
+    /// The end of the logs, for the message of a failed assertion.
     pub fn tail(&self) -> String {
         let log = fs::read_to_string(self.log_path()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
@@ -202,26 +203,26 @@ impl Place {
     }
 }
 
-/// What undoes that these tests were started to ignore a stop signal, as behind `nohup`: the service would ignore it too.
+/// A command line that resets ignored stop signals: if the tests were started with `nohup`, the service would ignore them too.
 fn unignoring() -> Vec<String> {
     let ignored = signal_mask("self", "SigIgn");
     let is_ignored = [1, 2, 15].iter().any(|signal| ignored & (1 << (signal - 1)) != 0);
     if is_ignored { vec!["env".to_owned(), "--default-signal=HUP,INT,TERM".to_owned()] } else { Vec::new() }
 }
 
-/// A set of signals of a process, such as `SigIgn`, as Linux tells it: bit 0 is signal 1.
+/// A signal mask of a process, such as `SigIgn`, from `/proc`: bit 0 is signal 1.
 pub fn signal_mask(pid: &str, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let mask = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
     u64::from_str_radix(mask.trim(), 16).unwrap()
 }
 
-/// Waits for a condition that has nothing to do with a place.
+/// Waits for a condition.
 pub fn wait_until(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) {
     let until = Instant::now() + deadline;
     while !condition() {
         assert!(Instant::now() < until, "{what} did not come");
-        thread::sleep(LOOK);
+        thread::sleep(CHECK_INTERVAL);
     }
 }
 
@@ -238,7 +239,7 @@ pub fn json_lines(path: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
-/// What a command said.
+/// The output of a command.
 #[derive(Debug)]
 pub struct Answer {
     /// The exit code; `None` if a signal ended it.
@@ -247,9 +248,9 @@ pub struct Answer {
     pub stderr: String,
 }
 
-/// A running program; killed when this goes away.
+/// A running program; killed when this is dropped.
 pub struct Service<'a> {
-    place: &'a Place,
+    installation: &'a Installation,
     child: Child,
 }
 
@@ -274,15 +275,15 @@ impl Service<'_> {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < until, "still runs after {deadline:?}; {}", self.place.tail());
-            thread::sleep(LOOK);
+            assert!(Instant::now() < until, "still runs after {deadline:?}; {}", self.installation.tail());
+            thread::sleep(CHECK_INTERVAL);
         }
     }
 
     /// Waits for the end and compares the exit code.
     pub fn ends_with(&mut self, code: i32) {
-        let status = self.wait(PATIENCE);
-        assert_eq!(status.code(), Some(code), "{status}; {}", self.place.tail());
+        let status = self.wait(WAIT_MAX);
+        assert_eq!(status.code(), Some(code), "{status}; {}", self.installation.tail());
     }
 
     pub fn kill(&mut self) {
@@ -290,7 +291,7 @@ impl Service<'_> {
         self.child.wait().unwrap();
     }
 
-    /// The most memory that it has had so far, in KiB.
+    /// Its memory peak so far, in KiB.
     pub fn peak_kib(&self) -> u64 {
         memory_kib(self.pid(), "VmHWM").unwrap()
     }
@@ -304,15 +305,15 @@ impl Drop for Service<'_> {
     }
 }
 
-/// What [`/proc`](https://man7.org/linux/man-pages/man5/proc_pid_status.5.html) tells of the memory of a process, in KiB: `VmRSS` what it
-/// has now, `VmHWM` the most that it has had; nothing once it has ended.
+/// A memory field of a process in [`/proc`](https://man7.org/linux/man-pages/man5/proc_pid_status.5.html), in KiB: `VmRSS` its present
+/// memory, `VmHWM` its peak; `None` once it has ended.
 pub fn memory_kib(pid: u32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     line.trim().trim_end_matches(" kB").parse().ok()
 }
 
-/// Sends a signal to a process, by its name. The shell's own `kill`: the program of that name is not on every machine.
+/// Sends a signal to a process, by its name. With the `kill` of the shell: not every machine has the program.
 pub fn signal(pid: u32, name: &str) {
     let status = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
     assert!(status.success());

@@ -1,23 +1,27 @@
-//! A broker that lies: whatever it sends, the service says what is wrong and where, takes little memory, stores nothing wrong, can be
-//! stopped, and goes on when the broker comes to its senses.
+//! A broker that sends malformed responses: the service logs what is wrong and where, needs little memory, stores nothing wrong, can
+//! be stopped, and continues when the broker sends correct responses.
+
+mod forged_batches;
 
 use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::support::batches::{Batch, Record, varint};
-use crate::support::child::{PATIENCE, Place};
+use testkit::Random;
+
+use crate::support::batches::Batch;
 use crate::support::fake_broker::{Answer, Api, FakeBroker, Log, frame};
-use crate::support::{bombs, child};
+use crate::support::process::{Installation, WAIT_MAX};
+use crate::support::{decompression_bombs, process};
 
 const TOPIC: &str = "hostile";
 
-/// What the service may take: writable memory of its own, in KiB. The kernel refuses more, which would end the process.
+/// Limit of the service's private writable memory, in KiB. The kernel refuses more, which ends the process.
 const MEMORY_KIB_MAX: u32 = 150 * 1024;
 
 /// The limit of one response and of one decompressed batch in these tests.
 const RECEIVE_BYTES_MAX: usize = 16 << 20;
 
-/// Makes a bad answer out of a good one.
+/// Makes a malformed response from a correct one.
 type Lie = fn(Vec<u8>) -> Answer;
 
 fn event(number: usize) -> String {
@@ -33,20 +37,20 @@ fn log_of(batch: &Batch) -> Log {
     Log { batches: vec![(3, batch.encode())], end_offset: 3 }
 }
 
-fn place(broker: &FakeBroker) -> Place {
-    let mut place = Place::new(&broker.address(), TOPIC);
-    place.set("KAFKA_FETCH_MAX_BYTES", "1048576").set("KAFKA_RECEIVE_MAX_BYTES", &RECEIVE_BYTES_MAX.to_string());
-    place.set("RETRY_INITIAL_MS", "2").set("RETRY_MAX_MS", "10");
+fn installation(broker: &FakeBroker) -> Installation {
+    let mut installation = Installation::new(&broker.address(), TOPIC);
+    installation.set("KAFKA_FETCH_MAX_BYTES", "1048576").set("KAFKA_RECEIVE_MAX_BYTES", &RECEIVE_BYTES_MAX.to_string());
+    installation.set("RETRY_INITIAL_MS", "2").set("RETRY_MAX_MS", "10");
     let limited = format!("ulimit -d {MEMORY_KIB_MAX} && exec \"$@\"");
-    place.wrap(&["sh", "-c", &limited, "sh"]);
-    place
+    installation.wrap(&["sh", "-c", &limited, "sh"]);
+    installation
 }
 
-/// The good log has taken effect, and nothing else has.
-fn assert_good_result(case: &str, place: &Place) {
-    place.assert_clean();
+/// Checks that the records of the log have taken effect, and nothing else.
+fn assert_good_result(case: &str, installation: &Installation) {
+    installation.assert_clean();
     let text = |query: &str| -> Vec<String> {
-        let database = place.database();
+        let database = installation.database();
         let mut statement = database.prepare(query).unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
@@ -58,17 +62,17 @@ fn assert_good_result(case: &str, place: &Place) {
     assert_eq!(text(positions), ["hostile0:0-3"], "{case}");
 }
 
-/// Runs against a broker that lies until the service has complained of it three times with all of these parts, and that then
-/// behaves well.
-fn rides_out(case: &str, parts: &[&str], lie: impl FnOnce(&FakeBroker)) {
+/// Runs against a broker that sends malformed responses until the service has logged three warnings with all parts, and correct
+/// responses after that.
+fn survives(case: &str, parts: &[&str], lie: impl FnOnce(&FakeBroker)) {
     let broker = FakeBroker::start(TOPIC, log_of(&good_batch()));
     lie(&broker);
-    let place = place(&broker);
-    let mut service = place.start(&["run", "--exit-at-end"]);
+    let installation = installation(&broker);
+    let mut service = installation.start(&["run", "--exit-at-end"]);
     let parts = [&["trying again"], parts].concat();
-    place.wait_for(&format!("{case}: three WARNs with {parts:?}"), |place| {
-        assert!(service.is_running(), "{case}: ended; {}", place.tail());
-        let warnings = place.log().into_iter().filter(|line| child::is_warning(line, &parts));
+    installation.wait_for(&format!("{case}: three WARNs with {parts:?}"), |installation| {
+        assert!(service.is_running(), "{case}: ended; {}", installation.tail());
+        let warnings = installation.log().into_iter().filter(|line| process::is_warning(line, &parts));
         warnings.filter(|line| line["attempt"].is_u64() && line["wait_ms"].is_u64()).count() >= 3
     });
     let peak_kib = service.peak_kib();
@@ -76,12 +80,12 @@ fn rides_out(case: &str, parts: &[&str], lie: impl FnOnce(&FakeBroker)) {
     broker.replace_log(log_of(&good_batch()));
     broker.behave();
     service.ends_with(0);
-    assert_good_result(case, &place);
+    assert_good_result(case, &installation);
     let (offset, metadata) = broker.committed().unwrap();
     assert!(offset == 3 && metadata.contains("fake-cluster"), "{case}: committed {offset} with '{metadata}'");
 }
 
-/// Runs cases on as many threads as the machine has use for; each is mostly waiting.
+/// Runs cases on several threads; each is mostly waiting.
 fn in_parallel<T: Send>(cases: Vec<T>, run: impl Fn(T) + Sync) {
     let queue = std::sync::Mutex::new(cases);
     std::thread::scope(|scope| {
@@ -97,18 +101,12 @@ fn in_parallel<T: Send>(cases: Vec<T>, run: impl Fn(T) + Sync) {
 }
 
 fn random_bytes(count: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[0]
-    };
-    (0..count).map(|_| next()).collect()
+    let mut random = Random::new(1, "noise");
+    (0..count).map(|_| random.byte()).collect()
 }
 
 #[test]
-fn every_answer_may_be_no_answer_at_all() {
+fn every_response_may_be_missing_or_cut() {
     let lies: [(&str, &[&str], Lie); 9] = [
         ("hangs up", &["broke during"], |_| Answer::RawThenClose(Vec::new())),
         ("cut short", &["broke during"], |good| Answer::RawThenClose(frame(&good)[..4 + good.len() / 2].to_vec())),
@@ -122,14 +120,14 @@ fn every_answer_may_be_no_answer_at_all() {
         ("random", &["not Kafka's protocol"], |good| Answer::Response([&good[..4], &random_bytes(5000)].concat())),
         ("followed by more", &["not Kafka's protocol"], |good| Answer::Response([&good[..], &[0; 3]].concat())),
     ];
-    // Commits and signs of life are not waited for, and a batch that is too large is for an operator: see below.
+    // The service does not wait for commits and heartbeats, and a batch that is too large is fatal: see below.
     let unasked = [Api::OffsetCommit, Api::Heartbeat, Api::LeaveGroup];
     let apis = Api::ALL.into_iter().filter(|api| !unasked.contains(api));
     let mut cases: Vec<_> = apis.flat_map(|api| lies.map(move |lie| (api, lie))).collect();
     cases.retain(|(api, (name, ..))| (*api, *name) != (Api::Fetch, "gigantic"));
     in_parallel(cases, |(api, (name, parts, lie)): (Api, (&str, &[&str], Lie))| {
         let name_of_api = if api == Api::Versions { "ApiVersions".to_owned() } else { format!("{api:?}") };
-        rides_out(&format!("{api:?} {name}"), &[&[name_of_api.as_str()], parts].concat(), |broker| {
+        survives(&format!("{api:?} {name}"), &[&[name_of_api.as_str()], parts].concat(), |broker| {
             broker.misbehave(api, lie);
         });
     });
@@ -144,16 +142,16 @@ fn patched(at: usize, bytes: &[u8]) -> impl FnMut(Vec<u8>) -> Answer + Send + us
     }
 }
 
-/// A port that nobody listens at.
+/// A port without a server.
 fn dead_port() -> i32 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().into()
 }
 
-/// Its name, whose answer is patched, at which byte, with what, and what the WARN says.
+/// Name, request, offset of the patch, patch, and parts of the WARN.
 type Forgery<'a> = (&'a str, Api, usize, Vec<u8>, Vec<&'a str>);
 
 #[test]
-fn numbers_in_answers_may_be_forged() {
+fn numbers_in_responses_may_be_forged() {
     const HUGE: [u8; 4] = i32::MAX.to_be_bytes();
     const NONE: [u8; 4] = (-1_i32).to_be_bytes();
     let dead = dead_port();
@@ -209,88 +207,12 @@ fn numbers_in_answers_may_be_forged() {
         ("an error code", Api::Fetch, 35, vec![0xff, 0xff], vec!["Fetch", "UNKNOWN_SERVER_ERROR"]),
     ];
     in_parallel(cases, |(case, api, at, bytes, parts)| {
-        rides_out(case, &parts, |broker| broker.misbehave(api, patched(at, &bytes)));
-    });
-}
-
-/// What is wrong with a batch of three records at offset 0, and what the WARN says besides where it lies.
-fn forged_batches() -> Vec<(&'static str, &'static str, Batch)> {
-    let good = good_batch;
-    let two = || Batch::of(0, &[&event(0), &event(1)]);
-    let mut cases = vec![
-        ("checksum", "checksum", Batch { crc_error: 1, ..good() }),
-        ("format 0", "format v0", Batch { magic: 0, ..good() }),
-        ("format 1", "format v1", Batch { magic: 1, ..good() }),
-        ("format 3", "format v3", Batch { magic: 3, ..good() }),
-        ("negative format", "format v-1", Batch { magic: -1, ..good() }),
-        ("negative length", "length of -1", Batch { length: Some(-1), ..good() }),
-        ("no length", "length of 0", Batch { length: Some(0), ..good() }),
-        ("shorter than its head", "length of 48", Batch { length: Some(48), ..good() }),
-        ("longer than there is", "only a part", Batch { length: Some(i32::MAX), ..good() }),
-        ("negative offset", "base offset is -1", Batch { base_offset: -1, ..good() }),
-        ("offsets beyond all", "last offset", Batch { base_offset: i64::MAX - 1, ..good() }),
-        ("negative span", "last offset", Batch { last_offset_delta: Some(-1), ..good() }),
-        ("negative count", "-1 records", Batch { record_count: Some(-1), ..good() }),
-        ("huge count", "2147483647 records", Batch { record_count: Some(i32::MAX), ..good() }),
-        (
-            "huge count in huge span",
-            "",
-            Batch { record_count: Some(i32::MAX), last_offset_delta: Some(i32::MAX), ..two() },
-        ),
-        ("fewer than announced", "", Batch { record_count: Some(3), last_offset_delta: Some(2), ..two() }),
-        ("more than announced", "", Batch { record_count: Some(2), ..good() }),
-        ("nothing but a head", "", good().with_payload(0, Vec::new())),
-        ("time beyond all", "timestamp", {
-            let late = Record { timestamp_delta: i64::MAX, ..Record::of(0, "{}") };
-            Batch { base_timestamp: i64::MAX, ..Batch::of_records(0, &[late]) }
-        }),
-    ];
-    for codec in 5..8 {
-        cases.push(("unknown codec", "unknown", Batch { attributes: codec, ..good() }));
-    }
-    for codec in 1..5 {
-        cases.push(("not compressed at all", "decompressed", Batch { attributes: codec, ..good() }));
-        cases.push(("compressed noise", "decompressed", good().with_payload(codec, random_bytes(3000))));
-    }
-    let endless = [0xff; 12].to_vec();
-    let record = |change: fn(&mut Record)| {
-        let mut records = [0, 1, 2].map(|number| Record::of(number, &event(usize::try_from(number).unwrap())));
-        change(&mut records[2]);
-        Batch { last_offset_delta: Some(2), ..Batch::of_records(0, &records) }
-    };
-    cases.extend([
-        ("endless number", "", good().with_payload(0, endless)),
-        ("negative record", "", record(|record| record.length = Some(-1))),
-        ("no record", "", record(|record| record.length = Some(0))),
-        ("record beyond the batch", "", record(|record| record.length = Some(1 << 30))),
-        ("record beyond all", "", record(|record| record.length = Some(i64::MAX))),
-        ("offset before the batch", "offset", record(|record| record.offset_delta = -1)),
-        ("offset of another record", "offset", record(|record| record.offset_delta = 1)),
-        ("offset after the batch", "offset", record(|record| record.offset_delta = 3)),
-        ("offset beyond all", "", record(|record| record.offset_delta = i64::MAX)),
-        ("key beyond the record", "", record(|record| record.key_length = Some(1 << 30))),
-        ("negative key", "", record(|record| record.key_length = Some(-2))),
-        ("value beyond the record", "", record(|record| record.value_length = Some(1 << 30))),
-        ("negative value", "", record(|record| record.value_length = Some(-2))),
-        ("negative headers", "headers", record(|record| record.header_count = -1)),
-        ("headers beyond the record", "headers", record(|record| record.header_count = (1 << 31) - 1)),
-        ("header without a name", "", record(|record| (record.header_count, record.rest) = (1, vec![1, 1]))),
-        ("more than the record says", "", record(|record| record.rest = varint(1))),
-    ]);
-    cases
-}
-
-#[test]
-fn forged_batches_are_told_and_never_stored() {
-    in_parallel(forged_batches(), |(case, part, batch)| {
-        let broker = |broker: &FakeBroker| broker.replace_log(log_of(&batch));
-        // Records before the damage may be stored: they are the good ones.
-        rides_out(case, &["hostile-0", part], broker);
+        survives(case, &parts, |broker| broker.misbehave(api, patched(at, &bytes)));
     });
 }
 
 #[test]
-fn commits_are_tried_until_they_are_accepted() {
+fn commits_are_retried_until_they_are_accepted() {
     let lies: [(&str, &[&str], Lie); 5] = [
         ("hangs up", &["OffsetCommit"], |_| Answer::RawThenClose(Vec::new())),
         ("noise", &["OffsetCommit"], |good| Answer::Response([&good[..4], &random_bytes(500)].concat())),
@@ -302,8 +224,8 @@ fn commits_are_tried_until_they_are_accepted() {
         }),
     ];
     in_parallel(lies.into(), |(case, parts, lie)| {
-        // A position is claimed by a commit before it is read from, so nothing goes on without it.
-        rides_out(case, parts, |broker| broker.misbehave(Api::OffsetCommit, lie));
+        // The service commits a start position before it fetches, so it does not continue without the commit.
+        survives(case, parts, |broker| broker.misbehave(Api::OffsetCommit, lie));
     });
 }
 
@@ -312,25 +234,25 @@ fn patch_commit<const AT: usize>(mut good: Vec<u8>) -> Answer {
     Answer::Response(good)
 }
 
-/// What the service says when it ends with exit code 1 after it has read the good batch; nothing else may be stored.
+/// The error of a service that ends with exit code 1 after the correct batch; nothing else may be stored.
 fn gives_up(case: &str, log: Log) -> String {
     let broker = FakeBroker::start(TOPIC, log);
-    let place = place(&broker);
-    place.start(&["run"]).ends_with(1);
-    assert_eq!(place.number("SELECT count(*) FROM opportunities"), Some(3), "{case}");
-    assert_eq!(place.number("SELECT count(*) FROM unidentified_messages"), Some(0), "{case}");
-    place.assert_clean();
-    place.stderr().lines().last().unwrap_or_default().to_owned()
+    let installation = installation(&broker);
+    installation.start(&["run"]).ends_with(1);
+    assert_eq!(installation.number("SELECT count(*) FROM opportunities"), Some(3), "{case}");
+    assert_eq!(installation.number("SELECT count(*) FROM unidentified_messages"), Some(0), "{case}");
+    installation.assert_clean();
+    installation.stderr().lines().last().unwrap_or_default().to_owned()
 }
 
 #[test]
 fn a_decompression_bomb_ends_the_service_with_its_coordinates() {
     const BOMB_BYTES: usize = 256 << 20;
     let bombs = vec![
-        ("gzip", 1, bombs::gzip(BOMB_BYTES)),
-        ("snappy", 2, bombs::snappy(BOMB_BYTES)),
-        ("lz4", 3, bombs::lz4(BOMB_BYTES)),
-        ("zstd", 4, bombs::zstd(BOMB_BYTES)),
+        ("gzip", 1, decompression_bombs::gzip(BOMB_BYTES)),
+        ("snappy", 2, decompression_bombs::snappy(BOMB_BYTES)),
+        ("lz4", 3, decompression_bombs::lz4(BOMB_BYTES)),
+        ("zstd", 4, decompression_bombs::zstd(BOMB_BYTES)),
     ];
     in_parallel(bombs, |(codec, attributes, payload)| {
         assert!(payload.len() < RECEIVE_BYTES_MAX, "{codec}: refused for its own size");
@@ -347,17 +269,17 @@ fn a_decompression_bomb_ends_the_service_with_its_coordinates() {
 fn a_batch_larger_than_any_response_ends_the_service_with_its_coordinates() {
     let broker = FakeBroker::start(TOPIC, log_of(&good_batch()));
     broker.misbehave(Api::Fetch, |_| Answer::Raw(i32::MAX.to_be_bytes().to_vec()));
-    let place = place(&broker);
-    place.start(&["run"]).ends_with(1);
-    let line = place.stderr().lines().last().unwrap_or_default().to_owned();
+    let installation = installation(&broker);
+    installation.start(&["run"]).ends_with(1);
+    let line = installation.stderr().lines().last().unwrap_or_default().to_owned();
     for part in ["offset 0", "hostile-0", "16777216", "KAFKA_RECEIVE_MAX_BYTES"] {
         assert!(line.contains(part), "{line}");
     }
 }
 
 #[test]
-fn offsets_that_nobody_has_are_told_as_lost() {
-    // A batch may end far behind its last record, as compaction leaves it: only the leader's own answer shows that it lied.
+fn offsets_beyond_the_log_are_a_data_loss() {
+    // After compaction a batch may end far after its last record: only another response of the leader shows the forgery.
     for (case, batch) in [
         ("span", Batch { last_offset_delta: Some(i32::MAX), ..good_batch() }),
         ("base", Batch::of(i64::MAX - 10, &[&event(0), &event(1), &event(2)])),
@@ -370,7 +292,7 @@ fn offsets_that_nobody_has_are_told_as_lost() {
 }
 
 #[test]
-fn a_broker_of_another_age_is_told_apart() {
+fn a_broker_of_an_unsupported_version_is_named() {
     // The second range is that of ListOffsets, the first thing in a range its number.
     let foreign_range = |good: Vec<u8>| {
         let mut answer = good;
@@ -381,14 +303,14 @@ fn a_broker_of_another_age_is_told_apart() {
     };
     let broker = FakeBroker::start(TOPIC, log_of(&good_batch()));
     broker.misbehave(Api::Versions, foreign_range);
-    let place = place(&broker);
-    place.start(&["run"]).ends_with(1);
-    let line = place.stderr().lines().last().unwrap_or_default().to_owned();
+    let installation = installation(&broker);
+    installation.start(&["run"]).ends_with(1);
+    let line = installation.stderr().lines().last().unwrap_or_default().to_owned();
     assert!(line.contains(&broker.address()) && line.contains("Metadata") && line.contains("90-99"), "{line}");
 }
 
 #[test]
-fn silence_and_endless_answers_do_not_hold_up_a_stop() {
+fn missing_and_endless_responses_do_not_delay_a_stop() {
     let lies: [(&str, Lie); 3] = [
         ("silent", |_| Answer::Silence),
         ("dripping a length", |_| Answer::Drip(vec![0])),
@@ -398,15 +320,15 @@ fn silence_and_endless_answers_do_not_hold_up_a_stop() {
     in_parallel(cases, |(api, (case, lie)): (Api, (&str, Lie))| {
         let broker = FakeBroker::start(TOPIC, log_of(&good_batch()));
         broker.misbehave(api, lie);
-        let place = place(&broker);
-        let mut service = place.start(&["run"]);
-        // Leave is taken at the end.
+        let installation = installation(&broker);
+        let mut service = installation.start(&["run"]);
+        // LeaveGroup is sent at the end.
         let first = if api == Api::LeaveGroup { Api::OffsetCommit } else { api };
-        assert!(broker.wait_asked(first, 1, PATIENCE), "{api:?} {case}: was not asked");
+        assert!(broker.wait_asked(first, 1, WAIT_MAX), "{api:?} {case}: was not asked");
         assert!(service.is_running());
         service.signal("TERM");
-        // A commit under way is waited for, half of SHUTDOWN_TIMEOUT_MS, and the group's word that we have left, an eighth.
+        // A stop waits half of SHUTDOWN_TIMEOUT_MS for the response to a commit, and an eighth for that to LeaveGroup.
         let status = service.wait(Duration::from_secs(9));
-        assert_eq!(status.code(), Some(0), "{api:?} {case}: {}", place.tail());
+        assert_eq!(status.code(), Some(0), "{api:?} {case}: {}", installation.tail());
     });
 }

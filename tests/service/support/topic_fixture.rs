@@ -1,5 +1,5 @@
-//! One topic on a shared broker and a place for a service that reads it: the stage of a test about positions. Knows the tables
-//! and the messages of the service, not its rules.
+//! One topic on a shared broker, and the installation of a service that reads it, for tests of positions. Knows the tables and the log
+//! of the service, not its rules.
 
 use std::fs;
 use std::ops::Range;
@@ -7,54 +7,54 @@ use std::ops::Range;
 use rusqlite::Row;
 use testkit::{Client, Cluster, Position, ProduceOptions, Record, unique};
 
-use super::child::Place;
+use super::process::Installation;
 
-/// A topic, its broker, and a service's place.
-pub struct Scene {
+/// A topic, its cluster, and the installation of a service that reads it.
+pub struct TopicFixture {
     pub cluster: &'static Cluster,
     pub kafka: &'static Client,
     pub topic: String,
-    pub place: Place,
+    pub installation: Installation,
 }
 
 /// A row of `position_changes`: partition, from, to, reason.
 pub type Change = (i32, Option<i64>, i64, String);
 
-impl Scene {
+impl TopicFixture {
     pub fn new(name: &str, partitions: u32) -> Self {
         Self::on(testkit::NEWEST, name, partitions)
     }
 
-    /// Where the group has no members: anybody may set its offsets at any time.
+    /// With `KAFKA_GROUP_PROTOCOL=none`: the group has no members, and any client may commit offsets at any time.
     pub fn without_members(name: &str, partitions: u32) -> Self {
-        let mut scene = Self::new(name, partitions);
-        scene.place.set("KAFKA_GROUP_PROTOCOL", "none");
-        scene
+        let mut fixture = Self::new(name, partitions);
+        fixture.installation.set("KAFKA_GROUP_PROTOCOL", "none");
+        fixture
     }
 
     pub fn on(version: &str, name: &str, partitions: u32) -> Self {
-        let scene = Self::without_topic(version, name);
-        scene.create_topic(partitions);
-        scene
+        let fixture = Self::without_topic(version, name);
+        fixture.create_topic(partitions);
+        fixture
     }
 
     pub fn without_topic(version: &str, name: &str) -> Self {
         Self::on_cluster(testkit::shared(version).unwrap(), name)
     }
 
-    /// On a cluster of the test's own, without topic.
+    /// On a separate cluster, without a topic.
     pub fn on_cluster(cluster: &'static Cluster, name: &str) -> Self {
         let topic = unique(name);
-        let place = Place::new(&cluster.bootstrap_servers(), &topic);
-        Self { cluster, kafka: cluster.client().unwrap(), topic, place }
+        let installation = Installation::new(&cluster.bootstrap_servers(), &topic);
+        Self { cluster, kafka: cluster.client().unwrap(), topic, installation }
     }
 
-    /// Gives the topic's id.
+    /// Creates the topic and returns its id.
     pub fn create_topic(&self, partitions: u32) -> String {
         self.kafka.create_topic(&self.topic, partitions, &[]).unwrap()
     }
 
-    /// Deletes the topic and makes it again; gives its ids, before and now.
+    /// Deletes and recreates the topic; returns the old and the new id.
     pub fn recreate_topic(&self, partitions: u32) -> (String, String) {
         let before = self.kafka.topic_id(&self.topic).unwrap();
         self.kafka.delete_topic(&self.topic).unwrap();
@@ -65,23 +65,25 @@ impl Scene {
         format!("group-of-{}", self.topic)
     }
 
-    /// The same topic and group, and a place for another service.
-    pub fn beside(&self) -> Self {
-        let mut place = Place::new(&self.cluster.bootstrap_servers(), &self.topic);
-        if let Some(protocol) = self.place.variables().get("KAFKA_GROUP_PROTOCOL") {
-            place.set("KAFKA_GROUP_PROTOCOL", protocol);
+    /// The same topic and group, with the installation of another service.
+    pub fn another_installation(&self) -> Self {
+        let mut installation = Installation::new(&self.cluster.bootstrap_servers(), &self.topic);
+        if let Some(protocol) = self.installation.variables().get("KAFKA_GROUP_PROTOCOL") {
+            installation.set("KAFKA_GROUP_PROTOCOL", protocol);
         }
-        Self { cluster: self.cluster, kafka: self.kafka, topic: self.topic.clone(), place }
+        Self { cluster: self.cluster, kafka: self.kafka, topic: self.topic.clone(), installation }
     }
 
-    /// A place whose commands look at this one's database, behind these words.
-    pub fn beside_database(&self, wrapper: &[&str]) -> Place {
-        let mut place = self.beside().place;
-        place.set("DATABASE_URL", &format!("sqlite:///{}", self.place.database_path().display())).wrap(wrapper);
-        place
+    /// An installation whose commands use this one's database, with this command line before the program.
+    pub fn on_same_database(&self, wrapper: &[&str]) -> Installation {
+        let mut installation = self.another_installation().installation;
+        installation
+            .set("DATABASE_URL", &format!("sqlite:///{}", self.installation.database_path().display()))
+            .wrap(wrapper);
+        installation
     }
 
-    /// One opportunity per number, each with an id of its own.
+    /// Produces one opportunity for each number, each with a different id.
     pub fn produce(&self, partition: i32, numbers: Range<i64>) -> Vec<Position> {
         let event = |number| {
             let value = format!(r#"{{"event_id":"opp_{partition}_{number}","name":"number {number}","stage":"won"}}"#);
@@ -90,35 +92,35 @@ impl Scene {
         self.kafka.produce(&self.topic, &ProduceOptions::default(), numbers.map(event)).unwrap()
     }
 
-    /// As an operator does it, with the broker's own tool; `partitions` such as `:0`, or nothing for all.
+    /// Resets offsets with Kafka's tool; `partitions` such as `:0`, or empty for all.
     pub fn reset(&self, partitions: &str, to: &[&str]) {
         self.cluster.reset_offsets(&self.group(), &format!("{}{partitions}", self.topic), to).unwrap();
     }
 
     pub fn database_id(&self) -> String {
-        self.place.database().query_row("SELECT id FROM database_identity", [], |row| row.get(0)).unwrap()
+        self.installation.database().query_row("SELECT id FROM database_identity", [], |row| row.get(0)).unwrap()
     }
 
-    /// Where the partitions of the topic go on, as stored.
+    /// The stored positions of the topic's partitions.
     pub fn next_offsets(&self) -> Vec<i64> {
         self.rows("SELECT next_offset FROM consumer_offsets ORDER BY partition", |row| row.get(0))
     }
 
-    /// Where the partitions' counters began.
+    /// The offsets at which the partitions' counters began.
     pub fn first_offsets(&self) -> Vec<i64> {
         self.rows("SELECT first_offset FROM consumer_offsets ORDER BY partition", |row| row.get(0))
     }
 
     /// The sum of a column of `consumer_offsets`.
     pub fn number(&self, column: &str) -> i64 {
-        self.place.number(&format!("SELECT sum({column}) FROM consumer_offsets")).unwrap()
+        self.installation.number(&format!("SELECT sum({column}) FROM consumer_offsets")).unwrap()
     }
 
-    /// Waits until the group has an offset for a partition; gives the text that was committed with it.
+    /// Waits until the group has committed an offset for a partition; returns its metadata.
     pub fn wait_committed(&self, partition: i32, offset: i64) -> String {
         let at = (self.topic.clone(), partition);
         let mut found = None;
-        self.place.wait_for("the commit", |_| {
+        self.installation.wait_for("the commit", |_| {
             let mut committed = self.kafka.committed_offsets(&self.group()).unwrap();
             found = committed.remove(&at).filter(|committed| committed.offset == offset);
             found.is_some()
@@ -132,13 +134,13 @@ impl Scene {
         self.rows(&query, |row| row.get(0))
     }
 
-    /// Every change of position so far.
+    /// Every offset jump so far.
     pub fn changes(&self) -> Vec<Change> {
         let query = "SELECT partition, from_offset, to_offset, reason FROM position_changes ORDER BY rowid";
         self.rows(query, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
     }
 
-    /// The changes but for the first so many, in the order of partitions.
+    /// The jumps without the first `count`, sorted by partition.
     pub fn changes_after(&self, count: usize) -> Vec<Change> {
         let mut changes = self.changes().split_off(count);
         changes.sort();
@@ -146,23 +148,23 @@ impl Scene {
     }
 
     pub fn rows<T>(&self, query: &str, row: impl Fn(&Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
-        let database = self.place.database();
+        let database = self.installation.database();
         let mut statement = database.prepare(query).unwrap();
         let rows = statement.query_map([], |found| row(found)).unwrap();
         rows.map(Result::unwrap).collect()
     }
 
-    /// Runs until the end, after which tables and group agree with the log.
+    /// Runs until the end, and checks that database and group are at the end of the log.
     pub fn run_to_end(&self) {
-        self.place.run_to_end();
+        self.installation.run_to_end();
         self.assert_at_end();
     }
 
-    /// Everything has been read, in the database's eyes and in the group's; and the group's offsets are marked as ours.
+    /// Checks that the stored positions and the group's offsets are at the end of the log, and that the offsets have the database's metadata.
     pub fn assert_at_end(&self) {
-        self.place.assert_clean();
+        self.installation.assert_clean();
         let ends = self.kafka.end_offsets(&self.topic).unwrap();
-        assert_eq!(self.next_offsets(), ends, "stored positions; {}", self.place.tail());
+        assert_eq!(self.next_offsets(), ends, "stored positions; {}", self.installation.tail());
         let committed = self.kafka.committed_offsets(&self.group()).unwrap();
         let marks = format!("database={} cluster=", self.database_id());
         for (partition, end) in (0..).zip(&ends) {
@@ -172,10 +174,10 @@ impl Scene {
         }
     }
 
-    /// The service must refuse to run, say all of this, and leave every position as it is. Gives all that it said.
-    pub fn is_refused(&self, parts: &[&str]) -> String {
-        let before = self.place.database_path().exists().then(|| (self.next_offsets(), self.changes()));
-        let answer = self.place.ask(&["run", "--exit-at-end"]);
+    /// Checks that the service refuses to run with an error that has all parts, and changes no position. Returns its standard error.
+    pub fn assert_refused(&self, parts: &[&str]) -> String {
+        let before = self.installation.database_path().exists().then(|| (self.next_offsets(), self.changes()));
+        let answer = self.installation.ask(&["run", "--exit-at-end"]);
         assert_eq!(answer.code, Some(1), "{answer:?}");
         assert_last_line_has(&answer.stderr, parts);
         if let Some(before) = before {
@@ -185,30 +187,30 @@ impl Scene {
     }
 
     /// Stops a running service as `systemctl stop` does.
-    pub fn stop(service: &mut super::child::Service<'_>) {
+    pub fn stop(service: &mut super::process::Service<'_>) {
         service.signal("TERM");
         service.ends_with(0);
     }
 
-    /// The database as one file without a log, as backups are made.
+    /// A backup: the database as one file without a WAL.
     pub fn back_up(&self) -> Vec<u8> {
-        let copy = self.place.path().join("backup.db");
-        let _ = fs::remove_file(&copy); // There may be an earlier one.
-        self.place.database().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+        let copy = self.installation.path().join("backup.db");
+        let _ = fs::remove_file(&copy); // An earlier backup.
+        self.installation.database().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
         fs::read(copy).unwrap()
     }
 
-    /// Puts a backup in the database's place.
+    /// Replaces the database by a backup.
     pub fn restore(&self, backup: &[u8]) {
-        let path = self.place.database_path();
+        let path = self.installation.database_path();
         for suffix in ["-wal", "-shm"] {
-            let _ = fs::remove_file(format!("{}{suffix}", path.display())); // A clean stop removes them itself.
+            let _ = fs::remove_file(format!("{}{suffix}", path.display())); // After a kill they exist.
         }
         fs::write(path, backup).unwrap();
     }
 }
 
-/// The end of an error chain is one line that says it all.
+/// Checks that the last line, which is the error chain, has all parts.
 pub fn assert_last_line_has(text: &str, parts: &[&str]) {
     let line = text.lines().last().unwrap_or_default();
     for part in parts {

@@ -1,6 +1,6 @@
-//! Payloads at and beyond the borders of what an event is, each with what must become of it.
+//! Payloads at the limits of the message format and beyond them, each with its expected outcome.
 
-/// What must become of a payload.
+/// The expected outcome of a payload.
 pub enum Expected {
     /// Kept byte for byte, with this reason.
     Kept(&'static str),
@@ -18,7 +18,7 @@ fn lists(depth: usize) -> String {
     "[".repeat(depth) + &"]".repeat(depth)
 }
 
-/// An opportunity that is good so far, with more fields; `@` stands for a number of its own.
+/// A valid opportunity with additional fields; `@` is replaced by the case's number.
 fn opportunity(more: &str) -> String {
     format!(r#"{{"event_id":"opp_@","name":"n","stage":"s"{more}}}"#)
 }
@@ -212,7 +212,7 @@ fn invalid_field() -> Vec<Option<Vec<u8>>> {
     whole.chain(more).map(|text| Some(text.into_bytes())).collect()
 }
 
-/// Payload, table, columns. A name of more than a hundred letters is given as their number.
+/// Payload, table, columns. A name of more than a hundred letters is replaced by its length.
 fn accepted() -> Vec<(String, &'static str, &'static str)> {
     let opportunities = [
         (
@@ -312,7 +312,7 @@ fn accepted() -> Vec<(String, &'static str, &'static str)> {
         .collect()
 }
 
-/// Values in other spellings than those that the columns have.
+/// Values that are converted to the form of their columns.
 fn spellings() -> Vec<(String, &'static str)> {
     vec![
         (opportunity(r#","amount":0.10"#), r#"{"amount":0.1,"amount_text":null}"#),

@@ -1,5 +1,5 @@
-//! What several databases hold together: of each event the greatest row by the rule which event wins, and every unidentified message.
-//! Worked out here from the rows, as a reader of all of them would; shares nothing with the service but the contract.
+//! The combined contents of several databases: of each id the row that wins, and every unidentified message. Computed from the rows;
+//! shares no code with the service.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use rusqlite::types::Value;
 use super::events::{Coordinates, Order, TABLES, Tables, as_time, stored_events, stored_messages};
 
 impl Tables {
-    /// The databases together hold exactly this. A row or message may stand in several of them; the same one is the same everywhere.
-    pub fn assert_union(&self, databases: &[Connection]) {
+    /// Checks that the databases together have exactly these rows. Several may have the same row or message, which must be equal.
+    pub fn assert_combined(&self, databases: &[Connection]) {
         for table in TABLES {
-            let union = union_of_events(databases, table);
+            let union = combined_events(databases, table);
             let expected = self.events.iter().filter(|((of, _), _)| *of == table);
             let mut count = 0;
             for ((_, id), greatest) in expected {
@@ -31,7 +31,7 @@ impl Tables {
     }
 }
 
-fn union_of_events(databases: &[Connection], table: &str) -> BTreeMap<String, (Order, Vec<Value>)> {
+fn combined_events(databases: &[Connection], table: &str) -> BTreeMap<String, (Order, Vec<Value>)> {
     let mut union: BTreeMap<String, (Order, Vec<Value>)> = BTreeMap::new();
     for (id, row) in databases.iter().flat_map(|database| stored_events(database, table)) {
         let order = order(&row);
@@ -47,7 +47,7 @@ fn union_of_events(databases: &[Connection], table: &str) -> BTreeMap<String, (O
     union
 }
 
-/// What orders a row: time, partition, offset; its columns end with `last_modified, extra, topic, partition, offset, timestamp`.
+/// The order of a row: time, partition, offset; its columns end with `last_modified, extra, topic, partition, offset, timestamp`.
 fn order(row: &[Value]) -> Order {
     let [.., last_modified, _, _, Value::Integer(partition), Value::Integer(offset), Value::Integer(timestamp)] = row
     else {

@@ -1,0 +1,74 @@
+//! The only place that prints to standard output and standard error. Must not know what is printed.
+//!
+//! A failed write is kept until [`take_error`] returns it at the end of the process, like the error flag of a C stream
+//! ([close_stdout](https://www.gnu.org/software/gnulib/manual/html_node/Closed-standard-fds.html)): no command can forget to check.
+
+use std::error::Error;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::sync::{Mutex, PoisonError};
+
+use kafka::text::EscapedLines;
+
+use crate::runtime::error_chain::ErrorChain;
+use crate::runtime::json;
+
+/// The first write to standard output that failed.
+static FIRST_FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Prints text of one or several lines to standard output; unprintable characters are [escaped](EscapedLines).
+pub fn print(text: impl fmt::Display) {
+    write_stdout(EscapedLines(text).to_string().as_bytes());
+}
+
+/// Prints a value as indented JSON and a line feed to standard output.
+pub fn print_json(value: &impl serde::Serialize) {
+    match serde_json::to_vec_pretty(value).map(json::printable) {
+        Ok(json) => write_stdout(&[json.as_slice(), b"\n"].concat()),
+        Err(error) => note_failure(error.into()),
+    }
+}
+
+/// Prints an error with its causes to standard error, in one line. If that fails, only the exit code reports the error.
+pub fn print_error(error: &dyn Error) {
+    let line = format!("enterprise-consumer: {}\n", ErrorChain(error));
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// The first failed write to standard output; to be called once, after everything has been printed.
+pub fn take_error() -> Option<OutputError> {
+    FIRST_FAILURE.lock().unwrap_or_else(PoisonError::into_inner).take().map(OutputError)
+}
+
+/// Standard output does not have everything that was printed.
+#[derive(Debug)]
+pub struct OutputError(io::Error);
+
+impl fmt::Display for OutputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cannot write to standard output")
+    }
+}
+
+impl Error for OutputError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+fn write_stdout(bytes: &[u8]) {
+    // Not through `Stdout`, which ignores EBADF and buffers the last incomplete line.
+    let out = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+    match out.and_then(|mut out| out.write_all(bytes)) {
+        // The reader has closed the pipe (`| head`): it has what it needs.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        Err(error) => note_failure(error),
+        Ok(()) => {}
+    }
+}
+
+fn note_failure(error: io::Error) {
+    FIRST_FAILURE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+}
