@@ -22,14 +22,14 @@ type Entries<'a> = Vec<Entry<'a>>;
 /// The memory of a record besides its bytes until it is stored: the record, its entry, and small texts of the entry.
 const RECORD_BYTES: usize = size_of::<Record>() + size_of::<Entry<'_>>() + 128;
 
-/// The records of one poll take at most this fraction of the memory for fetched data, not counting their bytes. Two polls are in memory
+/// The records of one poll, not counting their bytes, take at most the memory for fetched data divided by this. Two polls are in memory
 /// at most, see [`reader`](super::reader).
-const BUFFER_FRACTION: usize = 6;
+const BUFFER_DIVISOR: usize = 6;
 
 /// How many records one poll may return, if a transaction has at most `records_max`.
 pub(super) fn poll_records_max(records_max: usize, buffer_bytes_max: NonZeroU32) -> usize {
     let bytes = usize::try_from(buffer_bytes_max.get()).unwrap_or(usize::MAX);
-    records_max.min(bytes / BUFFER_FRACTION / RECORD_BYTES).max(1)
+    records_max.min(bytes / BUFFER_DIVISOR / RECORD_BYTES).max(1)
 }
 
 /// Decodes the records of each partition.

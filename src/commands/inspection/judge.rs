@@ -55,7 +55,7 @@ impl Judge<'_> {
 
     /// Applies the start rules to each partition that no other member reads.
     pub(super) fn choose_starts(&self, partitions: &mut Partitions) {
-        let claim = CommitMetadata {
+        let own = CommitMetadata {
             database_id: self.local.database_id.clone().unwrap_or_default(),
             cluster_id: self.metadata.cluster_id.clone().unwrap_or_default(),
         };
@@ -68,9 +68,8 @@ impl Judge<'_> {
             let assignment = self.assignment(at, watermarks, partition);
             let stored = self.local.position(at).map(StoredOffset::of);
             let is_topic_known = known_topics.contains(&*at.topic);
-            partition.skipped =
-                start_rules::count_skipped_records(&assignment, self.local.positions.is_empty(), &claim);
-            partition.start = Some(start_rules::choose(&assignment, stored, is_topic_known, &claim, self.policy));
+            partition.skipped = start_rules::count_skipped_records(&assignment, self.local.positions.is_empty(), &own);
+            partition.start = Some(start_rules::choose(&assignment, stored, is_topic_known, &own, self.policy));
         }
     }
 

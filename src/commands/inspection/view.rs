@@ -90,7 +90,7 @@ pub struct PartitionInspection {
     /// Where `run` would start; `None` if another member reads it, or if the offsets of the log are not known.
     pub start: Option<Result<StartDecision, StartError>>,
     /// The number of records that this database does not get because another one has read them; see
-    /// [`start_rules::count_skipped_records`](crate::service::start_rules::count_skipped_records).
+    /// [`count_skipped_records`](crate::service::start_rules::count_skipped_records).
     pub skipped: i64,
     /// The timestamp of the oldest unread record, in milliseconds since 1970.
     pub oldest_unread_ms: Option<i64>,

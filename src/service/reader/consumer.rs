@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kafka::{Acknowledgement, Consumer, Event, OffsetPosition};
 
-use crate::settings::{GroupProtocol, KafkaSettings, Settings};
+use crate::settings::{GroupProtocol, Settings};
 
 /// The part of [`Consumer`] that the reader uses. The simulation has a model of it.
 pub(in crate::service) trait PollConsumer {
@@ -65,7 +65,7 @@ pub(in crate::service) fn create_consumer(
         .with_group(kafka.group_id.clone())
         .with_client_id(kafka.client_id.clone())
         .with_isolation_level(kafka.isolation_level)
-        .with_group_protocol(group_protocol(kafka, database_id))
+        .with_group_protocol(group_protocol(&kafka.group_protocol, database_id))
         .with_rack(kafka.client_rack.clone())
         .with_leader_epoch_validation(kafka.validate_leader_epochs)
         .with_fetch_max_bytes(kafka.fetch_max_bytes)
@@ -80,15 +80,15 @@ pub(in crate::service) fn create_consumer(
 }
 
 /// The member is named by the database's id, so that a service that was killed gets its partitions back at once after a restart.
-fn group_protocol(kafka: &KafkaSettings, database_id: &str) -> kafka::GroupProtocol {
-    match &kafka.group_protocol {
+fn group_protocol(protocol: &GroupProtocol, database_id: &str) -> kafka::GroupProtocol {
+    match protocol.clone() {
         GroupProtocol::None => kafka::GroupProtocol::None,
         GroupProtocol::Classic { instance_id, session_timeout } => kafka::GroupProtocol::Classic {
-            instance_id: instance_id.clone().unwrap_or_else(|| database_id.to_owned()),
-            session_timeout: *session_timeout,
+            instance_id: instance_id.unwrap_or_else(|| database_id.to_owned()),
+            session_timeout,
         },
         GroupProtocol::Consumer { instance_id } => {
-            kafka::GroupProtocol::Consumer { member_id: database_id.to_owned(), instance_id: instance_id.clone() }
+            kafka::GroupProtocol::Consumer { member_id: database_id.to_owned(), instance_id }
         }
     }
 }

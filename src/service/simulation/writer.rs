@@ -21,7 +21,7 @@ pub(super) struct ObservedWriter {
 
 /// A sync that the checkpoint thread runs.
 struct Sync {
-    sync: RunningSync,
+    running: RunningSync,
     /// How many rounds of the loop it still takes.
     rounds: i64,
     notify: Box<dyn FnOnce() + Send>,
