@@ -49,8 +49,8 @@ fn a_bootstrap_server_that_drops_packets_does_not_delay_the_start() {
     assert_eq!(installation.stored(), 1);
     assert_eq!(messages(&installation, "WARN"), [""; 0]);
     let slow = format!("connection to broker {} is not ready yet, waiting for the TCP connection", hole.address());
-    let told: Vec<String> = messages(&installation, "INFO").into_iter().filter(|text| text.contains(&slow)).collect();
-    assert_eq!(told, [format!("{slow}; trying broker {} too", broker.address())], "once for all connections");
+    let lines: Vec<String> = messages(&installation, "INFO").into_iter().filter(|text| text.contains(&slow)).collect();
+    assert_eq!(lines, [format!("{slow}; trying broker {} too", broker.address())], "once for all connections");
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn record_groups(recorder: &mut Recorder) {
     let assignment = crate::consumer::fuzzing::assignment();
     let assigned = recorder.record("sync_group", &[], &requests::sync_group(member.clone(), assignment)).unwrap();
     keep("assignment", &format!("{}-sent", recorder.release), &assigned);
-    keep("division", "three-members", &crate::consumer::fuzzing::members());
+    keep("assignor", "three-members", &crate::consumer::fuzzing::members());
     recorder.record("heartbeat", &[], &requests::heartbeat(member.clone()));
     recorder.record("offset_commit", &[], &requests::offset_commit(Member { instance_id: None, ..member.clone() }));
     recorder.record("offset_fetch", &[], &requests::offset_fetch());

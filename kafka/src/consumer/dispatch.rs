@@ -139,9 +139,9 @@ impl Consumer {
             self.topology.request_soon(now);
             return self.commits.failed(error, now, &mut self.events);
         };
-        let (retrying, is_told) = self.membership.commit_refused(refusal, error, made_by, now)?;
+        let (retrying, is_unexpected) = self.membership.commit_refused(refusal, error, made_by, now)?;
         self.commits.pause.hold(after(now, retrying.wait));
-        if is_told {
+        if is_unexpected {
             self.events.emit(Event::Retrying(retrying));
         }
         Ok(())

@@ -59,7 +59,7 @@ enum Confirmation {
     Rebalance(u64),
     /// The user has to acknowledge a revocation; the partitions are released then.
     Revocation(u64),
-    /// The user has to poll after it was told of the loss; the member rejoins then.
+    /// The member rejoins with the first poll after the user has received the loss.
     Loss(u64),
 }
 
@@ -155,7 +155,7 @@ impl Membership {
         self.wait.as_mut()?.take_reminder(now)
     }
 
-    /// Why there are no partitions; given back if the user is to be told.
+    /// Why there are no partitions; returned if the user shall know it.
     pub(super) fn note_waiting(&mut self, waiting: Waiting, now: Instant) -> Option<Waiting> {
         Wait::note(&mut self.wait, waiting, now)
     }
@@ -266,7 +266,8 @@ impl Membership {
     }
 
     /// A commit was refused for the membership that it was made under: it is sent again under the next one, or dropped with its partition.
-    /// If that is the present membership, the group thread verifies it at once. Gives when to retry, and whether the user is told.
+    /// If that is the present membership, the group thread verifies it at once. Returns when to retry, and whether the refusal is
+    /// unexpected, so that the user shall know it.
     pub(super) fn commit_refused(
         &mut self,
         refusal: Refusal,
@@ -278,8 +279,8 @@ impl Membership {
         // That a rebalance has begun is no failure; that no assignment follows is one.
         let is_expected =
             |holds: &Holds| refusal == Refusal::Outdated && (retrying.attempt == 1 || holds.rebalance.is_some());
-        let is_told = self.is_present(made_by) && self.verify(refusal) && !is_expected(&self.holds);
-        Ok((retrying, is_told))
+        let is_unexpected = self.is_present(made_by) && self.verify(refusal) && !is_expected(&self.holds);
+        Ok((retrying, is_unexpected))
     }
 
     /// The coordinator has accepted a commit of that member: no other member owns its partitions.

@@ -1,4 +1,4 @@
-//! When the user is told that a member has no partitions: when that begins, when the reason changes, and at growing intervals while it
+//! When a member without partitions says so to the user: when that begins, when the reason changes, and at growing intervals while it
 //! lasts. Must not know why the member has none.
 
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::event::{WaitReason, Waiting};
 use super::pause::after;
 
-/// Time until the user is told again; it doubles from the first to the last.
+/// Time until it says so again; it doubles from the first to the last.
 const REMINDER_FIRST: Duration = Duration::from_mins(1);
 const REMINDER_MAX: Duration = Duration::from_hours(1);
 
@@ -23,7 +23,7 @@ impl Wait {
         Self { waiting, remind_at: after(now, REMINDER_FIRST), gap: REMINDER_FIRST }
     }
 
-    /// Notes the reason; gives it back if the user is to be told. That a standby rejoins with each rebalance is not told.
+    /// Records the reason; returns it if the user shall know it. A standby rejoins with each rebalance: that is not reported.
     pub(super) fn note(wait: &mut Option<Self>, waiting: Waiting, now: Instant) -> Option<Waiting> {
         let is_known = match wait {
             Some(wait) => waiting.reason == WaitReason::Rebalance || wait.waiting == waiting,
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_is_told_when_it_begins_and_when_the_reason_changes() {
+    fn a_wait_is_reported_when_it_begins_and_when_the_reason_changes() {
         let now = Instant::now();
         let mut wait = None;
         let joins = waiting(WaitReason::Rebalance, &[4]);

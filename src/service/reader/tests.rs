@@ -202,7 +202,7 @@ fn the_consumer_is_not_polled_after_a_loss_before_the_loop_has_received_it() {
 }
 
 #[test]
-fn that_the_consumer_is_settled_is_told_once_without_an_event() {
+fn a_settled_consumer_is_reported_once_without_an_event() {
     let mut core = core([]);
     assert_eq!(poll(&mut core), "nothing");
     core.consumer.is_settled = true;

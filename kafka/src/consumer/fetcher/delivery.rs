@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::turns::take_turns;
+use super::rotation::rotate;
 use crate::consumer::event::PartitionRecords;
 use crate::consumer::event_queue::EventQueue;
 use crate::consumer::partitions::Partitions;
@@ -20,7 +20,7 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// Takes records that are on hand, from each partition in its turn, until the read budget is used up: however well they were compressed,
+    /// Takes records that are on hand, from one partition after the other, until the read budget is used up: however well they were compressed,
     /// memory stays bounded.
     pub(super) fn take_records(
         &mut self,
@@ -34,7 +34,7 @@ impl Delivery {
             return Vec::new();
         }
         let last_first = self.last_first.clone();
-        take_turns(&mut on_hand, &mut self.last_first);
+        rotate(&mut on_hand, &mut self.last_first);
         if let Some(at) = self.without_memory.take()
             && let Some(turn) = on_hand.iter().position(|other| *other == at)
         {

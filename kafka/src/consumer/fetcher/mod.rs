@@ -4,7 +4,7 @@ mod broker;
 mod delivery;
 mod request;
 mod response;
-mod turns;
+mod rotation;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::Sender;
@@ -18,7 +18,7 @@ pub(super) use request::fetch_bytes_max;
 pub(super) use request::fetch_request;
 use response::ResponseHandler;
 #[cfg(test)]
-pub(super) use turns::take_turns;
+pub(super) use rotation::rotate;
 
 use super::config::Builder;
 use super::event::PartitionRecords;
@@ -104,7 +104,7 @@ impl Fetcher {
                 continue;
             }
             // The first partition with records gets a batch even if that is larger than all limits.
-            turns::take_turns(&mut wanted, &mut broker.first);
+            rotation::rotate(&mut wanted, &mut broker.first);
             let request = request::fetch_request(config, partitions, wanted, bytes_max, now);
             broker.fetch(id, request, &self.budget, messages, now)?;
         }

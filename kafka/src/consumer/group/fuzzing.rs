@@ -2,7 +2,7 @@
 //! encoded again they decode to the same; and whatever the subscriptions, an assignor assigns each partition to one member that subscribes
 //! to it, at most.
 //!
-//! An input of `division` is the members' subscriptions, each with its length in a byte before it.
+//! An input of `assignor` is the members' subscriptions, each with its length in a byte before it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -28,7 +28,7 @@ const MEMBERS_MAX: usize = 8;
 pub(crate) const TARGETS: &[Target] = &[
     Target { name: "subscription", run: read_subscription, words: &[TOPIC, "other"], tries: 4_000 },
     Target { name: "assignment", run: read_assignment, words: &[TOPIC, "other"], tries: 4_000 },
-    Target { name: "division", run: assign_any, words: &[TOPIC, "other"], tries: 2_000 },
+    Target { name: "assignor", run: assign_any, words: &[TOPIC, "other"], tries: 2_000 },
 ];
 
 /// Our subscription where those of other clients are recorded.

@@ -101,7 +101,7 @@ fn each_partition_has_its_turn_while_others_come_and_go() {
     let mut first = None;
     let mut turn = |partitions: &[i32]| {
         let mut partitions: Vec<TopicPartition> = partitions.iter().map(|partition| at(*partition)).collect();
-        fetcher::take_turns(&mut partitions, &mut first);
+        fetcher::rotate(&mut partitions, &mut first);
         partitions.iter().map(|at| at.partition).collect::<Vec<_>>()
     };
     assert_eq!(turn(&[0, 1, 2, 3]), [0, 1, 2, 3]);

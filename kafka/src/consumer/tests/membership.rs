@@ -98,7 +98,7 @@ fn revoked_partitions_are_committed_and_released_with_the_acknowledgement() {
     assert_eq!(consumer.wanted(LEADER), [0]);
     assert!(!consumer.is_settled());
     consumer.commit_one(1, 7);
-    assert_eq!(consumer.membership.member().unwrap().epoch, 2, "in the name of the present division");
+    assert_eq!(consumer.membership.member().unwrap().epoch, 2, "by the present member");
     let commits = consumer.take_pending();
     assert_eq!(commits[&at(1)].offset.offset, 7);
     consumer.handle(committed(commits)).unwrap();

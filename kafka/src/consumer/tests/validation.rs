@@ -62,10 +62,10 @@ fn the_position_is_compared_with_the_leaders_log() {
             );
             return assert!(consumer.is_settled() && consumer.events.is_empty(), "{end:?}");
         };
-        let Some(Ok(Event::Truncated(told))) = consumer.events.pop() else { panic!("{end:?}") };
-        assert_eq!((told.position, told.position_epoch), (POSITION, EPOCH));
-        assert_eq!((told.divergence_offset, told.divergence_epoch), divergence, "{end:?}");
-        assert_eq!((told.partition, told.topic_id), (at(0), Some(TopicId([1; 16]))));
+        let Some(Ok(Event::Truncated(truncation))) = consumer.events.pop() else { panic!("{end:?}") };
+        assert_eq!((truncation.position, truncation.position_epoch), (POSITION, EPOCH));
+        assert_eq!((truncation.divergence_offset, truncation.divergence_epoch), divergence, "{end:?}");
+        assert_eq!((truncation.partition, truncation.topic_id), (at(0), Some(TopicId([1; 16]))));
         assert!(consumer.wanted(LEADER).is_empty(), "the user chooses");
         consumer.claim_after(0, 7, Some(divergence.1));
         assert_eq!((consumer.phase(0), consumer.take_pending()[&at(0)].offset.offset), (PhaseName::Claiming, 7));

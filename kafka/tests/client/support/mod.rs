@@ -1,4 +1,4 @@
-//! A user of the consumer that keeps what it is told and checks, with everything that it reads, that positions follow each other
+//! A user of the consumer that keeps what it receives and checks, with everything that it reads, that positions follow each other
 //! without a gap: so each test also shows that no record comes twice, none is left out and none is out of order.
 
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ pub struct Reader {
     pub records_max: usize,
     pub records: BTreeMap<TopicPartition, Vec<Record>>,
     pub positions: BTreeMap<TopicPartition, i64>,
-    /// As the last records of each partition told.
+    /// From the last records of each partition.
     pub leader_epochs: BTreeMap<TopicPartition, Option<i32>>,
     /// The tokens of the last events that asked where to start.
     tokens: BTreeMap<TopicPartition, StartToken>,
