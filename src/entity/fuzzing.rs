@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::entity::{self, Decoder, Event, LastModified, MetaData, Number, Reason, Rejection};
+use crate::runtime::millis::millis;
 
 /// Memory that decoding may take, per byte of the value: the list of fields while it grows.
 const MEMORY_FACTOR: usize = 24;
@@ -84,7 +85,7 @@ fn event(input: &[u8]) -> bool {
 /// Held against the time of a record, the event is the same, but that its time is no more than so far ahead.
 fn check_clock(input: &[u8], decoded: &Result<Event<'_>, Rejection>) {
     let with_limit = Decoder { last_modified_max_ahead: Some(MAX_AHEAD) };
-    let limit_ms = RECORD_MS.saturating_add_unsigned(u64::try_from(MAX_AHEAD.as_millis()).unwrap_or(u64::MAX));
+    let limit_ms = RECORD_MS.saturating_add_unsigned(millis(MAX_AHEAD));
     match (with_limit.decode(Some(input), Some(RECORD_MS)), decoded) {
         (Ok(bounded), Ok(event)) => {
             let unix_ms = |time: &LastModified| time.effective().unix_ms();
