@@ -278,17 +278,17 @@ mod tests {
             let mut points = Vec::new();
             let mut last_committed = BTreeMap::new();
             for _ in 0..60 {
-                let number = i32::try_from(random.below(3)).unwrap();
+                let number = random.below(3);
                 match random.below(8) {
                     0 => {
                         tokens += 1;
-                        let offset = i64::try_from(random.below(50)).unwrap();
+                        let offset = random.below(50);
                         offsets.start(&start(number, tokens, offset));
                         last_committed.insert(StartToken::new(tokens), offset);
                     }
                     1 => offsets.remove(&partition(number)),
                     2 | 3 => {
-                        let step = i64::try_from(random.below(5)).unwrap() + 1;
+                        let step = random.below(5) + 1;
                         let to = offsets.stored_offset(&partition(number)).unwrap_or(0) + step;
                         advance(&mut offsets, number, to);
                     }
