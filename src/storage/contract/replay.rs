@@ -29,7 +29,7 @@ pub(in crate::storage) fn recover<'a>(pending: &'a [PendingMessage], events: Vec
     pending.iter().zip(events).map(|(message, event)| Recovered { message, event }).collect()
 }
 
-/// An older one than the stored one, a newer, one older than that, and one that SQLite refuses.
+/// An event that is older than the stored one, a newer one, one between them, and one that the database rejects.
 pub(in crate::storage) fn events() -> Vec<Event<'static>> {
     vec![
         of_month("opp_1", "2024-01-01T00:00:00.000000000Z"),

@@ -183,7 +183,7 @@ impl Database {
     fn close_changed_files(&mut self, change: &FileChange) {
         match (change.file, change.replaced) {
             // SQLite would apply a `-wal` file that is left to whatever database is at the path. If the `-wal` file was removed, its content
-            // would be missing from ours.
+            // would be missing from the database.
             (DatabaseFile::Database, _) | (DatabaseFile::Wal, false) => {
                 self.wal.close();
                 if !self.truncate_wal() && self.file.has_another_in_its_place() {

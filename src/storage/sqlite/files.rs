@@ -24,7 +24,7 @@ impl FileId {
         match fs::metadata(path) {
             Ok(metadata) => Ok(Some(Self { device: metadata.dev(), inode: metadata.ino() })),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-            Err(source) => Err(SqliteError::Io { action: "look at", path: path.to_owned(), source }),
+            Err(source) => Err(SqliteError::Io { action: "read the metadata of", path: path.to_owned(), source }),
         }
     }
 }

@@ -28,7 +28,7 @@ const APPLICATION_ID: u32 = 0x454e_434e;
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const HEADER_BYTES: u64 = 100;
 /// The bytes 68 to 71 of the file.
-const APPLICATION_ID_BEHIND_MAGIC: Range<usize> = 52..56;
+const APPLICATION_ID_AFTER_MAGIC: Range<usize> = 52..56;
 
 /// How long SQLite itself waits for a lock. Short, because the caller retries with backoff and can be stopped in between.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(300);
@@ -68,7 +68,7 @@ pub(super) fn open_existing_writer(path: &Path, synchronous: Synchronous) -> Res
 }
 
 /// Opens a second connection to the database that this process has open, for checkpoints. Another database at that path must not get the
-/// content of our `-wal` file.
+/// content of this `-wal` file.
 pub(super) fn open_second(opened: &OpenedFile) -> Result<Connection, SqliteError> {
     opened.verify()?;
     let connection = connect(opened.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -133,7 +133,7 @@ pub(super) fn refuse_missing(path: &Path) -> Result<(), SqliteError> {
     if path.exists() { Ok(()) } else { Err(SqliteError::Missing { path: path.to_owned() }) }
 }
 
-/// Fails unless the file is ours, empty or absent, as its header says. The transaction that creates the tables writes the application id once
+/// Fails unless the file is a database of this program, empty or absent, as its header says. The transaction that creates the tables writes the application id once
 /// and for all. Nothing else in the file can be read without the WAL: a crash during a checkpoint leaves pages of two states of the
 /// database, and a header that counts more pages than there are.
 ///
@@ -141,7 +141,7 @@ pub(super) fn refuse_missing(path: &Path) -> Result<(), SqliteError> {
 /// (<https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_>).
 fn refuse_foreign(path: &Path) -> Result<(), SqliteError> {
     let foreign = |found| Err(SqliteError::Foreign { path: path.to_owned(), found });
-    let failed = |source| SqliteError::Io { action: "look at", path: path.to_owned(), source };
+    let failed = |source| SqliteError::Io { action: "read the header of", path: path.to_owned(), source };
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(failed(source)),
@@ -150,7 +150,7 @@ fn refuse_foreign(path: &Path) -> Result<(), SqliteError> {
     }
     let mut header = Vec::new();
     File::open(path).and_then(|file| file.take(HEADER_BYTES).read_to_end(&mut header)).map_err(failed)?;
-    let application_id = header.strip_prefix(MAGIC).and_then(|rest| rest.get(APPLICATION_ID_BEHIND_MAGIC));
+    let application_id = header.strip_prefix(MAGIC).and_then(|rest| rest.get(APPLICATION_ID_AFTER_MAGIC));
     match application_id {
         Some(id) if id == APPLICATION_ID.to_be_bytes() => Ok(()),
         Some(_) => foreign("the database of another program"),

@@ -33,8 +33,8 @@ pub(super) fn side_file(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Makes the name of a new `-wal` file durable. SQLite does that with its own first sync of the file, which may come long after a sync of
-/// ours.
+/// Makes the name of a new `-wal` file durable. SQLite does that with its own first sync of the file, which may come long after the
+/// first one of this program.
 pub(super) fn sync_directory(path: &Path) -> Result<(), SqliteError> {
     durable_fs::sync_name(path).map_err(|source| SqliteError::Io {
         action: "sync the directory of",

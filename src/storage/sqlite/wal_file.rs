@@ -11,7 +11,7 @@ pub(super) fn wal_bytes(wal: &Path) -> Result<u64, SqliteError> {
     match fs::metadata(wal) {
         Ok(metadata) => Ok(metadata.len()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(source) => Err(SqliteError::Io { action: "look at", path: wal.to_owned(), source }),
+        Err(source) => Err(SqliteError::Io { action: "read the metadata of", path: wal.to_owned(), source }),
     }
 }
 

@@ -144,7 +144,7 @@ fn changes_by_sqlite_are_not_reported() {
     database.apply(&[two(0)], &mut Attempt::default()).unwrap();
     place.execute("PRAGMA wal_checkpoint(TRUNCATE); VACUUM");
     database.sync().unwrap();
-    // Without a connection of ours, another process may recreate both files.
+    // While this process has no connection, another process may recreate both files.
     database.discard_connection();
     place.execute("PRAGMA journal_mode = DELETE; PRAGMA journal_mode = WAL");
     assert_eq!(database.apply(&[two(2)], &mut Attempt::default()).unwrap(), counts_of_two());

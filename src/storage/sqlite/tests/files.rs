@@ -197,7 +197,7 @@ fn an_unreadable_wal_does_not_count_as_absent() {
     std::os::unix::fs::symlink("endless", place.directory.path().join("endless")).unwrap();
     place.settings.path = place.directory.path().join("endless");
     let error = wal_file::wal_bytes(&place.settings.path).expect_err("a link to itself");
-    assert!(matches!(error, SqliteError::Io { action: "look at", .. }), "{error:?}");
+    assert!(matches!(error, SqliteError::Io { action: "read the metadata of", .. }), "{error:?}");
     let error = Database::open(&place.settings, GROUP).expect_err("a link to itself");
     assert!(matches!(error, SqliteError::Io { action: "find", .. }), "{error:?}");
     let error = DatabaseReader::open(&place.directory.path().join("no/such.db")).expect_err("nothing there");
