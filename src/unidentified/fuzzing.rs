@@ -1,5 +1,5 @@
-//! Log files of any bytes, as a crash or another program can leave them. The lines of other programs stay, an incomplete line is removed,
-//! and a message counts as written only if the last line is its own.
+//! Log files of any bytes, as a crash or another program can leave them. The lines of other programs stay, an
+//! incomplete line is removed, and a message counts as written only if the last line is its own.
 
 use std::fs::{self, OpenOptions};
 use std::sync::{LazyLock, Mutex, PoisonError};
