@@ -1,5 +1,5 @@
-//! The database of a running instance: the real one, whose calls may fail, and after which the instance may be killed. Must not decide what
-//! is durable: the disk does.
+//! The database of a running instance: the real one, whose calls may fail, and after which the instance may be killed.
+//! Must not decide what is durable: the disk does.
 
 use std::cell::RefCell;
 use std::rc::Rc;
