@@ -102,7 +102,9 @@ impl Cluster {
     /// Runs `kafka-consumer-groups`. It exits with 0 after most failures, which only its output shows.
     pub fn consumer_groups(&self, arguments: &[&str]) -> Result<String> {
         const CLASS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
-        let printed = self.tool(CLASS, arguments, b"")?;
+        // The tool's own timeout of 5 s is short on a busy machine.
+        let arguments = [arguments, &["--timeout", "60000"]].concat();
+        let printed = self.tool(CLASS, &arguments, b"")?;
         if printed.lines().any(|line| line.starts_with("Error: ")) {
             return Err(Error::Program { command: format!("{CLASS} {}", arguments.join(" ")), output: printed });
         }
