@@ -54,7 +54,7 @@ fn files_that_documents_name_are_there() {
         let is_missing = if is_path && is_ours.contains(&root) && !name.contains("NAME") {
             !repository().join(&name).exists() && !is_end_of_a_path(&name)
         } else {
-            name.ends_with(".rs") && !name.contains(' ') && !is_end_of_a_path(&name)
+            Path::new(&name).extension().is_some_and(|it| it == "rs") && !name.contains(' ') && !is_end_of_a_path(&name)
         };
         if is_missing {
             problems.push(format!("{place}: there is no `{name}`"));
@@ -73,7 +73,7 @@ fn types_that_documents_name_are_in_the_code() {
         .collect();
     let is_type = |name: &str| {
         let first = name.split("::").next().unwrap_or_default();
-        let humps = first.chars().filter(|char| char.is_ascii_uppercase()).count();
+        let humps = first.chars().filter(char::is_ascii_uppercase).count();
         first.chars().all(|char| char.is_ascii_alphabetic())
             && first.starts_with(|char: char| char.is_ascii_uppercase())
             && first.contains(|char: char| char.is_ascii_lowercase())
