@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by the checks that need Docker: an engine of our own, with the stand-ins for the public images in it.
-# `work` is the checks' directory, set by whoever sources this.
+# The script that sources this sets `work`, the directory of the checks.
 # shellcheck disable=SC2154
 
 # Debian's client builds with BuildKit by itself; one of Docker's own needs a plug-in for it.

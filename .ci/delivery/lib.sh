@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced by the delivery checks, from the root of the repository: a broker on loopback, events, and what must become of
-# them in a database. `work` is the checks' directory, set by whoever sources this.
+# Sourced by the delivery checks, from the root of the repository: a broker on loopback, events, and the rows that a database
+# must have of them. The script that sources this sets `work`, the directory of the checks.
 # shellcheck disable=SC2154,SC2034
 
 . .ci/lib.sh
@@ -16,7 +16,7 @@ broker=127.0.0.1:19092
 check_static() {
     local headers
     headers=$(readelf --program-headers --wide "$binary")
-    ! grep -q INTERP <<< "$headers" || fail "$binary is not static: it asks for an interpreter"
+    ! grep -q INTERP <<< "$headers" || fail "$binary is not static: it needs an interpreter"
     printf 'static, %d bytes: %s\n' "$(stat -c %s "$binary")" "$("$binary" --version)"
 }
 

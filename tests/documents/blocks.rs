@@ -10,7 +10,7 @@ pub struct Block {
     pub document: PathBuf,
     /// Of the line that opens it, from 1.
     pub line: usize,
-    /// The first word behind the fence.
+    /// The first word after the fence.
     pub language: String,
     pub text: String,
 }
@@ -24,7 +24,7 @@ impl Block {
         ["sql", "sqlite"].contains(&self.language.as_str())
     }
 
-    /// What a program has printed.
+    /// The output of a program.
     pub fn is_output(&self) -> bool {
         ["text", "json"].contains(&self.language.as_str()) && !self.is_figure()
     }

@@ -1,5 +1,5 @@
-//! Runs the documents: each block of shell and SQL in a directory as a reader has it, with a real broker. A command that is neither run
-//! nor listed as one that cannot be fails the test; so does an output that differs from the program's.
+//! Runs each block of shell and SQL of the documents in a directory like a reader's, with a real broker. Fails for a command that is
+//! neither run nor in [`NOT_RUN`], and for an output that differs from the program's.
 
 // Helpers of tests may panic as tests may; clippy.toml's exception knows only functions marked `#[test]`.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]

@@ -2,7 +2,7 @@
 
 use super::{report, sources};
 
-/// What names rusqlite, and may.
+/// The folder that may name rusqlite.
 const ENGINE: &str = "src/storage/sqlite/";
 
 #[test]

@@ -6,8 +6,11 @@ use std::path::{Component, Path, PathBuf};
 use super::sources::repository;
 use super::{report, sources};
 
-/// Documents that are linked before they are written. The list only shrinks.
-const NOT_YET: [&str; 0] = [];
+/// Documents about the code that need not name what is there: the changelog names the past, the guide what its reader creates.
+const EXCEPTED: [&str; 2] = ["CHANGELOG.md", "docs/internals/adding-an-event-type.md"];
+
+/// Names of other programs in documents about the code.
+const FOREIGN: [&str; 1] = ["UnexpectedEOF"]; // an error of kafkang
 
 #[test]
 fn links_lead_to_files_and_headings() {
@@ -27,11 +30,7 @@ fn links_lead_to_files_and_headings() {
             let is_there = repository().join(&target).exists();
             let has_anchor =
                 anchor.is_none_or(|anchor| headings.get(target.as_str()).is_some_and(|all| all.contains(anchor)));
-            if NOT_YET.contains(&target.as_str()) {
-                if is_there {
-                    problems.push(format!("{target} is there: remove it from NOT_YET in tests/structure/links.rs"));
-                }
-            } else if !is_there {
+            if !is_there {
                 problems.push(format!("{path}:{line}: '{link}': there is no {target}"));
             } else if !has_anchor {
                 problems.push(format!("{path}:{line}: '{link}': {target} has no such heading"));
@@ -41,26 +40,67 @@ fn links_lead_to_files_and_headings() {
     report(&problems, "Correct the links; headings become anchors as GitHub does it.");
 }
 
-/// `src/a.rs` in the text of a document about the code is a file, also where it is no link.
+/// `src/a.rs` in the text of a document is a file, also where it is no link; and so is the end of a path, such as `a.rs`.
 #[test]
 fn files_that_documents_name_are_there() {
+    let rust = sources::with_extensions(&["rs"]);
+    let is_end_of_a_path =
+        |name: &str| rust.iter().any(|source| format!("/{}", source.path).ends_with(&format!("/{name}")));
     let mut problems = Vec::new();
-    // The changelog names files of the past, the guide files that its reader creates.
-    let excepted = ["CHANGELOG.md", "docs/internals/adding-an-event-type.md"];
-    for source in sources::with_extensions(&["md"]).iter().filter(|source| !excepted.contains(&source.path.as_str())) {
-        for (line, content) in prose(&source.text) {
-            for name in content.split('`').skip(1).step_by(2) {
-                let is_path = name.contains('/') && !name.contains([' ', '…', '*', '<']) && !name.contains("://");
-                let root = name.split('/').next().unwrap_or_default();
-                let is_ours =
-                    ["src", "kafka", "testkit", "fuzzkit", "fuzz", "tests", "docs", "scripts", "deploy", ".ci"];
-                if is_path && is_ours.contains(&root) && !name.contains("NAME") && !repository().join(name).exists() {
-                    problems.push(format!("{}:{line}: there is no `{name}`", source.path));
-                }
-            }
+    for (place, name) in names_in_prose() {
+        let is_path = name.contains('/') && !name.contains([' ', '…', '*', '<']) && !name.contains("://");
+        let root = name.split('/').next().unwrap_or_default();
+        let is_ours = ["src", "kafka", "testkit", "fuzzkit", "fuzz", "tests", "docs", "scripts", "deploy", ".ci"];
+        let is_missing = if is_path && is_ours.contains(&root) && !name.contains("NAME") {
+            !repository().join(&name).exists() && !is_end_of_a_path(&name)
+        } else {
+            Path::new(&name).extension().is_some_and(|it| it == "rs") && !name.contains(' ') && !is_end_of_a_path(&name)
+        };
+        if is_missing {
+            problems.push(format!("{place}: there is no `{name}`"));
         }
     }
     report(&problems, "Correct the path.");
+}
+
+/// `SomeType` and `SomeType::method` in the text of a document about the code are names in the code.
+#[test]
+fn types_that_documents_name_are_in_the_code() {
+    let sources = sources::with_extensions(&["rs"]);
+    let words: BTreeSet<&str> = sources
+        .iter()
+        .flat_map(|source| source.text.split(|char: char| !char.is_alphanumeric() && char != '_'))
+        .collect();
+    let is_type = |name: &str| {
+        let first = name.split("::").next().unwrap_or_default();
+        let humps = first.chars().filter(char::is_ascii_uppercase).count();
+        first.chars().all(|char| char.is_ascii_alphabetic())
+            && first.starts_with(|char: char| char.is_ascii_uppercase())
+            && first.contains(|char: char| char.is_ascii_lowercase())
+            && (humps > 1 || name.contains("::"))
+    };
+    let mut problems = Vec::new();
+    let is_about_code =
+        |place: &str| ["ARCHITECTURE.md", "docs/internals/"].iter().any(|start| place.starts_with(start));
+    for (place, name) in names_in_prose() {
+        let is_checked = is_about_code(&place) && is_type(&name) && !FOREIGN.contains(&name.as_str());
+        if is_checked && !name.split("::").all(|part| words.contains(part.trim_end_matches("()"))) {
+            problems.push(format!("{place}: the code has no `{name}`"));
+        }
+    }
+    report(&problems, "Name what the code has now.");
+}
+
+/// The names in backticks, with their places.
+fn names_in_prose() -> Vec<(String, String)> {
+    let mut names = Vec::new();
+    for source in sources::with_extensions(&["md"]).iter().filter(|source| !EXCEPTED.contains(&&*source.path)) {
+        for (line, content) in prose(&source.text) {
+            let found = content.split('`').skip(1).step_by(2);
+            names.extend(found.map(|name| (format!("{}:{line}", source.path), name.to_owned())));
+        }
+    }
+    names
 }
 
 /// The targets of `[text](target)` outside of code, with their lines.

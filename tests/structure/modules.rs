@@ -12,7 +12,7 @@ pub type Path = Vec<String>;
 /// More steps than any chain of re-exports has: a bound, for chains that lead back.
 const STEPS_MAX: usize = 16;
 
-/// What a file says.
+/// What a file defines and uses.
 #[derive(Default)]
 struct Module {
     file: String,
@@ -101,7 +101,7 @@ impl Crate {
     }
 }
 
-/// `a/mod.rs` and `a.rs` are `a`; `main.rs` and `lib.rs` the root. `None` for a binary of its own.
+/// `a/mod.rs` and `a.rs` are `a`; `lib.rs` is the root. `None` for `main.rs`, which is another crate.
 fn module_path(inside: &str) -> Option<Path> {
     let mut path: Path = inside.strip_suffix(".rs")?.split('/').map(str::to_owned).collect();
     match path.last()?.as_str() {
@@ -141,7 +141,7 @@ impl Module {
         module
     }
 
-    /// A tree behind `use`: paths, braces, `as`, `*`.
+    /// A tree after `use`: paths, braces, `as`, `*`.
     fn read_use(&mut self, tokens: &[Token], before: &Path, is_public: bool) {
         let mut path = before.clone();
         let mut at = 0;
@@ -177,7 +177,7 @@ impl Module {
         }
     }
 
-    /// The paths that the file uses: of its imports but for mere re-exports, and in its code.
+    /// The paths that the file uses: in its imports, except re-exports, and in its code.
     fn used(&self) -> Vec<Path> {
         let mut used: Vec<Path> =
             self.imported.values().filter(|import| !import.is_public).map(|import| import.path.clone()).collect();
@@ -198,7 +198,7 @@ impl Module {
 fn path_at(tokens: &[Token], at: usize) -> Path {
     let mut path = Path::new();
     let mut at = at;
-    // `.name` is a field or a method, which is found by its type alone.
+    // `.name` is a field or a method: only its type says which file defines it.
     if at > 0 && tokens[at - 1].is('.') {
         return path;
     }

@@ -20,7 +20,7 @@ impl Token {
     }
 }
 
-/// The tokens of a file, without what stands under `#[cfg(test)]`, `#[cfg(fuzzing)]` or both.
+/// The tokens of a file, without items for tests and fuzzing (`#[cfg(test)]`, `#[cfg(feature = "fuzzing")]`).
 pub fn of(text: &str) -> Vec<Token> {
     without_tests(&all(text))
 }
@@ -60,13 +60,13 @@ fn is_word(char: char) -> bool {
     char.is_alphanumeric() || char == '_'
 }
 
-/// Where `sought` begins at or behind `at`, or the end.
+/// The index of `sought` at or after `at`, or the end.
 fn find(chars: &[char], at: usize, sought: &str) -> usize {
     let sought: Vec<char> = sought.chars().collect();
     (at..chars.len()).find(|&at| chars[at..].starts_with(&sought)).unwrap_or(chars.len())
 }
 
-/// Behind the raw string that begins at `at`, if one does.
+/// The index after the raw string that begins at `at`; `None` if none does.
 fn raw_string_end(chars: &[char], at: usize) -> Option<usize> {
     if at > 0 && is_word(chars[at - 1]) {
         return None;
@@ -93,7 +93,7 @@ fn string_end(chars: &[char], at: usize) -> usize {
     at + 1
 }
 
-/// Behind a character literal; behind the quote alone, if it begins a lifetime.
+/// The index after a character literal, or after the quote if it begins a lifetime.
 fn quote_end(chars: &[char], at: usize) -> usize {
     match (chars.get(at + 1), chars.get(at + 2)) {
         (Some('\\'), _) => find(chars, at + 3, "'") + 1,
@@ -116,7 +116,7 @@ fn without_tests(tokens: &[Token]) -> Vec<Token> {
     kept
 }
 
-/// Behind the attribute that begins at `at`, if it keeps an item for tests or fuzzing.
+/// The index after the attribute that begins at `at`, if it is one of an item for tests or fuzzing.
 fn test_attribute_end(tokens: &[Token], at: usize) -> Option<usize> {
     let [hash, open, cfg, ..] = tokens.get(at..)? else { return None };
     if !hash.is('#') || !open.is('[') || cfg.word() != Some("cfg") {
@@ -128,7 +128,7 @@ fn test_attribute_end(tokens: &[Token], at: usize) -> Option<usize> {
     is_for_tests.then_some(end + 1)
 }
 
-/// Behind the item, statement or field that begins at `at`: at its `;` or `,`, or behind its braces.
+/// The index after the item, statement or field that begins at `at`: after its `;` or `,`, or its braces.
 fn item_end(tokens: &[Token], at: usize) -> usize {
     let mut depth = 0;
     for (behind, token) in tokens.iter().enumerate().skip(at) {
