@@ -12,8 +12,8 @@ use kafka_protocol::messages::ConsumerProtocolSubscription;
 use kafka_protocol::protocol::{Decodable, StrBytes};
 
 use super::assignor::{Assignor, GroupMember, Topics, partitions_in};
-#[cfg(test)]
 use crate::protocol::consumer_protocol::{Subscription, decode_assignment, encode_assignment};
+#[cfg(test)]
 use crate::protocol::fuzzing::partitions;
 use crate::protocol::fuzzing::{PARTITIONS, TOPIC};
 use crate::types::TopicPartition;
