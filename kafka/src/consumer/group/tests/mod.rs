@@ -24,6 +24,8 @@ struct Script {
     leaves: Arc<Mutex<VecDeque<Result<()>>>>,
     /// The assignment of each further join, in place of a refusal.
     further_joins: Option<&'static [i32]>,
+    /// Heartbeats have no response while a test holds this.
+    delay: Arc<Mutex<()>>,
 }
 
 impl Script {
@@ -56,6 +58,7 @@ impl Protocol for ScriptedProtocol {
 
     fn heartbeat(&mut self, _: &mut Client, owned: &BTreeSet<TopicPartition>) -> Result<Heartbeat> {
         self.script.note(format!("heartbeat with {}", numbers(owned)));
+        drop(self.script.delay.lock().unwrap());
         self.script.heartbeats.lock().unwrap().pop_front().unwrap_or(Ok(Heartbeat::Unchanged))
     }
 
@@ -294,6 +297,23 @@ fn without_an_acknowledgement_within_the_rebalance_timeout_the_partitions_are_lo
         }
         assert!(thread.sent().contains(&"join with ".to_owned()), "it owns nothing");
     }
+}
+
+#[test]
+fn an_acknowledgement_in_time_counts_though_a_heartbeat_takes_longer() {
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    let joins = vec![Ok(assignment(&[0], true)), Ok(assignment(&[0, 1], true))];
+    let thread = Running::start_within(TIMEOUT, true, joins);
+    assert_eq!(thread.next_assignment().0, "0");
+    thread.heartbeat(Ok(Heartbeat::Rebalance));
+    let GroupEvent::Rebalancing(confirmation) = thread.next() else { panic!() };
+    let delayed = thread.script.delay.lock().unwrap();
+    thread::sleep(TIMEOUT / 10);
+    thread.command(GroupCommand::Verify(1));
+    thread.command(GroupCommand::Confirm(confirmation));
+    thread::sleep(TIMEOUT);
+    drop(delayed);
+    assert_eq!(thread.next_assignment().0, "0 1");
 }
 
 #[test]
