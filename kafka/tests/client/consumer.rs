@@ -189,7 +189,7 @@ fn positions_outside_the_log_are_confirmed_and_holes_passed() {
         assert_eq!(reader.values(&low), numbers(4..10));
         assert_eq!(reader.values(&high), numbers(0..10));
         assert!(reader.consumer.is_settled());
-        // While it is being read, too: what is on hand comes first.
+        // Also while it is read: the fetched records come first.
         let mut slow = setup
             .reader()
             .records_max(1)
@@ -254,7 +254,7 @@ fn topics_and_partitions_come_and_go() {
 
         kafka.delete_topic(&setup.topic).unwrap();
         reader.retried.clear();
-        reader.until("word of the deletion", |reader| {
+        reader.until("an error about the deletion", |reader| {
             reader.retried.iter().any(|retrying| retrying.error.to_string().contains("does not exist"))
         });
         assert!(reader.lost.is_empty(), "only another id proves that it is gone for good");
@@ -444,7 +444,7 @@ fn a_batch_larger_than_a_fetch_comes_and_one_larger_than_all_limits_is_named() {
 
 #[test]
 fn the_client_describes_groups_and_logs() {
-    on_each_version("questions", 2, &[], |setup| {
+    on_each_version("watermarks", 2, &[], |setup| {
         let stamped = |n: i64| testkit::Record::value("v").partition(0).timestamp_ms(1000 + n);
         setup.produce(&ProduceOptions::default(), (0..3).map(stamped));
         setup.kafka().delete_records(&setup.topic, 0, 1).unwrap();
@@ -459,20 +459,23 @@ fn the_client_describes_groups_and_logs() {
         assert_eq!(topic(&setup.topic).partitions.len(), 2);
         assert_eq!(topic(&missing).error, Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
 
-        let asked = [setup.at(0), setup.at(1), TopicPartition::new(missing.as_str(), 0)];
-        let offsets = setup.client().watermarks(&asked).unwrap();
+        let partitions = [setup.at(0), setup.at(1), TopicPartition::new(missing.as_str(), 0)];
+        let offsets = setup.client().watermarks(&partitions).unwrap();
         let of = |at: &TopicPartition| &offsets.iter().find(|(of, _)| of == at).unwrap().1;
         let bounds = |start_offset, end_offset| Watermarks { start_offset, last_stable_offset: end_offset, end_offset };
-        assert_eq!((of(&asked[0]).as_ref().unwrap(), of(&asked[1]).as_ref().unwrap()), (&bounds(1, 3), &bounds(0, 0)));
-        assert!(of(&asked[2]).is_err());
+        assert_eq!(
+            (of(&partitions[0]).as_ref().unwrap(), of(&partitions[1]).as_ref().unwrap()),
+            (&bounds(1, 3), &bounds(0, 0))
+        );
+        assert!(of(&partitions[2]).is_err());
 
         for (offset, time) in [(1, Some(1001)), (2, Some(1002)), (3, None)] {
-            let offsets = [(asked[0].clone(), offset), (asked[1].clone(), 0)].into();
+            let offsets = [(partitions[0].clone(), offset), (partitions[1].clone(), 0)].into();
             let found = client.timestamps_at(&offsets).unwrap();
             let of = |at| found.iter().find(|(of, _)| of == at).unwrap().1.as_ref().unwrap();
-            assert_eq!((of(&asked[0]), of(&asked[1])), (&time, &None));
+            assert_eq!((of(&partitions[0]), of(&partitions[1])), (&time, &None));
         }
-        let mut found = client.timestamps_at(&[(asked[0].clone(), 0)].into()).unwrap();
+        let mut found = client.timestamps_at(&[(partitions[0].clone(), 0)].into()).unwrap();
         let refused = found.remove(0).1.unwrap_err();
         assert!(matches!(refused, Error::Broker { code: ErrorCode::OFFSET_OUT_OF_RANGE, .. }), "{refused}");
     });

@@ -28,7 +28,7 @@ const LEAVE_PAUSE: Duration = Duration::from_millis(100);
 enum End {
     /// By command.
     Leave,
-    /// The consumer is gone.
+    /// The consumer was dropped.
     Dropped,
     /// No retry cures the error.
     Failed(Error),

@@ -33,7 +33,7 @@ impl Partition {
         }
     }
 
-    /// The token that a start position is asked for with.
+    /// The token of the event that requires a start position.
     pub(in crate::consumer) fn awaited_token(&self) -> Option<StartToken> {
         match self.phase {
             Phase::AwaitingStart { token, .. } => Some(token),
