@@ -178,7 +178,7 @@ impl Partition {
             };
             match judge(suspicion, divergence, metadata_serial, partition.retry) {
                 Verdict::Confirmed => {
-                    let (phase, token) = Phase::awaiting_again(claim, position.offset, tokens);
+                    let (phase, token) = Phase::awaiting_again(claim, divergence.end_offset, tokens);
                     validation = Validation::Truncated(Truncation {
                         token,
                         partition: requested.partition.clone(),

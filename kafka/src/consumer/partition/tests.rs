@@ -195,6 +195,21 @@ fn commits_are_made_under_the_token_of_the_last_start() {
 }
 
 #[test]
+fn after_a_truncation_the_leader_has_to_confirm_a_start_after_the_divergence() {
+    const DIVERGENCE: i64 = 7;
+    for (start, expected) in [(DIVERGENCE, Reading), (DIVERGENCE + 1, Probing)] {
+        let mut partition = in_phase(Validating);
+        let end = Some(EpochEnd { epoch: EPOCH, end_offset: DIVERGENCE });
+        (1..3).for_each(|serial| validate(&mut partition, end, serial));
+        let token = partition.awaited_token().unwrap();
+        partition.start(&OffsetPosition { token, ..position(1, start) }, "ours");
+        partition.commit_accepted(token);
+        validate(&mut partition, None, 3);
+        assert_eq!(partition.phase(), expected, "{start}");
+    }
+}
+
+#[test]
 fn where_nothing_can_be_validated_a_claimed_partition_is_read_at_once() {
     for (offset, expected) in [(LOG_END, Reading), (LOG_END + 1, Probing)] {
         let mut partition = Partition::new(RetryPolicy::default(), false);
