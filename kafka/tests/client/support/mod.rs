@@ -1,6 +1,8 @@
 //! A user of the consumer that keeps what it receives and checks, with everything that it reads, that positions follow each other
 //! without a gap: so each test also shows that no record comes twice, none is left out and none is out of order.
 
+mod setup;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,8 @@ use kafka::{
     Address, Assignment, Builder, Consumer, Error, Event, OffsetPosition, OutOfRange, Record, Retrying, Revocation,
     StartToken, TopicPartition, Truncation,
 };
+
+pub use setup::{numbers, on_each_version};
 
 /// Far longer than any test takes.
 const DEADLINE: Duration = Duration::from_secs(90);
