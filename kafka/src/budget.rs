@@ -309,7 +309,7 @@ mod tests {
         assert!(first.resize(50_000, || panic!("one may be larger")));
         let mut second = budget.response(1_000);
         assert!(second.resize(900, || panic!("less is always granted")));
-        assert!(!second.resize(6_000, || false), "nobody wants it any more");
+        assert!(!second.resize(6_000, || false), "it is no longer wanted");
         let (waits, is_waiting) = channel();
         let waiting = thread::spawn(move || {
             assert!(second.resize(6_000, || waits.send(()).is_ok()));

@@ -1,4 +1,4 @@
-//! What connections have learnt about brokers, shared by all connections of a service: the last responsive broker, the
+//! What connections have learnt about brokers, shared by all that have the same registry: the last responsive broker, the
 //! suspects, where addresses come from, and the versions of `ApiVersions` that brokers respond to. Opens no connection.
 
 use std::collections::HashMap;

@@ -215,7 +215,7 @@ impl Brokers {
         if failures.len() > 1 && !failures.first().is_some_and(is_refusal) {
             return Error::NoBrokerAvailable { failures };
         }
-        failures.into_iter().next().unwrap_or_else(|| Error::Config("no bootstrap server is set".to_owned()))
+        failures.into_iter().next().unwrap_or_else(|| Error::Config("no bootstrap server is named".to_owned()))
     }
 
     /// The significance of a failure if no broker responds. A failure that is not retriable is more significant than

@@ -182,7 +182,10 @@ mod tests {
     fn the_id_of_a_deleted_topic_is_stale() {
         let mut history = History::default();
         assert_eq!(accept(&mut history, response(Some(FIRST), Some(5))), (Some(FIRST), Some(5)));
-        assert!(!history.contradicted(&response(Some(SECOND), Some(0))).is_empty(), "another broker is asked");
+        assert!(
+            !history.contradicted(&response(Some(SECOND), Some(0))).is_empty(),
+            "metadata of another broker is needed"
+        );
         assert_eq!(
             accept(&mut history, response(Some(SECOND), Some(0))),
             (Some(SECOND), Some(0)),

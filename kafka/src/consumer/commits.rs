@@ -1,5 +1,5 @@
-//! Offsets that are to be committed without holding up the next batch: which wait, whether a request is in flight, and who waits for
-//! it. Must not know how a commit is sent.
+//! Offsets to commit while reading goes on: which are pending, whether a request is in flight, and whether the user waits for it. Must
+//! not know how a commit is sent.
 
 use std::time::Instant;
 
@@ -52,7 +52,7 @@ impl Commits {
         self.pending.insert(at, commit);
     }
 
-    /// Drops the pending commit of a partition that is gone.
+    /// Drops the pending commit of a removed partition.
     pub(super) fn remove(&mut self, at: &TopicPartition) {
         self.pending.remove(at);
     }
@@ -80,8 +80,8 @@ impl Commits {
         self.restore(batch, partitions);
     }
 
-    /// The request has been answered, for each partition by itself.
-    pub(super) fn request_answered(
+    /// The coordinator has responded, with an outcome for each partition.
+    pub(super) fn take_outcomes(
         &mut self,
         mut batch: CommitBatch,
         outcomes: Vec<(TopicPartition, CommitOutcome)>,
@@ -125,8 +125,7 @@ impl Commits {
         }
     }
 
-    /// A commit failed, for all of its partitions or for some: they wait. The user that waits in a flush gets the error, else it is an
-    /// event.
+    /// A commit failed, for all of its partitions or for some: they wait. A flush returns the error; without a flush it becomes an event.
     pub(super) fn failed(&mut self, error: Error, now: Instant, events: &mut EventQueue) -> Result<()> {
         let failed = self.pause.failed(error, now);
         match self.flush {

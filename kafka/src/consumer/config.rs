@@ -128,7 +128,7 @@ impl Builder {
         self
     }
 
-    /// Whether the leader is asked, after each election, whether its log still has the records that were read
+    /// Whether positions are validated: after each election the leader's log is checked for the records that were read
     /// ([KIP-320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation));
     /// default true. Without it a truncation is noticed only where the log is shorter than the position.
     #[must_use]

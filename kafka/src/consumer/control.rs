@@ -13,9 +13,9 @@ use crate::protocol::{LeaveGroupRequest, Metadata, OffsetForLeaderPartition};
 use crate::types::{Address, IsolationLevel, Member, TopicPartition};
 use crate::worker::Worker;
 
-/// The part of the request timeout that a broker has for a response here: ten seconds by default. All requests are answered from memory
-/// but commits, which a coordinator itself gives up after five (`offsets.commit.timeout.ms`). While a broker that does not
-/// respond is waited for, no other one is asked, and the partitions that others lead by now are not found.
+/// The request timeout here is this part of the setting: ten seconds by default. Brokers respond from memory, except to commits, which a
+/// coordinator itself fails after five seconds (`offsets.commit.timeout.ms`). While this thread waits for a broker that hangs, it
+/// requests no metadata, which may name other leaders.
 const TIMEOUT_PART: u32 = 3;
 
 /// The consumer's end of the control thread. It runs one job at a time, so that a commit never queues behind a request that has become
@@ -69,7 +69,7 @@ impl Control {
         Self { client: Client::new(config.hosts.clone(), settings), isolation: config.isolation }
     }
 
-    /// Requests metadata; of the brokers that are `late` after all others.
+    /// Requests metadata, from brokers that are `late` only after all others.
     pub(super) fn metadata(&mut self, topics: Vec<Arc<str>>, late: &[Address]) -> Result<Metadata> {
         self.client.suspect(late);
         self.client.metadata(topics)
@@ -95,7 +95,7 @@ impl Control {
     }
 
     /// Commits. In a group without members, an offset that another program has set since the partition was started is not overwritten:
-    /// its metadata differs from ours. In a group with members only the owner of a partition can commit.
+    /// its metadata differs from that of these commits. In a group with members only the owner of a partition can commit.
     pub(super) fn commit(
         &mut self,
         group: &str,
@@ -112,10 +112,10 @@ impl Control {
                 found.metadata != commit.offset.metadata && commit.committed_seen.as_ref() != Some(found)
             })
         };
-        let (foreign, ours): (Vec<_>, Vec<_>) = batch.iter().partition(|(at, commit)| is_foreign(at, commit));
+        let (foreign, own): (Vec<_>, Vec<_>) = batch.iter().partition(|(at, commit)| is_foreign(at, commit));
         let mut outcomes: Vec<_> = foreign.into_iter().map(|(at, _)| (at.clone(), CommitOutcome::Foreign)).collect();
-        if !ours.is_empty() {
-            outcomes.extend(self.commit_all(group, None, ours)?);
+        if !own.is_empty() {
+            outcomes.extend(self.commit_all(group, None, own)?);
         }
         Ok(outcomes)
     }

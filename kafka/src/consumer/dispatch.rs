@@ -28,22 +28,22 @@ impl Consumer {
             Message::Metadata(Err(error)) => self.events.emit_retrying(self.topology.failed(error, now))?,
             Message::Offsets(Ok(offsets)) => {
                 let failure = self.partitions.assign(offsets, &self.topology.cluster_id(), &mut self.events);
-                self.offsets_answered(failure, now)?;
+                self.offsets_received(failure, now)?;
             }
             Message::LogOffsets(Ok(offsets)) => {
                 let failure = self.partitions.confirm_out_of_range(offsets, now, &mut self.events);
-                self.offsets_answered(failure, now)?;
+                self.offsets_received(failure, now)?;
             }
             Message::EpochEnds { requested, result: Ok(ends) } => {
                 let failure = self.partitions.validate(&requested, ends, (&mut self.topology, now), &mut self.events);
                 if self.is_settled() {
-                    self.events.emit(Event::Idle); // A user that waits until the consumer is settled looks again.
+                    self.events.emit(Event::Idle); // A user that waits until the consumer is settled checks again.
                 }
-                self.offsets_answered(failure, now)?;
+                self.offsets_received(failure, now)?;
             }
             Message::Offsets(Err(error))
             | Message::LogOffsets(Err(error))
-            | Message::EpochEnds { result: Err(error), .. } => self.offsets_answered(Some(error), now)?,
+            | Message::EpochEnds { result: Err(error), .. } => self.offsets_received(Some(error), now)?,
             Message::Committed(completed) => self.take_commit(completed, now)?,
             Message::Group(event) => self.take_group_event(event, now),
             Message::Left(result) => self.take_left(&result),
@@ -59,7 +59,7 @@ impl Consumer {
         // Not earlier, so that a cluster that cannot be reached is reported once.
         if self.membership.is_due() {
             let messages = self.messages.clone();
-            // A consumer that is gone needs no events.
+            // A dropped consumer needs no events.
             let emit = move |event| drop(messages.send(Message::Group(event)));
             if let Some(thread) = GroupThread::start(&self.config, emit)? {
                 self.membership.started(thread);
@@ -96,9 +96,9 @@ impl Consumer {
         failed.map_or(Ok(()), |failed| self.events.emit_retrying(failed))
     }
 
-    /// A request for offsets or ends of epochs has been answered. What has failed is requested again, after one pause and with one event
-    /// for all partitions.
-    fn offsets_answered(&mut self, failure: Option<Error>, now: Instant) -> Result<()> {
+    /// The response to a request for offsets or ends of epochs has come. Failed partitions are requested again, after one pause and with one
+    /// event for all.
+    fn offsets_received(&mut self, failure: Option<Error>, now: Instant) -> Result<()> {
         let Some(error) = failure else {
             self.partitions.pause.succeeded();
             return Ok(());
@@ -116,7 +116,7 @@ impl Consumer {
                 return self.commits.failed(error, now, &mut self.events);
             }
         };
-        let effects = self.commits.request_answered(batch, outcomes, &mut self.partitions);
+        let effects = self.commits.take_outcomes(batch, outcomes, &mut self.partitions);
         if effects.is_any_accepted {
             self.membership.commit_accepted(member.as_ref());
         }
@@ -228,7 +228,7 @@ impl Consumer {
         Ok(())
     }
 
-    /// Commits what is pending, of the partitions that `is_picked` picks. Says whether there is any, as all requests here.
+    /// Sends the pending commits of the partitions that `is_picked` picks. True if a request was sent, as with all requests here.
     pub(super) fn request_commit(&mut self, is_picked: impl Fn(&Partition) -> bool) -> Result<bool> {
         let Some(batch) = self.commits.begin_request(&self.partitions, is_picked) else { return Ok(false) };
         let (group, member) = (self.config.group.clone(), self.membership.member());

@@ -10,11 +10,11 @@ use super::token::{Acknowledgement, StartToken};
 use crate::error::Error;
 use crate::types::{CommittedOffset, Record, TopicId, TopicPartition};
 
-/// One event. An event that the consumer needs an answer to has a token, which the answer carries; the consumer may be polled
-/// any number of times before that. `R` is the type of records, or of what the user has made of them.
+/// One event. An event that requires a call of the user has a token, which that call returns; the consumer may be polled any
+/// number of times before. `R` is the type of records, or of what the user has decoded from them.
 #[derive(Debug)]
 pub enum Event<R = Vec<PartitionRecords>> {
-    /// Records, at most as many as were asked for, from one partition or several.
+    /// Records, at most as many as the poll allows, from one partition or several.
     Records(R),
     /// Partitions to read. No records of them come until [`Consumer::start`](super::Consumer::start) says from which offset.
     Assigned(Vec<Assignment>),
@@ -28,11 +28,11 @@ pub enum Event<R = Vec<PartitionRecords>> {
     Revoked(Revocation),
     /// Partitions that this consumer no longer owns: nothing of them is committed any more.
     Lost(Vec<TopicPartition>),
-    /// The position lies outside of the leader's log, as the leader itself confirms. Answer with
-    /// [`Consumer::start`](super::Consumer::start), or end.
+    /// The position lies outside of the leader's log, as the leader itself confirms. The partition is read on after
+    /// [`Consumer::start`](super::Consumer::start).
     OutOfRange(OutOfRange),
     /// The log was truncated below the position, as the leader itself confirms: the record that was read last is no longer in it.
-    /// Answer with [`Consumer::start`](super::Consumer::start), or end.
+    /// The partition is read on after [`Consumer::start`](super::Consumer::start).
     Truncated(Truncation),
     /// This member of the group has no partitions: returned when that begins, when the reason changes, and at growing intervals.
     Waiting(Waiting),
@@ -105,7 +105,7 @@ impl PartitionRecords {
 /// A partition to read, and the offsets to choose its start position from.
 #[derive(Clone, Debug)]
 pub struct Assignment {
-    /// Names the start position that the consumer asks for.
+    /// To be returned with the start position.
     pub token: StartToken,
     /// Which one.
     pub partition: TopicPartition,
@@ -124,7 +124,7 @@ pub struct Assignment {
 /// A position outside of the leader's log.
 #[derive(Clone, Debug)]
 pub struct OutOfRange {
-    /// Names the start position that the consumer asks for.
+    /// To be returned with the start position.
     pub token: StartToken,
     /// Which partition.
     pub partition: TopicPartition,
@@ -142,7 +142,7 @@ pub struct OutOfRange {
 /// ([KIP-320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation)).
 #[derive(Clone, Debug)]
 pub struct Truncation {
-    /// Names the start position that the consumer asks for.
+    /// To be returned with the start position.
     pub token: StartToken,
     /// Which partition.
     pub partition: TopicPartition,
@@ -225,7 +225,7 @@ impl fmt::Display for Waiting {
     }
 }
 
-/// Partitions that the group takes from this member.
+/// Partitions that the group revokes from this member.
 #[derive(Debug)]
 pub struct Revocation {
     /// Which ones.
@@ -239,7 +239,7 @@ pub struct Revocation {
 pub struct OffsetPosition {
     /// Which partition.
     pub partition: TopicPartition,
-    /// The token of the event that asked for the partition's start position.
+    /// The token of the partition's event: see [`StartToken`].
     pub token: StartToken,
     /// The next offset to read.
     pub offset: i64,

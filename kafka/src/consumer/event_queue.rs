@@ -14,7 +14,7 @@ impl EventQueue {
         self.0.push_back(Ok(event));
     }
 
-    /// Emits a failure that a retry may cure; the others end the consumer.
+    /// Emits a failure that is retried; returns one that is not, which ends the consumer.
     pub(super) fn emit_retrying(&mut self, failed: Result<Retrying>) -> Result<()> {
         self.emit(Event::Retrying(failed?));
         Ok(())

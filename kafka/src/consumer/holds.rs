@@ -25,7 +25,7 @@ impl Holds {
         }
     }
 
-    /// Whether the group is rebalancing or being asked, even if records are returned meanwhile.
+    /// Whether there is a reason, even if records are returned meanwhile.
     pub(super) fn are_any(&self) -> bool {
         self.rebalance.is_some() || self.verification.is_some()
     }

@@ -29,7 +29,7 @@ pub(super) struct Membership {
     holds: Holds,
     /// Commits that were refused for the membership that they were made under, since the last one that was accepted.
     refusals: Pause,
-    /// While there are no partitions.
+    /// Present while there are no partitions.
     wait: Option<Wait>,
     /// The confirmation that the group waits for.
     confirmation: Option<Confirmation>,
@@ -112,7 +112,7 @@ impl Membership {
         self.wait = None;
     }
 
-    /// Tells the thread to leave the group. Says whether it runs.
+    /// Sends the command to leave the group; false if no thread runs.
     pub(super) fn leave(&self) -> bool {
         self.thread().inspect(|thread| thread.leave()).is_some()
     }
@@ -146,7 +146,7 @@ impl Membership {
         self.holds.held_by(now)
     }
 
-    /// When there is work that no message announces: a hold ends, or the user is reminded that there are still no partitions.
+    /// Times at which there is work without a message: a hold ends, or the user is reminded that there are still no partitions.
     pub(super) fn timers(&self) -> impl Iterator<Item = Instant> {
         self.holds.until().into_iter().chain(self.wait.as_ref().map(Wait::remind_at))
     }
@@ -155,7 +155,7 @@ impl Membership {
         self.wait.as_mut()?.take_reminder(now)
     }
 
-    /// Why there are no partitions; returned if the user shall know it.
+    /// Records why there are no partitions; returns it if the user is to be notified.
     pub(super) fn note_waiting(&mut self, waiting: Waiting, now: Instant) -> Option<Waiting> {
         Wait::note(&mut self.wait, waiting, now)
     }
@@ -267,7 +267,7 @@ impl Membership {
 
     /// A commit was refused for the membership that it was made under: it is sent again under the next one, or dropped with its partition.
     /// If that is the present membership, the group thread verifies it at once. Returns when to retry, and whether the refusal is
-    /// unexpected, so that the user shall know it.
+    /// unexpected, so that the user is to be notified.
     pub(super) fn commit_refused(
         &mut self,
         refusal: Refusal,

@@ -1,4 +1,4 @@
-//! The consumer: takes part in reading topics, and returns what happens as one event at a time.
+//! The consumer: reads topics, alone or as a member of a group, and returns one event at a time.
 //!
 //! All network I/O is done by threads that own their connections: one for each broker that is fetched from, one for the membership in the
 //! group, one for everything else (`control`). They send [messages](message) to the consumer, which runs on its user's thread, blocks only
@@ -96,7 +96,7 @@ impl Consumer {
     fn new(config: Builder) -> Result<Self> {
         let (messages, received) = channel();
         let freed = messages.clone();
-        // A consumer that is gone needs no memory.
+        // A dropped consumer needs no memory.
         let budget = Budget::new(to_usize(config.buffer_bytes_max), move || drop(freed.send(Message::Nudge)));
         Ok(Self {
             received,
@@ -117,9 +117,9 @@ impl Consumer {
         Waker(self.messages.clone())
     }
 
-    /// Waits until something happens, at most for `timeout`. Returns at most `records_max` records at once, fewer if they are
-    /// large; while the user is busy with them, the next fetch is on the wire. The consumer may be polled before the user has handled the
-    /// events of earlier polls: no records come of a partition that waits for its start position or that has been revoked.
+    /// Waits for the next event, at most for `timeout`. Returns at most `records_max` records at once, fewer if they are
+    /// large; the next fetch is sent before they are returned. The consumer may be polled before the user has handled the
+    /// events of earlier polls: no records are returned of a partition that waits for its start position or that has been revoked.
     ///
     /// An error is final: a failure that a retry may cure is an [`Event::Retrying`].
     pub fn poll(&mut self, timeout: Duration, records_max: usize) -> Result<Event> {
@@ -147,7 +147,7 @@ impl Consumer {
             if now >= deadline {
                 return Ok(Event::Idle);
             }
-            self.receive_until(self.next_timer(now).map_or(deadline, |timer| timer.min(deadline)))?;
+            self.handle_next(self.next_timer(now).map_or(deadline, |timer| timer.min(deadline)))?;
         }
     }
 
@@ -159,10 +159,10 @@ impl Consumer {
             && self.partitions.values().all(Partition::is_reading)
     }
 
-    /// Starts assigned partitions. Each is claimed first, by a commit of that offset with `metadata`, and read
-    /// once that has been accepted, and once its leader has confirmed the epoch that is named. If another program commits in
-    /// between, the partition is lost and assigned again. A start position under another token than the last that the consumer
-    /// has asked with has no effect.
+    /// Starts assigned partitions. The consumer first claims each by a commit of its offset with `metadata`. It reads the partition once
+    /// the coordinator has accepted that commit, and the leader has confirmed the leader epoch, if one is given. If another program commits
+    /// in between, the partition is [lost](Event::Lost) and [assigned](Event::Assigned) again. A position has no effect unless its token is
+    /// that of the partition's last event with one.
     pub fn start(&mut self, starts: Vec<OffsetPosition>, metadata: &str) {
         for start in starts {
             if let Some(claim) = self.partitions.start(&start, metadata) {
@@ -171,12 +171,12 @@ impl Consumer {
         }
     }
 
-    /// Commits positions, each the next offset to read, with a text that marks them as ours. Does not wait: the newest position of
-    /// a partition replaces one that is not in flight yet. A position under another token than the partition was last started with has
-    /// no effect.
+    /// Commits positions, each the next offset to read, with a text that marks the commits of this program. Does not wait: the newest
+    /// position of a partition replaces one that is not in flight yet. A position has no effect unless its token is that of the partition's
+    /// last start.
     ///
-    /// In a group without members, the group's offset is read before each commit: one that carries another text was set by another program
-    /// on purpose. It is not overwritten; the partition is [lost](Event::Lost) and [assigned](Event::Assigned) again.
+    /// In a group without members, the committed offset is requested before each commit. If its metadata is another text, another program
+    /// has set it on purpose: it is not overwritten, and the partition is [lost](Event::Lost) and [assigned](Event::Assigned) again.
     pub fn commit(&mut self, positions: Vec<OffsetPosition>, metadata: &str) {
         for position in positions {
             let partition = self.partitions.get(&position.partition);
@@ -186,8 +186,8 @@ impl Consumer {
         }
     }
 
-    /// Waits until everything that was given to [`commit`](Self::commit) has been accepted, at most for `timeout`, and says whether it
-    /// has. A failure is returned at once, not retried. Other events that happen meanwhile are kept for [`poll`](Self::poll).
+    /// Waits until all [commits](Self::commit) have been accepted, at most for `timeout`; true if they have. A failure is returned at
+    /// once, not retried. Events that happen meanwhile are kept for [`poll`](Self::poll).
     pub fn flush(&mut self, timeout: Duration) -> Result<bool> {
         self.commits.begin_flush();
         let flushed = self.flush_until(after(Instant::now(), timeout));
@@ -205,7 +205,7 @@ impl Consumer {
                 self.request_commit(|_| true)?;
             }
             let retry_at = self.commits.pause.until().filter(|until| *until > now);
-            self.receive_until(retry_at.map_or(deadline, |retry_at| retry_at.min(deadline)))?;
+            self.handle_next(retry_at.map_or(deadline, |retry_at| retry_at.min(deadline)))?;
             if let Some(failure) = self.commits.take_flush_failure() {
                 return Err(failure);
             }
@@ -229,34 +229,35 @@ impl Consumer {
     }
 
     /// Leaves the group, so that others take over at once; a static member of the consumer protocol stays one until its session times
-    /// out. To be called when all is committed: no commit can follow. Says whether it was done in time.
+    /// out. Called after the last commit: none can follow. True if the group was left in time.
     pub fn leave(&mut self, timeout: Duration) -> Result<bool> {
         if !self.membership.leave() {
             return Ok(true);
         }
         let deadline = after(Instant::now(), timeout);
         let has_left = |consumer: &Self| consumer.membership.has_ended();
-        self.receive_until_so(deadline.min(after(Instant::now(), LEAVE_TIMEOUT)), has_left)?;
+        self.handle_until(has_left, deadline.min(after(Instant::now(), LEAVE_TIMEOUT)))?;
         // The thread may be waiting for other members to join, which only ends when this one is removed.
         if let GroupProtocol::Classic { instance_id, .. } = self.config.group_protocol.clone() {
-            self.receive_until_so(deadline, |consumer| has_left(consumer) || !consumer.control.is_busy())?;
+            self.handle_until(|consumer| has_left(consumer) || !consumer.control.is_busy(), deadline)?;
             if !has_left(self) && !self.control.is_busy() {
                 self.request_leave(instance_id)?;
             }
         }
-        self.receive_until_so(deadline, has_left)?;
+        self.handle_until(has_left, deadline)?;
         Ok(has_left(self))
     }
 
-    fn receive_until_so(&mut self, deadline: Instant, is_so: impl Fn(&Self) -> bool) -> Result<()> {
-        while !is_so(self) && Instant::now() < deadline {
-            self.receive_until(deadline)?;
+    /// Handles messages until `is_done`, at most until the deadline.
+    fn handle_until(&mut self, is_done: impl Fn(&Self) -> bool, deadline: Instant) -> Result<()> {
+        while !is_done(self) && Instant::now() < deadline {
+            self.handle_next(deadline)?;
         }
         Ok(())
     }
 
-    /// Waits for one message, and handles it.
-    fn receive_until(&mut self, deadline: Instant) -> Result<()> {
+    /// Waits for one message, at most until the deadline, and handles it.
+    fn handle_next(&mut self, deadline: Instant) -> Result<()> {
         match self.received.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(message) => self.handle(message),
             // The consumer has a sender itself, so there is always one.
@@ -272,7 +273,7 @@ impl Consumer {
         self.fetcher.take_records(limits, &mut self.partitions, (&mut self.topology, &mut self.events), now)
     }
 
-    /// When there is work that no message announces.
+    /// The next time at which there is work without a message.
     fn next_timer(&self, now: Instant) -> Option<Instant> {
         let partitions = self.partitions.values().map(|partition| &partition.pause);
         let parts = [&self.commits.pause, &self.partitions.pause, &self.topology.pause];
@@ -304,12 +305,12 @@ pub struct Waker(Sender<Message>);
 impl Waker {
     /// Has the running poll, or else the next one, return [`Event::Idle`].
     pub fn wake(&self) {
-        // A consumer that is gone does not wait either.
+        // A dropped consumer does not wait either.
         let _ = self.0.send(Message::Wake);
     }
 
-    /// Has the running poll, or else the next one, look for work, as after records have been dropped on another thread than the
-    /// consumer's: until then their response holds up the next fetch.
+    /// Has the running poll, or else the next one, check for work. Called after records were dropped on another thread than the
+    /// consumer's: until then their response delays the next fetch.
     pub fn nudge(&self) {
         // As above.
         let _ = self.0.send(Message::Nudge);

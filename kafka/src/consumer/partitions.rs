@@ -139,7 +139,7 @@ impl Partitions {
         self.ready(now, Partition::is_new)
     }
 
-    /// Partitions whose leader has refused the position, and is to be asked what its log holds.
+    /// Partitions whose leader has refused the position, so that the offsets of its log are to be requested.
     pub(super) fn out_of_range(&self, now: Instant) -> Vec<TopicPartition> {
         self.ready(now, Partition::is_out_of_range)
     }
@@ -154,7 +154,7 @@ impl Partitions {
         self.select(|_, partition| is_picked(partition) && is_ready(partition, now))
     }
 
-    /// Asks the user where new partitions start, now that their offsets are known. Gives the first failure.
+    /// Emits the new partitions whose offsets are known, for the user to start them. Returns the first failure.
     pub(super) fn assign(
         &mut self,
         offsets: Vec<PartitionOffsets>,
@@ -183,7 +183,7 @@ impl Partitions {
         failure
     }
 
-    /// The leader's own offsets decide whether a refused position is outside of its log. Gives the first failure.
+    /// The leader's own offsets decide whether a refused position is outside of its log. Returns the first failure.
     pub(super) fn confirm_out_of_range(
         &mut self,
         offsets: Vec<PartitionOffsets>,
@@ -200,7 +200,7 @@ impl Partitions {
         failure
     }
 
-    /// Compares positions with the ends of epochs in their leaders' logs. Gives the first failure.
+    /// Compares positions with the ends of epochs in their leaders' logs. Returns the first failure.
     pub(super) fn validate(
         &mut self,
         requested: &[OffsetForLeaderPartition],

@@ -1,4 +1,4 @@
-//! When something that failed may be tried again: a backoff with its point in time.
+//! When a failed attempt may be repeated: a backoff with its point in time.
 
 use std::time::{Duration, Instant};
 

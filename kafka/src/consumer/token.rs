@@ -1,11 +1,10 @@
-//! Tokens that name what the consumer waits for: a start position of a partition, or the user's acknowledgement of an event.
-//! Must not know what is done once they come.
+//! Tokens of events that require a call of the user: a start position, or an acknowledgement. Must not know what these calls do.
 
-/// Names one request of the consumer for a start position.
+/// The token of an event that requires a start position.
 ///
 /// Each [`Assigned`](super::Event::Assigned), [`OutOfRange`](super::Event::OutOfRange) and [`Truncated`](super::Event::Truncated) event
-/// asks for a start position with a token of its own, greater than all before. A partition is read under the token that it was last
-/// [started](super::Consumer::start) with; a start or a commit with another token of the partition has no effect.
+/// gives a partition a token, greater than all earlier ones. A [start](super::Consumer::start) has no effect unless it has the token of the
+/// partition's last such event, and a [commit](super::Consumer::commit) unless it has the token of the partition's last start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StartToken(u64);
 
@@ -29,9 +28,9 @@ impl StartTokens {
     }
 }
 
-/// Names one event that the group waits for the user to finish with; to be given to
-/// [`Consumer::acknowledge`](super::Consumer::acknowledge).
-#[must_use = "the group waits until the consumer has it back"]
+/// The token of an event that the group waits for: the user calls [`Consumer::acknowledge`](super::Consumer::acknowledge) with it after
+/// handling the event.
+#[must_use = "the group waits until it is acknowledged"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Acknowledgement(u64);
 

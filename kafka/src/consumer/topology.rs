@@ -23,7 +23,7 @@ pub(super) struct Topology {
     retry: RetryPolicy,
     requested_at: Instant,
     due_at: Instant,
-    /// How often metadata has come.
+    /// Count of metadata responses.
     serial: u64,
     /// Topics that metadata has shown, with all their partitions.
     topics_seen: BTreeSet<Arc<str>>,
@@ -68,7 +68,7 @@ impl Topology {
         self.due_at = now;
     }
 
-    /// When metadata is to be requested: before it is too old, and soon while other brokers may lead what a late one was asked for.
+    /// When metadata is to be requested: before it is too old, and soon while a broker is late, since others may lead its partitions.
     pub(super) fn due_at(&self, is_broker_late: bool) -> Instant {
         if is_broker_late { self.due_at.min(self.requested_at + METADATA_AGE_MAX_LATE) } else { self.due_at }
     }

@@ -1,5 +1,5 @@
-//! Whether a partition's log still has what was read of it. Before records come from a leader that has not been read from yet,
-//! it is asked where the epoch of the last record ends in its log
+//! Whether a partition's log still has what was read of it. Before records come from a new leader, the client requests where the epoch of
+//! the last record ends in its log
 //! ([KIP-320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation)).
 //! An offset alone does not show it: a log that was truncated may have grown past the offset again, with other records.
 //!
@@ -9,8 +9,8 @@
 //! returned until metadata names the new leader; then the comparison finds them.
 //!
 //! One response that shows a truncation is not enough. Event Hubs has sent wrong ones, and a Redpanda leader that has just been
-//! elected may lag behind the high watermark. The leader that fresh metadata names is asked again, until a response repeats the last
-//! one or shows no truncation.
+//! elected may lag behind the high watermark. The request is repeated, to the leader that fresh metadata names, until a response repeats the
+//! last one or shows no truncation.
 //!
 //! Must not know partitions or phases.
 
@@ -24,7 +24,7 @@ use crate::protocol::{EpochEnd, OffsetForLeaderPartition};
 #[derive(Debug)]
 pub(super) struct Suspicion {
     divergence: EpochEnd,
-    /// The metadata that was known then: the leader is asked again after the next.
+    /// The metadata that was known then: the request is repeated after the next.
     metadata_serial: u64,
     backoff: Backoff,
 }
@@ -34,13 +34,13 @@ pub(super) struct Suspicion {
 pub(super) enum Verdict {
     /// The last response showed the same.
     Confirmed,
-    /// Ask again after fresh metadata, and after the wait.
+    /// The request is repeated after fresh metadata, and after the wait.
     Suspected(Suspicion, Duration),
 }
 
 impl Suspicion {
     /// Whether fresh metadata has come since.
-    pub(super) fn may_ask_again(&self, metadata_serial: u64) -> bool {
+    pub(super) fn may_request_again(&self, metadata_serial: u64) -> bool {
         self.metadata_serial != metadata_serial
     }
 }

@@ -1,12 +1,12 @@
-//! When a member without partitions says so to the user: when that begins, when the reason changes, and at growing intervals while it
-//! lasts. Must not know why the member has none.
+//! When the user is notified that the member has no partitions: when that begins, when the reason changes, and at growing intervals while
+//! it lasts. Must not know why the member has none.
 
 use std::time::{Duration, Instant};
 
 use super::event::{WaitReason, Waiting};
 use super::pause::after;
 
-/// Time until it says so again; it doubles from the first to the last.
+/// Time to the first reminder, and the longest time between two: it doubles from one to the other.
 const REMINDER_FIRST: Duration = Duration::from_mins(1);
 const REMINDER_MAX: Duration = Duration::from_hours(1);
 
@@ -23,7 +23,7 @@ impl Wait {
         Self { waiting, remind_at: after(now, REMINDER_FIRST), gap: REMINDER_FIRST }
     }
 
-    /// Records the reason; returns it if the user shall know it. A standby rejoins with each rebalance: that is not reported.
+    /// Records the reason; returns it if the user is to be notified. A standby rejoins with each rebalance: that is not reported.
     pub(super) fn note(wait: &mut Option<Self>, waiting: Waiting, now: Instant) -> Option<Waiting> {
         let is_known = match wait {
             Some(wait) => waiting.reason == WaitReason::Rebalance || wait.waiting == waiting,

@@ -61,7 +61,7 @@ pub(crate) enum Admission {
     Free,
     /// Received; the share is held as long as the response's bytes.
     Counted(ResponseShare),
-    /// Not received: nobody needs it any more.
+    /// Not received: the consumer no longer needs it.
     Unwanted,
 }
 

@@ -1,82 +1,11 @@
 //! The consumer against single brokers of the oldest and the newest version, with records of Kafka's official client.
 
 use std::num::NonZeroU32;
-use std::thread;
-use std::time::Duration;
 
-use crate::support::{CLAIM, Reader, addresses, wait_for};
-use kafka::{
-    Builder, Client, CommittedOffset, ConnectionSettings, Consumer, Error, ErrorCode, Header, IsolationLevel, Record,
-    TopicPartition, Watermarks,
-};
-use testkit::{Cluster, Codec, ProduceOptions, unique};
+use kafka::{Consumer, Error, ErrorCode, Header, IsolationLevel, Record, TopicPartition, Watermarks};
+use testkit::{Codec, ProduceOptions, unique};
 
-/// One broker of each version, with a topic of its own and a consumer that requests metadata often.
-fn on_each_version(topic: &str, partitions: u32, settings: &[(&str, &str)], test: impl Fn(&Setup) + Sync) {
-    thread::scope(|scope| {
-        let run = |version| {
-            let cluster = testkit::shared(version).unwrap();
-            let (topic, group) = (unique(topic), unique("group"));
-            if partitions > 0 {
-                let kafka = cluster.client().unwrap();
-                kafka.create_topic(&topic, partitions, settings).unwrap();
-                // The leaders respond: metadata names them a moment before they exist, and the first batches of an
-                // idempotent producer that fall into that moment may come out of order, which it never recovers from.
-                kafka.end_offsets(&topic).unwrap();
-            }
-            test(&Setup { cluster, topic, group });
-        };
-        for version in testkit::VERSIONS {
-            scope.spawn(move || run(version));
-        }
-    });
-}
-
-struct Setup {
-    cluster: &'static Cluster,
-    topic: String,
-    group: String,
-}
-
-impl Setup {
-    fn kafka(&self) -> &testkit::Client {
-        self.cluster.client().unwrap()
-    }
-
-    fn builder(&self) -> Builder {
-        Consumer::from_hosts(addresses(&self.cluster.bootstrap_servers()))
-            .with_topic(self.topic.as_str())
-            .with_group(self.group.as_str())
-            .with_client_id("test")
-            .with_metadata_max_age(Duration::from_millis(200))
-    }
-
-    fn reader(&self) -> Reader {
-        Reader::new(self.builder())
-    }
-
-    fn client(&self) -> Client {
-        Client::new(addresses(&self.cluster.bootstrap_servers()), ConnectionSettings::default())
-    }
-
-    fn at(&self, partition: i32) -> TopicPartition {
-        TopicPartition::new(self.topic.as_str(), partition)
-    }
-
-    fn produce(&self, options: &ProduceOptions, records: impl IntoIterator<Item = testkit::Record>) {
-        self.kafka().produce(&self.topic, options, records).unwrap();
-    }
-
-    /// Values `0`, `1`, … in one partition.
-    fn produce_numbers(&self, partition: i32, numbers: std::ops::Range<i64>) {
-        let records = numbers.map(|n| testkit::Record::value(n.to_string()).partition(partition));
-        self.produce(&ProduceOptions::default(), records);
-    }
-}
-
-fn numbers(range: std::ops::Range<i64>) -> Vec<String> {
-    range.map(|n| n.to_string()).collect()
-}
+use crate::support::{Reader, addresses, numbers, on_each_version, wait_for};
 
 #[test]
 fn records_of_every_codec_arrive_as_they_were_sent() {
@@ -189,7 +118,7 @@ fn positions_outside_the_log_are_confirmed_and_holes_passed() {
         assert_eq!(reader.values(&low), numbers(4..10));
         assert_eq!(reader.values(&high), numbers(0..10));
         assert!(reader.consumer.is_settled());
-        // While it is being read, too: what is on hand comes first.
+        // Also while it is read: the fetched records come first.
         let mut slow = setup
             .reader()
             .records_max(1)
@@ -240,8 +169,8 @@ fn topics_and_partitions_come_and_go() {
         let mut reader = Reader::new(setup.builder().with_topic(missing.as_str()));
         reader.until_position(&first, 3);
         assert!(!reader.consumer.is_settled(), "a topic is missing");
-        let said = reader.retried.iter().map(|retrying| retrying.error.to_string()).collect::<String>();
-        assert!(said.contains(&format!("topic '{missing}' does not exist")), "{said}");
+        let failures = reader.retried.iter().map(|retrying| retrying.error.to_string()).collect::<String>();
+        assert!(failures.contains(&format!("topic '{missing}' does not exist")), "{failures}");
         assert!(!kafka.topic_exists(&missing).unwrap(), "the request has not created it");
 
         kafka.create_topic(&missing, 1, &[]).unwrap();
@@ -254,7 +183,7 @@ fn topics_and_partitions_come_and_go() {
 
         kafka.delete_topic(&setup.topic).unwrap();
         reader.retried.clear();
-        reader.until("word of the deletion", |reader| {
+        reader.until("an error about the deletion", |reader| {
             reader.retried.iter().any(|retrying| retrying.error.to_string().contains("does not exist"))
         });
         assert!(reader.lost.is_empty(), "only another id proves that it is gone for good");
@@ -273,118 +202,6 @@ fn topics_and_partitions_come_and_go() {
         // The other topic was not held up, and commits of the deleted one hold up no other.
         reader.commit();
         assert_eq!(kafka.committed_offsets(&setup.group).unwrap()[&(missing, 0)].offset, 1);
-    });
-}
-
-#[test]
-fn committed_offsets_come_with_the_next_assignment() {
-    on_each_version("commits", 2, &[], |setup| {
-        for partition in 0..2 {
-            setup.produce_numbers(partition, 0..5);
-        }
-        let mut reader = setup.reader();
-        reader.until("all records", |reader| reader.positions.values().sum::<i64>() == 10);
-        assert_eq!(reader.assigned.len(), 2);
-        assert!(reader.assigned.iter().all(|assignment| assignment.committed.is_none()));
-        let claimed = setup.kafka().committed_offsets(&setup.group).unwrap();
-        assert_eq!(
-            claimed.values().map(|committed| (committed.offset, &*committed.metadata)).collect::<Vec<_>>(),
-            [(0, CLAIM); 2]
-        );
-        reader.commit();
-        let committed = &setup.kafka().committed_offsets(&setup.group).unwrap()[&(setup.topic.clone(), 1)];
-        assert_eq!((committed.offset, committed.leader_epoch, &*committed.metadata), (5, Some(0), CLAIM));
-        let printed = setup.cluster.group_offsets(&setup.group).unwrap();
-        assert!(printed.iter().all(|offset| offset.lag == Some(0)), "{printed:?}");
-        drop(reader);
-        let expected = CommittedOffset { offset: 5, leader_epoch: Some(0), metadata: CLAIM.to_owned() };
-        let committed = setup.client().committed(&setup.group, &[setup.at(0), setup.at(1)]).unwrap();
-        assert_eq!(committed[&setup.at(1)], expected);
-
-        setup.produce_numbers(0, 5..6);
-        let mut next =
-            setup.reader().choose(|assignment| assignment.committed.as_ref().map(|committed| committed.offset));
-        next.until_position(&setup.at(0), 6);
-        assert_eq!(next.values(&setup.at(0)), ["5"]);
-        let facts = next.assigned.iter().find(|assignment| assignment.partition == setup.at(0)).unwrap();
-        assert_eq!(facts.committed, Some(expected));
-        assert_eq!((facts.log_start_offset, facts.end_offset), (0, 6));
-        assert!(!facts.cluster_id.is_empty());
-        assert!(setup.client().committed(&unique("no group"), &[setup.at(0)]).unwrap().is_empty());
-    });
-}
-
-#[test]
-fn offsets_that_another_program_sets_are_never_overwritten() {
-    on_each_version("foreign", 2, &[], |setup| {
-        let (meddled, other) = (setup.at(0), setup.at(1));
-        let committed = || setup.kafka().committed_offsets(&setup.group).unwrap()[&(setup.topic.clone(), 0)].clone();
-        for partition in 0..2 {
-            setup.produce_numbers(partition, 0..5);
-        }
-        // An offset from before the start may be replaced.
-        setup.kafka().commit_offset(&setup.group, &setup.topic, 0, 1, "an earlier program").unwrap();
-        let mut reader = setup.reader().choose(|assignment| {
-            let committed = assignment.committed.as_ref();
-            Some(committed.map_or(assignment.log_start_offset, |committed| committed.offset))
-        });
-        reader.until("all records", |reader| reader.positions.values().sum::<i64>() == 10);
-        assert_eq!((committed().offset, &*committed().metadata), (1, CLAIM), "claimed where it was");
-        reader.commit();
-
-        // As `kafka-consumer-groups --reset-offsets` does it.
-        setup.kafka().commit_offset(&setup.group, &setup.topic, 0, 2, "").unwrap();
-        assert!(reader.lost.is_empty());
-        reader.commit_later();
-        reader.until("the loss", |reader| !reader.lost.is_empty());
-        assert_eq!(reader.lost, std::slice::from_ref(&meddled));
-        assert_eq!((committed().offset, &*committed().metadata), (2, ""), "not overwritten before the user has chosen");
-        reader.until_position(&meddled, 5);
-        let facts = reader.assigned.last().unwrap();
-        let expected = CommittedOffset { offset: 2, leader_epoch: None, metadata: String::new() };
-        assert_eq!((&facts.partition, &facts.committed), (&meddled, &Some(expected)));
-        assert_eq!(reader.values(&meddled)[4..], numbers(2..5));
-        assert_eq!(reader.values(&other), numbers(0..5), "the other one goes on");
-        assert_eq!((committed().offset, &*committed().metadata), (2, CLAIM));
-
-        // Between the assignment and the claim.
-        let mut slow = Reader::new(setup.builder()).choose(|_| None);
-        slow.until("assignments", |reader| reader.assigned.len() == 2);
-        setup.kafka().commit_offset(&setup.group, &setup.topic, 0, 3, "somebody").unwrap();
-        slow.start(&meddled, 0);
-        slow.until("the loss", |reader| reader.lost == [meddled.clone()]);
-        slow.until("another assignment", |reader| reader.assigned.len() == 3);
-        assert_eq!(slow.assigned[2].committed.as_ref().unwrap().metadata, "somebody");
-        assert_eq!((committed().offset, &*committed().metadata), (3, "somebody"));
-        assert!(slow.records.is_empty());
-    });
-}
-
-#[test]
-fn a_group_with_members_refuses_commits_of_non_members() {
-    on_each_version("members", 1, &[], |setup| {
-        // The new protocol where it is the standard.
-        let protocol = if setup.cluster.version() == testkit::NEWEST { "consumer" } else { "classic" };
-        let member = thread::spawn({
-            let (cluster, topic, group) = (setup.cluster, setup.topic.clone(), setup.group.clone());
-            let (protocol, commit) = (format!("group.protocol={protocol}"), "enable.auto.commit=false");
-            move || {
-                let mut arguments = vec!["--topic", &topic, "--group", &group, "--max-messages", "1"];
-                arguments.extend(["--consumer-property", &protocol, "--consumer-property", commit]);
-                cluster.tool("org.apache.kafka.tools.consumer.ConsoleConsumer", &arguments, b"")
-            }
-        });
-        let mut reader = setup.reader();
-        let error = reader.until_error(Reader::commit_later);
-        assert!(
-            matches!(&error, Error::Broker { code: ErrorCode::UNKNOWN_MEMBER_ID, request: "OffsetCommit", .. }),
-            "{error}"
-        );
-        let said = error.to_string();
-        assert!(said.contains(&format!("another program is a member of group '{}'", setup.group)), "{said}");
-        // What it waits for.
-        setup.produce_numbers(0, 0..1);
-        member.join().unwrap().unwrap();
     });
 }
 
@@ -444,7 +261,7 @@ fn a_batch_larger_than_a_fetch_comes_and_one_larger_than_all_limits_is_named() {
 
 #[test]
 fn the_client_describes_groups_and_logs() {
-    on_each_version("questions", 2, &[], |setup| {
+    on_each_version("watermarks", 2, &[], |setup| {
         let stamped = |n: i64| testkit::Record::value("v").partition(0).timestamp_ms(1000 + n);
         setup.produce(&ProduceOptions::default(), (0..3).map(stamped));
         setup.kafka().delete_records(&setup.topic, 0, 1).unwrap();
@@ -459,20 +276,23 @@ fn the_client_describes_groups_and_logs() {
         assert_eq!(topic(&setup.topic).partitions.len(), 2);
         assert_eq!(topic(&missing).error, Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
 
-        let asked = [setup.at(0), setup.at(1), TopicPartition::new(missing.as_str(), 0)];
-        let offsets = setup.client().watermarks(&asked).unwrap();
+        let partitions = [setup.at(0), setup.at(1), TopicPartition::new(missing.as_str(), 0)];
+        let offsets = setup.client().watermarks(&partitions).unwrap();
         let of = |at: &TopicPartition| &offsets.iter().find(|(of, _)| of == at).unwrap().1;
         let bounds = |start_offset, end_offset| Watermarks { start_offset, last_stable_offset: end_offset, end_offset };
-        assert_eq!((of(&asked[0]).as_ref().unwrap(), of(&asked[1]).as_ref().unwrap()), (&bounds(1, 3), &bounds(0, 0)));
-        assert!(of(&asked[2]).is_err());
+        assert_eq!(
+            (of(&partitions[0]).as_ref().unwrap(), of(&partitions[1]).as_ref().unwrap()),
+            (&bounds(1, 3), &bounds(0, 0))
+        );
+        assert!(of(&partitions[2]).is_err());
 
         for (offset, time) in [(1, Some(1001)), (2, Some(1002)), (3, None)] {
-            let offsets = [(asked[0].clone(), offset), (asked[1].clone(), 0)].into();
+            let offsets = [(partitions[0].clone(), offset), (partitions[1].clone(), 0)].into();
             let found = client.timestamps_at(&offsets).unwrap();
             let of = |at| found.iter().find(|(of, _)| of == at).unwrap().1.as_ref().unwrap();
-            assert_eq!((of(&asked[0]), of(&asked[1])), (&time, &None));
+            assert_eq!((of(&partitions[0]), of(&partitions[1])), (&time, &None));
         }
-        let mut found = client.timestamps_at(&[(asked[0].clone(), 0)].into()).unwrap();
+        let mut found = client.timestamps_at(&[(partitions[0].clone(), 0)].into()).unwrap();
         let refused = found.remove(0).1.unwrap_err();
         assert!(matches!(refused, Error::Broker { code: ErrorCode::OFFSET_OUT_OF_RANGE, .. }), "{refused}");
     });

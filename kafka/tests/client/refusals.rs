@@ -79,16 +79,16 @@ impl Case {
             Protocol::Classic => place == Place::ConsumerGroupHeartbeat,
             Protocol::Consumer => is_classic_only,
         };
-        // Another process has become this member, which ends the service: `groups.rs` has that.
+        // Another process has become this member, which ends the consumer: `groups.rs` tests that.
         let is_taken_over = code == ErrorCode::FENCED_INSTANCE_ID
             && matches!(place, Place::JoinGroup | Place::SyncGroup | Place::Heartbeat | Place::ConsumerGroupHeartbeat);
         // That the group does not exist is no refusal: it has committed nothing.
-        let is_answer =
+        let is_no_refusal =
             code == ErrorCode::GROUP_ID_NOT_FOUND && matches!(place, Place::OffsetFetch | Place::OffsetFetchPartition);
-        is_foreign || is_taken_over || is_answer
+        is_foreign || is_taken_over || is_no_refusal
     }
 
-    /// Whether reading has to go on after such a refusal.
+    /// Whether reading must go on after the refusal.
     fn passes(self) -> bool {
         let Self { protocol, place, code } = self;
         let address = Address { host: "broker".to_owned(), port: 1 };
@@ -227,7 +227,7 @@ fn provoke(user: &User, place: Place) {
     }
 }
 
-/// Whether such a request comes only before the first record.
+/// Whether the request is sent only before the first record.
 fn is_at_start_only(case: Case) -> bool {
     matches!(
         case.place,

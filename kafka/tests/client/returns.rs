@@ -61,7 +61,7 @@ fn unassigned_partitions_are_assigned_at_once_when_a_member_comes_back() {
         broker.script([first.clone(), second.clone()]);
         let mut consumer = member(&broker).with_metadata_max_age(NEVER).create().unwrap();
         until_reading(&mut consumer, &[2, 3, 4]);
-        assert_eq!(broker.asked(ApiKey::JoinGroup), 2, "{first:?}: the group is complete now");
+        assert_eq!(broker.received(ApiKey::JoinGroup), 2, "{first:?}: the group is complete now");
     }
 }
 
@@ -77,16 +77,19 @@ fn a_complete_group_is_not_rebalanced() {
         let mut consumer = member(&broker).with_metadata_max_age(Duration::from_millis(50)).create().unwrap();
         let expected: Vec<i32> = if matches!(joined, Joined::Leads) { (0..PARTITIONS).collect() } else { vec![2, 3] };
         until_reading(&mut consumer, &expected);
-        let checks = broker.asked(ApiKey::DescribeGroups);
-        let heartbeats = broker.asked(ApiKey::Heartbeat);
+        let checks = broker.received(ApiKey::DescribeGroups);
+        let heartbeats = broker.received(ApiKey::Heartbeat);
         let deadline = Instant::now() + DEADLINE;
-        while broker.asked(ApiKey::Heartbeat) < heartbeats + 10 {
+        while broker.received(ApiKey::Heartbeat) < heartbeats + 10 {
             assert!(Instant::now() < deadline);
             assert!(!matches!(consumer.poll(Duration::from_millis(20), 100).unwrap(), Event::Rebalancing(_)));
         }
-        assert_eq!(broker.asked(ApiKey::JoinGroup), 1, "{joined:?}");
+        assert_eq!(broker.received(ApiKey::JoinGroup), 1, "{joined:?}");
         if !matches!(joined, Joined::Follows { .. }) {
-            assert!(broker.asked(ApiKey::DescribeGroups) > checks + 1, "{joined:?}: a leader checks again and again");
+            assert!(
+                broker.received(ApiKey::DescribeGroups) > checks + 1,
+                "{joined:?}: a leader checks again and again"
+            );
         }
     }
 }
@@ -104,7 +107,7 @@ fn the_leader_finds_unassigned_partitions() {
     until_reading(&mut consumer, &[0, 1, 2]);
     broker.rebalance(); // The other one releases 4 and 5, and is killed before it rejoins.
     let deadline = Instant::now() + DEADLINE;
-    while broker.asked(ApiKey::JoinGroup) < 3 {
+    while broker.received(ApiKey::JoinGroup) < 3 {
         assert!(Instant::now() < deadline, "4 and 5 stay unassigned");
         match consumer.poll(Duration::from_millis(20), 100).unwrap() {
             Event::Rebalancing(acknowledgement) => consumer.acknowledge(acknowledgement),

@@ -27,10 +27,10 @@ const RESPONSES_HELD_MAX: usize = 1;
 /// A broker that is fetched from.
 pub(in crate::consumer) struct Broker {
     pub(in crate::consumer) address: Address,
-    /// Tells responses of this connection from those of an earlier one to the same broker id.
+    /// Distinguishes responses of this connection from those of an earlier one to the same broker id.
     pub(in crate::consumer) serial: u64,
     pub(in crate::consumer) pause: Pause,
-    /// The partition that its last fetch asked for first.
+    /// The first partition of its last fetch.
     pub(in crate::consumer) first: Option<TopicPartition>,
     settings: ConnectionSettings,
     /// Started with the first fetch: most brokers of a large cluster lead none of the partitions.
@@ -80,7 +80,7 @@ impl Broker {
         self.late_at().is_some_and(|at| now >= at)
     }
 
-    /// Sends a fetch; its response comes as [`Message::Fetched`]. The bytes that it asks for are taken out of the budget.
+    /// Sends a fetch; its response comes as [`Message::Fetched`]. The requested bytes are taken from the budget.
     pub(in crate::consumer) fn fetch(
         &mut self,
         id: i32,

@@ -20,8 +20,8 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// Takes records that are on hand, from one partition after the other, until the read budget is used up: however well they were compressed,
-    /// memory stays bounded.
+    /// Takes fetched records, from one partition after the other, until the read budget is used up. That counts decompressed bytes, so
+    /// that memory is bounded.
     pub(super) fn take_records(
         &mut self,
         mut read_budget: ReadBudget,
@@ -29,19 +29,19 @@ impl Delivery {
         (topology, events): (&mut Topology, &mut EventQueue),
         now: Instant,
     ) -> Vec<PartitionRecords> {
-        let mut on_hand = partitions.select(|_, partition| partition.has_fetched());
-        if on_hand.is_empty() {
+        let mut order = partitions.select(|_, partition| partition.has_fetched());
+        if order.is_empty() {
             return Vec::new();
         }
         let last_first = self.last_first.clone();
-        rotate(&mut on_hand, &mut self.last_first);
+        rotate(&mut order, &mut self.last_first);
         if let Some(at) = self.without_memory.take()
-            && let Some(turn) = on_hand.iter().position(|other| *other == at)
+            && let Some(index) = order.iter().position(|other| *other == at)
         {
-            on_hand.get_mut(..=turn).unwrap_or_default().rotate_right(1);
+            order.get_mut(..=index).unwrap_or_default().rotate_right(1);
         }
         let mut taken = Vec::new();
-        for at in on_hand {
+        for at in order {
             if read_budget.is_full() {
                 break;
             }

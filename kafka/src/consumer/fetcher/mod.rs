@@ -33,7 +33,7 @@ use crate::protocol::BrokerInfo;
 use crate::record_batch::ReadBudget;
 use crate::types::Address;
 
-/// The brokers of the cluster, and what has been fetched from them.
+/// The brokers of the cluster, the memory for their responses, and the order in which records are returned.
 pub(super) struct Fetcher {
     brokers: BTreeMap<i32, Broker>,
     /// The number of the last connection.
@@ -76,7 +76,7 @@ impl Fetcher {
         self.brokers.values().any(|broker| broker.is_late(now))
     }
 
-    /// When there is work that no message announces.
+    /// Times at which there is work without a message.
     pub(super) fn timers(&self) -> impl Iterator<Item = Instant> {
         let pauses = self.brokers.values().filter(|broker| !broker.is_fetching());
         let pauses = pauses.filter_map(|broker| broker.pause.until());
@@ -124,7 +124,7 @@ impl Fetcher {
         ResponseHandler { config, brokers, budget, partitions, topology, events, now }.handle(completed)
     }
 
-    /// Takes up to `records_max` records that are on hand, and no more once they are as large as a fetch.
+    /// Takes up to `records_max` fetched records, and no more once they are as large as a fetch.
     pub(super) fn take_records(
         &mut self,
         (records_max, bytes_max): (usize, usize),

@@ -1,4 +1,4 @@
-//! The requests of fetches: which partitions one asks for, and for how many bytes. Must not know what comes of them.
+//! Builds fetch requests: for which partitions, and for how many bytes. Must not know responses.
 
 use std::time::Instant;
 

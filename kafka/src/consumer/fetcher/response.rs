@@ -20,7 +20,7 @@ use crate::protocol::{FetchPartition, FetchRequest, FetchedPartition, Request};
 use crate::record_batch::PartitionReader;
 use crate::types::IsolationLevel;
 
-/// Longest that a broker may ask a client to stay away. Its quotas look back over eleven seconds by default (`quota.window.num`,
+/// Longest throttle time that the client keeps. A broker's quotas cover eleven seconds by default (`quota.window.num`,
 /// `quota.window.size.seconds`), so it has no reason for more.
 const THROTTLE_MAX: Duration = Duration::from_mins(1);
 
@@ -73,7 +73,7 @@ impl ResponseHandler<'_> {
             }
         }
         let Some(broker) = self.brokers.get_mut(&id) else { return Ok(()) };
-        // Where the leaders replace it, it is not asked again: that ends nothing, and need not use up the attempts.
+        // If other brokers lead its partitions by now, no request is repeated: the failure does not use up the attempts.
         let failed = if is_needed {
             broker.pause.failed(error, self.now)
         } else {
@@ -82,8 +82,8 @@ impl ResponseHandler<'_> {
         self.events.emit_retrying(failed)
     }
 
-    /// A response was too large to be received: ask for one partition at a time and for its next batch only. If even
-    /// that is too large, the batch itself is, and its offset is known.
+    /// A response exceeds the limit: the next fetches request one partition at a time, and its next batch only. If that exceeds the limit
+    /// too, the batch itself is too large, and its offset is known.
     fn narrow(&mut self, request: &FetchRequest, limit_bytes: u64) -> Result<()> {
         if let [only] = request.partitions.as_slice()
             && only.max_bytes == 1
@@ -106,7 +106,7 @@ impl ResponseHandler<'_> {
         hold: &ResponseHold,
     ) -> Result<()> {
         let Some(partition) = self.partitions.get_mut(&requested.partition) else { return Ok(()) };
-        // Whatever comes, it does not keep the others waiting.
+        // For one fetch only: the next one is for the other partitions, too.
         let was_alone = std::mem::take(&mut partition.fetch_alone);
         if !partition.still_wants(requested) {
             return Ok(());
@@ -115,7 +115,7 @@ impl ResponseHandler<'_> {
             return self.partition_refused(id, requested, code);
         }
         if partition.confirm_position() {
-            // A user that waits until the consumer is settled looks again.
+            // A user that waits until the consumer is settled checks again.
             self.events.emit(Event::Idle);
         }
         if let Some(replica) = fetched.preferred_read_replica {
@@ -141,12 +141,12 @@ impl ResponseHandler<'_> {
         if reader.incomplete_batch_bytes().is_some() {
             return self.batch_cut_off(requested, was_alone);
         }
-        // Not yet a success that would end the growth of its pauses: the batches may turn out to be damaged.
+        // The pause is reset only when they have been read: they may be damaged.
         partition.add_fetched(FetchedBatches { reader, end_offset, response: hold.clone() });
         Ok(())
     }
 
-    /// Not one whole batch came: another partition was first. It comes whole when asked for alone; if not, the broker is wrong.
+    /// The response has only the beginning of a batch: another partition was first. Fetched alone, the batch must be complete.
     fn batch_cut_off(&mut self, requested: &FetchPartition, was_alone: bool) -> Result<()> {
         let Some(partition) = self.partitions.get_mut(&requested.partition) else { return Ok(()) };
         partition.fetch_alone = true;
@@ -169,7 +169,7 @@ impl ResponseHandler<'_> {
             return Ok(());
         }
         if partition.leadership.leave_replica(self.now) {
-            // A follower may lag behind or have gone; only the leader decides.
+            // A follower may lag, or no longer be a replica; only the leader decides.
             return Ok(());
         }
         if code == ErrorCode::OFFSET_OUT_OF_RANGE {

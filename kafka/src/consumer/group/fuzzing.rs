@@ -12,15 +12,15 @@ use kafka_protocol::messages::ConsumerProtocolSubscription;
 use kafka_protocol::protocol::{Decodable, StrBytes};
 
 use super::assignor::{Assignor, GroupMember, Topics, partitions_in};
-#[cfg(test)]
 use crate::protocol::consumer_protocol::{Subscription, decode_assignment, encode_assignment};
+#[cfg(test)]
 use crate::protocol::fuzzing::partitions;
 use crate::protocol::fuzzing::{PARTITIONS, TOPIC};
 use crate::types::TopicPartition;
 
-/// Memory for what is read, per byte: a number of a partition takes four bytes there, and here a place in a set.
+/// Memory per byte of the input: a partition number of four bytes becomes an element of a set.
 const MEMORY_FACTOR: usize = 32;
-/// Memory that needs no bytes.
+/// Memory for an empty input.
 const MEMORY_LEAST: usize = 4 * 1024;
 /// Members in one group at most.
 const MEMBERS_MAX: usize = 8;
@@ -31,7 +31,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "assignor", run: assign_any, words: &[TOPIC, "other"], tries: 2_000 },
 ];
 
-/// Our subscription where those of other clients are recorded.
+/// A subscription of this client, for the recorded corpus.
 #[cfg(test)]
 pub(crate) fn subscription() -> Bytes {
     let subscription =
@@ -39,7 +39,7 @@ pub(crate) fn subscription() -> Bytes {
     subscription.encode(Some("rack")).unwrap_or_default()
 }
 
-/// Our assignment there.
+/// An assignment by this client, for the same.
 #[cfg(test)]
 pub(crate) fn assignment() -> Bytes {
     encode_assignment(&partitions().collect()).unwrap_or_default()
@@ -51,7 +51,7 @@ fn read_subscription(input: &[u8]) -> bool {
     let Ok(read) = within(input.len() * MEMORY_FACTOR + MEMORY_LEAST, || decode(bytes.clone())) else {
         return false;
     };
-    assert!(read.encode(None).is_ok_and(|said| decode(said).as_ref() == Ok(&read)), "{read:?}");
+    assert!(read.encode(None).is_ok_and(|encoded| decode(encoded).as_ref() == Ok(&read)), "{read:?}");
     let Some((version, mut rest)) =
         input.split_first_chunk().map(|(version, rest)| (i16::from_be_bytes(*version), rest))
     else {
@@ -64,7 +64,7 @@ fn read_subscription(input: &[u8]) -> bool {
         .iter()
         .flat_map(|of| of.partitions.iter().map(|number| TopicPartition::new(of.topic.as_str(), *number)));
     assert_eq!(owned.collect::<BTreeSet<_>>(), read.owned);
-    // Else it may stand in the user data.
+    // Without this field, the user data may have it.
     if theirs.generation_id >= 0 {
         assert_eq!(read.generation, Some(theirs.generation_id));
     }
@@ -79,17 +79,17 @@ fn read_assignment(input: &[u8]) -> bool {
     let bytes = Bytes::copy_from_slice(input);
     let read = within(input.len() * MEMORY_FACTOR + MEMORY_LEAST, || decode_assignment(bytes));
     let Ok(read) = read else { return false };
-    assert!(encode_assignment(&read).is_ok_and(|said| decode_assignment(said) == Ok(read)));
+    assert!(encode_assignment(&read).is_ok_and(|encoded| decode_assignment(encoded) == Ok(read)));
     true
 }
 
 fn assign_any(input: &[u8]) -> bool {
     let mut members = Vec::new();
     let mut rest = input;
-    while let Some((length, behind)) = rest.split_first() {
-        let (said, behind) = behind.split_at(behind.len().min(usize::from(*length)));
-        rest = behind;
-        if let Ok(subscription) = Subscription::decode(Bytes::copy_from_slice(said)) {
+    while let Some((length, after)) = rest.split_first() {
+        let (encoded, after) = after.split_at(after.len().min(usize::from(*length)));
+        rest = after;
+        if let Ok(subscription) = Subscription::decode(Bytes::copy_from_slice(encoded)) {
             // Every other one is a static member.
             let id = format!("member-{}", members.len());
             let instance_id = Some(id.clone()).filter(|_| members.len() % 2 == 0);
@@ -169,8 +169,8 @@ fn hold(members: &[GroupMember], assignments: Assignments) -> Vec<GroupMember> {
 pub(crate) fn members() -> Vec<u8> {
     let of = |owned: Vec<TopicPartition>, generation| {
         let topics = [TOPIC.into(), "other".into()].into();
-        let said = Subscription { topics, owned: owned.into_iter().collect(), generation }.encode(None).unwrap();
-        [&[u8::try_from(said.len()).unwrap()], &said[..]].concat()
+        let encoded = Subscription { topics, owned: owned.into_iter().collect(), generation }.encode(None).unwrap();
+        [&[u8::try_from(encoded.len()).unwrap()], &encoded[..]].concat()
     };
     let others = (0..2).map(|number| TopicPartition::new("other", number)).collect();
     [of(Vec::new(), None), of(partitions().collect(), Some(4)), of(others, Some(4))].concat()

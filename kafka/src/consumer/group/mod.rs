@@ -103,7 +103,7 @@ impl GroupThread {
     }
 
     fn send(&self, command: GroupCommand) {
-        // A thread that has ended has said why.
+        // A thread that has ended has emitted why.
         let _ = self.commands.send(command);
     }
 }

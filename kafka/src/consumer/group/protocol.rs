@@ -1,4 +1,4 @@
-//! What the protocols of group membership have in common: the requests of one protocol behind one trait. Must not know when they are due.
+//! The trait of the two protocols of group membership: sends the requests of one of them. Must not know when they are due.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::types::{Member, TopicPartition};
 /// commit, on a slow disk. Kafka's own consumer takes five minutes, for whatever its user does between two polls
 /// (`max.poll.interval.ms`).
 pub(super) const REBALANCE_TIMEOUT: Duration = Duration::from_mins(1);
-/// A session has time for so many heartbeats: Kafka's own consumer keeps to the same.
+/// Heartbeats in one session timeout at least, as Kafka recommends for `heartbeat.interval.ms`.
 pub(super) const HEARTBEATS_PER_SESSION: u32 = 3;
 
 /// The outcome of a heartbeat that was accepted.

@@ -28,7 +28,7 @@ const LEAVE_PAUSE: Duration = Duration::from_millis(100);
 enum End {
     /// By command.
     Leave,
-    /// The consumer is gone.
+    /// The consumer was dropped.
     Dropped,
     /// No retry cures the error.
     Failed(Error),
@@ -219,19 +219,24 @@ impl Task {
         let mut changed = None;
         let deadline = confirmation.map(|_| after(Instant::now(), self.rebalance_timeout));
         loop {
+            match self.wait(deadline.map_or(self.heartbeat_at, |deadline| deadline.min(self.heartbeat_at)))? {
+                Some(GroupCommand::Confirm(done)) if confirmation == Some(done) => {
+                    return Ok(changed.map_or(Change::Confirmed, Change::Assigned));
+                }
+                Some(GroupCommand::Verify(number)) => {
+                    self.verify(number);
+                    continue;
+                }
+                Some(GroupCommand::Confirm(_) | GroupCommand::Leave) => continue,
+                None => {}
+            }
+            // Only without a command: the confirmation may have come in time, during a heartbeat that took until after the timeout.
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 log::warn!(
                     "no acknowledgement within the rebalance timeout; the partitions are lost, and the member rejoins with the next poll"
                 );
                 self.lose();
                 return Ok(Change::Rebalance);
-            }
-            match self.wait(deadline.map_or(self.heartbeat_at, |deadline| deadline.min(self.heartbeat_at)))? {
-                Some(GroupCommand::Confirm(done)) if confirmation == Some(done) => {
-                    return Ok(changed.map_or(Change::Confirmed, Change::Assigned));
-                }
-                Some(GroupCommand::Verify(number)) => self.verify(number),
-                Some(GroupCommand::Confirm(_) | GroupCommand::Leave) | None => {}
             }
             if self.heartbeat_at > Instant::now() {
                 continue;

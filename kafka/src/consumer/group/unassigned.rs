@@ -32,7 +32,7 @@ impl Schedule {
         Self { due: None, interval: interval_min, interval_min }
     }
 
-    /// After a join: at once, if it may have been answered with the previous assignment; later, for the leader, and while unassigned
+    /// After a join: at once, if the coordinator may have returned the previous assignment; later, for the leader, and while unassigned
     /// partitions were found; else not at all.
     pub(super) fn joined(&mut self, is_return: bool, is_leader: bool, now: Instant) {
         let is_open = is_leader || self.interval > self.interval_min;

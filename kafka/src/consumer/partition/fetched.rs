@@ -42,8 +42,8 @@ impl FetchQueue {
         self.0.push_back(batches);
     }
 
-    /// Reads the next records, perhaps none, and moves the position behind them. After damage the queue is empty: its batches are fetched
-    /// again, from the position.
+    /// Reads the next records, perhaps none, and advances the position. After damage the queue is empty: its batches are fetched again,
+    /// from the position.
     pub(super) fn read(
         &mut self,
         at: &TopicPartition,

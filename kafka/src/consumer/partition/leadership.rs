@@ -4,12 +4,12 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a replica that the leader named is used before the leader is asked again; Kafka's own consumer
-/// takes its metadata's age for it.
+/// How long a replica that the leader named is used before the next fetch from the leader; in Kafka's own consumer it is
+/// `metadata.max.age.ms`, 5 minutes by default.
 const PREFERRED_REPLICA_AGE_MAX: Duration = Duration::from_mins(5);
 
-/// How long records come from the leader after a replica failed: it goes on naming one that has died until the controller
-/// notices (`broker.session.timeout.ms`, 9 s), and answers with a name instead of records.
+/// How long the leader must send records itself after a replica failed: until the controller notices that a replica is down
+/// (`broker.session.timeout.ms`, 9 s), the leader goes on naming it instead of sending records.
 const LEADER_ONLY: Duration = Duration::from_secs(30);
 
 /// The leader of a partition, and the replica to fetch from.
@@ -77,7 +77,7 @@ impl Leadership {
         self.replica = FetchReplica::LeaderOnly { until: now + LEADER_ONLY };
     }
 
-    /// Turns from a replica to the leader after a fetch has failed. Says whether it was a replica.
+    /// Turns from a replica to the leader after a fetch has failed. True if it was a replica.
     pub(in crate::consumer) fn leave_replica(&mut self, now: Instant) -> bool {
         let at_replica = matches!(self.replica, FetchReplica::Preferred { .. });
         if at_replica {

@@ -5,7 +5,7 @@
 //! | phase | holds | leaves it by |
 //! |---|---|---|
 //! | `New` | | [`assign`](Partition::assign) → `AwaitingStart` |
-//! | `AwaitingStart` | token, end of the log, the previous claim | [`start`](Partition::start) with the token → `Claiming` |
+//! | `AwaitingStart` | token, end of the log, committed offset, the previous claim | [`start`](Partition::start) with the token → `Claiming` |
 //! | `Claiming` | claim, position | [`commit_accepted`](Partition::commit_accepted) → *reading* |
 //! | `Validating` | claim, position, suspicion | [`validate`](Partition::validate) → `Probing`, `Reading`, or `AwaitingStart` after a truncation |
 //! | `Probing` | claim, position | [`confirm_position`](Partition::confirm_position) → `Reading` |
@@ -13,8 +13,8 @@
 //! | `OutOfRange` | claim, position | [`confirm_out_of_range`](Partition::confirm_out_of_range) → `AwaitingStart`, or *reading* if the position is in range |
 //! | `Revoked` | the claim | removed with the acknowledgement |
 //!
-//! *Reading* is `Validating` where the leader can be asked whether its log still has what was read, else `Probing` where the position lies
-//! beyond the known end of the log, else `Reading`. From several phases:
+//! *Reading* is `Validating` if positions are validated and both leader epochs are known (the position's and the leader's), else
+//! `Probing` if the position is after the known end of the log, else `Reading`. From several phases:
 //! - [`set_leader`](Partition::set_leader) with another epoch: `Validating`, `Probing`, `Reading` → *reading*.
 //! - [`refuse_position`](Partition::refuse_position): `Probing`, `Reading` without fetched batches → `OutOfRange`.
 //! - [`lose_claim`](Partition::lose_claim), another program has set the group's offset: every phase with a claim → `New`; `Revoked` stays.
@@ -54,7 +54,7 @@ use crate::types::{CommittedOffset, TopicId, TopicPartition};
 pub(super) struct Partition {
     pub(super) topic_id: Option<TopicId>,
     pub(super) leadership: Leadership,
-    /// Whether leaders are asked whether their logs still have what was read.
+    /// Whether positions are compared with the logs of new leaders.
     validates: bool,
     retry: RetryPolicy,
     phase: Phase,
@@ -76,8 +76,8 @@ impl Partition {
         }
     }
 
-    /// Takes over its leader from metadata. A new leader is not made to wait for a failure of the old one. That an earlier epoch is no
-    /// outdated metadata has been checked before.
+    /// Takes over its leader from metadata, which the client has checked not to be stale. A failure of the old leader does not delay the
+    /// fetch from the new one.
     pub(super) fn set_leader(&mut self, leader: Option<i32>, epoch: Option<i32>) {
         let before = self.leadership.clone();
         self.leadership.set(leader, epoch);
@@ -88,7 +88,7 @@ impl Partition {
             return;
         }
         self.update(|partition, phase| match phase {
-            // Fetched batches came from the leader of another epoch, and may be gone with it.
+            // The new leader's log may lack the batches that were fetched from the old one.
             Phase::Validating { claim, position, .. }
             | Phase::Probing { claim, position }
             | Phase::Reading { claim, position, .. } => partition.reading(claim, position),
@@ -96,7 +96,7 @@ impl Partition {
         });
     }
 
-    /// Asks for its start position, with a new token, once its offsets are known.
+    /// Its offsets are known. Returns the token for its start position; none if it was not new.
     pub(super) fn assign(
         &mut self,
         committed_seen: Option<CommittedOffset>,
@@ -112,7 +112,7 @@ impl Partition {
         Some(token)
     }
 
-    /// Takes the start position that it was asked for; the commit that claims it.
+    /// Takes the user's start position; returns the commit that claims it.
     pub(super) fn start(&mut self, start: &OffsetPosition, metadata: &str) -> Option<PendingCommit> {
         let Phase::AwaitingStart { token, log_end, committed_seen, .. } = &mut self.phase else { return None };
         if *token != start.token {
@@ -124,7 +124,7 @@ impl Partition {
         self.pending_commit(start, metadata)
     }
 
-    /// A commit was accepted that was made under that token.
+    /// A commit under that token was accepted.
     pub(super) fn commit_accepted(&mut self, token: StartToken) -> Accepted {
         if self.phase.claim_token() != Some(token) {
             return Accepted::Stale;
@@ -143,7 +143,7 @@ impl Partition {
         accepted
     }
 
-    /// Another program has set the group's offset, as a commit under that token has shown. Says whether the partition is lost.
+    /// Another program has set the group's offset, as a commit under that token has shown. True if the partition is lost.
     pub(super) fn lose_claim(&mut self, token: StartToken) -> bool {
         if self.phase.claim_token() != Some(token) {
             return false;
@@ -155,7 +155,7 @@ impl Partition {
         self.is_new()
     }
 
-    /// The leader has said where an epoch ends in its log.
+    /// The leader has returned where an epoch ends in its log.
     pub(super) fn validate(
         &mut self,
         requested: &OffsetForLeaderPartition,
@@ -178,7 +178,7 @@ impl Partition {
             };
             match judge(suspicion, divergence, metadata_serial, partition.retry) {
                 Verdict::Confirmed => {
-                    let (phase, token) = Phase::awaiting_again(claim, position.offset, tokens);
+                    let (phase, token) = Phase::awaiting_again(claim, divergence.end_offset, tokens);
                     validation = Validation::Truncated(Truncation {
                         token,
                         partition: requested.partition.clone(),
@@ -201,7 +201,7 @@ impl Partition {
         validation
     }
 
-    /// The leader has answered a fetch from the position. Says whether that was not known before.
+    /// The leader has accepted a fetch from the position. True if the position was not confirmed before.
     pub(super) fn confirm_position(&mut self) -> bool {
         let mut was_probing = false;
         self.update(|_, phase| match phase {
@@ -226,7 +226,7 @@ impl Partition {
         self.is_out_of_range()
     }
 
-    /// The leader has said what its log holds, after it has refused the position.
+    /// The leader has refused the position, and has then returned the offsets of its log.
     pub(super) fn confirm_out_of_range(
         &mut self,
         at: TopicPartition,
@@ -267,11 +267,10 @@ impl Partition {
         self.phase = next(self, phase);
     }
 
-    /// The phase in which it is read from a position, once the leader has confirmed, where it can be asked, that its log still has what was
-    /// read before.
+    /// The phase that reading from a position begins with: see the head of this file.
     fn reading(&self, claim: Claim, position: Position) -> Phase {
-        let can_be_asked = self.validates && position.leader_epoch.is_some() && self.leadership.epoch().is_some();
-        if can_be_asked {
+        let can_be_validated = self.validates && position.leader_epoch.is_some() && self.leadership.epoch().is_some();
+        if can_be_validated {
             Phase::Validating { claim, position, suspicion: None }
         } else {
             Phase::fetching(claim, position)
@@ -279,7 +278,7 @@ impl Partition {
     }
 }
 
-/// Questions, requests and records.
+/// State, requests and records.
 impl Partition {
     pub(super) fn is_new(&self) -> bool {
         matches!(self.phase, Phase::New)
@@ -289,8 +288,7 @@ impl Partition {
         matches!(self.phase, Phase::OutOfRange { .. })
     }
 
-    /// Whether it waits for the response to that request. The response of a leader that has been replaced meanwhile says nothing of its
-    /// successor.
+    /// Whether it waits for the response to that request. The response of a replaced leader says nothing about its successor's log.
     pub(super) fn is_validated_for(&self, requested: &OffsetForLeaderPartition) -> bool {
         matches!(&self.phase, Phase::Validating { position, .. }
             if self.leadership.epoch() == Some(requested.current_leader_epoch)
@@ -326,17 +324,17 @@ impl Partition {
         Some(PendingCommit { offset, committed_seen: committed_seen.clone(), token })
     }
 
-    /// The request for the end of the epoch of what was read last, while the partition waits for that.
+    /// The request for the end of the position's epoch, if it is to be sent.
     pub(super) fn epoch_request(&self, at: &TopicPartition, metadata_serial: u64) -> Option<OffsetForLeaderPartition> {
         let Phase::Validating { position, suspicion, .. } = &self.phase else { return None };
-        if suspicion.as_ref().is_some_and(|suspicion| !suspicion.may_ask_again(metadata_serial)) {
+        if suspicion.as_ref().is_some_and(|suspicion| !suspicion.may_request_again(metadata_serial)) {
             return None;
         }
         let (current_leader_epoch, epoch) = self.leadership.epoch().zip(position.leader_epoch)?;
         Some(OffsetForLeaderPartition { partition: at.clone(), current_leader_epoch, epoch })
     }
 
-    /// Whether the next fetch from `broker` may ask for it.
+    /// Whether the next fetch from `broker` may request it.
     pub(super) fn wants_fetch(&self, broker: i32, now: Instant) -> bool {
         let has_room = match &self.phase {
             Phase::Probing { .. } => true,
@@ -346,14 +344,14 @@ impl Partition {
         has_room && self.leadership.fetch_broker(now) == Some(broker) && self.pause.is_over(now)
     }
 
-    /// What to fetch of it next.
+    /// Its part of the next fetch request.
     pub(super) fn fetch_request(&self, at: TopicPartition, max_bytes: i32) -> Option<FetchPartition> {
         let position = self.fetch_offset()?;
         let (topic_id, leader_epoch) = (self.topic_id, self.leadership.epoch());
         Some(FetchPartition { partition: at, topic_id, position, leader_epoch, max_bytes })
     }
 
-    /// Whether a fetch is still wanted: the partition may have been moved, assigned again, or led by another broker meanwhile.
+    /// Whether the response to a fetch is still wanted: its position, its topic id or its leader may have changed meanwhile.
     pub(super) fn still_wants(&self, requested: &FetchPartition) -> bool {
         self.fetch_offset() == Some(requested.position)
             && self.leadership.epoch() == requested.leader_epoch

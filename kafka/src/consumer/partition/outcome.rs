@@ -12,7 +12,7 @@ pub(in crate::consumer) enum Accepted {
     Stale,
 }
 
-/// What the leader's offsets say of a position that it has refused.
+/// Whether a position that the leader has refused is outside of its log.
 #[derive(Debug)]
 pub(in crate::consumer) enum RangeCheck {
     OutOfRange(OutOfRange),
@@ -21,11 +21,11 @@ pub(in crate::consumer) enum RangeCheck {
     Stale,
 }
 
-/// What the end of an epoch says of a position.
+/// Whether the leader's log still has what was read before a position.
 #[derive(Debug)]
 pub(in crate::consumer) enum Validation {
     Valid,
-    /// The log seems to be truncated; the leader is asked again after fresh metadata.
+    /// The log seems to be truncated; the request is repeated after fresh metadata.
     Suspected,
     Truncated(Truncation),
     Stale,

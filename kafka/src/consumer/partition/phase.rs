@@ -20,19 +20,19 @@ pub(super) enum Phase {
     },
     /// The start position is being committed.
     Claiming { claim: Claim, position: Position },
-    /// The leader is asked whether its log has what was read before the position.
+    /// The end of the position's epoch in the leader's log is being requested.
     Validating { claim: Claim, position: Position, suspicion: Option<Suspicion> },
-    /// It is fetched from beyond the known end of the log.
+    /// It is fetched from an offset after the known end of the log.
     Probing { claim: Claim, position: Position },
     /// Records come.
     Reading { claim: Claim, position: Position, fetched: FetchQueue },
-    /// The leader has refused the position, and is asked what its log holds.
+    /// The leader has refused the position; the offsets of its log are being requested.
     OutOfRange { claim: Claim, position: Position },
     /// The group assigns it to another member; the user commits.
     Revoked { claim: Option<Claim> },
 }
 
-/// What commits of the partition are made under.
+/// The claim that a partition is read and committed under.
 #[derive(Clone, Debug)]
 pub(super) struct Claim {
     /// The token that it was started with.
@@ -57,7 +57,7 @@ impl Phase {
         (Self::AwaitingStart { token, log_end, committed_seen, previous: Some(previous) }, token)
     }
 
-    /// The token that commits are made under now, and what such a commit may replace.
+    /// The token that commits are made under now, and the offset of another program that they may replace.
     pub(super) fn claim(&self) -> Option<(StartToken, &Option<CommittedOffset>)> {
         match self {
             Self::New => None,

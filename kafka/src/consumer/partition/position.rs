@@ -1,4 +1,4 @@
-//! Where a partition is read. Must not know who reads it.
+//! The position of a partition, and whether the leader's log is known to reach it. Must not know phases.
 
 /// The next offset that the user reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

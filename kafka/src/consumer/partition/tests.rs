@@ -33,7 +33,7 @@ impl Partition {
         }
     }
 
-    /// The token that a start position is asked for with.
+    /// The token of the event that requires a start position.
     pub(in crate::consumer) fn awaited_token(&self) -> Option<StartToken> {
         match self.phase {
             Phase::AwaitingStart { token, .. } => Some(token),
@@ -192,6 +192,21 @@ fn commits_are_made_under_the_token_of_the_last_start() {
     assert!(partition.commit(&position(2, 20), "ours").is_none(), "not started yet");
     assert!(partition.start(&position(2, 5000), "ours").is_some());
     assert!(partition.commit(&position(1, 20), "ours").is_none());
+}
+
+#[test]
+fn after_a_truncation_the_leader_has_to_confirm_a_start_after_the_divergence() {
+    const DIVERGENCE: i64 = 7;
+    for (start, expected) in [(DIVERGENCE, Reading), (DIVERGENCE + 1, Probing)] {
+        let mut partition = in_phase(Validating);
+        let end = Some(EpochEnd { epoch: EPOCH, end_offset: DIVERGENCE });
+        (1..3).for_each(|serial| validate(&mut partition, end, serial));
+        let token = partition.awaited_token().unwrap();
+        partition.start(&OffsetPosition { token, ..position(1, start) }, "ours");
+        partition.commit_accepted(token);
+        validate(&mut partition, None, 3);
+        assert_eq!(partition.phase(), expected, "{start}");
+    }
 }
 
 #[test]

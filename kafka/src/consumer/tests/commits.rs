@@ -17,7 +17,7 @@ fn the_outcome_of_an_earlier_claim_does_not_start_a_later_one() {
     assert_eq!((range.position, range.log_start_offset, range.end_offset), (0, 50, 60));
     consumer.claim(0, 50);
     consumer.handle(committed(in_flight)).unwrap();
-    assert_eq!(consumer.phase(0), PhaseName::Claiming, "its own claim is still to come");
+    assert_eq!(consumer.phase(0), PhaseName::Claiming, "its own claim is not accepted yet");
     let claim = consumer.take_pending();
     assert_eq!(claim[&at(0)].offset.offset, 50);
     consumer.handle(committed(claim)).unwrap();

@@ -1,9 +1,9 @@
-//! What fetches ask for, and what their responses mean for the partitions.
+//! What fetches request, and what their responses mean for the partitions.
 
 use super::*;
 
 #[test]
-fn a_partition_that_is_fetched_alone_gives_way_when_it_has_nothing() {
+fn a_partition_is_fetched_alone_once() {
     let mut consumer = consumer();
     consumer.read_all_from(&nowhere(), 2);
     let states = |consumer: &Consumer| consumer.partitions.values().map(|state| state.fetch_alone).collect::<Vec<_>>();
@@ -12,7 +12,7 @@ fn a_partition_that_is_fetched_alone_gives_way_when_it_has_nothing() {
     }
     consumer.fetched(LEADER, 0, |_| ()).unwrap();
     assert_eq!(states(&consumer), [false, true]);
-    // Cut off, though alone: the broker is wrong, and that is an event.
+    // Incomplete, though fetched alone: that is a failure of the broker.
     consumer.fetched(LEADER, 1, |fetched| fetched.records = Bytes::from_static(&BATCH[..100])).unwrap();
     assert_eq!(states(&consumer), [false, true]);
     assert!(
@@ -51,14 +51,14 @@ fn a_replica_that_fails_is_left_for_the_leader_which_may_not_name_it_again() {
     consumer.fetched(LEADER, 0, |fetched| fetched.preferred_read_replica = Some(FOLLOWER)).unwrap();
     assert_eq!((consumer.wanted(LEADER), consumer.wanted(FOLLOWER)), (vec![], vec![0]));
     consumer.fetched(FOLLOWER, 0, |fetched| fetched.error = Some(ErrorCode::OFFSET_OUT_OF_RANGE)).unwrap();
-    assert_eq!(consumer.phase(0), PhaseName::Reading, "only the leader's word counts");
+    assert_eq!(consumer.phase(0), PhaseName::Reading, "only the leader's refusal counts");
     assert_eq!((consumer.wanted(LEADER), consumer.wanted(FOLLOWER)), (vec![0], vec![]));
     assert_eq!(requested_rack(&consumer), None);
     // The follower's response to an earlier fetch.
     consumer.fetched(FOLLOWER, 0, |fetched| fetched.error = Some(ErrorCode::NOT_LEADER_OR_FOLLOWER)).unwrap();
     assert!(consumer.events.is_empty());
     assert_eq!(consumer.wanted(LEADER), [0]);
-    // One that we do not know.
+    // A replica that metadata does not name.
     consumer.fetched(LEADER, 0, |fetched| fetched.preferred_read_replica = Some(99)).unwrap();
     assert_eq!(consumer.wanted(LEADER), [0]);
 }
@@ -86,31 +86,35 @@ fn a_broker_at_another_address_is_another_connection() {
     let elsewhere = Address { port: 2, ..nowhere() };
     consumer.handle(Message::Metadata(Ok(metadata(&elsewhere, 1, &[Some(LEADER)])))).unwrap();
     assert_ne!(consumer.fetcher.serial_of(LEADER), before);
-    // What the old one still says is dropped: a failure of it is none of the new one.
+    // The response of the old connection is dropped, even a failure.
     let request = fetcher::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], 1, Instant::now());
     let result = Err(Error::Config("would be fatal".to_owned()));
     consumer.handle(Message::Fetched(CompletedFetch { broker: LEADER, serial: before, request, result })).unwrap();
     let mut alone = metadata(&elsewhere, 1, &[Some(LEADER)]);
     alone.brokers.truncate(1);
     consumer.handle(Message::Metadata(Ok(alone))).unwrap();
-    assert_eq!(consumer.fetcher.brokers().keys().collect::<Vec<_>>(), [&LEADER], "one that left leaves nothing behind");
+    assert_eq!(
+        consumer.fetcher.brokers().keys().collect::<Vec<_>>(),
+        [&LEADER],
+        "a broker that has left the cluster is removed"
+    );
 }
 
 #[test]
-fn each_partition_has_its_turn_while_others_come_and_go() {
+fn each_partition_comes_first_once_while_others_are_added_and_removed() {
     let mut first = None;
-    let mut turn = |partitions: &[i32]| {
+    let mut rotated = |partitions: &[i32]| {
         let mut partitions: Vec<TopicPartition> = partitions.iter().map(|partition| at(*partition)).collect();
         fetcher::rotate(&mut partitions, &mut first);
         partitions.iter().map(|at| at.partition).collect::<Vec<_>>()
     };
-    assert_eq!(turn(&[0, 1, 2, 3]), [0, 1, 2, 3]);
-    assert_eq!(turn(&[0, 1, 2, 3]), [1, 2, 3, 0]);
-    assert_eq!(turn(&[0, 1, 3]), [3, 0, 1]);
-    assert_eq!(turn(&[0, 1, 2, 3]), [0, 1, 2, 3]);
-    assert_eq!(turn(&[0]), [0]);
-    assert!(turn(&[]).is_empty());
-    assert_eq!(turn(&[2]), [2]);
+    assert_eq!(rotated(&[0, 1, 2, 3]), [0, 1, 2, 3]);
+    assert_eq!(rotated(&[0, 1, 2, 3]), [1, 2, 3, 0]);
+    assert_eq!(rotated(&[0, 1, 3]), [3, 0, 1]);
+    assert_eq!(rotated(&[0, 1, 2, 3]), [0, 1, 2, 3]);
+    assert_eq!(rotated(&[0]), [0]);
+    assert!(rotated(&[]).is_empty());
+    assert_eq!(rotated(&[2]), [2]);
 }
 
 #[test]
@@ -124,7 +128,7 @@ fn a_poll_returns_little_more_than_a_fetch() {
     let mut order = Vec::new();
     for _ in 0..3 {
         let taken = consumer.take_records(1000, Instant::now());
-        assert_eq!(taken.len(), 1, "one is enough");
+        assert_eq!(taken.len(), 1, "one exceeds the limit");
         order.push(taken[0].partition.partition);
     }
     assert_eq!(order, [0, 1, 2]);
@@ -148,7 +152,7 @@ fn records_count_as_held_while_the_user_has_them() {
 }
 
 #[test]
-fn the_next_fetch_is_on_the_wire_before_the_records_are_used_and_a_dropped_consumer_hangs_up() {
+fn the_next_fetch_is_sent_before_records_are_returned_and_a_dropped_consumer_closes_the_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
     let (fetches, seen) = channel();

@@ -30,7 +30,7 @@ fn metadata_is_requested_sooner_while_a_fetch_is_late() {
 }
 
 #[test]
-fn a_suspect_broker_is_asked_after_all_others() {
+fn a_suspect_broker_is_tried_after_all_others() {
     let suspect = TcpListener::bind("127.0.0.1:0").unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address =

@@ -88,7 +88,7 @@ fn only_assigned_partitions_are_read() {
 fn revoked_partitions_are_committed_and_released_with_the_acknowledgement() {
     let (mut consumer, commands) = member();
     consumer.assigned(1, &[0, 1, 2], RevocationMode::Cooperative(1));
-    assert_eq!(commands.try_recv(), Ok(GroupCommand::Confirm(1)), "there was nothing to give up");
+    assert_eq!(commands.try_recv(), Ok(GroupCommand::Confirm(1)), "no partition is revoked");
     consumer.read_assigned(&[0, 1, 2]);
     consumer.fetched(LEADER, 1, |fetched| fetched.records = BATCH.into()).unwrap();
     consumer.assigned(2, &[0], RevocationMode::Cooperative(2));
@@ -103,7 +103,7 @@ fn revoked_partitions_are_committed_and_released_with_the_acknowledgement() {
     assert_eq!(commits[&at(1)].offset.offset, 7);
     consumer.handle(committed(commits)).unwrap();
     consumer.acknowledge(Acknowledgement::new(1));
-    assert!(commands.try_recv().is_err(), "that is another one's acknowledgement");
+    assert!(commands.try_recv().is_err(), "it belongs to another event");
     consumer.acknowledge(acknowledgement);
     assert_eq!(commands.try_recv(), Ok(GroupCommand::Confirm(2)));
     assert_eq!(consumer.known(), [0]);
@@ -129,7 +129,7 @@ fn during_a_rebalance_the_user_commits_and_records_are_held_back() {
         assert_eq!(commands.try_recv(), Ok(GroupCommand::Confirm(5)));
         consumer.acknowledge(Acknowledgement::new(5));
         assert!(matches!(consumer.poll(Duration::ZERO, 1000), Ok(Event::Idle)));
-        assert!(commands.try_recv().is_err(), "it is said once");
+        assert!(commands.try_recv().is_err(), "it is confirmed once");
         let much_later = Instant::now() + Duration::from_hours(1);
         assert_eq!(consumer.membership.held_by(much_later).is_none(), reads_on_in_the_end);
 
@@ -194,7 +194,7 @@ fn a_commit_under_an_old_assignment_waits_for_the_new_one() {
         assert!(consumer.commits.pause.is_over(Instant::now()));
         assert_eq!(consumer.take_pending()[&at(0)].offset.offset, 7);
     }
-    // Of a group without members it is one.
+    // In a group without members it is a failure.
     let mut alone = super::consumer();
     alone.read_all_from(&nowhere(), 1);
     alone.commit_one(0, 7);
@@ -246,7 +246,7 @@ fn after_a_loss_the_member_rejoins_with_the_next_poll() {
     consumer.group_event(GroupEvent::Lost(9));
     assert!(commands.try_recv().is_err());
     assert!(matches!(consumer.poll(Duration::ZERO, 1), Ok(Event::Lost(_))));
-    assert!(commands.try_recv().is_err(), "the user is at it");
+    assert!(commands.try_recv().is_err(), "the user still handles the loss");
     assert!(matches!(consumer.poll(Duration::ZERO, 1), Ok(Event::Idle)));
     assert_eq!(commands.try_recv(), Ok(GroupCommand::Confirm(9)));
     // Where nothing had come to the user yet, there is nothing to wait for but a poll.
@@ -296,7 +296,7 @@ fn after_a_refusal_as_no_member_records_are_held_back_until_the_group_has_respon
     let present = consumer.membership.member();
     while commands.try_recv().is_ok() {}
     refusal(&mut consumer, present.clone());
-    assert_eq!(commands.try_recv(), Ok(GroupCommand::Verify(1)), "the group thread is at it");
+    assert_eq!(commands.try_recv(), Ok(GroupCommand::Verify(1)), "the group thread sends a heartbeat");
     assert_eq!(consumer.membership.held_by(Instant::now()), Some(HeldBy::Verification));
     assert!(matches!(consumer.retrying().error, Error::Broker { code: ErrorCode::UNKNOWN_MEMBER_ID, .. }));
     assert!(
@@ -304,7 +304,7 @@ fn after_a_refusal_as_no_member_records_are_held_back_until_the_group_has_respon
         "for as long as it takes"
     );
     refusal(&mut consumer, present);
-    assert!(consumer.events.is_empty() && commands.try_recv().is_err(), "it is said once");
+    assert!(consumer.events.is_empty() && commands.try_recv().is_err(), "one verification at a time");
     consumer.assigned(3, &[0], RevocationMode::Cooperative(1));
     assert_eq!(consumer.take_records(1000, Instant::now()).len(), 1);
 }
@@ -343,18 +343,18 @@ fn each_refusal_of_the_membership_is_verified_at_once() {
             consumer.group_event(GroupEvent::Verified(number - 1));
             assert_eq!(consumer.membership.held_by(Instant::now()).is_some(), is_held, "{code}");
             consumer.group_event(GroupEvent::Verified(number));
-            assert_eq!(consumer.membership.held_by(Instant::now()), None, "{code}: we are the member that we were");
-            // That a rebalance has begun is no failure, unless none comes of it.
-            let is_said = is_held || number > 1;
-            assert_eq!(consumer.events.len(), usize::from(is_said), "{code}");
-            assert!(!is_said || consumer.retrying().attempt == u32::try_from(number).unwrap(), "{code}");
+            assert_eq!(consumer.membership.held_by(Instant::now()), None, "{code}: the member is verified");
+            // That a rebalance has begun is no failure, unless no assignment follows.
+            let is_reported = is_held || number > 1;
+            assert_eq!(consumer.events.len(), usize::from(is_reported), "{code}");
+            assert!(!is_reported || consumer.retrying().attempt == u32::try_from(number).unwrap(), "{code}");
             assert!(!consumer.commits.pause.is_over(Instant::now()), "{code}");
         }
         consumer.commit_with_outcome(7, CommitOutcome::Committed);
         consumer.commit_with_outcome(8, refused(code));
-        assert!(!is_held || consumer.retrying().attempt == 1, "{code}: an accepted commit ends the row");
+        assert!(!is_held || consumer.retrying().attempt == 1, "{code}: an accepted commit resets the count");
         consumer.commit_with_outcome(8, CommitOutcome::Committed);
-        assert_eq!(consumer.membership.held_by(Instant::now()), None, "{code}: the coordinator accepts us");
+        assert_eq!(consumer.membership.held_by(Instant::now()), None, "{code}: the coordinator accepts the member");
     }
 }
 

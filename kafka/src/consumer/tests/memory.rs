@@ -8,7 +8,7 @@ use testkit::Random;
 
 use super::*;
 
-/// A consumer with so much memory that reads so many partitions.
+/// A consumer with this much memory that reads this many partitions.
 fn consumer_within(bytes_max: usize, partitions: i32) -> Consumer {
     let mut consumer = consumer();
     let freed = consumer.messages.clone();
@@ -97,7 +97,7 @@ fn a_large_batch_gets_its_turn_while_others_come() {
     consumer.sent(2, &[small(0), small(1), small(2), small(3)]);
     let first = consumer.take(1);
     assert_eq!(numbers(&first), [0]);
-    // The turn of partition 1: there is no memory, and partition 2 opens nothing that would keep it so.
+    // Partition 1 is next: there is no memory, and partition 2 decompresses no batch that would take it.
     assert!(consumer.take(2).is_empty());
     drop(first);
     assert_eq!(numbers(&consumer.take(1)), [1]);
@@ -172,13 +172,13 @@ fn every_record_comes_within_any_budget() {
 #[test]
 fn brokers_share_the_bytes_of_fetches() {
     let consumer = consumer();
-    let ask = |memory: usize, brokers| {
+    let bytes_max = |memory: usize, brokers| {
         fetcher::fetch_bytes_max(&consumer.config, Budget::new(memory, || ()).fetch_bytes(brokers))
     };
     let default = usize::try_from(BUFFER_BYTES_MAX_DEFAULT).unwrap();
-    assert_eq!((ask(default, 1), ask(default, 2)), (4 << 20, 4 << 20));
-    assert_eq!(ask(default, 8), 1 << 20);
-    assert_eq!((ask(default, 0), ask(1, 3)), (4 << 20, 1));
+    assert_eq!((bytes_max(default, 1), bytes_max(default, 2)), (4 << 20, 4 << 20));
+    assert_eq!(bytes_max(default, 8), 1 << 20);
+    assert_eq!((bytes_max(default, 0), bytes_max(1, 3)), (4 << 20, 1));
 }
 
 /// Two brokers with responses larger than all memory: the second is received once the first has been dropped, and is not late.

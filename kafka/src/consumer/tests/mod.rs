@@ -45,7 +45,7 @@ fn at(partition: i32) -> TopicPartition {
     TopicPartition::new("t", partition)
 }
 
-/// Nobody listens there.
+/// Nothing listens on port 1 (tcpmux).
 fn nowhere() -> Address {
     Address { host: "127.0.0.1".to_owned(), port: 1 }
 }
@@ -138,7 +138,7 @@ impl Consumer {
         self.fetcher.send(&self.config, &self.partitions, &self.messages, now)
     }
 
-    /// The partitions that the next fetch from a broker asks for.
+    /// The partitions that the next fetch from a broker requests.
     fn wanted(&self, broker: i32) -> Vec<i32> {
         let now = Instant::now();
         let wanted = self.partitions.iter().filter(|(_, partition)| partition.wants_fetch(broker, now));

@@ -1,4 +1,4 @@
-//! Answers of the user that come late: a start position, a commit or an acknowledgement of something that has been replaced since.
+//! Late calls of the user: a start position, a commit or an acknowledgement with a token that is no longer current.
 
 use std::collections::BTreeSet;
 
@@ -49,7 +49,7 @@ fn assigned() -> (Consumer, StartToken) {
 #[test]
 fn a_start_or_commit_of_an_earlier_assignment_has_no_effect() {
     let (mut consumer, first) = assigned();
-    // The topic is recreated: the partition is lost and assigned again before the user answers.
+    // The topic is recreated: the partition is lost and assigned again before the user starts it.
     consumer.handle(Message::Metadata(Ok(metadata(&nowhere(), 2, &[Some(LEADER)])))).unwrap();
     assert!(matches!(consumer.events.pop(), Some(Ok(Event::Lost(_)))));
     consumer.start(position(first, 5), "ours");
@@ -60,7 +60,7 @@ fn a_start_or_commit_of_an_earlier_assignment_has_no_effect() {
     assert!(consumer.take_pending().is_empty() && consumer.phase(0) == PhaseName::AwaitingStart);
     consumer.start(position(second, 0), "ours");
     consumer.start(position(second, 3), "ours");
-    assert_eq!(consumer.accept_commits(), 0, "it is answered once");
+    assert_eq!(consumer.accept_commits(), 0, "the second start has no effect");
     consumer.commit(position(first, 5), "ours");
     assert!(consumer.take_pending().is_empty());
     consumer.commit(position(second, 1), "ours");
@@ -68,7 +68,7 @@ fn a_start_or_commit_of_an_earlier_assignment_has_no_effect() {
 }
 
 #[test]
-fn a_start_that_answers_the_first_of_two_refused_positions_has_no_effect() {
+fn a_start_with_the_token_of_an_earlier_refused_position_has_no_effect() {
     let (mut consumer, first) = assigned();
     consumer.start(position(first, 0), "ours");
     consumer.accept_commits();
@@ -87,11 +87,11 @@ fn a_start_that_answers_the_first_of_two_refused_positions_has_no_effect() {
 }
 
 #[test]
-fn what_is_revoked_gives_no_records_however_often_it_is_polled() {
+fn a_poll_is_no_acknowledgement_of_a_revocation() {
     let mut consumer = consumer();
     let (thread, commands) = GroupThread::watched();
     consumer.membership.started(thread);
-    let divided = |epoch, numbers: &[i32], confirmation| {
+    let assigned = |epoch, numbers: &[i32], confirmation| {
         let partitions: BTreeSet<_> = numbers.iter().map(|number| at(*number)).collect();
         let member = Member { id: "m".to_owned(), instance_id: None, epoch };
         Message::Group(GroupEvent::Assigned(GroupAssignment {
@@ -100,12 +100,12 @@ fn what_is_revoked_gives_no_records_however_often_it_is_polled() {
             revocation: RevocationMode::Cooperative(confirmation),
         }))
     };
-    consumer.handle(divided(1, &[0], 1)).unwrap();
+    consumer.handle(assigned(1, &[0], 1)).unwrap();
     consumer.read_all_from(&nowhere(), 1);
     consumer.fetched(LEADER, 0, |fetched| fetched.records = BATCH.into()).unwrap();
     consumer.topology.set_times(Instant::now(), after(Instant::now(), Duration::MAX));
     while commands.try_recv().is_ok() {}
-    consumer.handle(divided(2, &[], 2)).unwrap();
+    consumer.handle(assigned(2, &[], 2)).unwrap();
     let Ok(Event::Revoked(revocation)) = consumer.poll(Duration::ZERO, 10) else { panic!() };
     for _ in 0..3 {
         assert!(matches!(consumer.poll(Duration::ZERO, 10), Ok(Event::Idle)));

@@ -1,4 +1,4 @@
-//! What is read on, what is dropped, and which events come when the leader's epoch changes.
+//! A change of the leader epoch: which records are returned, which are dropped, and which events are emitted.
 
 use super::*;
 use crate::protocol::EpochEnd;
@@ -6,7 +6,7 @@ use crate::protocol::EpochEnd;
 const POSITION: i64 = 10;
 const EPOCH: i32 = 2;
 
-/// As in [`metadata`], of another epoch.
+/// [`metadata`] with another leader epoch.
 fn elected(leader: Option<i32>, epoch: Option<i32>) -> Message {
     let mut metadata = metadata(&nowhere(), 1, &[leader]);
     metadata.topics[0].partitions[0].leader_epoch = epoch;
@@ -26,17 +26,17 @@ fn claimed_after(epoch: Option<i32>) -> Consumer {
 }
 
 impl Consumer {
-    /// Fresh metadata comes, without which the leader is not asked again, and the pause is over.
-    fn asked_again(&mut self, epoch: i32) {
+    /// Fresh metadata comes, without which the request is not repeated, and the pause is over.
+    fn requested_again(&mut self, epoch: i32) {
         let later = Instant::now() + Duration::from_mins(1);
-        assert!(self.topology.due_at(false) <= Instant::now(), "metadata is asked for");
+        assert!(self.topology.due_at(false) <= Instant::now(), "metadata is requested");
         assert!(!self.request_epoch_ends(later).unwrap(), "not before it has come");
         self.handle(elected(Some(LEADER), Some(epoch))).unwrap();
         assert!(self.request_epoch_ends(later).unwrap());
     }
 }
 
-/// The leader of `leader_epoch` answers where an epoch ends.
+/// The leader of `leader_epoch` returns where an epoch ends.
 fn ended(consumer: &mut Consumer, leader_epoch: i32, epoch: i32, result: Result<Option<EpochEnd>>) {
     let requested = vec![OffsetForLeaderPartition { partition: at(0), current_leader_epoch: leader_epoch, epoch }];
     consumer.handle(Message::EpochEnds { requested, result: Ok(vec![(at(0), result)]) }).unwrap();
@@ -47,18 +47,18 @@ fn the_position_is_compared_with_the_leaders_log() {
     let check = |end: Option<(i32, i64)>, divergence: Option<(i64, i32)>| {
         let mut consumer = claimed_after(Some(EPOCH));
         assert_eq!(consumer.phase(0), PhaseName::Validating);
-        assert!(consumer.wanted(LEADER).is_empty() && !consumer.is_settled(), "not before the answer");
+        assert!(consumer.wanted(LEADER).is_empty() && !consumer.is_settled(), "not before the response");
         let end = end.map(|(epoch, end_offset)| EpochEnd { epoch, end_offset });
         ended(&mut consumer, 3, EPOCH, Ok(end));
         if divergence.is_some() {
-            consumer.asked_again(3);
+            consumer.requested_again(3);
             ended(&mut consumer, 3, EPOCH, Ok(end));
         }
         let Some(divergence) = divergence else {
             assert_eq!(consumer.wanted(LEADER), [0], "{end:?}");
             assert!(
                 matches!(consumer.events.pop(), Some(Ok(Event::Idle))),
-                "who waits until it is settled looks again"
+                "a user that waits until it is settled checks again"
             );
             return assert!(consumer.is_settled() && consumer.events.is_empty(), "{end:?}");
         };
@@ -78,7 +78,7 @@ fn the_position_is_compared_with_the_leaders_log() {
     // The leader has nothing of that epoch.
     check(Some((1, 7)), Some((7, 1)));
     check(Some((1, POSITION + 5)), Some((POSITION, 1)));
-    // A later epoch than was asked for is no answer.
+    // A response about a later epoch than requested does not count.
     check(Some((EPOCH + 1, 7)), None);
     check(Some((EPOCH + 1, POSITION + 5)), None);
 }
@@ -90,7 +90,7 @@ fn one_response_that_shows_a_truncation_is_not_enough() {
     let mut consumer = claimed_after(Some(EPOCH));
     ended(&mut consumer, 3, EPOCH, end(EPOCH, 0));
     assert!(consumer.events.is_empty() && consumer.phase(0) == PhaseName::Validating);
-    consumer.asked_again(3);
+    consumer.requested_again(3);
     ended(&mut consumer, 3, EPOCH, end(EPOCH, POSITION));
     assert_eq!((consumer.phase(0), consumer.wanted(LEADER)), (PhaseName::Reading, vec![0]));
     // A leader that catches up, as Redpanda's do.
@@ -98,17 +98,17 @@ fn one_response_that_shows_a_truncation_is_not_enough() {
     for end_offset in [2, 5, 8] {
         ended(&mut consumer, 3, EPOCH, end(EPOCH, end_offset));
         assert!(consumer.events.is_empty() && consumer.phase(0) == PhaseName::Validating);
-        consumer.asked_again(3);
+        consumer.requested_again(3);
     }
     ended(&mut consumer, 3, EPOCH, end(EPOCH, POSITION));
     assert_eq!(consumer.phase(0), PhaseName::Reading);
-    // What one leader has said is not repeated by another one.
+    // The response of another leader does not confirm that of the first one.
     let mut consumer = claimed_after(Some(EPOCH));
     ended(&mut consumer, 3, EPOCH, end(EPOCH, 7));
-    consumer.asked_again(4);
+    consumer.requested_again(4);
     ended(&mut consumer, 4, EPOCH, end(EPOCH, 7));
     assert!(consumer.events.is_empty() && consumer.phase(0) == PhaseName::Validating);
-    consumer.asked_again(4);
+    consumer.requested_again(4);
     ended(&mut consumer, 4, EPOCH, end(EPOCH, 7));
     assert!(matches!(consumer.events.pop(), Some(Ok(Event::Truncated(_)))));
 }
@@ -133,7 +133,7 @@ fn without_an_epoch_nothing_is_validated() {
     assert_eq!((consumer.phase(0), consumer.wanted(LEADER)), (PhaseName::Reading, vec![0]));
     consumer.handle(elected(Some(FOLLOWER), Some(4))).unwrap();
     assert_eq!((consumer.phase(0), consumer.wanted(FOLLOWER)), (PhaseName::Reading, vec![0]));
-    // A broker that knows of no epochs.
+    // A broker without leader epochs.
     let mut consumer = claimed_after(Some(EPOCH));
     consumer.handle(elected(Some(FOLLOWER), None)).unwrap();
     assert_eq!((consumer.phase(0), consumer.wanted(FOLLOWER)), (PhaseName::Reading, vec![0]));
@@ -147,10 +147,10 @@ fn no_records_of_the_old_leader_are_returned_after_the_new_one_is_known() {
     assert_eq!((taken[0].next_offset, taken[0].leader_epoch), (103, Some(5)));
     let request = fetcher::fetch_request(&consumer.config, &consumer.partitions, vec![at(0)], 1, Instant::now());
     consumer.handle(elected(Some(FOLLOWER), Some(6))).unwrap();
-    assert!(consumer.take_records(10, Instant::now()).is_empty(), "what was on hand");
+    assert!(consumer.take_records(10, Instant::now()).is_empty(), "the fetched batches are dropped");
     ended(&mut consumer, 6, 5, Ok(Some(EpochEnd { epoch: 5, end_offset: 1000 })));
     assert_eq!(consumer.fetch_offset(0), 103, "it is fetched again");
-    // What was on the wire. It happens to begin at the right place.
+    // The response that was in flight. Its offset is that of the position.
     let mut late = request;
     late.partitions[0].position = 103;
     let records = FetchedPartition {
@@ -177,7 +177,7 @@ fn the_response_of_a_replaced_leader_does_not_count() {
     consumer.handle(elected(None, Some(4))).unwrap();
     ended(&mut consumer, 3, EPOCH, Ok(Some(EpochEnd { epoch: EPOCH, end_offset: POSITION })));
     assert_eq!(consumer.phase(0), PhaseName::Validating);
-    assert!(!consumer.request_epoch_ends(Instant::now()).unwrap(), "there is nobody to ask");
+    assert!(!consumer.request_epoch_ends(Instant::now()).unwrap(), "there is no leader");
     consumer.handle(elected(Some(FOLLOWER), Some(5))).unwrap();
     ended(&mut consumer, 5, EPOCH, Ok(Some(EpochEnd { epoch: EPOCH, end_offset: POSITION })));
     assert_eq!((consumer.phase(0), consumer.wanted(FOLLOWER)), (PhaseName::Reading, vec![0]));
@@ -197,6 +197,6 @@ fn validation_is_retried_and_commits_do_not_wait_for_it() {
     let commits = consumer.take_pending();
     assert_eq!(commits[&at(0)].offset.leader_epoch, Some(EPOCH));
     consumer.handle(committed(commits)).unwrap();
-    assert_eq!(consumer.phase(0), PhaseName::Validating, "a commit is no answer");
+    assert_eq!(consumer.phase(0), PhaseName::Validating, "a commit does not end the validation");
     assert!(consumer.request_epoch_ends(Instant::now()).unwrap());
 }

@@ -16,14 +16,16 @@ fn offset_for_leader_epoch() {
     for version in versions(&request) {
         let sent: messages::OffsetForLeaderEpochRequest = sent(&request, version);
         assert_eq!(sent.replica_id, BrokerId(-1));
-        let asked = sent.topics.iter().flat_map(|topic| {
+        let requested = sent.topics.iter().flat_map(|topic| {
             let name = topic.topic.to_string();
-            topic
-                .partitions
-                .iter()
-                .map(move |asked| (name.clone(), asked.partition, asked.current_leader_epoch, asked.leader_epoch))
+            topic.partitions.iter().map(move |requested| {
+                (name.clone(), requested.partition, requested.current_leader_epoch, requested.leader_epoch)
+            })
         });
-        assert_eq!(asked.collect::<Vec<_>>(), [("a".into(), 0, 7, 5), ("a".into(), 1, 9, 0), ("b".into(), 0, 8, 8)]);
+        assert_eq!(
+            requested.collect::<Vec<_>>(),
+            [("a".into(), 0, 7, 5), ("a".into(), 1, 9, 0), ("b".into(), 0, 8, 8)]
+        );
 
         let found = |partition, epoch, end_offset, error| {
             let found = EpochEndOffset::default().with_partition(partition).with_leader_epoch(epoch);

@@ -85,7 +85,7 @@ fn offset_fetch() {
     for version in versions(&request) {
         let sent: messages::OffsetFetchRequest = sent(&request, version);
         assert_eq!(sent.require_stable, version >= 7);
-        let asked: Vec<_> = if version >= 8 {
+        let requested: Vec<_> = if version >= 8 {
             assert_eq!((sent.groups[0].group_id.to_string(), sent.groups[0].member_epoch), (GROUP.to_owned(), -1));
             let topics = sent.groups[0].topics.iter().flatten();
             topics.map(|topic| (topic.name.to_string(), topic.partition_indexes.clone())).collect()
@@ -94,7 +94,7 @@ fn offset_fetch() {
             let topics = sent.topics.iter().flatten();
             topics.map(|topic| (topic.name.to_string(), topic.partition_indexes.clone())).collect()
         };
-        assert_eq!(asked, [("a".to_owned(), vec![0, 1]), ("b".to_owned(), vec![0, 1])]);
+        assert_eq!(requested, [("a".to_owned(), vec![0, 1]), ("b".to_owned(), vec![0, 1])]);
 
         let all: [Committed; 4] = [
             ("a", 0, 50, 3, Some("note"), 0),

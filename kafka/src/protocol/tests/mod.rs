@@ -248,13 +248,17 @@ fn list_offsets() {
     for version in versions(&request) {
         let sent: messages::ListOffsetsRequest = sent(&request, version);
         assert_eq!((sent.isolation_level, sent.replica_id), (1, BrokerId(-1)));
-        let asked =
-            sent.topics.iter().flat_map(|topic| topic.partitions.iter().map(|asked| (topic.name.to_string(), asked)));
-        let asked: Vec<_> = asked
-            .map(|(topic, asked)| (topic, asked.partition_index, asked.current_leader_epoch, asked.timestamp))
+        let requested = sent
+            .topics
+            .iter()
+            .flat_map(|topic| topic.partitions.iter().map(|requested| (topic.name.to_string(), requested)));
+        let requested: Vec<_> = requested
+            .map(|(topic, requested)| {
+                (topic, requested.partition_index, requested.current_leader_epoch, requested.timestamp)
+            })
             .collect();
         let epoch = if version >= 4 { 4 } else { -1 };
-        assert_eq!(asked, [("a".into(), 0, epoch, -2), ("a".into(), 1, -1, -2), ("b".into(), 0, -1, -2)]);
+        assert_eq!(requested, [("a".into(), 0, epoch, -2), ("a".into(), 1, -1, -2), ("b".into(), 0, -1, -2)]);
 
         let found = |partition, offset, error| {
             let found = ListOffsetsPartitionResponse::default().with_partition_index(partition);

@@ -105,7 +105,7 @@ struct State {
     epochs: Vec<(i32, i64)>,
     committed: BTreeMap<i32, i64>,
     fault: Option<Fault>,
-    asked: BTreeMap<i16, u32>,
+    received: BTreeMap<i16, u32>,
     joins: VecDeque<Joined>,
     joined: Joined,
     generation: i32,
@@ -127,7 +127,7 @@ impl FakeBroker {
             epochs: vec![(1, 0)],
             committed: BTreeMap::new(),
             fault: None,
-            asked: BTreeMap::new(),
+            received: BTreeMap::new(),
             joins: VecDeque::new(),
             joined: Joined::Leads,
             generation: 0,
@@ -194,8 +194,8 @@ impl FakeBroker {
     }
 
     /// How often a request was received.
-    pub fn asked(&self, api: ApiKey) -> u32 {
-        self.shared.lock().asked.get(&(api as i16)).copied().unwrap_or(0)
+    pub fn received(&self, api: ApiKey) -> u32 {
+        self.shared.lock().received.get(&(api as i16)).copied().unwrap_or(0)
     }
 }
 
@@ -265,7 +265,7 @@ fn serve(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
         }
         {
             let mut state = shared.lock();
-            *state.asked.entry(api as i16).or_default() += 1;
+            *state.received.entry(api as i16).or_default() += 1;
             state.respond(api, version, &mut request, &mut response);
         }
         stream.write_all(&testkit::frame(&response))?;

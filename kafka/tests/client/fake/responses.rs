@@ -243,15 +243,15 @@ impl State {
                 .with_metadata(Some(text("ours")))
                 .with_error_code(of_partition)
         };
-        let asked = request.groups.into_iter().next().unwrap();
-        let topics = asked.topics.unwrap_or_default().into_iter().map(|of| {
+        let requested = request.groups.into_iter().next().unwrap();
+        let topics = requested.topics.unwrap_or_default().into_iter().map(|of| {
             OffsetFetchResponseTopics::default()
                 .with_name(of.name)
                 .with_partitions(of.partition_indexes.into_iter().map(partition).collect())
         });
         let topics = if of_group == 0 { topics.collect() } else { Vec::new() };
         let group = OffsetFetchResponseGroup::default()
-            .with_group_id(asked.group_id)
+            .with_group_id(requested.group_id)
             .with_error_code(of_group)
             .with_topics(topics);
         OffsetFetchResponse::default().with_groups(vec![group])
@@ -282,13 +282,13 @@ impl State {
     fn list_offsets(&mut self, request: ListOffsetsRequest) -> ListOffsetsResponse {
         let code = self.code(Place::ListOffsets);
         let topics = request.topics.into_iter().map(|of| {
-            let partitions = of.partitions.into_iter().map(|asked| {
-                let end = self.end_offset(asked.partition_index);
+            let partitions = of.partitions.into_iter().map(|requested| {
+                let end = self.end_offset(requested.partition_index);
                 ListOffsetsPartitionResponse::default()
-                    .with_partition_index(asked.partition_index)
+                    .with_partition_index(requested.partition_index)
                     .with_error_code(code)
                     .with_timestamp(-1)
-                    .with_offset(if asked.timestamp == -2 { 0 } else { end })
+                    .with_offset(if requested.timestamp == -2 { 0 } else { end })
                     .with_leader_epoch(self.epoch())
             });
             ListOffsetsTopicResponse::default().with_name(of.name).with_partitions(partitions.collect())
@@ -299,12 +299,12 @@ impl State {
     fn epoch_ends(&mut self, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
         let code = self.code(Place::OffsetForLeaderEpoch);
         let topics = request.topics.into_iter().map(|of| {
-            let partitions = of.partitions.into_iter().map(|asked| {
-                let known = self.epochs.iter().rposition(|(epoch, _)| *epoch <= asked.leader_epoch).unwrap();
-                let end = self.epochs.get(known + 1).map_or(self.end_offset(asked.partition), |(_, begin)| *begin);
+            let partitions = of.partitions.into_iter().map(|requested| {
+                let known = self.epochs.iter().rposition(|(epoch, _)| *epoch <= requested.leader_epoch).unwrap();
+                let end = self.epochs.get(known + 1).map_or(self.end_offset(requested.partition), |(_, begin)| *begin);
                 EpochEndOffset::default()
                     .with_error_code(code)
-                    .with_partition(asked.partition)
+                    .with_partition(requested.partition)
                     .with_leader_epoch(self.epochs[known].0)
                     .with_end_offset(end)
             });
@@ -315,9 +315,10 @@ impl State {
 
     pub fn has_records(&self, request: &Bytes, version: i16) -> bool {
         let request: FetchRequest = read(&mut request.clone(), version);
-        let mut asked = request.topics.iter().flat_map(|of| &of.partitions);
-        asked.any(|asked| {
-            asked.fetch_offset < self.end_offset(asked.partition) || asked.current_leader_epoch != self.epoch()
+        let mut requested = request.topics.iter().flat_map(|of| &of.partitions);
+        requested.any(|requested| {
+            requested.fetch_offset < self.end_offset(requested.partition)
+                || requested.current_leader_epoch != self.epoch()
         })
     }
 
@@ -328,22 +329,22 @@ impl State {
         }
         let of_partition = self.code(Place::FetchPartition);
         let topics = request.topics.into_iter().map(|of| {
-            let partitions = of.partitions.into_iter().map(|asked| {
-                let code = match asked.current_leader_epoch.cmp(&self.epoch()) {
+            let partitions = of.partitions.into_iter().map(|requested| {
+                let code = match requested.current_leader_epoch.cmp(&self.epoch()) {
                     _ if of_partition != 0 => of_partition,
                     std::cmp::Ordering::Less => FENCED_LEADER_EPOCH,
                     std::cmp::Ordering::Greater => UNKNOWN_LEADER_EPOCH,
                     std::cmp::Ordering::Equal => 0,
                 };
-                let log = self.logs.get(&asked.partition).into_iter().flatten();
+                let log = self.logs.get(&requested.partition).into_iter().flatten();
                 let records: Vec<Bytes> = if code == 0 {
-                    log.skip(usize::try_from(asked.fetch_offset).unwrap()).cloned().collect()
+                    log.skip(usize::try_from(requested.fetch_offset).unwrap()).cloned().collect()
                 } else {
                     Vec::new()
                 };
-                let end = self.end_offset(asked.partition);
+                let end = self.end_offset(requested.partition);
                 PartitionData::default()
-                    .with_partition_index(asked.partition)
+                    .with_partition_index(requested.partition)
                     .with_error_code(code)
                     .with_high_watermark(end)
                     .with_last_stable_offset(end)

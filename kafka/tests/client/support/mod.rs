@@ -1,6 +1,8 @@
 //! A user of the consumer that keeps what it receives and checks, with everything that it reads, that positions follow each other
 //! without a gap: so each test also shows that no record comes twice, none is left out and none is out of order.
 
+mod setup;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -9,10 +11,12 @@ use kafka::{
     StartToken, TopicPartition, Truncation,
 };
 
-/// Far beyond what anything here takes.
+pub use setup::{numbers, on_each_version};
+
+/// Far longer than any test takes.
 const DEADLINE: Duration = Duration::from_secs(90);
 
-/// Marks our commits.
+/// The metadata of this program's commits.
 pub const CLAIM: &str = "ours";
 
 /// `host:port` by commas.
@@ -26,7 +30,7 @@ pub fn addresses(bootstrap_servers: &str) -> Vec<Address> {
         .collect()
 }
 
-/// Looks again until there is something.
+/// Repeats `look` until it finds something.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;
     loop {
@@ -46,7 +50,7 @@ pub struct Reader {
     pub positions: BTreeMap<TopicPartition, i64>,
     /// From the last records of each partition.
     pub leader_epochs: BTreeMap<TopicPartition, Option<i32>>,
-    /// The tokens of the last events that asked where to start.
+    /// The token of each partition's last event that has one.
     tokens: BTreeMap<TopicPartition, StartToken>,
     pub ends: BTreeMap<TopicPartition, i64>,
     /// How many records each poll gave, by partition.
@@ -163,7 +167,7 @@ impl Reader {
         self.consumer.start(vec![OffsetPosition { partition: at.clone(), token, offset, leader_epoch }], CLAIM);
     }
 
-    /// Goes on until it is so.
+    /// Polls until `done`.
     pub fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + DEADLINE;
         while !done(self) {
@@ -179,7 +183,7 @@ impl Reader {
         }
     }
 
-    /// Goes on until it fails.
+    /// Polls until the consumer fails.
     pub fn until_error(&mut self, mut each_time: impl FnMut(&mut Self)) -> Error {
         let deadline = Instant::now() + DEADLINE;
         while Instant::now() < deadline {

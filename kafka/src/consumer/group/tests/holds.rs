@@ -51,12 +51,12 @@ fn poll(consumer: &mut Consumer) {
 }
 
 fn step(consumer: &mut Consumer, script: &Script, random: &mut Random) {
-    let beat = |beat| script.heartbeats.lock().unwrap().push_back(beat);
+    let respond = |heartbeat| script.heartbeats.lock().unwrap().push_back(heartbeat);
     match random.below(6_usize) {
-        0 => beat(Ok(Heartbeat::Rebalance)),
-        1 => beat(Ok(Heartbeat::Assigned(assignment(&[0], true)))),
-        2 => beat(Err(refusal(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS))),
-        3 => beat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID))),
+        0 => respond(Ok(Heartbeat::Rebalance)),
+        1 => respond(Ok(Heartbeat::Assigned(assignment(&[0], true)))),
+        2 => respond(Err(refusal(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS))),
+        3 => respond(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID))),
         4 => {
             let code = *random.pick(&REFUSALS).unwrap();
             let made_by = consumer.membership.member();
