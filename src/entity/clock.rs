@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::moment::UtcTime;
+use crate::runtime::millis::millis;
 
 /// A record's timestamp before this one limits nothing: 2001-09-09, long before Kafka. Its producer has no clock, or sends seconds.
 const RECORD_TIME_MIN_MS: i64 = 1_000_000_000_000;
@@ -39,8 +40,4 @@ impl LastModified {
             self.instead = Some(UtcTime::from_unix_ms(record_ms));
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
