@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
+use testkit::Random;
 
 use crate::entity::{Event, Opportunity, Project};
 use crate::storage::sqlite::fixtures::{Place, TOPIC_ID, entry, jump, modified, opportunity, project, topic_id};
@@ -33,22 +34,6 @@ const LAST_MODIFIED: [Option<&str>; 5] = [
     Some("9999-12-31T23:59:59.999999999Z"),
 ];
 
-/// xorshift64*.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        usize::try_from(self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32).unwrap() % end
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-}
-
 /// A record, and which of the databases have it.
 struct Made {
     offset: i64,
@@ -64,16 +49,16 @@ impl Made {
     fn new(random: &mut Random, at: (&str, i32), offset: i64) -> Self {
         let mut databases = vec![random.below(DATABASES)];
         // After a crash a record takes effect in two of them.
-        if random.below(4) == 0 {
+        if random.one_in(4) {
             databases.push(random.below(DATABASES));
         }
         Self {
             offset,
             name: format!("{}-{} {offset}", at.0, at.1),
-            id: format!("id_{}", random.below(40)),
-            is_project: random.below(3) == 0,
-            last_modified: random.pick(&LAST_MODIFIED),
-            timestamp_ms: random.pick(&TIMESTAMPS),
+            id: format!("id_{}", random.below(40_u32)),
+            is_project: random.one_in(3),
+            last_modified: *random.pick(&LAST_MODIFIED).unwrap(),
+            timestamp_ms: *random.pick(&TIMESTAMPS).unwrap(),
             databases,
         }
     }
@@ -127,7 +112,7 @@ fn rows(connection: &Connection, table: &str) -> Vec<Vec<Value>> {
 fn the_views_show_what_one_database_would_hold() {
     let mut rows_compared = 0;
     for seed in 1..=SEEDS {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed, "views");
         let mut made = Vec::new();
         for (index, at) in PARTITIONS.into_iter().enumerate() {
             made.extend((0..RECORDS).map(|offset| (index, Made::new(&mut random, at, offset))));
