@@ -20,7 +20,7 @@ fn counted(applied: u64, stale: u64, unidentified: u64, absent: u64) -> OffsetCo
 const META: &str = r#"{"source": "crm", "notes": "\u00e9"}"#;
 const MODIFIED: &str = "2024-05-06T07:08:09.000000001Z";
 
-/// The rows of a table of events less the times of writing, which must be equal.
+/// The rows of a table of events without the times of writing, which must be equal.
 fn events(place: &impl Engine, table: &str) -> Vec<Vec<Value>> {
     let mut rows = place.query(&format!("SELECT * FROM {table} ORDER BY event_id"));
     for row in &mut rows {
@@ -139,7 +139,7 @@ pub(in crate::storage) fn the_position_and_its_counters_move_with_the_rows<E: En
     assert_eq!(
         (stored.counters, stored.leader_epoch),
         (counted(1, 2, 2, 7), None),
-        "it says nothing of an earlier batch"
+        "the epoch is that of the last batch"
     );
     let stored = database.position(TOPIC, 1).unwrap().expect("a position");
     assert_eq!((stored.next_offset, stored.counters, stored.leader_epoch), (3, counted(0, 0, 0, 3), Some(7)));

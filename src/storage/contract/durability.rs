@@ -1,4 +1,4 @@
-//! What a sync promises, what a database keeps after it was closed, and what is missing before it was created.
+//! Syncs, a database that is opened again, and one that was not created.
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
