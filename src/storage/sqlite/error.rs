@@ -5,8 +5,9 @@
 //! | `SQLITE_BUSY`, `SQLITE_LOCKED` | locked | the caller repeats the call with backoff |
 //! | `SQLITE_FULL` | transient | the same; the next transaction truncates the WAL first (`sync_state.rs`) |
 //! | `SQLITE_IOERR` | transient | the same, on a new connection; no sync counts until the WAL has been recovered (`sync_state.rs`) |
+//! | `SQLITE_READONLY`, `SQLITE_CANTOPEN`, `SQLITE_NOMEM`, … | transient | the same, on a new connection |
 //! | `SQLITE_CONSTRAINT`, `SQLITE_TOOBIG`, `SQLITE_MISMATCH` | rejected | the record becomes an unidentified message (`apply.rs`) |
-//! | `SQLITE_CORRUPT`, `SQLITE_NOTADB` and all others that no restart helps | fatal | the service stops |
+//! | `SQLITE_CORRUPT`, `SQLITE_NOTADB` and all others | fatal | the service stops |
 
 use std::io;
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ mod checkpointer;
 mod committed;
 mod conflict;
 mod database;
+pub(super) mod environment;
 mod error;
 mod error_text;
 mod events;
