@@ -200,7 +200,7 @@ struct Known<'a> {
     extra: Option<&'a str>,
 }
 
-fn taken_apart<'a>(event: &'a Event<'a>) -> Known<'a> {
+fn known_fields<'a>(event: &'a Event<'a>) -> Known<'a> {
     match event {
         Event::Opportunity(it) => Known {
             texts: vec![

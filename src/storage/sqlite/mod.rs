@@ -1,5 +1,5 @@
-//! The SQLite engine: everything that names `rusqlite`. `database.rs` holds the connection and its transactions, `tables/` the SQL,
-//! `wal.rs` and `checkpointer.rs` what makes commits durable.
+//! The SQLite engine: everything that names `rusqlite`. `database.rs` holds the connection and its transactions, `apply.rs` stores batches and
+//! isolates rejected records, `sync.rs`, `wal.rs` and `checkpointer.rs` make commits durable, `tables/` has the SQL.
 
 mod apply;
 mod checkpointer;

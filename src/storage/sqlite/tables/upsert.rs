@@ -178,7 +178,7 @@ impl Bind for Binder<'_, '_> {
     }
 }
 
-/// The names of the columns that hold what events of a type say.
+/// The names of the columns that hold the fields of an event type.
 pub(crate) fn column_names(kind: Kind) -> String {
     let names: Vec<&str> = kind.columns().iter().map(|column| column.name).collect();
     names.join(", ")
