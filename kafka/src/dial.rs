@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::connection::{Connection, ConnectionSettings};
 use crate::error::{Error, Result};
+use crate::millis::millis;
 use crate::race::{Progress, Race};
 use crate::registry::BrokerRegistry;
 use crate::stream::{Deadline, SetupStep, is_timeout};
@@ -136,8 +137,4 @@ fn is_setup_timeout(error: &Error) -> bool {
         Error::Connect { source, .. } | Error::Resolve { source, .. } => is_timeout(source),
         _ => false,
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

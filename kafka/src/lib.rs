@@ -52,6 +52,7 @@ mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod link;
+mod millis;
 mod protocol;
 mod race;
 mod record_batch;

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::entity::{self, Decoder, Event, LastModified, MetaData, Number, Reason, Rejection};
+use crate::runtime::millis::millis;
 
 /// Greatest memory for decoding, per byte of the value: the list of fields while it grows.
 const MEMORY_FACTOR: usize = 24;
@@ -84,7 +85,7 @@ fn event(input: &[u8]) -> bool {
 /// With the timestamp of a record, the event is the same, except for a time that is too far ahead.
 fn check_clock(input: &[u8], decoded: &Result<Event<'_>, Rejection>) {
     let with_limit = Decoder { last_modified_max_ahead: Some(MAX_AHEAD) };
-    let limit_ms = RECORD_MS.saturating_add_unsigned(u64::try_from(MAX_AHEAD.as_millis()).unwrap_or(u64::MAX));
+    let limit_ms = RECORD_MS.saturating_add_unsigned(millis(MAX_AHEAD));
     match (with_limit.decode(Some(input), Some(RECORD_MS)), decoded) {
         (Ok(bounded), Ok(event)) => {
             let unix_ms = |time: &LastModified| time.effective().unix_ms();

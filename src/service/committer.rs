@@ -1,8 +1,9 @@
-//! The committer: owns the offsets and decides when they are synced and committed. No offset is committed before the database is
-//! synced up to it. Must not know how records are stored.
+//! The committer: owns the offsets and decides when they are synced and committed. No offset is committed before the
+//! database is synced up to it. Must not know how records are stored.
 //!
-//! A commit has two steps, between which the loop goes on: the database begins a sync of what is stored; when that has succeeded, the
-//! synced offsets are handed to the consumer. Before partitions are given to another member, and at the end, both steps are waited for.
+//! A commit has two steps, between which the loop goes on: the database begins a sync of what is stored; when that has
+//! succeeded, the synced offsets are handed to the consumer. Before partitions are given to another member, and at the
+//! end, both steps are waited for.
 
 use std::time::{Duration, Instant};
 
@@ -26,9 +27,9 @@ use crate::storage::{StorageError, Writer};
 pub(super) struct CommitTimings {
     /// Group offsets are synced and committed at most this often.
     pub(super) commit_interval: Duration,
-    /// How often idle partitions are committed again, as Kafka's own consumer does (`auto.commit.interval.ms`): so a reset of the
-    /// group's offset is noticed soon although no records come, and the offsets of a group that has no members do not expire
-    /// (`offsets.retention.minutes`).
+    /// How often idle partitions are committed again, as Kafka's own consumer does (`auto.commit.interval.ms`): so a
+    /// reset of the group's offset is noticed soon although no records come, and the offsets of a group that has no
+    /// members do not expire (`offsets.retention.minutes`).
     pub(super) idle_commit_interval: Duration,
     /// How long a commit may take before the partitions go to another member, which reads the rest again.
     pub(super) revocation_timeout: Duration,
@@ -94,7 +95,8 @@ impl Committer {
         self.metadata = metadata.to_string();
     }
 
-    /// Starts partitions at positions that are stored and synced: the consumer commits the position and then reads from there.
+    /// Starts partitions at positions that are stored and synced: the consumer commits the position and then reads from
+    /// there.
     pub(super) fn start(&mut self, starts: Vec<PartitionStart>, reader: &Reader<impl ReaderRunner>) {
         for start in &starts {
             self.offsets.start(start);
@@ -154,8 +156,8 @@ impl Committer {
         Ok(())
     }
 
-    /// Syncs and commits everything before other members read on, and waits for the commit. A failure that a retry may cure is retried,
-    /// until the timeout or the stop.
+    /// Syncs and commits everything before other members read on, and waits for the commit. A failure that a retry may
+    /// cure is retried, until the timeout or the stop.
     pub(super) fn commit_before_revocation(
         &mut self,
         writer: &mut dyn Writer,
@@ -268,8 +270,8 @@ impl Committer {
         Ok(())
     }
 
-    /// Checks each commit interval that the database is the one that was opened, also while nothing is read. False if the check failed
-    /// for now: the next sync reports that.
+    /// Checks each commit interval that the database is the one that was opened, also while nothing is read. False if
+    /// the check failed for now: the next sync reports that.
     fn check_identity_when_due(&mut self, writer: &mut dyn Writer) -> Result<bool, ServiceError> {
         if Instant::now() < self.check_identity_at {
             return Ok(true);

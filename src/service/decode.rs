@@ -22,8 +22,8 @@ type Entries<'a> = Vec<Entry<'a>>;
 /// The memory of a record besides its bytes until it is stored: the record, its entry, and small texts of the entry.
 const RECORD_BYTES: usize = size_of::<Record>() + size_of::<Entry<'_>>() + 128;
 
-/// The records of one poll, not counting their bytes, take at most the memory for fetched data divided by this. Two polls are in memory
-/// at most, see [`reader`](super::reader).
+/// The records of one poll, not counting their bytes, take at most the memory for fetched data divided by this. Two
+/// polls are in memory at most, see [`reader`](super::reader).
 const BUFFER_DIVISOR: usize = 6;
 
 /// How many records one poll may return, if a transaction has at most `records_max`.

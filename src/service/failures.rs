@@ -9,8 +9,8 @@ use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::millis::millis;
 use crate::settings::advice;
 
-/// How long a cluster may take to create its topic `__consumer_offsets`, for its first consumer group. Until then no broker is the
-/// coordinator.
+/// How long a cluster may take to create its topic `__consumer_offsets`, for its first consumer group. Until then no
+/// broker is the coordinator.
 const OFFSETS_TOPIC_CREATION: Duration = Duration::from_secs(10);
 
 /// Recent failures.

@@ -1,11 +1,13 @@
-//! The service loop, the only place that knows Kafka, events and the database at once. Each round takes one event of the reader:
+//! The service loop, the only place that knows Kafka, events and the database at once. Each round takes one event of
+//! the reader:
 //!
 //! ```text
 //! poll, decode ──► store ──► advance ──► sync ──► commit
 //! reader/          this file  offsets.rs  committer.rs
 //! ```
 //!
-//! An offset is stored in the database before the consumer reads from it, and synced before it is committed to the group.
+//! An offset is stored in the database before the consumer reads from it, and synced before it is committed to the
+//! group.
 
 mod committer;
 mod decode;
@@ -48,8 +50,8 @@ use crate::settings::{GroupProtocol, Settings};
 use crate::storage::{self, Attempt, Outcome, PartitionBatch, Writer};
 use crate::unidentified::UnidentifiedLog;
 
-/// Runs the service until it is stopped or fails for good. With `exit_at_end` also until every partition has been stored up to its end
-/// as first seen.
+/// Runs the service until it is stopped or fails for good. With `exit_at_end` also until every partition has been
+/// stored up to its end as first seen.
 pub fn run(settings: &Settings, security: kafka::Security, exit_at_end: bool, stop: &Stop) -> Result<(), ServiceError> {
     match open_and_read(settings, security, exit_at_end, stop) {
         Err(ServiceError::Database(RetryError::Stopped)) => Ok(()),
@@ -121,7 +123,8 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
 
     fn run_until_stopped(mut self, exit_at_end: bool) -> Result<(), ServiceError> {
         let result = self.run(exit_at_end);
-        // Whatever ended the loop: what is stored may be committed, and unidentified messages may be written to their log.
+        // Whatever ended the loop: what is stored may be committed, and unidentified messages may be written to their
+        // log.
         let finished = self.finish();
         match result {
             Ok(()) | Err(ServiceError::Database(RetryError::Stopped)) => finished,
@@ -213,7 +216,8 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
         debug!(
             records = decoded.iter().map(|batch| batch.records().records.len()).sum::<usize>(),
             applied = counts.get(Outcome::Applied), stale = counts.get(Outcome::Stale),
-            unidentified = counts.get(Outcome::Unidentified), absent = counts.get(Outcome::Absent), elapsed_ms = millis(begun.elapsed()); "batch stored"
+            unidentified = counts.get(Outcome::Unidentified), absent = counts.get(Outcome::Absent),
+            elapsed_ms = millis(begun.elapsed()); "batch stored"
         );
         self.progress.add(counts);
         self.clocks.check(decoded);
@@ -260,8 +264,9 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
         self.committer.remove(partitions);
     }
 
-    /// Commits, leaves the group, and writes unidentified messages to their log, as far as each can be done in time. Returns the first
-    /// error that an operator has to fix; brokers or a disk that cannot be reached for now are a WARN.
+    /// Commits, leaves the group, and writes unidentified messages to their log, as far as each can be done in time.
+    /// Returns the first error that an operator has to fix; brokers or a disk that cannot be reached for now are a
+    /// WARN.
     fn finish(&mut self) -> Result<(), ServiceError> {
         // Half of the time to stop: the rest is for the steps after it.
         let timeout = self.settings.shutdown_timeout / 2;
@@ -276,8 +281,8 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
         committed.and(left)
     }
 
-    /// Leaves the group, so that other members take over at once, and the offsets of a group without members can be reset. A static
-    /// member with a configured id stays a member until its session times out.
+    /// Leaves the group, so that other members take over at once, and the offsets of a group without members can be
+    /// reset. A static member with a configured id stays a member until its session times out.
     fn leave_group(&mut self) -> Result<(), ServiceError> {
         if matches!(self.settings.kafka.group_protocol, GroupProtocol::Classic { instance_id: Some(_), .. }) {
             return Ok(());

@@ -61,7 +61,8 @@ struct Watermarks {
 }
 
 impl Offsets {
-    /// A partition starts at a position that is stored and synced. The consumer commits that position itself before it reads.
+    /// A partition starts at a position that is stored and synced. The consumer commits that position itself before it
+    /// reads.
     pub(super) fn start(&mut self, start: &PartitionStart) {
         let PartitionStart { position, topic_id, end_offset } = start;
         // After a truncation the log may never reach the end that was seen first.

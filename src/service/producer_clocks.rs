@@ -1,4 +1,5 @@
-//! Warns about producers whose clock is ahead: one WARN for all such events of some minutes. Must not decide which timestamp is used.
+//! Warns about producers whose clock is ahead: one WARN for all such events of some minutes. Must not decide which
+//! timestamp is used.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
-//! The record of a service in the lock file of its database, as JSON: `status` reads when the service started and its last problem. Must not
-//! decide whether a service runs: the lock itself shows that, because a killed service leaves its record behind.
+//! The record of a service in the lock file of its database, as JSON: `status` reads when the service started and its
+//! last problem. Must not decide whether a service runs: the lock itself shows that, because a killed service leaves
+//! its record behind.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -49,7 +50,8 @@ struct Shared {
 }
 
 impl ServiceRecord {
-    /// Begins the record in a lock file that this process holds. From then on it keeps the last warning or error of the log.
+    /// Begins the record in a lock file that this process holds. From then on it keeps the last warning or error of the
+    /// log.
     pub fn begin(lock_file: &Path) -> Self {
         let content =
             Content { pid: std::process::id(), started_at: logger::now(), stopped_at: None, last_error: None };

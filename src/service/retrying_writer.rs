@@ -1,5 +1,5 @@
-//! The database as the loop uses it: a call that fails for now is retried until it succeeds or the service shall stop. Must not know
-//! what is stored.
+//! The database as the loop uses it: a call that fails for now is retried until it succeeds or the service shall stop.
+//! Must not know what is stored.
 
 use kafka::RetryPolicy;
 

@@ -1,4 +1,5 @@
-//! Where partitions start: decided by the [`start_rules`](crate::service::start_rules), stored, then synced. Must not know the reader.
+//! Where partitions start: decided by the [`start_rules`](crate::service::start_rules), stored, then synced. Must not
+//! know the reader.
 
 use kafka::{Assignment, OffsetPosition, OutOfRange, StartToken, TopicPartition, Truncation};
 use log::Level;
@@ -16,7 +17,8 @@ const SKIPPED_SHOWN_MAX: usize = 20;
 /// Decides and stores where partitions start.
 pub(super) struct StartPositions {
     policy: Policy,
-    /// Whether the database had no position before the first assignment, which may come in several events; `None` until then.
+    /// Whether the database had no position before the first assignment, which may come in several events; `None` until
+    /// then.
     database_is_new: Option<bool>,
 }
 

@@ -1,5 +1,5 @@
-//! Log files of any bytes, as a crash or another program can leave them. The lines of other programs stay, an incomplete line is removed,
-//! and a message counts as written only if the last line is its own.
+//! Log files of any bytes, as a crash or another program can leave them. The lines of other programs stay, an
+//! incomplete line is removed, and a message counts as written only if the last line is its own.
 
 use std::fs::{self, OpenOptions};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -50,31 +50,31 @@ fn log_file(input: &[u8]) -> bool {
     let last = within(memory, || tail::find_last_written(&file, CURSOR, database));
     let Ok(last) = last else { unreachable!("neither the file nor the database fails") };
     let after = fs::read(&path).unwrap_or_default();
-    let (whole, torn) = input.split_at(input.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
-    let begins_like_ours = torn.iter().zip(line::BEGINNING).all(|(byte, ours)| byte == ours);
-    if torn.is_empty() || begins_like_ours {
-        assert_eq!(after, whole, "more or less than a torn line of ours is gone");
+    let (complete, incomplete) = input.split_at(input.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
+    let is_own_line = incomplete.iter().zip(line::BEGINNING).all(|(byte, own)| byte == own);
+    if incomplete.is_empty() || is_own_line {
+        assert_eq!(after, complete, "only an incomplete own line is removed");
     } else {
-        assert_eq!(after, [input, b"\n"].concat(), "a line of somebody else");
+        assert_eq!(after, [input, b"\n"].concat(), "the line of another program");
     }
-    // A torn line that is not ours says nothing of those before it.
-    let last_line = whole.strip_suffix(b"\n").and_then(|lines| lines.rsplit(|byte| *byte == b'\n').next());
+    // An incomplete line of another program says nothing about the lines before it.
+    let last_line = complete.strip_suffix(b"\n").and_then(|lines| lines.rsplit(|byte| *byte == b'\n').next());
     let id = last_line.and_then(id_of);
-    // The full parser takes the last of two fields of one name; we take no such line.
+    // serde_json takes the last of two fields with one name; such a line is not accepted.
     assert!(last == id || last.is_none(), "{last:?} for {id:?}");
-    if last_line.is_some_and(|line| database_lines(database).iter().any(|ours| ours.as_slice() == line)) {
-        assert_eq!(last, id, "one of our own lines is not known");
+    if last_line.is_some_and(|line| database_lines(database).iter().any(|own| own.as_slice() == line)) {
+        assert_eq!(last, id, "an own line is not recognized");
     }
     last.is_some()
 }
 
-/// The id of the message in a line, if it is one behind the cursor.
+/// The id of the message in a line, if it comes after the cursor.
 fn id_of(line: &[u8]) -> Option<i64> {
-    // What is in the fields that are passed over does not matter.
+    // The other fields do not matter.
     let line: Value = serde_json::from_str(&String::from_utf8_lossy(line)).ok()?;
     let offset = line.get("offset")?.as_i64()?;
-    let is_ours = line.get("topic")? == TOPIC && line.get("partition")? == 0 && line.get("timestamp")? == RECEIVED_AT;
-    (is_ours && (0..MESSAGES).contains(&offset)).then_some(offset + 1).filter(|id| *id > CURSOR)
+    let is_own = line.get("topic")? == TOPIC && line.get("partition")? == 0 && line.get("timestamp")? == RECEIVED_AT;
+    (is_own && (0..MESSAGES).contains(&offset)).then_some(offset + 1).filter(|id| *id > CURSOR)
 }
 
 /// The lines of all messages, without their ends.

@@ -1,5 +1,5 @@
-//! The log file of unidentified messages: a projection of their table, one JSON object a line, each message once. Must not decide what is
-//! unidentified, and never stops the service.
+//! The log file of unidentified messages: a projection of their table, one JSON object a line, each message once. Must
+//! not decide what is unidentified, and never stops the service.
 
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -120,8 +120,8 @@ impl LogFile {
     }
 }
 
-/// One step: writes the messages after the cursor to the file, syncs the file, then moves the cursor. A crash at any point leaves the file
-/// at the cursor or ahead of it, and [`tail::find_last_written`] finds how far.
+/// One step: writes the messages after the cursor to the file, syncs the file, then moves the cursor. A crash at any
+/// point leaves the file at the cursor or ahead of it, and [`tail::find_last_written`] finds how far.
 fn write(log_file: &LogFile, messages: &mut dyn UnidentifiedMessages) -> Result<bool, LogFileError> {
     let LogFile { path, mode, state, .. } = log_file;
     let mut cursor = messages.log_cursor()?;
@@ -160,7 +160,8 @@ fn sync(file: &File, path: &Path) -> io::Result<()> {
     durable_fs::sync_name(path)
 }
 
-/// Opens the file for each step, so that a file that was moved is created again; to append, so that a truncated file begins at 0.
+/// Opens the file for each step, so that a file that was moved is created again; to append, so that a truncated file
+/// begins at 0.
 fn open(path: &Path, mode: FileMode) -> io::Result<File> {
     durable_fs::create_all(durable_fs::parent(path), mode)?;
     match permissions::open(path, OpenOptions::new().read(true).append(true), mode.file()) {

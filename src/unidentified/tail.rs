@@ -22,8 +22,8 @@ struct LineKey {
     offset: i64,
 }
 
-/// The id of the message in the last line, if it comes after `cursor`. The lines are in the order of ids, so all messages before it are in
-/// the file too. An incomplete last line is removed first, and will be written again.
+/// The id of the message in the last line, if it comes after `cursor`. The lines are in the order of ids, so all
+/// messages before it are in the file too. An incomplete last line is removed first, and will be written again.
 pub(super) fn find_last_written(
     mut file: &File,
     cursor: i64,
@@ -56,8 +56,9 @@ pub(super) fn find_last_written(
     }
 }
 
-/// Which of several messages with the same key the line belongs to: a rewritten log can bring several to one offset within a millisecond.
-/// If two of them give the same line, because only their headers differ, the first: a duplicate line is better than a missing one.
+/// Which of several messages with the same key the line belongs to: a rewritten log can bring several to one offset
+/// within a millisecond. If two of them give the same line, because only their headers differ, the first: a duplicate
+/// line is better than a missing one.
 fn find_written(
     mut file: &File,
     (start, end): (u64, u64),

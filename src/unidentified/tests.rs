@@ -265,7 +265,7 @@ fn the_lines_of_other_programs_stay() {
         assert!(text.starts_with(then) && text[then.len()..].starts_with("{\"timestamp\":"), "{text}");
         assert_eq!(text.matches('\n').count(), then.matches('\n').count() + 1);
     };
-    check("not ours\n", "not ours\n");
+    check("another program\n", "another program\n");
     check("{\"offset\":0}\n", "{\"offset\":0}\n");
     check("no end", "no end\n");
     check("\n", "\n");

@@ -111,8 +111,8 @@ fn a_broker_that_rejects_the_credentials_ends_the_service() {
         fixture.assert_refused(
             Listener::Ssl,
             &variables,
-            "SASL authentication with broker BROKER failed: the listener does not expect SASL authentication; KAFKA_SECURITY_PROTOCOL is \
-             SSL or PLAINTEXT here, or it is another port",
+            "SASL authentication with broker BROKER failed: the listener does not expect SASL authentication; set \
+             KAFKA_SECURITY_PROTOCOL to SSL or PLAINTEXT, or use the port of the SASL listener",
         );
     }
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::settings::ConnectionSettings;
 use crate::error::{Error, Result};
+use crate::millis::millis;
 use crate::protocol::{self, Admission, ApiVersionsRequest, Failure, Malformed, Request};
 use crate::stream::{Deadline, Stream, is_timeout};
 use crate::types::Address;
@@ -161,7 +162,7 @@ impl Channel {
         let admission_start = Instant::now();
         let admission = request.admit(length);
         // The deadline does not include the wait for memory. Less than a millisecond was no wait.
-        let waited_ms = u64::try_from(admission_start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let waited_ms = millis(admission_start.elapsed());
         let deadline = &deadline.extended(Duration::from_millis(waited_ms));
         if matches!(admission, Admission::Unwanted) {
             return Err(self.broken::<R>(io::ErrorKind::ConnectionAborted.into(), deadline));
@@ -180,7 +181,7 @@ impl Channel {
         let late_after = wait.saturating_add(self.settings.late_after());
         if late_after < deadline.left()? && !self.stream.is_readable_within(late_after)? {
             log::warn!(
-                waited_ms = u64::try_from(late_after.as_millis()).unwrap_or(u64::MAX);
+                waited_ms = millis(late_after);
                 "broker {} has not responded to {} yet; still waiting", self.address, R::NAME
             );
         }

@@ -17,6 +17,7 @@
 use std::time::Duration;
 
 use crate::backoff::{Backoff, RetryPolicy};
+use crate::millis::millis;
 use crate::protocol::{EpochEnd, OffsetForLeaderPartition};
 
 /// A truncation that one response has shown and another one has to confirm.
@@ -73,7 +74,7 @@ pub(super) fn warn_suspected(
         position_epoch = requested.epoch,
         end_offset = divergence.end_offset,
         end_epoch = divergence.epoch,
-        wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        wait_ms = millis(wait);
         "the leader's log of {} seems to be truncated; asking again after fresh metadata",
         requested.partition
     );

@@ -1,4 +1,5 @@
-//! What the reader needs of the Kafka consumer, and the consumer that the settings describe. Must not know what is done with records.
+//! What the reader needs of the Kafka consumer, and the consumer that the settings describe. Must not know what is done
+//! with records.
 
 use std::time::Duration;
 
@@ -79,7 +80,8 @@ pub(in crate::service) fn create_consumer(
     builder.create()
 }
 
-/// The member is named by the database's id, so that a service that was killed gets its partitions back at once after a restart.
+/// The member is named by the database's id, so that a service that was killed gets its partitions back at once after a
+/// restart.
 fn group_protocol(protocol: &GroupProtocol, database_id: &str) -> kafka::GroupProtocol {
     match protocol.clone() {
         GroupProtocol::None => kafka::GroupProtocol::None,

@@ -1,5 +1,5 @@
-//! The reader without its thread: one step executes a command or polls the consumer. It polls ahead of the loop, and bounds how far.
-//! Must not wait for anything but the consumer.
+//! The reader without its thread: one step executes a command or polls the consumer. It polls ahead of the loop, and
+//! bounds how far. Must not wait for anything but the consumer.
 
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use super::message::{Command, Message};
 use crate::entity::Decoder;
 use crate::service::decode::decode;
 
-/// How many polls of records may be in memory: the one that the loop stores, and the one that it stores next. Each is bounded in
-/// bytes and records.
+/// How many polls of records may be in memory: the one that the loop stores, and the one that it stores next. Each is
+/// bounded in bytes and records.
 const RECORD_EVENTS_MAX: usize = 2;
 
-/// How many other events may wait for the loop. They are small; the bound is for a loop that makes no progress for long.
+/// How many other events may wait for the loop. They are small; the bound is for a loop that makes no progress for
+/// long.
 const OTHER_EVENTS_MAX: usize = 16;
 
 /// The longest wait of one poll. A command ends it.
@@ -37,8 +38,8 @@ pub(in crate::service) struct ReaderCore<C> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Polling,
-    /// The membership was lost. To poll is to rejoin, which waits until the loop has received the event: a loop that makes no
-    /// progress must not get partitions again, which other members could read.
+    /// The membership was lost. To poll is to rejoin, which waits until the loop has received the event: a loop that
+    /// makes no progress must not get partitions again, which other members could read.
     Lost,
     /// The consumer has failed for good, or has left the group: it is not polled any more.
     Ended,

@@ -38,7 +38,8 @@ impl<R: ReaderRunner> Reader<R> {
         Self { commands, messages, messages_to, runner, is_settled: false }
     }
 
-    /// Waits for the next event, at most for `timeout`. After records the loop calls [`records_stored`](Self::records_stored).
+    /// Waits for the next event, at most for `timeout`. After records the loop calls
+    /// [`records_stored`](Self::records_stored).
     pub(in crate::service) fn poll(&mut self, timeout: Duration) -> Result<ReaderEvent> {
         match self.runner.receive(&self.messages, timeout) {
             Some(Message::Event { event, is_settled }) => {

@@ -1,5 +1,5 @@
-//! The reader: polls Kafka and decodes records on a thread of its own, ahead of the loop, which stores what was read before.
-//! Must not decide anything.
+//! The reader: polls Kafka and decodes records on a thread of its own, ahead of the loop, which stores what was read
+//! before. Must not decide anything.
 //!
 //! | file | holds |
 //! |-|-|

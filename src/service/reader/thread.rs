@@ -11,7 +11,8 @@ use super::handle::{Reader, ReaderRunner};
 use super::message::{Command, Message};
 use crate::entity::Decoder;
 
-/// The thread. It is joined when this is dropped; the [`Reader`] has dropped its end of the command queue by then, which ends it.
+/// The thread. It is joined when this is dropped; the [`Reader`] has dropped its end of the command queue by then,
+/// which ends it.
 pub(in crate::service) struct ReaderThread {
     waker: Waker,
     thread: Option<JoinHandle<()>>,

@@ -1,5 +1,5 @@
-//! The model of a cluster: one topic, the group's offsets, the assignment. Must not know the service's rules, except when a position may
-//! jump.
+//! The model of a cluster: one topic, the group's offsets, the assignment. Must not know the service's rules, except
+//! when a position may jump.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -201,9 +201,8 @@ impl Cluster {
         }
     }
 
-    /// Checks that a position jumps only for a reason that exists in the model, and to the right offset. The instance may have learnt the
-    /// reason some time ago. `before`: its topic id and offset
-    /// before the jump.
+    /// Checks that a position jumps only for a reason that exists in the model, and to the right offset. The instance
+    /// may have learnt the reason some time ago. `before`: its topic id and offset before the jump.
     pub(super) fn justify(&mut self, jump: &OffsetJump, before: Option<&(String, i64)>) {
         assert_eq!(before.map(|(_, offset)| *offset), jump.from, "jumped from another position");
         let number = jump.partition;

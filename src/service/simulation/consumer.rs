@@ -1,5 +1,5 @@
-//! The model of the Kafka consumer: what `kafka::Consumer` promises its user, and nothing more. It checks what the service promises the
-//! consumer. Must not know how the service keeps that.
+//! The model of the Kafka consumer: what `kafka::Consumer` promises its user, and nothing more. It checks what the
+//! service promises the consumer. Must not know how the service keeps that.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
-//! The disk of an instance: a real database, what a kill or a power cut leaves of it, and what the simulation saw take effect.
+//! The disk of an instance: a real database, what a kill or a power cut leaves of it, and what the simulation saw take
+//! effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -47,7 +48,8 @@ pub(super) struct RunningSync {
 pub(super) struct Disk {
     settings: DatabaseSettings,
     pub(super) seen: Seen,
-    /// The records that the instance has fetched last, by topic id, partition and offset. The log may hold others by now.
+    /// The records that the instance has fetched last, by topic id, partition and offset. The log may hold others by
+    /// now.
     fetched: BTreeMap<(String, i32, i64), Arc<Produced>>,
     /// What survives a power cut for certain.
     pub(super) durable: Seen,

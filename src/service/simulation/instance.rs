@@ -1,5 +1,5 @@
-//! One instance of the service: starts, is killed, is stopped, and starts again on what its disk holds. Must not know what is right: the
-//! models and `truth.rs` check that.
+//! One instance of the service: starts, is killed, is stopped, and starts again on what its disk holds. Must not know
+//! what is right: the models and `truth.rs` check that.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -82,7 +82,8 @@ impl<'a> Instance<'a> {
             ServiceError::Start(StartError::DataLoss { partition, .. }) if self.settings.fail_on_data_loss => {
                 self.stop();
                 let mut cluster = self.cluster.borrow_mut();
-                // The offsets of a group with members cannot be set: the operator stops the other instances, which changes nothing here.
+                // The offsets of a group with members cannot be set: the operator stops the other instances, which
+                // changes nothing here.
                 let start = cluster.log(partition.partition).start;
                 cluster.reset(partition.partition, start);
             }

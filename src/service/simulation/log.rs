@@ -1,5 +1,5 @@
-//! The logs of the model's partitions: what was produced, and what each record means. Must not use the service's code: both follow the
-//! documented contract of messages.
+//! The logs of the model's partitions: what was produced, and what each record means. Must not use the service's code:
+//! both follow the documented contract of messages.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

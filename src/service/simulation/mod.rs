@@ -1,7 +1,7 @@
-//! A simulation of the service: the real loop, reader and database against models of the Kafka consumer, the cluster and the disk.
-//! Everything happens on one thread, and one seed decides all of it: the order in which the reader, the loop, syncs and checkpoints go on,
-//! failures, kills between any two calls, power cuts that lose what was not synced, rebalances, resets of offsets, retention,
-//! truncated logs, a recreated topic.
+//! A simulation of the service: the real loop, reader and database against models of the Kafka consumer, the cluster
+//! and the disk. Everything happens on one thread, and one seed decides all of it: the order in which the reader, the
+//! loop, syncs and checkpoints go on, failures, kills between any two calls, power cuts that lose what was not synced,
+//! rebalances, resets of offsets, retention, truncated logs, a recreated topic.
 //!
 //! | file | holds |
 //! |-|-|

@@ -102,7 +102,8 @@ impl Partitions {
         None
     }
 
-    /// Records of any of the partitions. Also whether one of them was returned before, which a real consumer must not do.
+    /// Records of any of the partitions. Also whether one of them was returned before, which a real consumer must not
+    /// do.
     pub(super) fn records(
         &mut self,
         records_max: usize,

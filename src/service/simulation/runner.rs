@@ -1,4 +1,5 @@
-//! Runs the reader's core without its thread: the seed decides when the reader takes a step, between any two calls of the loop.
+//! Runs the reader's core without its thread: the seed decides when the reader takes a step, between any two calls of
+//! the loop.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -47,7 +47,8 @@ fn check_database(cluster: &Cluster, instance: &Instance<'_>, seen: &Seen) {
     }
 }
 
-/// Of each id the greatest event, by time, partition, offset; of two at the same offset of a rewritten log the later one.
+/// Of each id the greatest event, by time, partition, offset; of two at the same offset of a rewritten log the later
+/// one.
 fn check_events(connection: &Connection, records: &[&Produced]) {
     let mut greatest = BTreeMap::new();
     for record in records {

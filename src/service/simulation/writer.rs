@@ -1,5 +1,5 @@
-//! The database of a running instance: the real one, whose calls may fail, and after which the instance may be killed. Must not decide what
-//! is durable: the disk does.
+//! The database of a running instance: the real one, whose calls may fail, and after which the instance may be killed.
+//! Must not decide what is durable: the disk does.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,7 +21,7 @@ pub(super) struct ObservedWriter {
 
 /// A sync that the checkpoint thread runs.
 struct Sync {
-    running: RunningSync,
+    makes_durable: RunningSync,
     /// How many rounds of the loop it still takes.
     rounds: i64,
     notify: Box<dyn FnOnce() + Send>,
@@ -122,7 +122,7 @@ impl Writer for ObservedWriter {
         assert!(self.sync.is_none(), "a sync is running");
         self.call(|_| Ok(()))?;
         let rounds = self.cluster.borrow_mut().random.within(0..10);
-        self.sync = Some(Sync { running: self.disk.borrow_mut().begin_sync(), rounds, notify });
+        self.sync = Some(Sync { makes_durable: self.disk.borrow_mut().begin_sync(), rounds, notify });
         Ok(())
     }
 
@@ -132,9 +132,9 @@ impl Writer for ObservedWriter {
             running.rounds -= 1;
             return None;
         }
-        let Sync { running, notify, .. } = self.sync.take()?;
+        let Sync { makes_durable, notify, .. } = self.sync.take()?;
         let result = self.call(|database| database.sync());
         notify();
-        Some(result.map(|()| self.disk.borrow_mut().end_sync(running)))
+        Some(result.map(|()| self.disk.borrow_mut().end_sync(makes_durable)))
     }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-/// The `metadata` of an [`OffsetCommit` request](https://kafka.apache.org/protocol#The_Messages_OffsetCommit): it names the database
-/// that holds what was read up to the offset.
+/// The `metadata` of an [`OffsetCommit` request](https://kafka.apache.org/protocol#The_Messages_OffsetCommit): it names
+/// the database that holds what was read up to the offset.
 ///
-/// The cluster's id is part of it because a mirrored or restored cluster copies group offsets with their metadata: there the offsets
-/// say nothing about the content of the database.
+/// The cluster's id is part of it because a mirrored or restored cluster copies group offsets with their metadata:
+/// there the offsets say nothing about the content of the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitMetadata {
     /// Id of the database that holds the rows.

@@ -1,5 +1,5 @@
-//! The rules that decide where a partition starts, from what is stored, what the group has committed and what the log holds. Pure: must
-//! not do I/O.
+//! The rules that decide where a partition starts, from what is stored, what the group has committed and what the log
+//! holds. Pure: must not do I/O.
 //!
 //! | | committed by | stored | start |
 //! |-|---|---|---|
@@ -78,7 +78,8 @@ impl<'a> StoredOffset<'a> {
     }
 }
 
-/// Decides where a newly assigned partition starts. `topic_known`: the database has positions of other partitions of its topic.
+/// Decides where a newly assigned partition starts. `topic_known`: the database has positions of other partitions of
+/// its topic.
 ///
 /// # Errors
 /// [`StartError`] if an operator has to decide.
@@ -151,10 +152,11 @@ pub fn choose_truncated(truncation: &Truncation, policy: Policy) -> Result<Start
     data_loss(partition, *divergence_offset, Some(*divergence_epoch), JumpReason::LogTruncated, detail, policy)
 }
 
-/// Counts the records of a partition that a new database does not read, because another database has committed the group's offset
-/// behind them. `database_is_new`: it has no position of the group.
+/// Counts the records of a partition that a new database does not read, because another database has committed the
+/// group's offset behind them. `database_is_new`: it has no position of the group.
 ///
-/// `run` logs a WARN about them, and `check` reports them: the other database may no longer exist, and the records with it.
+/// `run` logs a WARN about them, and `check` reports them: the other database may no longer exist, and the records with
+/// it.
 pub fn count_skipped_records(assignment: &Assignment, database_is_new: bool, own: &CommitMetadata) -> i64 {
     let Some(committed) = assignment.committed.as_ref().filter(|_| database_is_new) else { return 0 };
     match CommitMetadata::parse(&committed.metadata) {
@@ -176,8 +178,8 @@ pub fn is_warning(reason: JumpReason) -> bool {
     }
 }
 
-/// Rule 3. An offset that is set to the stored one resumes, unless the log may no longer hold what was read before it: only an offset
-/// that was committed with the stored leader epoch confirms that.
+/// Rule 3. An offset that is set to the stored one resumes, unless the log may no longer hold what was read before it:
+/// only an offset that was committed with the stored leader epoch confirms that.
 fn follow_reset(
     committed: &CommittedOffset,
     stored: Option<StoredOffset<'_>>,

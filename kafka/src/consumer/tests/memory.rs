@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::records::{Compression, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
+use testkit::Random;
 
 use super::*;
 
@@ -119,13 +120,14 @@ fn open_batches_are_read_to_their_ends_while_another_waits() {
     assert_eq!(order, [0, 0, 0, 0, 1]);
 }
 
+/// The bytes of up to four records of a batch.
+fn sizes_of_batch(random: &mut Random) -> Vec<usize> {
+    (0..=random.below(3_usize)).map(|_| 1 + random.below(8_000_usize)).collect()
+}
+
 #[test]
 fn every_record_comes_within_any_budget() {
-    let mut state = 7_u64;
-    let mut random = move |below: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        usize::try_from((state >> 33) % below).unwrap()
-    };
+    let mut random = Random::from_seed(7);
     for round in 0..40 {
         let memory = [1, 2_000, 20_000, 200_000][round % 4];
         let mut consumer = consumer_within(memory, 5);
@@ -134,8 +136,7 @@ fn every_record_comes_within_any_budget() {
         for partition in 0..5 {
             for _ in 0..2 {
                 let from = consumer.fetch_offset(partition);
-                let sizes: Vec<Vec<usize>> =
-                    (0..=random(3)).map(|_| (0..=random(3)).map(|_| 1 + random(8_000)).collect()).collect();
+                let sizes: Vec<Vec<usize>> = (0..=random.below(3_usize)).map(|_| sizes_of_batch(&mut random)).collect();
                 let mut batches = Vec::new();
                 let mut next = from;
                 for sizes in &sizes {
@@ -150,7 +151,7 @@ fn every_record_comes_within_any_budget() {
         let mut held: VecDeque<Vec<PartitionRecords>> = VecDeque::new();
         let mut seen = 0;
         while seen < expected {
-            let taken = consumer.take(1 + random(4));
+            let taken = consumer.take(1 + random.below(4_usize));
             assert!(consumer.fetcher.budget().held().1 <= memory.max(largest));
             if taken.is_empty() {
                 assert!(held.pop_front().is_some(), "round {round}: {seen} of {expected}, and no records are held");
@@ -160,7 +161,7 @@ fn every_record_comes_within_any_budget() {
             seen += taken.iter().map(|records| records.records.len()).sum::<usize>();
             held.push_back(taken);
             if held.len() > 3 {
-                held.remove(random(3));
+                held.remove(random.below(3_usize));
             }
         }
         held.clear();

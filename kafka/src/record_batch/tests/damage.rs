@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use testkit::Random;
+
 use super::forge::{HEADER_BYTES, seal, with_payload};
 use super::*;
 
@@ -144,18 +146,6 @@ fn records_before_a_damaged_batch_are_returned_first() {
     assert!(matches!(end, Err(Error::CorruptBatch { offset: 11, .. })));
 }
 
-/// Bytes from a fixed seed (xorshift64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 8).unwrap() % end
-    }
-}
-
 /// Any bytes with a right checksum. The result varies, but it is never a panic, and offsets ascend.
 #[test]
 fn random_damage_with_a_valid_checksum() {
@@ -165,16 +155,16 @@ fn random_damage_with_a_valid_checksum() {
     let lz4 = testdata!("lz4.bin");
     let zstd = testdata!("zstd.bin");
     let transactions = testdata!("transactions.bin");
-    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let mut random = Random::new(1, "damage");
     for fine in [none, gzip, snappy, lz4, zstd, transactions] {
         for _ in 0..3_000 {
             let mut bytes = fine.to_vec();
-            for _ in 0..=random.below(4) {
+            for _ in 0..=random.below(4_usize) {
                 let at = 17 + random.below(bytes.len() - 17);
-                bytes[at] = u8::try_from(random.below(256)).unwrap();
+                bytes[at] = random.byte();
             }
             let keep = HEADER_BYTES + random.below(bytes.len() - HEADER_BYTES + 1);
-            if random.below(4) == 0 {
+            if random.one_in(4) {
                 bytes.truncate(keep);
             }
             let (records, _) = drain(&mut reader(seal(bytes), 0), 7);
@@ -185,9 +175,9 @@ fn random_damage_with_a_valid_checksum() {
 
 #[test]
 fn random_bytes() {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::new(1, "bytes");
     for _ in 0..3_000 {
-        let bytes: Vec<u8> = (0..random.below(200)).map(|_| u8::try_from(random.below(256)).unwrap()).collect();
+        let bytes: Vec<u8> = (0..random.below(200_usize)).map(|_| random.byte()).collect();
         let (records, _) = drain(&mut reader(bytes, 0), 7);
         assert!(records.is_empty());
     }

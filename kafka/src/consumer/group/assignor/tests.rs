@@ -1,5 +1,7 @@
 //! Assignments as text: members with their topics and owned partitions, and the partitions that each is assigned.
 
+use testkit::Random;
+
 use super::*;
 
 fn partitions(text: &str) -> BTreeSet<TopicPartition> {
@@ -94,19 +96,15 @@ fn of_several_owners_the_latest_counts() {
 /// Whatever happens to a group, rebalances end soon: each partition has one owner, and the sizes differ by one at most.
 #[test]
 fn sticky_settles() {
-    let mut state = 7_u64;
-    let mut random = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(state >> 33).unwrap() % below
-    };
+    let mut random = Random::from_seed(7);
     let mut members: Vec<GroupMember> = Vec::new();
     for change in 0..300_u32 {
-        match random(3) {
-            0 if members.len() > 1 => drop(members.remove(random(members.len()))),
+        match random.below(3_usize) {
+            0 if members.len() > 1 => drop(members.remove(random.below(members.len()))),
             _ if members.len() < 7 => members.push(member(&change.to_string(), "tu:", -1)),
             _ => {}
         }
-        let topics = topics(&[("t", i32::try_from(random(9)).unwrap()), ("u", 5)]);
+        let topics = topics(&[("t", random.below(9_i32)), ("u", 5)]);
         let total: usize = topics.values().map(BTreeSet::len).sum();
         let mut generation = 0;
         loop {

@@ -1,6 +1,8 @@
 //! Records are held back only as long as a thread works on ending it: whatever happens to a member, and whatever its commits are
 //! refused for, it reads again once requests succeed.
 
+use testkit::Random;
+
 use super::*;
 use crate::consumer::Consumer;
 use crate::consumer::event::Event;
@@ -18,19 +20,6 @@ const REFUSALS: [ErrorCode; 7] = [
     ErrorCode::STALE_MEMBER_EPOCH,
     ErrorCode::REBALANCE_IN_PROGRESS,
 ];
-
-/// [SplitMix64](https://prng.di.unimi.it/splitmix64.c).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-}
 
 /// A consumer whose group thread has a scripted protocol, and which connects to no broker.
 fn member(classic: bool) -> (Consumer, Script) {
@@ -63,13 +52,13 @@ fn poll(consumer: &mut Consumer) {
 
 fn step(consumer: &mut Consumer, script: &Script, random: &mut Random) {
     let beat = |beat| script.heartbeats.lock().unwrap().push_back(beat);
-    match random.below(6) {
+    match random.below(6_usize) {
         0 => beat(Ok(Heartbeat::Rebalance)),
         1 => beat(Ok(Heartbeat::Assigned(assignment(&[0], true)))),
         2 => beat(Err(refusal(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS))),
         3 => beat(Err(refusal(ErrorCode::UNKNOWN_MEMBER_ID))),
         4 => {
-            let code = REFUSALS[usize::try_from(random.below(7)).unwrap()];
+            let code = *random.pick(&REFUSALS).unwrap();
             let made_by = consumer.membership.member();
             consumer.take_refused_commit(refusal(code), made_by.as_ref(), Instant::now()).unwrap();
         }
@@ -82,7 +71,7 @@ fn no_hold_outlives_its_cause() {
     let mut held = 0;
     for seed in 0..SEEDS {
         let (mut consumer, script) = member(seed % 2 == 0);
-        let mut random = Random(seed);
+        let mut random = Random::from_seed(seed);
         for _ in 0..STEPS {
             step(&mut consumer, &script, &mut random);
             held += usize::from(consumer.membership.held_by(Instant::now()).is_some());
