@@ -1,8 +1,8 @@
-//! The stages of the service, one by one and without I/O but for the database: `cargo bench`.
+//! Benchmarks of the stages of the service; only the last one does I/O: `cargo bench`.
 //!
 //! `./bench --instructions` counts their instructions, and `./bench` measures the service as a whole.
 
-// Like a test, which this is not to clippy.
+// A benchmark panics on errors, as a test does.
 #![allow(clippy::expect_used)]
 
 use std::borrow::Cow;
@@ -42,7 +42,7 @@ fn records(bencher: Bencher<'_, '_>, codec: &str) {
     });
 }
 
-/// What events are like, and the bytes of their notes.
+/// Kinds of events, with the size of their notes in bytes; `None`: an event with few fields.
 const SIZES: [(&str, Option<usize>); 3] = [("small", None), ("ordinary", Some(0)), ("4 KB", Some(3_700))];
 
 /// From a record's value to an event.

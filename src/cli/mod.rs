@@ -2,6 +2,8 @@
 
 mod error;
 mod help;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -202,6 +204,3 @@ impl Options {
 fn seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }
-
-#[cfg(test)]
-mod tests;

@@ -87,7 +87,7 @@ fn decode<'a>(pending: &'a [PendingMessage], decoder: Decoder, tally: &mut Tally
     recovered
 }
 
-/// Stores events in one transaction. If SQLite rejects the transaction, splits it in halves, down to the rejected event.
+/// Stores events in one transaction. If the database rejects the transaction, splits it in halves, down to the rejected event.
 fn store(
     database: &mut dyn Replayer,
     recovered: &[Recovered<'_>],

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::commands::error::CommandError;
 use crate::runtime::output;
 
-/// Greatest time of `check`, `status` and `reset`, however many brokers do not answer.
+/// Greatest time of `check`, `status` and `reset`, however many brokers do not respond.
 pub const COMMAND_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// Exit code after the time limit: failed.
@@ -31,7 +31,7 @@ struct TimeLimitExceeded(Duration);
 
 impl fmt::Display for TimeLimitExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "gave up after {} s: brokers or the database did not answer in time", self.0.as_secs())
+        write!(f, "gave up after {} s: brokers or the database did not respond in time", self.0.as_secs())
     }
 }
 

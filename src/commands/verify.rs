@@ -47,7 +47,7 @@ fn name(invariant: Invariant) -> &'static str {
 
 fn meaning(invariant: Invariant) -> &'static str {
     match invariant {
-        Invariant::Integrity => "SQLite finds the file sound",
+        Invariant::Integrity => "the database engine finds no damage",
         Invariant::Counters => {
             "of every position: next_offset - first_offset = applied + stale + unidentified + absent"
         }

@@ -12,7 +12,7 @@ pub(super) trait EventType<'a>: Sized {
     const MARKER: &'static str;
     /// What the `event_id`s of this type begin with.
     const ID_PREFIX: &'static str;
-    /// The smallest event of the type. `check` stores it and rolls that back, so its `event_id` must be none that a producer sends.
+    /// The smallest event of the type. `check` stores it and rolls that back, so its `event_id` must not be one that a producer sends.
     const EXAMPLE: &'static str;
     /// The columns, the first of which is `event_id`. Every table has `kafka_topic`, `kafka_partition`, `kafka_offset`, `kafka_timestamp`,
     /// `created_at` and `updated_at` besides.

@@ -1,5 +1,5 @@
-//! Values of any bytes, compared with SQLite's JSON parser and with `serde_json`: nothing
-//! that was sent is missing, nothing is there that was not sent, and what is kept as JSON is JSON to whoever reads the tables.
+//! Fuzzes the decoder with values of any bytes, and compares events with SQLite's JSON parser and with `serde_json`: every field that was
+//! sent is in the event, no other field is, and every stored JSON text is valid.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use serde_json::{Map, Value};
 use crate::entity::{self, Decoder, Event, LastModified, MetaData, Number, Reason, Rejection};
 use crate::runtime::millis::millis;
 
-/// Memory that decoding may take, per byte of the value: the list of fields while it grows.
+/// Greatest memory for decoding, per byte of the value: the list of fields while it grows.
 const MEMORY_FACTOR: usize = 24;
 /// The same for an ordinary event.
 const MEMORY_LEAST: usize = 4 * 1024;
-/// The most characters of an error.
+/// Greatest length of an error, in characters.
 const ERROR_CHARS_MAX: usize = 400;
-/// The time of a record, in milliseconds since 1970, and how far after it a time may be.
+/// The timestamp of a record, in milliseconds since 1970, and how far after it a `last_modified` may be.
 const RECORD_MS: i64 = 1_711_312_835_123;
 const MAX_AHEAD: Duration = Duration::from_hours(24);
-/// How deep JSON may be nested.
+/// Greatest nesting of JSON.
 const NESTING_MAX: usize = 128;
 
 pub(crate) const TARGET: Target = Target {
@@ -67,13 +67,13 @@ pub(crate) const TARGET: Target = Target {
 
 fn event(input: &[u8]) -> bool {
     let decoded = within(input.len() * MEMORY_FACTOR + MEMORY_LEAST, || entity::decode(Some(input)));
-    assert_eq!(decoded, entity::decode(Some(input)), "the same bytes, another outcome");
+    assert_eq!(decoded, entity::decode(Some(input)), "the same bytes have another outcome");
     check_clock(input, &decoded);
     let text = std::str::from_utf8(json_of(input)).ok();
     let sqlite = |sqlite: &Connection| match &decoded {
         Ok(event) => {
             let text = text.unwrap_or_default();
-            assert!(is_json(sqlite, text), "an event that is no JSON");
+            assert!(is_json(sqlite, text), "an event that is not JSON");
             check_event(sqlite, event, text);
         }
         Err(rejection) => check_rejection(sqlite, rejection, input, text),
@@ -82,7 +82,7 @@ fn event(input: &[u8]) -> bool {
     decoded.is_ok()
 }
 
-/// Held against the time of a record, the event is the same, but that its time is no more than so far ahead.
+/// With the timestamp of a record, the event is the same, except for a time that is too far ahead.
 fn check_clock(input: &[u8], decoded: &Result<Event<'_>, Rejection>) {
     let with_limit = Decoder { last_modified_max_ahead: Some(MAX_AHEAD) };
     let limit_ms = RECORD_MS.saturating_add_unsigned(millis(MAX_AHEAD));
@@ -106,17 +106,17 @@ thread_local! {
     static SQLITE: Option<Connection> = Connection::open_in_memory().ok();
 }
 
-/// The answer of SQLite to a question about two texts.
-fn ask(sqlite: &Connection, question: &str, one: &str, other: &str) -> Option<bool> {
-    let mut statement = sqlite.prepare_cached(question).ok()?;
+/// The result of a query with two texts as parameters.
+fn query(sqlite: &Connection, sql: &str, one: &str, other: &str) -> Option<bool> {
+    let mut statement = sqlite.prepare_cached(sql).ok()?;
     statement.query_row([one, other], |row| row.get(0)).ok()?
 }
 
-/// Strictly, as the RFC has it.
+/// Whether a text is JSON according to RFC 8259.
 fn is_json(sqlite: &Connection, text: &str) -> bool {
-    let answer = ask(sqlite, "SELECT json_valid(?1, 1) AND ?2 = ''", text, "");
-    assert!(answer.is_some(), "SQLite does not answer");
-    answer == Some(true)
+    let result = query(sqlite, "SELECT json_valid(?1, 1) AND ?2 = ''", text, "");
+    assert!(result.is_some(), "the query failed");
+    result == Some(true)
 }
 
 fn check_rejection(sqlite: &Connection, rejection: &Rejection, input: &[u8], text: Option<&str>) {
@@ -128,7 +128,7 @@ fn check_rejection(sqlite: &Connection, rejection: &Rejection, input: &[u8], tex
         assert!(first.is_some_and(|first| error.contains(&first)), "{error:?}");
     }
     let Some(text) = text else { return assert_eq!(*reason, Reason::NotJson) };
-    // SQLite takes a zero for the end of the text.
+    // For SQLite a zero ends the text.
     if input.is_empty() || text.contains('\0') {
         return;
     }
@@ -136,7 +136,7 @@ fn check_rejection(sqlite: &Connection, rejection: &Rejection, input: &[u8], tex
     assert_eq!(*reason == Reason::NotJson, !is_json, "{rejection:?}");
 }
 
-/// Of JSON: how many brackets are open at once.
+/// The greatest number of brackets that are open at once.
 fn nesting(json: &str) -> usize {
     let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
     for byte in json.bytes() {
@@ -154,16 +154,16 @@ fn nesting(json: &str) -> usize {
 }
 
 fn check_event(sqlite: &Connection, event: &Event<'_>, text: &str) {
-    let Known { texts, days, number, percent, meta_data, extra } = taken_apart(event);
+    let Known { texts, days, number, percent, meta_data, extra } = known_fields(event);
     assert!(extra.is_none_or(|extra| is_json(sqlite, extra)), "{extra:?}");
     assert!(meta_data.is_none_or(|meta_data| is_json(sqlite, meta_data.json)), "{meta_data:?}");
     for day in days.iter().filter_map(|(_, day)| *day) {
-        assert_eq!(ask(sqlite, "SELECT date(?1) = ?2", day, day), Some(true), "{day} is no day");
+        assert_eq!(query(sqlite, "SELECT date(?1) = ?2", day, day), Some(true), "{day} is not a day");
     }
-    // Numbers beyond range and lone surrogates may be anywhere in what is kept, and are nothing to this parser.
+    // Fields that are not read may have numbers out of range and lone surrogates, which this parser refuses.
     let Ok(Value::Object(mut sent)) = serde_json::from_str(text) else { return };
     let raw: Raw<'_> = serde_json::from_str(text).unwrap_or_default();
-    // Null and the empty string are as good as nothing.
+    // Null and the empty string count as absent.
     let mut take = |name: &str| sent.remove(name).filter(|value| !value.is_null() && value.as_str() != Some(""));
     for (name, text) in texts {
         assert_eq!(take(name), text.map(Value::from), "{name}");
@@ -191,7 +191,7 @@ fn check_event(sqlite: &Connection, event: &Event<'_>, text: &str) {
 /// The values of an object as sent.
 type Raw<'a> = HashMap<String, &'a RawValue>;
 
-/// What an event says, by the names of the fields.
+/// The values of an event, by the names of the fields.
 struct Known<'a> {
     texts: Vec<(&'static str, Option<&'a str>)>,
     days: Vec<(&'static str, Option<&'a str>)>,
@@ -201,7 +201,7 @@ struct Known<'a> {
     extra: Option<&'a str>,
 }
 
-fn taken_apart<'a>(event: &'a Event<'a>) -> Known<'a> {
+fn known_fields<'a>(event: &'a Event<'a>) -> Known<'a> {
     match event {
         Event::Opportunity(it) => Known {
             texts: vec![
@@ -234,7 +234,7 @@ fn taken_apart<'a>(event: &'a Event<'a>) -> Known<'a> {
     }
 }
 
-/// The number is the nearest double, and its text is there exactly where the double says another number.
+/// The number is the nearest double, and it has a text only if the double is another number.
 fn check_number(number: Option<&Number<'_>>, sent: Option<&Value>, raw: Option<&str>) {
     assert!(is_near(number.map(|number| number.value), sent.and_then(as_number)), "{number:?} for {sent:?}");
     let Some(number) = number else { return };
@@ -243,29 +243,29 @@ fn check_number(number: Option<&Number<'_>>, sent: Option<&Value>, raw: Option<&
     assert_eq!(number.text.as_deref(), (!is_held).then_some(written), "{number:?}");
 }
 
-/// A decimal as its sign, its digits without zeros around them, and the place of the point before them.
+/// The sign of a decimal, its digits without zeros around them, and its exponent.
 fn plain(decimal: &str) -> (bool, String, i128) {
     let lower = decimal.to_ascii_lowercase();
     let (mantissa, exponent) = lower.split_once('e').unwrap_or((&lower, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = whole.trim_start_matches(['+', '-']).to_owned() + fraction;
     let significant = digits.trim_start_matches('0');
-    let behind = digits.len() - significant.len();
+    let leading_zeros = digits.len() - significant.len();
     let significant = significant.trim_end_matches('0').to_owned();
     if significant.is_empty() {
         return (false, significant, 0);
     }
     let exponent = exponent.parse::<i128>().unwrap_or(if exponent.starts_with('-') { -(1 << 64) } else { 1 << 64 });
     let point = i128::try_from(whole.trim_start_matches(['+', '-']).len()).unwrap_or_default();
-    (mantissa.starts_with('-'), significant, exponent + point - i128::try_from(behind).unwrap_or_default())
+    (mantissa.starts_with('-'), significant, exponent + point - i128::try_from(leading_zeros).unwrap_or_default())
 }
 
-/// A number, or a string that says one.
+/// A number, or a string with a number.
 fn as_number(value: &Value) -> Option<f64> {
     value.as_str().map_or_else(|| value.as_f64(), |text| text.trim().parse().ok())
 }
 
-/// The full parser may be off by the last bit or two.
+/// The full parser may be wrong in the last two bits.
 fn is_near(one: Option<f64>, other: Option<f64>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => (one - other).abs() <= one.abs() * f64::EPSILON * 2.0,
@@ -273,23 +273,23 @@ fn is_near(one: Option<f64>, other: Option<f64>) -> bool {
     }
 }
 
-/// The time is of a fixed form, and SQLite takes it for the same second as the one that was sent, if it knows that form.
+/// The time has the fixed format, and for SQLite it is in the same second as the sent one, if SQLite can parse that.
 fn check_time(sqlite: &Connection, json: &str, last_modified: Option<&LastModified>) {
     let sent = serde_json::from_str::<Value>(json).unwrap_or_default();
     let sent = sent.get("last_modified").filter(|sent| !sent.is_null() && sent.as_str() != Some(""));
     let Some(time) = last_modified else { return assert_eq!(sent, None) };
-    assert_eq!(time.too_far_ahead(), None, "held against no record");
+    assert_eq!(time.too_far_ahead(), None, "there is no record timestamp");
     let time = time.effective();
     let form: String = time.as_str().chars().map(|char| if char.is_ascii_digit() { '0' } else { char }).collect();
     assert_eq!(form, "0000-00-00T00:00:00.000000000Z");
     let seconds = time.unix_ms().div_euclid(1000).to_string();
     assert_eq!(
-        ask(sqlite, "SELECT unixepoch(?1) = CAST(?2 AS INTEGER)", time.as_str(), &seconds),
+        query(sqlite, "SELECT unixepoch(?1) = CAST(?2 AS INTEGER)", time.as_str(), &seconds),
         Some(true),
         "{time:?}"
     );
-    // What SQLite takes a number for are days since 4714 BC.
+    // A number is a Julian day for SQLite.
     let text = sent.and_then(Value::as_str).map(str::trim).filter(|text| text.parse::<f64>().is_err());
-    let same = ask(sqlite, "SELECT unixepoch(?1) = unixepoch(?2)", time.as_str(), text.unwrap_or_default());
+    let same = query(sqlite, "SELECT unixepoch(?1) = unixepoch(?2)", time.as_str(), text.unwrap_or_default());
     assert!(same.unwrap_or(true), "{time:?} for {sent:?}");
 }

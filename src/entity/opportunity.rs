@@ -1,4 +1,4 @@
-//! Sales opportunities: their fields, the rules of these, and their columns. Must not know SQL.
+//! Sales opportunities: their fields, each with its rule, and their columns. Must not know SQL.
 
 use std::borrow::Cow;
 

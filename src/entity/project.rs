@@ -1,4 +1,4 @@
-//! Projects: their fields, the rules of these, and their columns. Must not know SQL.
+//! Projects: their fields, each with its rule, and their columns. Must not know SQL.
 
 use std::borrow::Cow;
 

@@ -32,7 +32,7 @@ macro_rules! event_types {
                 }
             }
 
-            /// The time that it carries.
+            /// The time that orders the events of an id, if it has one.
             pub fn last_modified(&self) -> Option<&LastModified> {
                 match self {
                     $(Self::$type(event) => event.last_modified(),)+
@@ -84,14 +84,14 @@ macro_rules! event_types {
                 }
             }
 
-            /// The value of the smallest record of this type, whose `event_id` is none that a producer sends.
+            /// The smallest event of this type as JSON. Its `event_id` is not one that a producer sends.
             pub fn example(self) -> &'static str {
                 match self {
                     $(Self::$type => $type::EXAMPLE,)+
                 }
             }
 
-            /// The columns of its table that hold what its events say. The first one is `event_id`.
+            /// The columns of its table that hold the fields of its events. The first one is `event_id`.
             pub fn columns(self) -> &'static [Column] {
                 match self {
                     $(Self::$type => $type::COLUMNS,)+
@@ -106,17 +106,17 @@ macro_rules! event_types {
             }
         }
 
-        /// Something for each event type.
+        /// A value for each event type.
         #[derive(Clone, Copy, Debug, Default)]
         pub struct ByKind<T>([T; Kind::ALL.len()]);
 
         impl<T> ByKind<T> {
-            /// Makes it for each type.
+            /// Makes the value of each type.
             pub fn new(make: impl FnMut(Kind) -> T) -> Self {
                 Self(Kind::ALL.map(make))
             }
 
-            /// That of a type.
+            /// The value of a type.
             pub fn get(&self, kind: Kind) -> &T {
                 let Self([$($name),+]) = self;
                 match kind {
@@ -124,7 +124,7 @@ macro_rules! event_types {
                 }
             }
 
-            /// That of a type, to change it.
+            /// The same, to change it.
             pub fn get_mut(&mut self, kind: Kind) -> &mut T {
                 let Self([$($name),+]) = self;
                 match kind {

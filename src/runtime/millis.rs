@@ -1,4 +1,4 @@
-//! Durations as whole milliseconds, for log fields and for times in the database. Must not know what is timed.
+//! Durations as whole milliseconds, for log fields and timestamps. Must not know what is timed.
 
 use std::time::Duration;
 

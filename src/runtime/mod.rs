@@ -9,5 +9,6 @@ pub mod logger;
 pub mod millis;
 pub mod output;
 pub mod permissions;
+pub mod probe;
 pub mod shutdown;
 pub mod signals;

@@ -1,4 +1,4 @@
-//! What became of offsets, counted.
+//! What became of offsets: `applied`, `stale`, `unidentified` or `absent`, and the counters of these outcomes.
 
 use std::ops::AddAssign;
 

@@ -1,6 +1,6 @@
 //! Values that the tests of all engines share: jumps, batches, records, events.
 
-// Not only tests use it: one target for libFuzzer does, and not all of it.
+// A target for libFuzzer uses some of this too.
 #![allow(clippy::expect_used)]
 #![cfg_attr(feature = "fuzzing", allow(dead_code))]
 

@@ -7,6 +7,8 @@
 //! | [`UnidentifiedMessages`] | the log of unidentified messages |
 //! | [`Inspector`] | `status`, `check`, `verify` |
 //! | [`Replayer`] | `replay`, `replay --dry-run` |
+//! | [`try_to_store`], [`check_access`], [`warnings`], [`files`] | `check` |
+//! | [`acquire_lock`], [`lock_path`] | the service, and `status` to find out whether one runs |
 //!
 //! # The contract
 //! It holds for every engine, and `contract/` tests every engine for it.
@@ -68,6 +70,7 @@ pub use sqlite::VIEWS_DATABASES_MAX;
 pub use topic_id::TopicId;
 pub use writer::Writer;
 
+use crate::runtime::permissions::FileMode;
 use crate::settings::DatabaseSettings;
 
 /// Opens the database of a service. Creates it if there is none, and migrates an older one.
@@ -99,6 +102,21 @@ pub fn open_dry_run(settings: &DatabaseSettings) -> Result<Box<dyn Replayer>, St
 /// Those of [`Writer::apply`]. A row that the database rejects is [`Rejected`](ErrorKind::Rejected) here.
 pub fn try_to_store(settings: &DatabaseSettings, group_id: &str) -> Result<(), StorageError> {
     Ok(sqlite::try_to_store(settings, group_id)?)
+}
+
+/// Checks that the machine lets a service write the database, or create it. Opens no database, and leaves no change.
+pub fn check_access(settings: &DatabaseSettings) -> Result<(), StorageError> {
+    Ok(sqlite::environment::check_access(settings)?)
+}
+
+/// Warnings about the machine: what may damage a database there, one line each.
+pub fn warnings(settings: &DatabaseSettings) -> Vec<String> {
+    sqlite::environment::warnings(settings)
+}
+
+/// The files of the database, which need not exist, each with the mode that it should have.
+pub fn files(settings: &DatabaseSettings) -> Vec<(PathBuf, FileMode)> {
+    sqlite::environment::files(settings)
 }
 
 /// Takes the lock that lets only one service use a database. Creates the database's directory and lock file if there are none.

@@ -11,7 +11,7 @@ use crate::support::process::Installation;
 use crate::support::topic_fixture::{self, TopicFixture};
 
 const SOUND: &str = "\
-integrity     ok    SQLite finds the file sound
+integrity     ok    the database engine finds no damage
 counters      ok    of every position: next_offset - first_offset = applied + stale + unidentified + absent
 rows          ok    no row lies at or beyond the highest position of its partition
 unidentified  ok    every unidentified message that was counted is kept

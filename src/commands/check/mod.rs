@@ -24,7 +24,7 @@ pub fn check(settings: &Settings, verbose: bool) -> bool {
     for warning in &settings.warnings {
         findings.warn("settings", warning.as_str());
     }
-    // Before SQLite opens the files: it changes the mode of an empty WAL to that of the database.
+    // Before the database is opened: SQLite changes the mode of an empty WAL to that of the database.
     for warning in permissions::warnings(settings) {
         findings.warn("files", warning);
     }

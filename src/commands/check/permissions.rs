@@ -1,7 +1,5 @@
-//! The part of `check` that warns about file permissions: which files and directories other users can read or write, and a database
-//! with several names. Changes nothing.
+//! The part of `check` that warns about file permissions: which files and directories other users can read or write. Changes nothing.
 
-use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,33 +7,20 @@ use std::path::{Path, PathBuf};
 use crate::runtime::durable_fs;
 use crate::runtime::permissions::FileMode;
 use crate::settings::Settings;
+use crate::storage;
 
 /// Warnings about the database, the log files and their directories.
 pub(super) fn warnings(settings: &Settings) -> Vec<String> {
     let mode = settings.database.file_mode;
-    let database = durable_fs::resolve(&settings.database.path);
-    let with_suffix = |suffix: &str| {
-        let mut name = OsString::from(&database);
-        name.push(suffix);
-        PathBuf::from(name)
-    };
     let logs =
         [&settings.log.file, &settings.unidentified_log_file].map(|path| path.as_deref().map(durable_fs::resolve));
-    let mut files: Vec<(PathBuf, FileMode)> =
-        ["", "-wal", "-shm", "-journal"].map(|suffix| (with_suffix(suffix), mode)).into();
-    files.push((with_suffix(".lock"), FileMode::Owner));
+    let mut files = storage::files(&settings.database);
     files.extend(logs.into_iter().flatten().map(|path| (path, mode)));
     let mut directories: Vec<PathBuf> = files.iter().map(|(path, _)| durable_fs::parent(path).to_owned()).collect();
     directories.sort();
     directories.dedup();
     let mut warnings: Vec<String> = files.iter().filter_map(|(path, mode)| excess_access(path, *mode)).collect();
     warnings.extend(directories.iter().filter_map(|path| excess_access(path, mode)));
-    if let Some(names @ 2..) = fs::metadata(&database).ok().map(|metadata| metadata.nlink()) {
-        warnings.push(format!(
-            "file '{}' has {names} names (hard links): SQLite finds its write-ahead log under this one only",
-            database.display()
-        ));
-    }
     warnings
 }
 

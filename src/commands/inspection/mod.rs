@@ -1,4 +1,4 @@
-//! What `check` and `status` find out about the cluster: [`requests`] asks the brokers, [`judge`] applies the start rules of the
+//! What `check` and `status` find out about the cluster: [`requests`] reads from the brokers, [`judge`] applies the start rules of the
 //! service to the responses, [`view`] holds the result. Changes nothing; must not print.
 
 mod judge;

@@ -208,7 +208,7 @@ fn explain_unreachable(kafka: &KafkaSettings, error: &Error) -> String {
         return explain(error);
     }
     let servers: Vec<String> = kafka.bootstrap_servers.iter().map(ToString::to_string).collect();
-    format!("none of KAFKA_BOOTSTRAP_SERVERS ({}) answers: {}", servers.join(", "), explain(error))
+    format!("none of KAFKA_BOOTSTRAP_SERVERS ({}) responds: {}", servers.join(", "), explain(error))
 }
 
 fn explain_topic(topic: &TopicMetadata, code: ErrorCode) -> String {

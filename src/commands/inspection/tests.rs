@@ -1,4 +1,4 @@
-//! Judging of responses without a broker: starts, readers, and the offsets whose age is asked for.
+//! Judging of responses without a broker: starts, readers, and the offsets whose age is requested.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -88,7 +88,7 @@ fn judge(known: Known, variables: &[(&str, &str)]) -> (PartitionInspection, Opti
     (partitions.remove(&partition()).unwrap(), unread, blocked)
 }
 
-/// The start in words.
+/// The start as text.
 fn describe(start: &PartitionInspection) -> String {
     match &start.start {
         None => "none".to_owned(),
@@ -153,7 +153,7 @@ fn records_read_for_another_database_are_skipped_by_a_new_one() {
 }
 
 #[test]
-fn ages_are_asked_for_within_the_log() {
+fn ages_are_requested_within_the_log() {
     for (stored, unread) in [(5, 5), (10, 10), (2, 10), (11, 10)] {
         let known = Known { log: Some(LOG), stored: Some(stored), ..Known::default() };
         let (_, found, blocked) = judge(known, &[]);

@@ -41,7 +41,7 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    /// The inspection of a cluster that cannot be asked.
+    /// The inspection of a cluster to which no request can be sent.
     pub fn failed(subject: &'static str, text: String) -> Self {
         Self { failures: vec![Failure { subject, text }], ..Self::default() }
     }

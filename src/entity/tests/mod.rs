@@ -1,4 +1,4 @@
-//! What is an event, what is none, and why: one row per case.
+//! Values that are events, and values that are not, with the reason: one row per case.
 
 mod clock;
 mod types;
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::*;
 
-/// Decodes one value and compares all of it; an expected rejection names its class and its whole text.
+/// Decodes one value and compares the whole event, or reason and text of the rejection.
 fn check(value: impl AsRef<[u8]>, expected: Result<Event<'_>, (Reason, &str)>) {
     let value = value.as_ref();
     let expected = expected.map_err(|(reason, error)| Rejection { reason, error: error.to_owned() });
@@ -52,7 +52,7 @@ fn project<'a>(change: impl FnOnce(&mut Project<'a>)) -> Event<'a> {
     Event::Project(event)
 }
 
-/// The smallest opportunity as JSON, with more fields behind.
+/// The smallest opportunity as JSON, with more fields after its own.
 fn opportunity_json(more: &str) -> String {
     format!(r#"{{"event_id":"opp_1","name":"n","stage":"s"{more}}}"#)
 }
@@ -134,17 +134,17 @@ fn empty_values() {
 
 #[test]
 fn not_json() {
-    // Where in the text it is wrong, the parser says behind this, and then follows the first byte.
-    let check = |value: &[u8], error: &str| match decode(Some(value)) {
-        Err(Rejection { reason: Reason::NotJson, error: said }) => {
-            assert!(said.starts_with(error), "{said}");
-            assert!(said.contains(&format!("; the first byte is 0x{:02x}", value[0])), "{said}");
+    // The position in the text and the first byte follow.
+    let check = |value: &[u8], beginning: &str| match decode(Some(value)) {
+        Err(Rejection { reason: Reason::NotJson, error }) => {
+            assert!(error.starts_with(beginning), "{error}");
+            assert!(error.contains(&format!("; the first byte is 0x{:02x}", value[0])), "{error}");
         }
         other => panic!("{}: {other:?}", String::from_utf8_lossy(value)),
     };
     check(b"\xff", "not UTF-8 from byte 0 on");
     check(b"{\"name\":\"caf\xe9\"}", "not UTF-8 from byte 12 on");
-    check(b"\"\xed\xa0\x80\"", "not UTF-8 from byte 1 on"); // a surrogate in UTF-8's clothes
+    check(b"\"\xed\xa0\x80\"", "not UTF-8 from byte 1 on"); // a surrogate encoded like UTF-8
     check(b"\xff\xfe{\0}\0", "not UTF-8 from byte 0 on"); // UTF-16
     check(b" ", "not one JSON value: EOF while parsing a value");
     check(b"\0", "not one JSON value: expected value");
@@ -159,7 +159,7 @@ fn not_json() {
     check(b"{\"a\":1}{\"a\":1}", "not one JSON value: trailing characters");
     check(b"{\"a\":1}\0", "not one JSON value: trailing characters");
     check(b"{\"a\":1} x", "not one JSON value: trailing characters");
-    check(b"{\"a\":1}\xc2\xa0", "not one JSON value: trailing characters"); // no JSON whitespace
+    check(b"{\"a\":1}\xc2\xa0", "not one JSON value: trailing characters"); // not whitespace of JSON
     check(b"[1,2", "not one JSON value: EOF while parsing a list");
     check(b"{\"a\":NaN}", "not one JSON value: expected value");
     check(b"{\"a\":Infinity}", "not one JSON value: expected value");
@@ -207,13 +207,13 @@ fn nesting_is_limited_everywhere() {
     check(lists(129), Err((Reason::NotJson, LIST_TOO_DEEP)));
     check("[".repeat(10_000_000), Err((Reason::NotJson, LIST_TOO_DEEP)));
 
-    // Many brackets that are not deep: side by side, and inside strings, also behind escaped quotes and backslashes.
+    // Many brackets that are not deep: one after the other, and inside strings, also after escaped quotes and backslashes.
     let many = format!("[{}1]", "[],".repeat(10_000));
     check(opportunity_json(&format!(r#","x":{many}"#)), Ok(extra(&format!(r#"{{"x":{many}}}"#))));
     let quoted = format!(r#"["{}","\"{}","\\"]"#, "[{".repeat(1_000), "[{".repeat(1_000));
     check(opportunity_json(&format!(r#","x":{quoted}"#)), Ok(extra(&format!(r#"{{"x":{quoted}}}"#))));
-    let behind_backslash = format!(r#","x":["\\",{}]"#, lists(127));
-    check(opportunity_json(&behind_backslash), Err((Reason::NotJson, TOO_DEEP)));
+    let after_backslash = format!(r#","x":["\\",{}]"#, lists(127));
+    check(opportunity_json(&after_backslash), Err((Reason::NotJson, TOO_DEEP)));
     assert!(matches!(decode(Some(&[b']'; 1_000])), Err(rejection) if rejection.reason == Reason::NotJson));
 }
 
@@ -240,7 +240,7 @@ fn required_fields() {
 }
 
 #[test]
-fn known_fields_stand_once() {
+fn a_known_field_must_not_be_repeated() {
     for (json, error) in [
         (r#"{"stage":"s","stage":"s","event_id":"e","name":"n"}"#, "stage is given more than once"),
         (r#"{"stage":null,"stage":"s","event_id":"e","name":"n"}"#, "stage is given more than once"),
@@ -291,7 +291,7 @@ fn meta_data() {
             Ok(opportunity(|event| event.meta_data = Some(MetaData { json, last_modified: None }))),
         );
     };
-    // Kept as sent: spaces, wrong types of what nobody reads, repetitions, numbers beyond any range.
+    // Kept as sent: spaces, any type in fields that are not read, repetitions, numbers out of range.
     check_meta("{}");
     check_meta(r#"{ "source" : 5 , "tags":"none","tags":1e400,"notes":"\ud800" }"#);
     check_meta(r#"{"last_modified":null}"#);
@@ -323,12 +323,12 @@ fn extra_is_kept_as_sent() {
 }
 
 #[test]
-fn whitespace_around_is_json() {
+fn whitespace_around_the_object_is_ignored() {
     check(format!(" \t\r\n{}\n\n", opportunity_json("")), Ok(opportunity(|_| {})));
 }
 
 #[test]
-fn errors_quote_no_more_than_the_beginning() {
+fn errors_quote_the_beginning_of_a_value() {
     let long = "é".repeat(100);
     check(
         opportunity_json(&format!(r#","amount":"{long}""#)),
@@ -337,32 +337,32 @@ fn errors_quote_no_more_than_the_beginning() {
     check(opportunity_json(",\"amount\":[\n\t1]"), invalid("amount is [  1], not a finite number"));
 }
 
-/// Whatever happens to the bytes: no panic, and the same opinion on what JSON is as `serde_json` has when it reads all of it.
+/// With any byte changed, inserted or removed: no panic, and a value is JSON if `serde_json` parses it.
 #[test]
 fn damaged_events_agree_with_a_full_parser() {
     let sent =
         br#"{"event_id":"opp_1","name":"\u00e9\n","stage":"s","amount":-1.5e2,"probability":7,"x":[true,null,{"y":""}],
         "expected_close_date":"2024-02-29","meta_data":{"last_modified":"2024-05-01T14:00:00.5+02:00","tags":["a"]}}"#;
     let (mut json, mut not_json) = (0, 0);
-    let mut see = |value: &[u8]| {
+    let mut compare = |value: &[u8]| {
         let is_json = serde_json::from_slice::<serde_json::Value>(value).is_ok();
-        let said_no_json = matches!(&decode(Some(value)), Err(rejection) if rejection.reason == Reason::NotJson);
-        // The full parser also wants numbers in range and whole surrogate pairs; one changed byte makes neither here.
-        assert_eq!(is_json, !said_no_json, "{}", String::from_utf8_lossy(value));
+        let is_rejected = matches!(&decode(Some(value)), Err(rejection) if rejection.reason == Reason::NotJson);
+        // The full parser also requires numbers in range and whole surrogate pairs, which one changed byte cannot violate here.
+        assert_eq!(is_json, !is_rejected, "{}", String::from_utf8_lossy(value));
         if is_json { json += 1 } else { not_json += 1 }
     };
     for at in 0..sent.len() {
         for byte in b"\0 \"\\,:[]{}0159.eE+-unTtf\n\x7f\x80\xc3\xff" {
             let mut value = sent.to_vec();
             value[at] = *byte;
-            see(&value);
+            compare(&value);
             value.insert(at, sent[at]);
-            see(&value);
+            compare(&value);
         }
         if at > 0 {
-            see(&sent[..at]);
+            compare(&sent[..at]);
         }
-        see(&[&sent[..at], &sent[at + 1..]].concat());
+        compare(&[&sent[..at], &sent[at + 1..]].concat());
     }
     assert!(json > 1_000 && not_json > 1_000, "{json} {not_json}");
 }

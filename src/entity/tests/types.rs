@@ -1,4 +1,4 @@
-//! Which type an object is of.
+//! The type of an object.
 
 use super::*;
 
@@ -7,11 +7,11 @@ fn which_type() {
     for other in ["null", "true", "12", "1e400", r#""text""#, r#""\ud800""#, "[]", r#"[{"stage":"s"}]"#] {
         check(other, unknown(&format!("{other} is not a JSON object")));
     }
-    // One mark decides, whatever the prefix.
+    // One marker decides, whatever the prefix.
     check(r#"{"event_id":"proj_1","name":"n","stage":"s"}"#, Ok(opportunity(|event| event.event_id = "proj_1".into())));
     check(r#"{"event_id":"opp_1","name":"n","status":"s"}"#, Ok(project(|event| event.event_id = "opp_1".into())));
     check(r#"{"event_id":"7","name":"n","status":"s"}"#, Ok(project(|event| event.event_id = "7".into())));
-    // A null mark is none, and is kept where the type does not know it.
+    // A marker that is null does not count; it goes to `extra`.
     check(
         r#"{"event_id":"x","name":"n","stage":null,"status":"s","stage":null}"#,
         Ok(project(|event| {
@@ -19,14 +19,14 @@ fn which_type() {
             event.extra = Some(r#"{"stage":null,"stage":null}"#.to_owned());
         })),
     );
-    // Both marks: the prefix decides, and the other mark is extra.
+    // Both markers: the prefix decides, and the other marker goes to `extra`.
     check(r#"{"event_id":"opp_1","name":"n","stage":"s","status":"t"}"#, Ok(extra(r#"{"status":"t"}"#)));
     check(
         r#"{"event_id":"proj_1","name":"n","stage":"t","status":"s"}"#,
         Ok(project(|event| event.extra = Some(r#"{"stage":"t"}"#.to_owned()))),
     );
     check(r#"{"event_id":"\u006fpp_1","name":"n","stage":"s","st\u0061tus":5}"#, Ok(extra(r#"{"st\u0061tus":5}"#)));
-    // No mark: the prefix decides, and the type misses its mark.
+    // No marker: the prefix decides, and the marker is missing.
     check(r#"{"event_id":"opp_1","name":"n"}"#, invalid("stage is missing"));
     check(r#"{"event_id":"proj_","name":"n","stage":null,"status":null}"#, invalid("status is missing"));
     check(r#"{"event_id":"opp_1","event_id":"proj_1","name":"n"}"#, invalid("event_id is given more than once"));

@@ -1,12 +1,12 @@
-//! Every spelling of a value, with the one form that it is stored in, and those that stay refused.
+//! Every accepted spelling of a value with its stored form, and spellings that are refused.
 
 use super::*;
 use crate::entity::rules;
 
-/// A name for a case, the JSON that is sent, and what becomes of it: `None` is absent.
+/// The name of a case, the JSON that is sent, and the value that is stored: `None` is absent.
 type Accepted<T> = (&'static str, &'static str, Option<T>);
 
-/// Checks a field of an opportunity: what each spelling becomes, and that others are refused with an error that quotes them.
+/// Checks a field of an opportunity: the stored form of accepted spellings, and the errors of others, which quote them.
 fn check_field<T>(
     name: &str,
     set: impl Fn(&mut Opportunity<'static>, Option<T>),
@@ -42,12 +42,12 @@ fn numbers() {
             ("fraction and exponent", "12.5e-1", held(1.25)),
             ("capital exponent with sign", "1E+3", held(1000.0)),
             ("ordinary decimal", "0.1", held(0.1)),
-            ("zeros at the end say nothing", "50000.00", held(50_000.0)),
+            ("zeros at the end", "50000.00", held(50_000.0)),
             ("as many digits as a double always holds", "123456789012345", held(123_456_789_012_345.0)),
             ("17 digits that a double holds", "0.30000000000000004", held(0.300_000_000_000_000_04)),
             ("greatest double", "1.7976931348623157e308", held(f64::MAX)),
             ("least double", "5e-324", held(5e-324)),
-            // The nearest double, where a quicker parser is one off.
+            // A fast parser that does not round correctly gives a neighbouring double.
             ("nearest double", "51.24817837550540", held(51.248_178_375_505_4)),
             ("many zeros", "1000000000000000000000", held(1e21)),
             ("zero with an exponent beyond all", "0e99999999999999999999", held(0.0)),
@@ -57,9 +57,9 @@ fn numbers() {
             ("in quotes with escapes", r#""\u0035\t""#, held(5.0)),
             ("in quotes with plus", r#""+5""#, held(5.0)),
             ("in quotes, no digit before the point", r#""-.5""#, held(-0.5)),
-            ("in quotes, no digit behind the point", r#""5.""#, held(5.0)),
-            ("in quotes, zeros in front", r#""007.50""#, held(7.5)),
-            // What the column cannot hold.
+            ("in quotes, no digit after the point", r#""5.""#, held(5.0)),
+            ("in quotes, leading zeros", r#""007.50""#, held(7.5)),
+            // Numbers that the column cannot hold.
             ("2^53 + 1", "9007199254740993", kept(9_007_199_254_740_992.0, "9007199254740993")),
             (
                 "sixteen digits too many",
@@ -76,7 +76,7 @@ fn numbers() {
             ("exponent beyond all", "1e-99999999999999999999", kept(0.0, "1e-99999999999999999999")),
             ("one digit more", "7.2057594037927933e16", kept(72_057_594_037_927_936.0, "7.2057594037927933e16")),
             (
-                "a difference far behind",
+                "a difference in the 29th digit",
                 "0.10000000000000000000000000001",
                 kept(0.1, "0.10000000000000000000000000001"),
             ),
@@ -84,7 +84,7 @@ fn numbers() {
         "a finite number",
         &[
             ("beyond all doubles", "1e400"),
-            ("likewise negative", "-1e400"),
+            ("the same, negative", "-1e400"),
             ("in quotes", r#""1e400""#),
             ("exponent beyond all", "1e99999999999999999999"),
             ("no number", r#""NaN""#),
@@ -122,10 +122,10 @@ fn percents() {
             ("empty", r#""""#, None),
             ("least", "0", Some(0)),
             ("greatest", "100", Some(100)),
-            ("with a fraction of nothing", "75.0", Some(75)),
+            ("with the fraction 0", "75.0", Some(75)),
             ("with an exponent", "7.5e1", Some(75)),
             ("with zeros", "100.000000000000000000000", Some(100)),
-            ("exponent that takes away", "1000e-1", Some(100)),
+            ("with a negative exponent", "1000e-1", Some(100)),
             ("negative zero is zero", "-0", Some(0)),
             ("zero with an exponent beyond all", "0e99999999999999999999", Some(0)),
             ("in quotes", r#""75""#, Some(75)),
@@ -140,8 +140,8 @@ fn percents() {
             ("exponent below all", "1e-99999999999999999999"),
             ("negative", "-1"),
             ("no integer", "75.5"),
-            ("hardly an integer, as a double it is one", "75.00000000000000000001"),
-            ("a part of one", "0.75"),
+            ("not an integer, though its nearest double is one", "75.00000000000000000001"),
+            ("a fraction of 1", "0.75"),
             ("wraps around in a byte", "256"),
             ("with its unit", r#""75%""#),
             ("in quotes, no integer", r#""75.5""#),
@@ -188,9 +188,9 @@ fn days() {
             ("without separators", r#""20240630""#),
             ("no such hour", r#""2024-06-30T25:00:00Z""#),
             ("a moment of no such day", r#""2024-02-30T00:00:00Z""#),
-            ("half a moment", r#""2024-06-30T""#),
+            ("a moment without time", r#""2024-06-30T""#),
             ("digits of another script", r#""٢٠٢٤-٠١-٠١""#),
-            // Midnight where? And days since 1970, or a date without separators?
+            // In which zone is midnight? Days since 1970, or a date without separators?
             ("milliseconds since 1970", "1719705600000"),
             ("a number", "20240101"),
             ("list", "[]"),
@@ -266,7 +266,7 @@ fn moments() {
         ("no such second", r#""2024-05-01T12:34:61Z""#),
         ("no such day", r#""2024-02-30T12:34:56Z""#),
         ("another separator", r#""2024-05-01_12:34:56Z""#),
-        ("more behind", r#""2024-05-01T12:34:56Zx""#),
+        ("text after the zone", r#""2024-05-01T12:34:56Zx""#),
         ("hours alone", r#""2024-05-01T12Z""#),
         ("before the year 0", r#""0000-01-01T00:00:00+00:01""#),
         ("after the year 9999", r#""9999-12-31T23:59:59-00:01""#),
@@ -315,7 +315,7 @@ fn texts_and_objects() {
 }
 
 #[test]
-fn an_empty_mark_counts_as_absent_if_the_other_one_says_something() {
+fn an_empty_marker_counts_as_absent_if_the_other_one_is_filled() {
     let sent = r#"{"event_id":"x","name":"n","stage":"","status":"s"}"#;
     check(sent, Ok(project(|event| (event.event_id, event.extra) = ("x".into(), Some(r#"{"stage":""}"#.to_owned())))));
     check(r#"{"event_id":"x","name":"n","stage":""}"#, invalid("stage is empty"));
@@ -323,10 +323,10 @@ fn an_empty_mark_counts_as_absent_if_the_other_one_says_something() {
 }
 
 #[test]
-fn every_example_of_the_table_is_taken_and_documented() {
+fn every_example_of_the_table_is_accepted_and_documented() {
     let messages = include_str!("../../../docs/messages.md");
     for (rule, example) in rules::EXAMPLES {
-        let taken = match *rule {
+        let is_accepted = match *rule {
             "number" => rules::number(example).is_ok(),
             "percent" => rules::percent(example).is_ok(),
             "date" => rules::date(example).is_ok(),
@@ -334,13 +334,13 @@ fn every_example_of_the_table_is_taken_and_documented() {
             "text" => rules::text(example).is_ok(),
             other => panic!("a rule without a test: {other}"),
         };
-        assert!(taken, "{rule}: {example}");
+        assert!(is_accepted, "{rule}: {example}");
         assert!(messages.contains(example), "docs/messages.md: {rule} does not show {example}");
     }
 }
 
 #[test]
-fn numbers_that_no_column_takes_are_kept_as_sent() {
+fn numbers_in_fields_without_a_column_are_kept_as_sent() {
     let extra_json = r#"{"n":12345678901234567890.123456789,"m":1e400,"z":-0,"q":"00042"}"#;
     let more = extra_json.strip_prefix('{').unwrap().strip_suffix('}').unwrap();
     check(opportunity_json(&format!(",{more}")), Ok(extra(extra_json)));
@@ -351,7 +351,7 @@ fn numbers_that_no_column_takes_are_kept_as_sent() {
 }
 
 #[test]
-fn what_producers_put_before_the_json_text_is_taken_off() {
+fn framing_and_byte_order_mark_are_removed() {
     let json = opportunity_json("");
     let with = |before: &[u8]| [before, json.as_bytes()].concat();
     for (case, before) in [
@@ -359,7 +359,7 @@ fn what_producers_put_before_the_json_text_is_taken_off() {
         ("byte order mark", b"\xef\xbb\xbf"),
         ("byte order mark and blanks", b"\xef\xbb\xbf \n"),
         ("Confluent's framing", b"\0\0\0\0\x2a"),
-        ("a schema id of bytes that are no text", b"\0\xff\xfe\xfd\xfc"),
+        ("a schema id that is not UTF-8", b"\0\xff\xfe\xfd\xfc"),
         ("framing and byte order mark", b"\0\0\0\0\x01\xef\xbb\xbf"),
         ("framing and blanks", b"\0\0\0\0\x01\r\n\t "),
     ] {
@@ -378,14 +378,14 @@ fn what_producers_put_before_the_json_text_is_taken_off() {
         ),
         ("another framing", b"\x01\0\0\0\x01", "0x01"),
         ("byte order mark twice", b"\xef\xbb\xbf\xef\xbb\xbf", "0xef"),
-        ("byte order mark behind blanks", b" \xef\xbb\xbf", "0x20"),
+        ("byte order mark after blanks", b" \xef\xbb\xbf", "0x20"),
         ("another byte order mark", b"\xff\xfe", "0xff"),
         ("zero", b"\0", "0x00 (taken for Confluent's framing with schema id 2065851766, then 0x65)"),
     ] {
         let Err(Rejection { reason: Reason::NotJson, error }) = decode(Some(&with(before))) else { panic!("{case}") };
         assert!(error.ends_with(&format!("; the first byte is {first}")), "{case}: {error}");
     }
-    // Whether there is an event in the frame is judged as without it.
+    // The text in the frame is decoded like one without framing.
     check(b"\0\0\0\0\x01[]", unknown("[] is not a JSON object"));
     let Err(nothing) = decode(Some(b"\0\0\0\0\x01")) else { panic!("an event of no bytes") };
     assert!(nothing.error.ends_with("; the first byte is 0x00"), "{nothing:?}");

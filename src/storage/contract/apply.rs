@@ -20,7 +20,7 @@ fn counted(applied: u64, stale: u64, unidentified: u64, absent: u64) -> OffsetCo
 const META: &str = r#"{"source": "crm", "notes": "\u00e9"}"#;
 const MODIFIED: &str = "2024-05-06T07:08:09.000000001Z";
 
-/// The rows of a table of events less the times of writing, which must be equal.
+/// The rows of a table of events without the times of writing, which must be equal.
 fn events(place: &impl Engine, table: &str) -> Vec<Vec<Value>> {
     let mut rows = place.query(&format!("SELECT * FROM {table} ORDER BY event_id"));
     for row in &mut rows {
@@ -139,7 +139,7 @@ pub(in crate::storage) fn the_position_and_its_counters_move_with_the_rows<E: En
     assert_eq!(
         (stored.counters, stored.leader_epoch),
         (counted(1, 2, 2, 7), None),
-        "it says nothing of an earlier batch"
+        "the epoch is that of the last batch"
     );
     let stored = database.position(TOPIC, 1).unwrap().expect("a position");
     assert_eq!((stored.next_offset, stored.counters, stored.leader_epoch), (3, counted(0, 0, 0, 3), Some(7)));
@@ -242,6 +242,24 @@ pub(in crate::storage) fn a_batch_from_another_position_is_a_conflict<E: Engine>
     );
 }
 
+/// As after a rebalance that one of two instances has not noticed.
+pub(in crate::storage) fn a_writer_with_an_outdated_position_gets_a_conflict<E: Engine>() {
+    let place = E::create();
+    let mut first = place.open_at_0(1);
+    let mut second = place.open();
+    let records = || [batch(0, 0, 1, vec![rejected(0)])];
+    second.apply(&records(), &mut Attempt::default()).unwrap();
+    let error = first.apply(&records(), &mut Attempt::default()).expect_err("outdated");
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let error = first.store_jumps(&[jump(0, Some(0), 7)], &mut Attempt::default()).expect_err("outdated");
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    let stored = second.position(TOPIC, 0).unwrap().unwrap();
+    assert_eq!((stored.next_offset, stored.counters), (1, counted(0, 0, 1, 0)), "once");
+    // A batch from the stored position takes effect.
+    first.apply(&[batch(0, 1, 2, vec![rejected(1)])], &mut Attempt::default()).unwrap();
+    place.assert_counted();
+}
+
 pub(in crate::storage) fn a_missing_topic_id_counts_as_the_same_topic<E: Engine>() {
     let place = E::create();
     let mut database = place.open_at_0(1);
@@ -289,6 +307,24 @@ pub(in crate::storage) fn an_id_of_an_unidentified_message_is_never_used_twice<E
     place.execute("DELETE FROM unidentified_messages");
     database.apply(&[batch(0, 3, 4, vec![rejected(3)])], &mut Attempt::default()).unwrap();
     assert!(place.number("SELECT id FROM unidentified_messages") > last);
+}
+
+pub(in crate::storage) fn the_messages_for_the_log_file_are_bounded_and_ascend<E: Engine>() {
+    let place = E::create();
+    let mut database = place.open_at_0(1);
+    database.apply(&[batch(0, 0, 4, (0..4).map(rejected).collect())], &mut Attempt::default()).unwrap();
+    let messages = database.unidentified();
+    let all = messages.messages_after(0, 100, 1 << 20).unwrap();
+    let mut offsets = |id, messages_max, bytes_max| -> Vec<i64> {
+        let found = messages.messages_after(id, messages_max, bytes_max).unwrap();
+        found.iter().map(|message| message.offset).collect()
+    };
+    assert_eq!(offsets(0, 3, 1 << 20), [0, 1, 2]);
+    assert_eq!(offsets(all[2].id, 3, 1 << 20), [3]);
+    assert!(offsets(all[3].id, 3, 1 << 20).is_empty());
+    // Key and value have 8 bytes.
+    assert_eq!(offsets(0, 100, 9), [0, 1], "none after 9 bytes are reached");
+    assert_eq!(offsets(0, 100, 0), [0], "at least one");
 }
 
 pub(in crate::storage) fn a_rejection_says_why<E: Engine>() {

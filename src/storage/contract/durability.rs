@@ -1,4 +1,4 @@
-//! What a sync promises, what a database keeps after it was closed, and what is missing before it was created.
+//! Syncs, a database that is opened again, and one that was not created.
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -54,4 +54,12 @@ pub(in crate::storage) fn a_database_that_was_not_created_is_missing<E: Engine>(
     storage::try_to_store(settings, GROUP).unwrap();
     assert_eq!(place.number("SELECT count(*) FROM opportunities"), 0, "it was rolled back");
     assert_eq!(place.open().positions().unwrap(), []);
+}
+
+pub(in crate::storage) fn access_is_checked_without_a_database<E: Engine>() {
+    let place = E::create();
+    storage::check_access(place.settings()).unwrap();
+    let error = storage::inspect(place.settings()).err().map(|error| error.kind());
+    assert_eq!(error, Some(ErrorKind::Missing), "none was created");
+    assert_eq!(storage::warnings(place.settings()), Vec::<String>::new());
 }

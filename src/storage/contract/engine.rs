@@ -1,4 +1,4 @@
-//! What the suite needs of an engine besides the seam: a new database, and SQL to look at it from outside.
+//! What the suite needs of an engine besides the seam: a new database, and SQL in a session of another program.
 
 use crate::settings::DatabaseSettings;
 use crate::storage::attempt::Attempt;

@@ -24,15 +24,18 @@ macro_rules! suite {
                 an_unidentified_message_is_kept_byte_for_byte,
                 an_unidentified_message_that_is_read_again_is_counted_and_kept_once,
                 a_batch_from_another_position_is_a_conflict,
+                a_writer_with_an_outdated_position_gets_a_conflict,
                 a_missing_topic_id_counts_as_the_same_topic,
                 a_batch_that_contradicts_itself_takes_no_effect,
                 an_empty_batch_takes_no_effect,
                 an_id_of_an_unidentified_message_is_never_used_twice,
+                the_messages_for_the_log_file_are_bounded_and_ascend,
                 a_rejection_says_why;
             durability:
                 what_was_stored_before_a_sync_is_synced,
                 an_existing_database_keeps_its_id,
-                a_database_that_was_not_created_is_missing;
+                a_database_that_was_not_created_is_missing,
+                access_is_checked_without_a_database;
             order:
                 the_order_of_arrival_does_not_matter,
                 each_event_is_greater_than_the_one_before,

@@ -5,7 +5,7 @@ use crate::entity::{Event, Opportunity, Project};
 use crate::storage::fixtures::{batch, counts, entry, jump, modified, opportunity, project};
 use crate::storage::{Attempt, Entry, OffsetJump, Outcome, PartitionBatch, Writer};
 
-/// One event of the only id, where it lies, and its times.
+/// One event of the only id: coordinates and times of its record.
 #[derive(Clone, Copy, Debug)]
 struct At {
     topic: &'static str,
@@ -28,13 +28,13 @@ const fn at(
 /// Each list in ascending order, by the rule.
 const ASCENDING: [&[At]; 3] = [
     &[
-        // Without any time: by place.
+        // Without any time: by partition, then offset.
         at(None, None, 0, 900, "t"),
         at(None, None, 1, 1, "t"),
         // 1 ms before the next one.
         at(None, Some(1_714_979_289_122), 0, 901, "t"),
         at(Some("2024-05-06T07:08:09.123000000Z"), Some(9_000_000_000_000), 0, 902, "t"),
-        // Equal times, one from each source: by place.
+        // Equal times, one from each source: by partition, then offset.
         at(None, Some(1_714_979_289_123), 0, 903, "t"),
         at(Some("2024-05-06T07:08:09.123000001Z"), Some(1), 0, 1, "t"),
     ],
@@ -47,7 +47,7 @@ const ASCENDING: [&[At]; 3] = [
         at(Some("2024-05-06T07:08:09.000000000Z"), None, 10, 0, "a"),
     ],
     &[
-        // Times far out: nearest in range, then by place; negative ones before 1970.
+        // Times out of range count as the nearest in range, then by offset; negative times are before 1970.
         at(None, Some(i64::MIN), 0, 1, "t"),
         at(None, Some(-62_167_219_200_001), 0, 2, "t"),
         at(Some("0000-01-01T00:00:00.000000000Z"), None, 0, 3, "t"),
@@ -103,7 +103,7 @@ impl<E: Engine> Tables<E> {
         Self { database: place.open(), place }
     }
 
-    /// The rows of both tables, after the events have come one by one, less the times of writing.
+    /// The rows of both tables after the events were applied one by one, without the times of writing.
     fn after(&mut self, events: &[At]) -> Vec<Vec<Value>> {
         self.place.execute("DELETE FROM opportunities; DELETE FROM projects");
         for event in events {

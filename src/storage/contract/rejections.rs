@@ -6,13 +6,13 @@ use crate::storage::attempt::Attempt;
 use crate::storage::batch::Entry;
 use crate::storage::fixtures::{TOPIC, batch, counts, entry, opportunity, rejected};
 
-/// In the order of the text too, in which their rows are stored.
-fn ids(count: i64) -> Vec<String> {
+/// Ids whose order as text is that of their numbers: rows are stored in the order of ids.
+pub(in crate::storage) fn ids(count: i64) -> Vec<String> {
     (0..count).map(|number| format!("opp_{number:04}")).collect()
 }
 
 /// One event per id, from offset 0 on; those at the offsets of `bad` are rejected.
-fn events<'a>(ids: &'a [String], bad: &[i64]) -> Vec<Entry<'a>> {
+pub(in crate::storage) fn events<'a>(ids: &'a [String], bad: &[i64]) -> Vec<Entry<'a>> {
     let event = |(id, offset): (&'a String, i64)| {
         let name = if bad.contains(&offset) { "fraud" } else { "fine" };
         entry(offset, Ok(Event::Opportunity(Opportunity { name: name.into(), ..opportunity(id) })))
@@ -20,14 +20,14 @@ fn events<'a>(ids: &'a [String], bad: &[i64]) -> Vec<Entry<'a>> {
     ids.iter().zip(0..).map(event).collect()
 }
 
-fn assert_isolated(place: &impl Engine, bad: &[i64], error: &str) {
+pub(in crate::storage) fn assert_isolated(place: &impl Engine, bad: &[i64], error: &str) {
     let kept = place.query("SELECT kafka_offset, reason, error FROM unidentified_messages ORDER BY kafka_offset");
     let text = |text: &str| Value::Text(text.to_owned());
     let expected: Vec<_> = bad.iter().map(|&at| vec![Value::Integer(at), text("rejected"), text(error)]).collect();
     assert_eq!(kept, expected);
     assert_eq!(place.number("SELECT count(*) FROM opportunities WHERE name = 'fraud'"), 0);
     let left = "SELECT count(*) FROM seen WHERE event_id NOT IN (SELECT event_id FROM opportunities)";
-    assert_eq!(place.number(left), 0, "what triggers did for a rejected event is undone");
+    assert_eq!(place.number(left), 0, "the changes by triggers are undone");
     place.assert_counted();
 }
 
@@ -86,15 +86,15 @@ pub(in crate::storage) fn a_write_that_failed_is_repeated_with_its_attempt<E: En
         let place = E::create();
         let mut database = place.open_at_0(1);
         place.execute(&sql);
-        // The table for unidentified messages is away.
-        place.execute("ALTER TABLE unidentified_messages RENAME TO away");
+        // There is no table for unidentified messages.
+        place.execute("ALTER TABLE unidentified_messages RENAME TO renamed");
         let batches = || [batch(0, 0, 8, events(&ids, &[5]))];
         let mut attempt = Attempt::default();
         for _ in 0..2 {
             database.apply(&batches(), &mut attempt).expect_err("the rejected record cannot be kept");
             place.assert_counted();
         }
-        place.execute("ALTER TABLE away RENAME TO unidentified_messages");
+        place.execute("ALTER TABLE renamed RENAME TO unidentified_messages");
         assert_eq!(database.apply(&batches(), &mut attempt).unwrap(), counts(7, 0, 1, 0), "{sql}");
         assert_isolated(&place, &[5], error);
     }

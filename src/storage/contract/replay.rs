@@ -5,7 +5,7 @@ use crate::entity::{Event, Opportunity};
 use crate::storage::fixtures::{batch, entry, modified, opportunity, project, rejected};
 use crate::storage::{Attempt, PendingMessage, Recovered, ReplayOutcome, Replayer};
 
-/// Four messages that were not recovered, and a stored event of `opp_1` of 2024-02.
+/// Four pending messages, and a stored event of `opp_1` of 2024-02.
 pub(in crate::storage) fn kept<E: Engine>() -> (E, Box<dyn Replayer>) {
     let place = E::create();
     let mut database = place.open_at_0(1);
@@ -101,7 +101,7 @@ pub(in crate::storage) fn a_dry_run_says_the_same_and_writes_nothing<E: Engine>(
     let mut dry_run = place.dry_run();
     let pending = pending(&mut *dry_run);
     let recovered = recover(&pending, events());
-    // In two steps: the second knows what would have come of the first.
+    // In two steps: the second sees the rows of the first.
     let mut replayed = dry_run.replay(&recovered[..2]).unwrap();
     replayed.extend(dry_run.replay(&recovered[2..]).unwrap());
     assert_eq!(replayed, OUTCOMES);
@@ -116,6 +116,6 @@ pub(in crate::storage) fn the_pending_messages_are_bounded_and_ascend<E: Engine>
     assert_eq!(offsets(database.pending_after(0, 3, 1 << 20).unwrap()), [1, 2, 3]);
     assert_eq!(offsets(database.pending_after(all[2].id, 3, 1 << 20).unwrap()), [4]);
     assert!(offsets(database.pending_after(all[3].id, 3, 1 << 20).unwrap()).is_empty());
-    assert_eq!(offsets(database.pending_after(0, 100, 6).unwrap()), [1, 2], "no further one after so many bytes");
-    assert_eq!(offsets(database.pending_after(0, 100, 0).unwrap()), [1], "but always one");
+    assert_eq!(offsets(database.pending_after(0, 100, 6).unwrap()), [1, 2], "none after 6 bytes are reached");
+    assert_eq!(offsets(database.pending_after(0, 100, 0).unwrap()), [1], "at least one");
 }

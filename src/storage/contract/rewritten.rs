@@ -31,7 +31,7 @@ fn truncated<E: Engine>() -> (E, Box<dyn Writer>) {
     (place, database)
 }
 
-/// What was counted and what is kept of each position that lacks messages.
+/// The counted and the kept messages of each position that lacks messages.
 fn missing(place: &impl Engine) -> Vec<(i64, u64)> {
     let missing = |(invariant, violation)| match violation {
         Violation::Missing { position, kept } => {
@@ -69,7 +69,7 @@ pub(in crate::storage) fn a_record_differs_by_any_of_key_value_headers_and_time<
     records.extend(headers.iter().map(|headers| Entry { headers, ..rejected(0) }));
     let count = records.len();
     let mut from = 0;
-    // Each of them twice: the second time none is new.
+    // Each is read twice; the second time it is kept already.
     let again: Vec<Entry<'_>> =
         records.iter().map(|record| Entry { decoded: rejected(0).decoded, ..*record }).collect();
     for record in records.into_iter().chain(again) {
@@ -93,7 +93,7 @@ pub(in crate::storage) fn reading_the_same_records_again_adds_none_and_a_missing
         assert_eq!(missing(&place), []);
     }
     place.execute(&format!("DELETE FROM unidentified_messages WHERE value <> {} AND kafka_offset > 4", other::<E>()));
-    assert_eq!(missing(&place), [], "of a log that is gone");
+    assert_eq!(missing(&place), [], "they are records of the truncated log");
     place.execute("DELETE FROM unidentified_messages WHERE kafka_offset = 3");
     assert_eq!(missing(&place), [(10, 9)]);
 }

@@ -5,7 +5,7 @@ use crate::entity::Event;
 use crate::storage::fixtures::{GROUP, TOPIC, TOPIC_ID, batch, entry, jump, opportunity, project, rejected, topic_id};
 use crate::storage::{Attempt, CountedPosition, Invariant, OffsetJump, PartitionBatch, TopicId, Violation, Writer};
 
-/// One of each in partition 0 (10 offsets, two of them unidentified), nothing in partition 1.
+/// One event of each type in partition 0 (10 offsets, two of them unidentified), no record in partition 1.
 pub(in crate::storage) fn a_sound_database<E: Engine>() -> (E, Box<dyn Writer>) {
     let place = E::create();
     let mut database = place.open_at_0(2);
@@ -61,13 +61,13 @@ pub(in crate::storage) fn a_sound_database_violates_nothing<E: Engine>() {
 }
 
 pub(in crate::storage) fn each_violation_is_found_alone<E: Engine>() {
-    let check = |deed: &str, expected: &[(Invariant, Violation)]| {
+    let check = |sql: &str, expected: &[(Invariant, Violation)]| {
         let (place, _database) = a_sound_database::<E>();
-        place.execute_unchecked(deed);
+        place.execute_unchecked(sql);
         let mut found = place.violations();
-        // SQLite knows the equation too, as a CHECK.
+        // The tables have the equation as a CHECK, which an engine may verify too.
         found.retain(|(_, violation)| !matches!(violation, Violation::Damage(text) if text.starts_with("CHECK")));
-        assert_eq!(found, expected, "{deed}");
+        assert_eq!(found, expected, "{sql}");
     };
     let miscounted = |change: fn(&mut CountedPosition)| (Invariant::Counters, Violation::Miscounted(position(change)));
     check(
@@ -109,7 +109,7 @@ pub(in crate::storage) fn each_violation_is_found_alone<E: Engine>() {
 
 pub(in crate::storage) fn every_group_counts<E: Engine>() {
     let (place, _database) = a_sound_database::<E>();
-    // Another group has come further: what it stored is not beyond its own position.
+    // Another group is at a greater position: its rows are before that.
     let mut other = place.open_group("group-2");
     other.store_jumps(&[jump(0, None, 10)], &mut Attempt::default()).unwrap();
     other
@@ -149,7 +149,7 @@ pub(in crate::storage) fn a_message_from_before_the_topic_id_was_known_counts_on
         .unwrap();
     database.apply(&[batch(0, 1, 2, vec![rejected(1)])], &mut Attempt::default()).unwrap();
     assert_eq!(place.violations(), []);
-    // Read again: the first message is kept a second time, under the id, and cannot stand in for the other.
+    // The first record is read again and kept a second time, with the topic id: it does not count for the missing one.
     place.execute(&format!(
         "DELETE FROM unidentified_messages WHERE kafka_offset = 1;
          INSERT INTO unidentified_messages

@@ -1,4 +1,13 @@
-//! Why a call to SQLite or to the files of a database failed. Must not know what the caller does about it.
+//! Why a call to SQLite or to the files of a database failed, and the kind of each error. Must not retry.
+//!
+//! | SQLite's result code | kind | what happens |
+//! |-|-|-|
+//! | `SQLITE_BUSY`, `SQLITE_LOCKED` | locked | the caller repeats the call with backoff |
+//! | `SQLITE_FULL` | transient | the same; the next transaction truncates the WAL first (`sync_state.rs`) |
+//! | `SQLITE_IOERR` | transient | the same, on a new connection; no sync counts until the WAL has been recovered (`sync_state.rs`) |
+//! | `SQLITE_READONLY`, `SQLITE_CANTOPEN`, `SQLITE_NOMEM`, … | transient | the same, on a new connection |
+//! | `SQLITE_CONSTRAINT`, `SQLITE_TOOBIG`, `SQLITE_MISMATCH` | rejected | the record becomes an unidentified message (`apply.rs`) |
+//! | `SQLITE_CORRUPT`, `SQLITE_NOTADB` and all others | fatal | the service stops |
 
 use std::io;
 use std::path::PathBuf;
@@ -145,7 +154,7 @@ pub(in crate::storage) enum SqliteError {
         /// What a trigger did.
         by: Trigger,
     },
-    /// SQL is text, and a path that it is to name is not UTF-8.
+    /// A path for an SQL statement is not UTF-8, and SQL is text.
     NotUtf8 {
         /// The path.
         path: PathBuf,
@@ -204,7 +213,7 @@ impl SqliteError {
         })
     }
 
-    /// Whether the disk was full.
+    /// Whether the disk was full (`SQLITE_FULL`).
     pub(super) fn is_disk_full(&self) -> bool {
         matches!(self, Self::Sqlite { source, .. } if source.sqlite_error_code() == Some(ErrorCode::DiskFull))
     }

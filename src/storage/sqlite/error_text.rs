@@ -11,7 +11,6 @@ const LOCAL_FILES: &str = "move the database to a local file system, a network f
 const NEEDS_PERMISSION: &str = "holds changes that can only be read with permission to write to it and its directory";
 const CHECKPOINT_BLOCKED: &str = "another process that has the database open blocks the checkpoint of the whole WAL: its content may not \
                                   survive a power cut";
-const NOT_DURABLE: &str = "its content may not survive a power cut";
 
 impl fmt::Display for SqliteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,7 +54,11 @@ impl fmt::Display for SqliteError {
                 write!(f, "a sync of '{}' failed or may have failed, and {CHECKPOINT_BLOCKED}", path.display())
             }
             Self::SyncUntrusted { path } => {
-                write!(f, "a sync of '{}' failed or may have failed: {NOT_DURABLE}", path.display())
+                write!(
+                    f,
+                    "a sync of '{}' failed or may have failed: its content may not survive a power cut",
+                    path.display()
+                )
             }
             Self::PositionConflict { topic, partition, expected, stored } => {
                 write_conflict(f, (topic, *partition), (expected.0, expected.1.as_ref()), stored.as_ref())

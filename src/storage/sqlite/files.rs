@@ -82,25 +82,33 @@ fn verify(path: &Path, file: DatabaseFile, expected: FileId) -> Result<(), Sqlit
 /// recreates them only when no other connection has the database open.
 #[derive(Debug)]
 pub(super) struct SideFiles {
-    files: [(DatabaseFile, PathBuf, Option<FileId>); 2],
+    wal: SideFile,
+    shm: SideFile,
+}
+
+#[derive(Debug)]
+struct SideFile {
+    file: DatabaseFile,
+    path: PathBuf,
+    /// `None` if no connection has it open.
+    id: Option<FileId>,
 }
 
 impl SideFiles {
     pub(super) fn new(database: &Path) -> Self {
-        let file = |file, suffix| (file, side_file(database, suffix), None);
-        Self { files: [file(DatabaseFile::Wal, "-wal"), file(DatabaseFile::Shm, "-shm")] }
+        let file = |file, suffix| SideFile { file, path: side_file(database, suffix), id: None };
+        Self { wal: file(DatabaseFile::Wal, "-wal"), shm: file(DatabaseFile::Shm, "-shm") }
     }
 
     /// Forgets the files, after the last connection of this process was closed: another process may recreate or remove them.
     pub(super) fn forget(&mut self) {
-        for (_, _, id) in &mut self.files {
-            *id = None;
-        }
+        self.wal.id = None;
+        self.shm.id = None;
     }
 
     /// Renames the `-wal` file that was opened, if it is still at its path, so that SQLite does not apply it to another database.
     pub(super) fn rename_wal(&self) {
-        let [(_, path, id), _] = &self.files;
+        let SideFile { path, id, .. } = &self.wal;
         if id.is_none() || FileId::of(path).ok().flatten() != *id {
             return;
         }
@@ -120,7 +128,7 @@ impl SideFiles {
 
     /// Remembers the files once SQLite has opened them; fails if a remembered file is no longer at its path.
     pub(super) fn verify(&mut self) -> Result<(), SqliteError> {
-        for (file, path, id) in &mut self.files {
+        for SideFile { file, path, id } in [&mut self.wal, &mut self.shm] {
             match id {
                 Some(id) => verify(path, *file, *id)?,
                 None => *id = FileId::of(path)?,

@@ -1,6 +1,6 @@
 //! What the tests of the SQLite engine share: a database in a directory of its own, and plain SQL.
 
-// Not only tests use it: one target for libFuzzer does, and not all of it.
+// A target for libFuzzer uses some of this too.
 #![allow(clippy::expect_used)]
 #![cfg_attr(feature = "fuzzing", allow(dead_code))]
 
@@ -16,7 +16,7 @@ use crate::settings::{DatabaseSettings, Synchronous};
 use crate::storage::attempt::Attempt;
 pub(crate) use crate::storage::fixtures::*;
 
-/// A directory that goes away with the test, and a database file in it.
+/// A directory that is removed with the test, and a database file in it.
 pub(crate) struct Place {
     pub(crate) directory: TempDir,
     pub(crate) settings: DatabaseSettings,
@@ -59,7 +59,7 @@ impl Place {
         self.connect().execute_batch(sql).expect("valid SQL");
     }
 
-    /// All rows that a query gives.
+    /// The rows of a query.
     pub(crate) fn query(&self, sql: &str) -> Vec<Vec<Value>> {
         let connection = self.connect();
         let mut statement = connection.prepare(sql).expect("valid SQL");
@@ -71,12 +71,12 @@ impl Place {
         rows.expect("rows")
     }
 
-    /// The only number that a query gives.
+    /// The number that a query gives.
     pub(crate) fn number(&self, sql: &str) -> i64 {
         self.connect().query_row(sql, [], |row| row.get(0)).expect("one number")
     }
 
-    /// The equation of `consumer_offsets`.
+    /// The counters of each position add up to its offsets.
     pub(crate) fn assert_counted(&self) {
         let off = self.query(
             "SELECT * FROM consumer_offsets

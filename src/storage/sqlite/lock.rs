@@ -22,8 +22,9 @@ use crate::runtime::permissions::{self, FileMode};
 /// Mode of the lock file, whatever `FILE_MODE` says.
 const LOCK_FILE_MODE: u32 = 0o600;
 
-/// The byte of the database file that is locked: far after SQLite's own lock bytes
-/// ([`PENDING_BYTE`](https://www.sqlite.org/fileformat2.html#the_lock_byte_page) and the next 511), and after the last byte of the largest database.
+/// The byte of the database file that is locked: after SQLite's own lock bytes
+/// ([`PENDING_BYTE`](https://www.sqlite.org/fileformat2.html#the_lock_byte_page) and the next 511) and after the last byte of the largest
+/// database.
 const LOCKED_BYTE: off_t = 1 << 62;
 
 /// How often the lock of the database file is tried while other processes take and release read locks.
@@ -103,8 +104,8 @@ fn lock_by_inode(file: &File, path: &Path) -> Result<(), SqliteError> {
         }
         // If a read lock would be refused too, another process has a write lock.
         let mut found = lock(libc::F_RDLCK);
-        let asked = fcntl(file, FcntlArg::F_OFD_GETLK(&mut found));
-        if asked.is_err() || i32::from(found.l_type) != libc::F_UNLCK {
+        let result = fcntl(file, FcntlArg::F_OFD_GETLK(&mut found));
+        if result.is_err() || i32::from(found.l_type) != libc::F_UNLCK {
             return Err(SqliteError::LockHeld { path: path.to_owned() });
         }
     }
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_of_a_reader_stops_nobody() {
+    fn a_read_lock_does_not_count() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a.db");
         drop(DatabaseLock::acquire(&path, FileMode::Group).unwrap());
@@ -165,11 +166,11 @@ mod tests {
             "a write lock needs permission to write"
         );
         reader.try_lock().unwrap();
-        DatabaseLock::acquire(&path, FileMode::Group).expect("neither of them counts");
+        DatabaseLock::acquire(&path, FileMode::Group).expect("neither lock counts");
     }
 
     #[test]
-    fn nobody_else_can_open_the_lock_file() {
+    fn only_its_owner_can_open_the_lock_file() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("a.db");
         let lock_path = place.path().join("a.db.lock");

@@ -1,11 +1,12 @@
-//! The SQLite engine: everything that names `rusqlite`. `database.rs` holds the connection and its transactions, `tables/` the SQL,
-//! `wal.rs` and `checkpointer.rs` what makes commits durable.
+//! The SQLite engine: everything that names `rusqlite`. `database.rs` holds the connection and its transactions, `apply.rs` stores batches and
+//! isolates rejected records, `sync.rs`, `wal.rs` and `checkpointer.rs` make commits durable, `tables/` has the SQL.
 
 mod apply;
 mod checkpointer;
 mod committed;
 mod conflict;
 mod database;
+pub(super) mod environment;
 mod error;
 mod error_text;
 mod events;

@@ -1,4 +1,4 @@
-//! Opens SQLite: checks whose file it is and sets the pragmas. Must not know what the tables hold.
+//! Opens SQLite: refuses files of other programs and sets the pragmas. Must not know what the tables hold.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -133,8 +133,8 @@ pub(super) fn refuse_missing(path: &Path) -> Result<(), SqliteError> {
     if path.exists() { Ok(()) } else { Err(SqliteError::Missing { path: path.to_owned() }) }
 }
 
-/// Fails unless the file is a database of this program, empty or absent, as its header says. The transaction that creates the tables writes the application id once
-/// and for all. Nothing else in the file can be read without the WAL: a crash during a checkpoint leaves pages of two states of the
+/// Fails unless the file is a database of this program, empty or absent, as its header says. Only the application id can be trusted, which
+/// the transaction that creates the tables writes and no other one changes. A crash during a checkpoint leaves pages of two states of the
 /// database, and a header that counts more pages than there are.
 ///
 /// Not for a process that has the database open: closing a file releases all locks that the process holds on it

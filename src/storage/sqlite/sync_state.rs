@@ -10,8 +10,8 @@
 //! | untrusted | not durable | untrusted | refused | recovering, if no frame has been checkpointed | |
 //! | recovering | not durable | untrusted | refused | continues | trusted |
 //!
-//! A full disk makes the next transaction truncate the WAL first: the WAL may be what fills the disk. A checkpoint that nobody waits for is
-//! requested once until it begins.
+//! After `SQLITE_FULL` the next transaction truncates the WAL first: the WAL may be what fills the disk. Of the checkpoints that no caller
+//! waits for, one at a time is requested.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -85,14 +85,14 @@ impl SyncState {
         next.is_some()
     }
 
-    /// Ends a recovery: the whole WAL is in the database, and both are synced. `false` if a sync failed meanwhile.
+    /// Ends a recovery: the whole WAL is in the database, and both are synced. `false` if a sync failed in the meantime.
     pub(super) fn end_recovery(&self) -> bool {
         let mut state = self.lock();
         state.trust = state.trust.end_recovery();
         state.trust == Trust::Trusted
     }
 
-    /// Notes that the disk was full.
+    /// Notes that the disk was full (`SQLITE_FULL`).
     pub(super) fn note_disk_full(&self) {
         self.lock().is_disk_full = true;
     }

@@ -11,9 +11,9 @@ use super::order;
 use super::tally::{self, COUNT_SAME, COUNT_STALE};
 use crate::entity::{Bind, ByKind, Event, Kind, Value};
 
-/// The numbers of rows in one statement, in descending order. More rows gain little (`./bench --instructions`, thousands for each event of a transaction:
-/// single ones 15.6, 8 rows 13.4, 16 rows 12.7, 64 rows 11.8, 256 rows 11.6), and a statement of 64 has 963 parameters, far from
-/// [SQLite's limit](https://www.sqlite.org/limits.html#max_variable_number) of 32,766.
+/// The numbers of rows in one statement, in descending order. More rows gain little: for each event of a transaction `./bench --instructions`
+/// counts 15,600 with one row, 13,400 with 8, 12,700 with 16, 11,800 with 64 and 11,600 with 256. A statement of 64 rows has 963 parameters,
+/// far from [SQLite's limit](https://www.sqlite.org/limits.html#max_variable_number) of 32,766.
 const ROWS: [usize; 3] = [64, 8, 1];
 
 /// How many parameters all rows share: `?1` topic, `?2` partition, `?3` the present time.
@@ -34,7 +34,7 @@ struct Statements {
 
 static STATEMENTS: LazyLock<ByKind<Statements>> = LazyLock::new(|| ByKind::new(statements));
 
-/// An event with offset and timestamp of its record.
+/// An event with its id, and the offset and timestamp of its record.
 #[derive(Debug)]
 pub(crate) struct Placed<'e> {
     pub(crate) event_id: &'e str,
@@ -178,7 +178,7 @@ impl Bind for Binder<'_, '_> {
     }
 }
 
-/// The names of the columns that hold what events of a type say.
+/// The names of the columns that hold the fields of an event type.
 pub(crate) fn column_names(kind: Kind) -> String {
     let names: Vec<&str> = kind.columns().iter().map(|column| column.name).collect();
     names.join(", ")

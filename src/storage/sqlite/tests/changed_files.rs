@@ -7,8 +7,8 @@ use crate::storage::sqlite::file_change::{DatabaseFile, FileChange};
 use crate::storage::sqlite::fixtures::Place;
 use std::fs;
 
-/// Opens a database and stores something that is only in the `-wal` file; changes its files; says what the next sync finds, and
-/// that nothing is done after that.
+/// Opens a database, stores rows that are only in the `-wal` file, changes files, and gives the change that the next sync finds. Every call
+/// after that fails.
 fn changed(change: impl Fn(&Place)) -> (Place, FileChange) {
     let place = Place::new();
     let mut database = place.open_at_0(1);
@@ -18,9 +18,10 @@ fn changed(change: impl Fn(&Place)) -> (Place, FileChange) {
     let error = database.sync().expect_err("a file has changed");
     assert!(!error.kind().is_retriable(), "{error:?}");
     let SqliteError::FileChanged(change) = error else { panic!("{error:?}") };
-    for error in
-        [database.sync().expect_err("lost"), database.apply(&[two(2)], &mut Attempt::default()).expect_err("lost")]
-    {
+    for error in [
+        database.sync().expect_err("refused"),
+        database.apply(&[two(2)], &mut Attempt::default()).expect_err("refused"),
+    ] {
         assert!(matches!(&error, SqliteError::FileChanged(again) if *again == change), "{error:?}");
     }
     assert!(database.begin_sync(|| {}).is_err());
@@ -40,7 +41,7 @@ fn removed_and_replaced_files_are_noticed_with_the_next_sync() {
 
     let (place, change) = changed(|place| remove(place, &["-wal"]));
     assert_eq!((change.file, change.replaced), (DatabaseFile::Wal, false));
-    assert_eq!(next_offset(&mut place.open()), 2, "nothing is lost of what was in the log");
+    assert_eq!(next_offset(&mut place.open()), 2, "the content of the WAL was checkpointed");
 
     let (place, change) = changed(|place| {
         fs::write(place.path(".x"), "").unwrap();
@@ -69,7 +70,7 @@ fn the_wal_of_a_replaced_database_is_not_applied_to_the_other_one() {
     assert_eq!(place.number("SELECT count(*) FROM consumer_offsets WHERE next_offset = 0"), 2);
     let old = rusqlite::Connection::open(place.path(".a")).unwrap();
     let stored: i64 = old.query_row("SELECT next_offset FROM consumer_offsets", [], |row| row.get(0)).unwrap();
-    assert_eq!(stored, 2, "the one that was moved away has it all");
+    assert_eq!(stored, 2, "the moved database has the content of the WAL");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 const DEADLINE: Duration = Duration::from_secs(30);
 const MIB: u64 = 1 << 20;
 
-/// Stores so many MiB, each in a transaction of its own; gives the greatest size of the WAL.
+/// Stores this many MiB, each in its own transaction; gives the greatest size of the WAL.
 fn store(database: &mut Database, place: &Place, from: i64, mebibytes: i64) -> u64 {
     let large = vec![b'x'; 1 << 20];
     let mut greatest = 0;
@@ -60,7 +60,7 @@ fn a_sync_is_not_trusted_if_an_earlier_one_may_have_failed() {
     let fail = |database: &mut Database| database.wal.note_io_failure();
     assert!(matches!(sync(&mut database, fail), Err(SqliteError::SyncUntrusted { .. })));
     assert!(sync(&mut database, |_| ()).is_ok(), "the next one recovers");
-    assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "all is in the database");
+    assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "everything is in the database");
 }
 
 /// How many frames of the WAL are in the database.

@@ -53,7 +53,7 @@ fn a_full_disk_is_transient() {
         assert_eq!(next_offset(&mut database), 0);
         assert_eq!(place.number("SELECT count(*) FROM opportunities"), 0);
     }
-    assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "what the log took is free");
+    assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "the WAL is truncated");
     limit(&mut database, 1_000_000);
     assert_eq!(database.apply(&[too_large()], &mut Attempt::default()).unwrap(), counts_of_two());
     place.assert_counted();
@@ -79,9 +79,9 @@ fn a_missing_file_is_transient() {
     let aside = place.path(".aside");
     fs::rename(&place.settings.path, &aside).unwrap();
     for _ in 0..2 {
-        let error = database.apply(&[two(0)], &mut Attempt::default()).expect_err("away");
+        let error = database.apply(&[two(0)], &mut Attempt::default()).expect_err("no file");
         assert!(error.kind().is_retriable(), "{error:?}");
-        assert!(!place.settings.path.exists(), "none is made instead");
+        assert!(!place.settings.path.exists(), "none is created");
     }
     fs::rename(&aside, &place.settings.path).unwrap();
     assert_eq!(database.apply(&[two(0)], &mut Attempt::default()).unwrap(), counts_of_two());
@@ -173,10 +173,10 @@ fn a_missing_wal_does_not_count_as_synced() {
     let mut database = place.open_at_0(1);
     database.sync().unwrap();
     database.wal.close();
-    // The last connection of all is closed: everything is in the database.
+    // Closing the last connection checkpoints: everything is in the database.
     database.connection = None;
     fs::remove_file(place.path("-wal")).unwrap();
-    let error = database.sync().expect_err("parents knows what became of it");
+    let error = database.sync().expect_err("it may have held transactions");
     assert!(error.kind().is_retriable() && matches!(error, SqliteError::Io { action: "sync", .. }), "{error:?}");
     database.sync().unwrap();
     assert_eq!(database.apply(&[two(0)], &mut Attempt::default()).unwrap(), counts_of_two());
@@ -225,7 +225,7 @@ fn a_removed_wal_is_noticed_before_a_sync_succeeds() {
     // While it is open, the check of the files would notice that.
     database.discard_connection();
     fs::remove_file(place.path("-wal")).unwrap();
-    let error = database.sync().expect_err("no log");
+    let error = database.sync().expect_err("no WAL");
     assert!(error.kind().is_retriable() && matches!(error, SqliteError::Io { action: "sync", .. }), "{error:?}");
     for _ in 0..2 {
         let error = database.sync().expect_err("lost");
@@ -247,7 +247,7 @@ fn no_sync_is_trusted_after_an_io_error() {
     let source = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_WRITE), None);
     let failed: Result<(), _> = Err(SqliteError::Sqlite { action: "write", source });
     database.note_failure(failed).expect_err("passed on");
-    assert!(database.connection.is_none(), "given up");
+    assert!(database.connection.is_none(), "discarded");
     assert_no_sync_is_trusted(&place, &mut database);
 }
 
@@ -257,10 +257,10 @@ fn discarding_a_connection_does_not_checkpoint() {
     let mut database = place.open_at_0(1);
     database.connection.as_ref().unwrap().pragma_update(None, "query_only", true).unwrap();
     database.apply(&[two(0)], &mut Attempt::default()).expect_err("read-only");
-    assert!(database.connection.is_none(), "given up");
+    assert!(database.connection.is_none(), "discarded");
     assert!(
         fs::metadata(place.path("-wal")).unwrap().len() > 0,
-        "parents would tell whether carrying it over has failed"
+        "SQLite would not report whether the checkpoint failed"
     );
     database.sync().unwrap();
     assert_eq!(database.apply(&[two(0)], &mut Attempt::default()).unwrap(), counts_of_two());

@@ -1,4 +1,4 @@
-//! Which files are opened, made, refused.
+//! Which files are opened, created, refused.
 
 use std::fs;
 
@@ -22,8 +22,8 @@ fn a_new_database_is_created_with_its_directory() {
     assert_eq!(id.len(), 32);
     assert_eq!(place.number("PRAGMA user_version"), SCHEMA_VERSION);
     assert_eq!(place.number("PRAGMA application_id"), 0x454e_434e);
-    assert_eq!(place.open().id(), id, "the same one when opened again");
-    assert_ne!(Place::new().open().id(), id, "another one in another file");
+    assert_eq!(place.open().id(), id, "the same when opened again");
+    assert_ne!(Place::new().open().id(), id, "another in another file");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_foreign_file_is_refused_and_not_changed() {
     check(&|place| place.execute("CREATE TABLE theirs (a)"), "the database of another program");
     check(
         &|place| {
-            // In WAL mode, and not checkpointed yet: to look at the file must not checkpoint it.
+            // In WAL mode, and not checkpointed yet: refusing the file must not checkpoint it.
             let connection = place.connect();
             connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE theirs (a)").unwrap();
             connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
@@ -97,13 +97,13 @@ fn a_foreign_file_is_refused_and_not_changed() {
 }
 
 #[test]
-fn a_header_without_the_pages_that_it_tells_of_is_not_foreign() {
+fn a_header_that_counts_more_pages_than_there_are_is_not_foreign() {
     let place = Place::new();
     let mut database = place.open_at_0(1);
     let copy = Place::new();
     let entries = (0..200).map(rejected).collect();
     database.apply(&[batch(0, 0, 200, entries)], &mut Attempt::default()).unwrap();
-    // As a process leaves it that dies after the first page, carrying the log over.
+    // As after a crash of a checkpoint that has written the first page.
     let before = fs::read(&place.settings.path).unwrap();
     fs::copy(place.path("-wal"), copy.path("-wal")).unwrap();
     drop(database);
@@ -218,7 +218,7 @@ fn a_database_behind_a_link_has_its_files_next_to_the_target() {
 }
 
 #[test]
-fn the_lock_is_for_one() {
+fn a_second_lock_is_refused() {
     let place = Place::new();
     let lock = DatabaseLock::acquire(&place.settings.path, FileMode::Owner).expect("free");
     let error = DatabaseLock::acquire(&place.settings.path, FileMode::Owner).expect_err("held");
@@ -244,21 +244,22 @@ fn a_reader_sees_what_the_running_service_wrote() {
 fn after_a_clean_stop_a_reader_needs_the_database_file_only() {
     let place = Place::new();
     drop(place.open_at_0(2));
-    assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "a clean stop leaves an empty log");
-    assert!(place.path("-shm").exists(), "and its index, for readers that may not create it");
+    assert_eq!(fs::metadata(place.path("-wal")).unwrap().len(), 0, "a clean stop truncates the WAL");
+    assert!(place.path("-shm").exists(), "kept for readers without permission to create it");
     forbid_shm(&place);
     let summary = DatabaseReader::open(&place.settings.path).unwrap().summary(GROUP).unwrap();
     assert_eq!(summary.positions.len(), 2);
 }
 
-/// Nobody can make a `-shm` file there, whatever user the test runs as: SQLite follows no links for it.
+/// Prevents a `-shm` file, whatever user the test runs as: SQLite follows no link for it.
 fn forbid_shm(place: &Place) {
-    let _ = fs::remove_file(place.path("-shm")); // There may be none.
+    // There may be none.
+    let _ = fs::remove_file(place.path("-shm"));
     std::os::unix::fs::symlink("nowhere", place.path("-shm")).unwrap();
 }
 
 #[test]
-fn a_reader_does_not_do_without_what_is_in_the_log() {
+fn a_reader_does_not_ignore_the_content_of_the_wal() {
     let place = Place::new();
     let database = place.open_at_0(2);
     let copy = Place::new();

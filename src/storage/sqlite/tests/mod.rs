@@ -1,4 +1,4 @@
-//! The database against real files, looked at from outside with plain SQL.
+//! The SQLite engine on real files. Plain SQL of a second connection shows what it stored.
 
 mod attempts;
 mod changed_files;

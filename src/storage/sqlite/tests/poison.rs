@@ -1,37 +1,13 @@
-//! Records that SQLite rejects: what the contract does not say of them.
+//! Records that SQLite rejects: the number of transactions, full disks, and other cases that the contract does not have.
 
 use rusqlite::types::Value;
 
 use super::contract::{DEFERRED, trigger};
 use crate::entity::{Event, Opportunity};
+use crate::storage::contract::rejections::{assert_isolated, events, ids};
 use crate::storage::sqlite::database::Database;
 use crate::storage::sqlite::fixtures::{Place, TOPIC, batch, counts, entry, opportunity, project};
-use crate::storage::{Attempt, Entry, OffsetCounts, PartitionBatch};
-
-/// In the order of the text too, as their rows are stored.
-fn ids(count: i64) -> Vec<String> {
-    (0..count).map(|number| format!("opp_{number:04}")).collect()
-}
-
-/// One event per id, from offset 0 on; those are bad.
-fn events<'a>(ids: &'a [String], bad: &[i64]) -> Vec<Entry<'a>> {
-    let event = |(id, offset): (&'a String, i64)| {
-        let name = if bad.contains(&offset) { "fraud" } else { "fine" };
-        entry(offset, Ok(Event::Opportunity(Opportunity { name: name.into(), ..opportunity(id) })))
-    };
-    ids.iter().zip(0..).map(event).collect()
-}
-
-fn assert_isolated(place: &Place, bad: &[i64], error: &str) {
-    let kept = place.query("SELECT kafka_offset, reason, error FROM unidentified_messages ORDER BY kafka_offset");
-    let text = |text: &str| Value::Text(text.to_owned());
-    let expected: Vec<_> = bad.iter().map(|&at| vec![Value::Integer(at), text("rejected"), text(error)]).collect();
-    assert_eq!(kept, expected);
-    assert_eq!(place.number("SELECT count(*) FROM opportunities WHERE name = 'fraud'"), 0);
-    let left = "SELECT count(*) FROM seen WHERE event_id NOT IN (SELECT event_id FROM opportunities)";
-    assert_eq!(place.number(left), 0, "nothing is left of what triggers did");
-    place.assert_counted();
-}
+use crate::storage::{Attempt, OffsetCounts, PartitionBatch};
 
 fn counted(applied: u64, unidentified: u64, absent: u64) -> OffsetCounts {
     counts(applied, 0, unidentified, absent)
@@ -39,7 +15,7 @@ fn counted(applied: u64, unidentified: u64, absent: u64) -> OffsetCounts {
 
 #[test]
 fn of_records_that_are_rejected_together_the_later_one_is_kept_as_a_message() {
-    // Each alone is fine: what comes first, by offset, is stored.
+    // Each alone is valid: the one with the smaller offset is stored.
     let place = Place::new();
     let mut database = place.open_at_0(1);
     place.execute("CREATE UNIQUE INDEX one_of_each ON opportunities (account_id)");
@@ -53,7 +29,7 @@ fn of_records_that_are_rejected_together_the_later_one_is_kept_as_a_message() {
     assert_eq!(place.number("SELECT kafka_offset FROM unidentified_messages"), 7);
 }
 
-/// Counts the transactions that are made, each by the position that it ends at.
+/// Lists the transactions, each by the position that it has stored.
 const TRANSACTIONS: &str = "
     CREATE TABLE transactions (next_offset);
     CREATE TRIGGER transactions AFTER UPDATE ON consumer_offsets BEGIN

@@ -25,7 +25,7 @@ fn a_dry_run_ignores_what_an_operator_has_added() {
 fn a_rejection_of_the_whole_transaction_stores_nothing() {
     let (place, mut database) = kept::<Place>();
     place.execute(
-        "CREATE TRIGGER all_or_nothing BEFORE INSERT ON projects BEGIN SELECT RAISE(ROLLBACK, 'the whole lot'); END",
+        "CREATE TRIGGER all_or_nothing BEFORE INSERT ON projects BEGIN SELECT RAISE(ROLLBACK, 'the whole transaction'); END",
     );
     let before = everything(&place);
     let pending = pending(&mut *database);

@@ -3,9 +3,9 @@
 use crate::entity::UtcTime;
 use crate::storage::sqlite::tables::order::time_of;
 
-/// Against what Python's `datetime` says.
+/// The expected texts are from Python's `datetime`.
 #[test]
-fn a_time_of_kafka_is_written_as_last_modified_is() {
+fn a_timestamp_of_kafka_has_the_format_of_last_modified() {
     let connection = rusqlite::Connection::open_in_memory().unwrap();
     let check = |ms: Option<i64>, expected: Option<&str>| {
         let sql = format!("SELECT {}", time_of("?1"));
@@ -21,7 +21,7 @@ fn a_time_of_kafka_is_written_as_last_modified_is() {
     check(Some(253_402_300_800_000), Some("9999-12-31T23:59:59.999000000Z"));
     check(Some(-62_167_219_200_000), Some("0000-01-01T00:00:00.000000000Z"));
     check(Some(i64::MIN), Some("0000-01-01T00:00:00.000000000Z"));
-    // Every millisecond of a second, far from 1970 where fractions are coarsest.
+    // Every millisecond of a second, far from 1970, where a double has the fewest digits for the fraction.
     for ms in 0..1000 {
         check(Some(253_402_300_799_000 + ms), Some(&format!("9999-12-31T23:59:59.{ms:03}000000Z")));
         check(Some(-62_135_596_800_000 + ms), Some(&format!("0001-01-01T00:00:00.{ms:03}000000Z")));

@@ -1,5 +1,5 @@
-//! Triggers of an operator that keep an event out of its table without an error: the record is kept, and the error says why; and
-//! those that keep out the program's own records: nothing takes effect.
+//! Triggers of an operator that keep a row out of its table without an error. The record of an event becomes an unidentified message that
+//! names the cause. On the program's own tables nothing takes effect.
 
 use rusqlite::types::Value;
 
@@ -35,7 +35,7 @@ fn ids(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("opp_{number:04}")).collect()
 }
 
-/// New events, those bad, of any number: so that statements of every number of rows are met.
+/// New events; those with the numbers of `bad` are kept out of the table.
 fn events<'a>(ids: &'a [String], bad: &[usize]) -> Vec<Entry<'a>> {
     let event = |(number, id): (usize, &'a String)| {
         let name = if bad.contains(&number) { BAD } else { "fine" };
@@ -101,7 +101,7 @@ fn a_trigger_that_skips_updates_keeps_the_stored_row_and_the_record() {
         vec![
             entry(1, Ok(named("a", "n", NEW))),
             entry(2, Ok(named("pinned", "n", NEW))),
-            // Older than what is stored: stale whatever triggers there are.
+            // Older than the stored event: stale whatever triggers there are.
             entry(3, Ok(named("pinned", "n", "2023-01-01T00:00:00.000000000Z"))),
             entry(4, Ok(Event::Project(project("proj_1")))),
         ]
@@ -147,7 +147,7 @@ fn stale_events_of_a_failing_statement_are_counted_once() {
     place.execute(&format!(
         "CREATE TRIGGER no_fraud BEFORE UPDATE ON opportunities WHEN new.name = '{BAD}' BEGIN SELECT RAISE(ABORT, 'no'); END"
     ));
-    // Seven are stale, then the last is refused in the same statement, which counts them once more one by one.
+    // Seven are stale and the last is rejected, in one statement. Then each is stored alone, which counts the stale ones a second time.
     let second: Vec<_> = ids
         .iter()
         .enumerate()

@@ -179,7 +179,7 @@ fn holds_what_was_stored(place: &Place, database: &mut Database) {
 }
 
 #[test]
-fn a_migrated_file_keeps_its_ids_and_what_others_have_added() {
+fn a_migrated_file_keeps_its_ids_and_what_an_operator_has_added() {
     let place = copy(1);
     // An id was used that is no longer there, and the log file is up to it.
     place.execute(
