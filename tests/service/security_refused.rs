@@ -106,7 +106,7 @@ fn a_broker_that_rejects_the_credentials_ends_the_service() {
             Listener::SaslBrief,
             &variables,
             "SASL authentication with broker BROKER failed: the listener does not support PLAIN, only SCRAM-SHA-256; set \
-             KAFKA_SASL_MECHANISM to one of those",
+             KAFKA_SASL_MECHANISM to one of these mechanisms",
         );
         fixture.assert_refused(
             Listener::Ssl,
