@@ -1,5 +1,8 @@
 //! The Java client and Kafka's tools, on every version that the project is tested with.
 
+mod support;
+
+use support::wait_until;
 use testkit::{Codec, Position, ProduceOptions, Record, unique};
 
 #[test]
@@ -63,15 +66,22 @@ fn transactions_are_committed_aborted_and_left_open() {
             transaction.produce(&topic, [Record::value("a"), Record::value("b")]).unwrap();
             if commit { transaction.commit() } else { transaction.abort() }.unwrap();
         }
+        // The broker writes the marker of a transaction after it has responded.
+        let wait_for_stable = |offset| {
+            wait_until(&format!("last stable offset {offset}, Kafka {version}"), || {
+                kafka.stable_offsets(&topic).unwrap() == [offset]
+            });
+        };
         // Two records and a marker, twice.
-        assert_eq!(kafka.stable_offsets(&topic).unwrap(), [6], "{version}");
+        wait_for_stable(6);
         let open = kafka.begin(&id, &options).unwrap();
         assert_eq!(open.produce(&topic, [Record::value("c")]).unwrap(), [Position { partition: 0, offset: 6 }]);
         drop(open);
         assert_eq!(kafka.end_offsets(&topic).unwrap(), [7], "{version}");
         assert_eq!(kafka.stable_offsets(&topic).unwrap(), [6], "{version}");
         kafka.begin(&id, &options).unwrap().commit().unwrap();
-        assert_eq!(kafka.stable_offsets(&topic).unwrap(), [8], "{version}: the next one has aborted it");
+        // The next transaction has aborted the open one.
+        wait_for_stable(8);
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of a test fail the test")]
 
+mod support;
+
 use std::env;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
@@ -9,8 +11,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
-use std::time::{Duration, Instant};
 
+use support::wait_until;
 use testkit::{Cluster, NEWEST};
 
 /// The variable that tells the child how to end.
@@ -76,12 +78,4 @@ fn be_the_child(end: &str) {
 /// A zombie process has no command line.
 fn is_alive(pid: &str) -> bool {
     fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|command| !command.is_empty())
-}
-
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !condition() {
-        assert!(Instant::now() < deadline, "no sign of {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
 }

@@ -2,22 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of a test fail the test")]
 
-use std::collections::BTreeSet;
-use std::thread;
-use std::time::{Duration, Instant};
+mod support;
 
+use std::collections::BTreeSet;
+
+use support::wait_until;
 use testkit::{Cluster, GroupState, Member, NEWEST, Position, ProduceOptions, Record, unique};
 
 /// Settings of members with short timeouts.
 const QUICK: [(&str, &str); 2] = [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "200")];
-
-fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what} did not come");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
 
 fn produce(cluster: &Cluster, topic: &str, partitions: i32) -> BTreeSet<Position> {
     let records = (0..partitions * 5).map(|number| Record::value("{}").partition(number % partitions));
