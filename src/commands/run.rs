@@ -5,6 +5,7 @@ use crate::commands::error::CommandError;
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::logger;
 use crate::runtime::shutdown::Stop;
+use crate::runtime::stages::Stages;
 use crate::service;
 use crate::settings::Settings;
 
@@ -14,7 +15,7 @@ pub fn run(settings: &Settings, exit_at_end: bool) -> Result<bool, CommandError>
     let security = settings.kafka.security.load()?;
     let stop = Stop::install(settings.shutdown_timeout)?;
     logger::init(&settings.log)?;
-    let result = service::run(settings, security, exit_at_end, &stop);
+    let result = service::run(settings, security, exit_at_end, &stop, &Stages::default());
     let result = result.inspect_err(|error| log::error!("{}", ErrorChain(error)));
     stop.finished();
     if log::log_enabled!(log::Level::Error) { Ok(result.is_ok()) } else { Ok(result.map(|()| true)?) }
