@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::millis::millis;
 use crate::race::{Progress, Race};
 use crate::registry::BrokerRegistry;
+use crate::statistics::Statistics;
 use crate::stream::{Deadline, SetupStep, is_timeout};
 use crate::types::Address;
 
@@ -22,6 +23,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_secs(1);
 pub(crate) struct Dialer {
     race: Race<Candidate, Result<Connection>>,
     registry: BrokerRegistry,
+    statistics: Statistics,
     /// The slow brokers that have been logged.
     logged: HashSet<Address>,
 }
@@ -37,7 +39,7 @@ struct Candidate {
 impl Dialer {
     /// Opens no connection yet.
     pub(crate) fn new(addresses: Vec<Address>, settings: &ConnectionSettings) -> Self {
-        let registry = settings.registry.clone();
+        let (registry, statistics) = (settings.registry.clone(), settings.statistics.clone());
         let candidate = |address: Address| {
             let timeout = registry.setup_timeout(&address, settings.connect_timeout, settings.connect_timeout_max);
             Candidate { address, timeout, step: Arc::default() }
@@ -48,7 +50,7 @@ impl Dialer {
             let deadline = Deadline::after(candidate.timeout);
             Connection::open_until(&candidate.address, &settings, &deadline, &candidate.step)
         };
-        Self { race: Race::new(candidates, ATTEMPT_DELAY, open), registry, logged: HashSet::new() }
+        Self { race: Race::new(candidates, ATTEMPT_DELAY, open), registry, statistics, logged: HashSet::new() }
     }
 
     /// Opens a connection to one broker.
@@ -86,7 +88,10 @@ impl Dialer {
 
     fn ended(&mut self, address: Address, opened: Result<Connection>) -> (Address, Result<Connection>) {
         match &opened {
-            Ok(connection) => self.registry.set_connected(&address, connection.socket_address()),
+            Ok(connection) => {
+                self.statistics.note_connected();
+                self.registry.set_connected(&address, connection.socket_address());
+            }
             Err(error) => self.registry.set_connect_failed(&address, is_setup_timeout(error)),
         }
         (address, opened)

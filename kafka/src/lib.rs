@@ -6,6 +6,7 @@
 //!   commits offsets.
 //! - [`Client`]: single requests to a cluster: [`Metadata`], [`Watermarks`], committed offsets, [`GroupDescription`].
 //! - [`ConnectionSettings`], [`Security`] ([`Tls`], [`Sasl`]), [`RetryPolicy`]: settings of both.
+//! - [`Statistics`]: numbers of a consumer, for another thread.
 //! - [`Stage`]: what a thread does and until when, for a check that it does not hang.
 //! - [`Record`], [`Headers`], [`TopicPartition`], [`TopicId`], [`CommittedOffset`]: data.
 //! - [`Error`], with [`ErrorCode`], [`TlsFault`] and [`SaslFault`] for their details.
@@ -62,6 +63,7 @@ mod sasl;
 mod secret;
 mod security;
 mod stage;
+mod statistics;
 mod stream;
 pub mod text;
 mod tls;
@@ -86,6 +88,7 @@ pub use sasl::{Sasl, SaslFault, SaslMechanism};
 pub use secret::Secret;
 pub use security::Security;
 pub use stage::{Activity, Stage};
+pub use statistics::{LogEnd, MembershipState, PartitionStatistics, Statistics};
 pub use tls::{ClientCertificate, Tls, TlsError, TlsFault, TlsFile, TlsFiles};
 pub use types::{
     Address, Advertised, CommittedOffset, GroupDescription, Header, Headers, IsolationLevel, MemberDescription, Record,

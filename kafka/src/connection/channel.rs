@@ -131,7 +131,10 @@ impl Channel {
             decoded.map_err(|failure| self.failure::<R>(failure))
         });
         match &response {
-            Ok(_) | Err(Error::Broker { .. }) => self.used_at = Instant::now(),
+            Ok(_) | Err(Error::Broker { .. }) => {
+                self.used_at = Instant::now();
+                self.settings.statistics.note_response();
+            }
             Err(_) => self.close(),
         }
         response

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::registry::BrokerRegistry;
 use crate::security::Security;
+use crate::statistics::Statistics;
 
 /// A response is late after this part of the request timeout: five seconds by default.
 const LATE_PART: u32 = 6;
@@ -25,6 +26,8 @@ pub struct ConnectionSettings {
     pub security: Security,
     /// What connections have learnt about brokers; cloned settings share it.
     pub registry: BrokerRegistry,
+    /// Where connections count what they do; cloned settings share it.
+    pub statistics: Statistics,
 }
 
 impl ConnectionSettings {
@@ -54,6 +57,7 @@ impl Default for ConnectionSettings {
             receive_bytes_max: Self::RECEIVE_BYTES_MAX_DEFAULT,
             security: Security::default(),
             registry: BrokerRegistry::default(),
+            statistics: Statistics::default(),
         }
     }
 }

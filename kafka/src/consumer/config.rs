@@ -9,6 +9,7 @@ use crate::connection::ConnectionSettings;
 use crate::error::{Error, Result};
 use crate::security::Security;
 use crate::stage::Stage;
+use crate::statistics::Statistics;
 use crate::types::{Address, IsolationLevel};
 
 /// Soft target of one fetch, in bytes.
@@ -188,6 +189,13 @@ impl Builder {
     #[must_use]
     pub fn with_retry_policy(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// Where the consumer stores its numbers.
+    #[must_use]
+    pub fn with_statistics(mut self, statistics: Statistics) -> Self {
+        self.connection.statistics = statistics;
         self
     }
 

@@ -7,7 +7,7 @@ use super::Consumer;
 use super::event::{Event, Revocation};
 use super::group::{GroupAssignment, GroupEvent, GroupThread};
 use super::membership::Revoked;
-use super::message::{CompletedCommit, Message};
+use super::message::{CommitOutcome, CompletedCommit, Message};
 use super::partition::Partition;
 use super::pause::after;
 use crate::error::{Error, ErrorCode, Result};
@@ -109,14 +109,24 @@ impl Consumer {
 
     fn take_commit(&mut self, completed: CompletedCommit, now: Instant) -> Result<()> {
         let CompletedCommit { batch, member, result } = completed;
+        let statistics = &self.config.connection.statistics;
         let outcomes = match result {
             Ok(outcomes) => outcomes,
             Err(error) => {
+                statistics.note_commit(false);
                 self.commits.request_failed(batch, &self.partitions);
                 return self.commits.failed(error, now, &mut self.events);
             }
         };
+        for (at, outcome) in &outcomes {
+            if let (CommitOutcome::Committed, Some(commit), true) =
+                (outcome, batch.get(at), self.partitions.contains(at))
+            {
+                statistics.update(at, |known| known.committed_offset = Some(commit.offset.offset));
+            }
+        }
         let effects = self.commits.take_outcomes(batch, outcomes, &mut self.partitions);
+        statistics.note_commit(effects.refused.is_none());
         if effects.is_any_accepted {
             self.membership.commit_accepted(member.as_ref());
         }
@@ -174,6 +184,7 @@ impl Consumer {
     }
 
     fn take_assignment(&mut self, assignment: GroupAssignment, now: Instant) {
+        self.config.connection.statistics.note_rebalance();
         let revoked = self.partitions.select(|at, _| !assignment.partitions.contains(at));
         if assignment.partitions.iter().any(|at| !self.partitions.contains(at)) {
             self.topology.request_soon(now);

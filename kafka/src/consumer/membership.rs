@@ -12,6 +12,7 @@ use super::token::Acknowledgement;
 use super::waiting::Wait;
 use crate::backoff::RetryPolicy;
 use crate::error::{Error, Result};
+use crate::statistics::MembershipState;
 use crate::types::{Member, TopicPartition};
 
 /// Longest time that records are held back during a cooperative rebalance. Members learn of it within three seconds; if one of
@@ -94,6 +95,16 @@ impl Membership {
             refusals: Pause::new(RetryPolicy { attempts_max: None, ..retry }),
             wait: None,
             confirmation: None,
+        }
+    }
+
+    pub(super) fn state(&self) -> MembershipState {
+        match self.thread {
+            Thread::Unneeded => MembershipState::Unneeded,
+            Thread::Ended => MembershipState::Ended,
+            Thread::Running(_) if self.holds.rebalance.is_some() => MembershipState::Rebalancing,
+            Thread::Running(_) if self.assignment.is_some() => MembershipState::Joined,
+            Thread::NotStarted | Thread::Running(_) => MembershipState::Joining,
         }
     }
 

@@ -28,6 +28,7 @@ mod message;
 mod partition;
 mod partitions;
 mod pause;
+mod publish;
 mod response_hold;
 #[cfg(test)]
 mod tests;
@@ -85,6 +86,8 @@ pub struct Consumer {
     fetcher: Fetcher,
     commits: Commits,
     membership: Membership,
+    /// When the statistics were stored last.
+    published_at: Option<Instant>,
 }
 
 impl Consumer {
@@ -108,6 +111,7 @@ impl Consumer {
             fetcher: Fetcher::new(budget),
             commits: Commits::new(config.retry),
             membership: Membership::new(&config.group_protocol, config.retry),
+            published_at: None,
             config,
         })
     }
@@ -132,6 +136,7 @@ impl Consumer {
                 self.handle(message)?;
             }
             let now = Instant::now();
+            self.publish_when_due(now);
             if let Some(waiting) = self.membership.take_reminder(now) {
                 self.events.emit(Event::Waiting(waiting));
             }
@@ -290,6 +295,7 @@ impl Consumer {
         for at in partitions {
             self.partitions.remove(at);
             self.commits.remove(at);
+            self.config.connection.statistics.remove(at);
         }
     }
 }

@@ -36,6 +36,11 @@ impl Pause {
         self.until
     }
 
+    /// How many attempts in a row have failed.
+    pub(super) fn attempts(&self) -> u32 {
+        self.backoff.attempt()
+    }
+
     /// The attempt failed: when the next one follows; an error if a retry cannot cure it, or if the attempts are used up.
     pub(super) fn failed(&mut self, error: Error, now: Instant) -> Result<Retrying> {
         if error.is_retriable() { self.again(error, now) } else { Err(error) }

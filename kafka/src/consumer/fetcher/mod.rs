@@ -111,6 +111,13 @@ impl Fetcher {
         Ok(())
     }
 
+    /// The most attempts in a row that have failed, of the brokers that partitions are fetched from.
+    pub(super) fn failing_attempts(&self, partitions: &Partitions, now: Instant) -> u32 {
+        let fetched = partitions.values().filter_map(|partition| partition.leadership.fetch_broker(now));
+        let attempts = fetched.filter_map(|id| Some(self.brokers.get(&id)?.pause.attempts()));
+        attempts.max().unwrap_or_default()
+    }
+
     /// Takes the response of a fetch.
     pub(super) fn take_response(
         &mut self,

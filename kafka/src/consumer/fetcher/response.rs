@@ -18,6 +18,7 @@ use crate::consumer::topology::Topology;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{FetchPartition, FetchRequest, FetchedPartition, Request};
 use crate::record_batch::PartitionReader;
+use crate::statistics::LogEnd;
 use crate::types::IsolationLevel;
 
 /// Longest throttle time that the client keeps. A broker's quotas cover eleven seconds by default (`quota.window.num`,
@@ -69,6 +70,7 @@ impl ResponseHandler<'_> {
             if let Some(partition) = self.partitions.get_mut(&requested.partition)
                 && partition.leadership.fetch_broker(self.now) == Some(id)
             {
+                self.config.connection.statistics.update(&requested.partition, |known| known.log_end = None);
                 is_needed |= !partition.leadership.leave_replica(self.now);
             }
         }
@@ -111,9 +113,18 @@ impl ResponseHandler<'_> {
         if !partition.still_wants(requested) {
             return Ok(());
         }
+        let statistics = &self.config.connection.statistics;
         if let Some(code) = fetched.error {
+            statistics.update(&requested.partition, |known| known.log_end = None);
             return self.partition_refused(id, requested, code);
         }
+        let isolation = self.config.isolation;
+        let end_offset = match isolation {
+            IsolationLevel::ReadUncommitted => fetched.high_watermark,
+            IsolationLevel::ReadCommitted => fetched.last_stable_offset,
+        };
+        let log_end = LogEnd { end_offset, high_watermark: fetched.high_watermark };
+        statistics.update(&requested.partition, |known| known.log_end = Some(log_end));
         if partition.confirm_position() {
             // A user that waits until the consumer is settled checks again.
             self.events.emit(Event::Idle);
@@ -129,11 +140,7 @@ impl ResponseHandler<'_> {
             partition.pause.succeeded();
             return Ok(());
         }
-        let isolation = self.config.isolation;
-        let end_offset = match isolation {
-            IsolationLevel::ReadUncommitted => fetched.high_watermark,
-            IsolationLevel::ReadCommitted => fetched.last_stable_offset,
-        };
+        statistics.note_fetched(fetched.records.len());
         let FetchPartition { partition: at, position, .. } = requested.clone();
         let limit_bytes = self.config.connection.receive_bytes_max;
         let reader = PartitionReader::new(at, fetched.records, position, isolation, fetched.aborted, limit_bytes)
