@@ -6,6 +6,7 @@ pub mod durable_fs;
 pub mod error_chain;
 pub mod json;
 pub mod logger;
+pub mod measures;
 pub mod millis;
 pub mod output;
 pub mod permissions;

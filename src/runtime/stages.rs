@@ -19,9 +19,6 @@ pub struct Stages {
     pub writer: Stage,
     /// The membership in the consumer group.
     pub group: Stage,
-    /// Checkpoints and syncs the WAL. A disk may take any time for that, so it counts as live: a writer that waits for
-    /// it is late itself.
-    pub checkpoint: Stage,
 }
 
 impl Stages {
@@ -32,14 +29,13 @@ impl Stages {
 
     /// The names of the stages that are past their deadline.
     pub fn late(&self, now: Instant) -> impl Iterator<Item = &'static str> {
-        let watched = [("reader", &self.reader), ("writer", &self.writer), ("group", &self.group)];
-        watched.into_iter().filter(move |(_, stage)| stage.is_late(now)).map(|(name, _)| name)
+        self.iter().filter(move |(_, stage)| stage.is_late(now)).map(|(name, _)| name)
     }
 
     /// All stages with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Stage)> {
-        let Self { reader, writer, group, checkpoint } = self;
-        [("reader", reader), ("writer", writer), ("group", group), ("checkpoint", checkpoint)].into_iter()
+        let Self { reader, writer, group } = self;
+        [("reader", reader), ("writer", writer), ("group", group)].into_iter()
     }
 }
 
@@ -48,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_service_is_live_while_each_stage_but_the_checkpoint_is_in_time() {
+    fn the_service_is_live_while_each_stage_is_in_time() {
         let hour = Duration::from_hours(1);
         let late = |declare: fn(&Stages)| {
             let stages = Stages::default();
@@ -62,7 +58,6 @@ mod tests {
         assert_eq!(late(|stages| stages.reader.wait(WORK_TIME_MAX)), ["reader"]);
         assert_eq!(late(|stages| stages.writer.work(WORK_TIME_MAX)), ["writer"]);
         assert_eq!(late(|stages| stages.group.work(WORK_TIME_MAX)), ["group"]);
-        assert_eq!(late(|stages| stages.checkpoint.work(WORK_TIME_MAX)), [""; 0]);
         assert_eq!(late(|stages| stages.writer.wait(Duration::from_hours(2))), [""; 0], "a declared wait");
     }
 }

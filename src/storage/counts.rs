@@ -1,5 +1,6 @@
 //! What became of offsets: `applied`, `stale`, `unidentified` or `absent`, and the counters of these outcomes.
 
+use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 /// What became of one offset. Each offset of a batch has exactly one outcome.
@@ -79,6 +80,38 @@ impl AddAssign for OffsetCounts {
         for (outcome, count) in more.iter() {
             self.add(outcome, count);
         }
+    }
+}
+
+/// The counts of several partitions, by topic and number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartitionCounts(BTreeMap<(String, i32), OffsetCounts>);
+
+impl PartitionCounts {
+    /// Counts offsets of one partition.
+    pub fn add(&mut self, topic: &str, partition: i32, counts: OffsetCounts) {
+        *self.0.entry((topic.to_owned(), partition)).or_default() += counts;
+    }
+
+    /// Counts those of others, too.
+    pub fn extend(&mut self, more: &Self) {
+        for ((topic, partition), counts) in &more.0 {
+            self.add(topic, *partition, *counts);
+        }
+    }
+
+    /// Each partition and its counts.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, i32, OffsetCounts)> {
+        self.0.iter().map(|((topic, partition), counts)| (topic.as_str(), *partition, *counts))
+    }
+
+    /// The sum over all partitions.
+    pub fn total(&self) -> OffsetCounts {
+        let mut total = OffsetCounts::default();
+        for counts in self.0.values() {
+            total += *counts;
+        }
+        total
     }
 }
 

@@ -48,6 +48,7 @@ mod replayer;
 pub(crate) mod sqlite;
 #[cfg(not(any(test, feature = "fuzzing")))]
 mod sqlite;
+mod statistics;
 mod topic_id;
 mod writer;
 
@@ -55,7 +56,7 @@ use std::path::PathBuf;
 
 pub use attempt::Attempt;
 pub use batch::{Entry, PartitionBatch};
-pub use counts::{OffsetCounts, Outcome};
+pub use counts::{OffsetCounts, Outcome, PartitionCounts};
 pub use error::{ErrorKind, StorageError};
 pub use findings::{CountedPosition, Invariant, Violation};
 pub use headers::{Header, Headers};
@@ -67,6 +68,7 @@ pub use replayer::{Recovered, ReplayOutcome, Replayer};
 pub use sqlite::DatabaseLock;
 /// The most databases that [`views`] takes.
 pub use sqlite::VIEWS_DATABASES_MAX;
+pub use statistics::{DatabaseSizes, DatabaseStatistics};
 pub use topic_id::TopicId;
 pub use writer::Writer;
 

@@ -93,6 +93,18 @@ pub enum JumpReason {
 }
 
 impl JumpReason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::FirstStart,
+        Self::NewPartition,
+        Self::OlderBackup,
+        Self::OtherDatabase,
+        Self::GroupReset,
+        Self::TopicRecreated,
+        Self::OffsetsExpired,
+        Self::LogTruncated,
+    ];
+
     /// The reason as `position_changes` spells it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,11 +1,14 @@
 //! The writer: the only part that stores what comes from Kafka.
 
+use std::sync::Arc;
+
 use super::attempt::Attempt;
 use super::batch::PartitionBatch;
 use super::counts::OffsetCounts;
 use super::error::StorageError;
 use super::message::UnidentifiedMessages;
 use super::position::{OffsetJump, StoredPosition};
+use super::statistics::{DatabaseSizes, DatabaseStatistics};
 
 /// A database that is open for writing, for one consumer group. After an error the next call opens a new connection if it needs one.
 pub trait Writer {
@@ -49,6 +52,12 @@ pub trait Writer {
 
     /// Checks that the database is still the one that was opened. After the check has failed once, every call fails.
     fn check_identity(&mut self) -> Result<(), StorageError>;
+
+    /// What the database's own threads count; it may be read at any time.
+    fn statistics(&self) -> Arc<DatabaseStatistics>;
+
+    /// The sizes of its files, and the free space. Reads metadata of files only.
+    fn sizes(&self) -> Result<DatabaseSizes, StorageError>;
 
     /// The unidentified messages.
     fn unidentified(&mut self) -> &mut dyn UnidentifiedMessages;

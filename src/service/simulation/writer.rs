@@ -3,12 +3,13 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::cluster::{Cluster, text};
 use super::disk::{Disk, RunningSync};
 use crate::storage::{
-    Attempt, ErrorKind, OffsetCounts, OffsetJump, PartitionBatch, StorageError, StoredPosition, UnidentifiedMessages,
-    Writer,
+    Attempt, DatabaseSizes, DatabaseStatistics, ErrorKind, OffsetCounts, OffsetJump, PartitionBatch, StorageError,
+    StoredPosition, UnidentifiedMessages, Writer,
 };
 
 /// The database of a running instance.
@@ -47,6 +48,14 @@ impl ObservedWriter {
 }
 
 impl Writer for ObservedWriter {
+    fn statistics(&self) -> Arc<DatabaseStatistics> {
+        self.database.statistics()
+    }
+
+    fn sizes(&self) -> Result<DatabaseSizes, StorageError> {
+        self.database.sizes()
+    }
+
     fn id(&self) -> &str {
         self.database.id()
     }

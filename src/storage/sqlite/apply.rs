@@ -6,7 +6,7 @@ use super::error::SqliteError;
 use super::transaction::{self, OnRejection};
 use crate::storage::attempt::{Attempt, UncertainCommit};
 use crate::storage::batch::PartitionBatch;
-use crate::storage::counts::OffsetCounts;
+use crate::storage::counts::{OffsetCounts, PartitionCounts};
 use crate::storage::part::{Part, halves};
 
 impl Database {
@@ -24,7 +24,7 @@ impl Database {
         if !attempt.is_new() {
             self.remove_committed(&mut parts, attempt)?;
             if parts.is_empty() {
-                return Ok(attempt.done);
+                return Ok(attempt.done.total());
             }
         }
         self.bound_wal()?;
@@ -32,14 +32,14 @@ impl Database {
             Err(error) if error.is_rejection() => self.isolate(parts, attempt)?,
             result => result?,
         }
-        Ok(attempt.done)
+        Ok(attempt.done.total())
     }
 
     /// Settles an uncertain COMMIT, then removes from the parts what the attempt has committed.
     fn remove_committed(&mut self, parts: &mut Vec<Part<'_>>, attempt: &mut Attempt) -> Result<(), SqliteError> {
         if let Some(uncertain) = &attempt.uncertain {
             if self.has_committed(uncertain)? {
-                attempt.done += uncertain.counts;
+                attempt.done.extend(&uncertain.counts);
             }
             attempt.uncertain = None;
         }
@@ -64,12 +64,12 @@ impl Database {
         let mut written = None;
         let result = self.write(|transaction, group_id, now| {
             let counts = transaction::apply(transaction, group_id, parts, on_rejection, now)?;
-            written = Some(counts);
+            written = Some(counts.clone());
             Ok(counts)
         });
         match result {
             Ok(counts) => {
-                attempt.done += counts;
+                attempt.done.extend(&counts);
                 attempt.uncertain = None;
                 for part in parts {
                     self.committed.note_advance(part.batch.topic, part.batch.partition, part.offsets.next);
@@ -102,7 +102,7 @@ impl Database {
 }
 
 /// What tells later whether a transaction was committed. A part without offsets tells nothing.
-fn uncertain(parts: &[Part<'_>], counts: OffsetCounts) -> Option<UncertainCommit> {
+fn uncertain(parts: &[Part<'_>], counts: PartitionCounts) -> Option<UncertainCommit> {
     let last = parts.iter().rfind(|part| !part.offsets.is_empty())?;
     Some(UncertainCommit {
         counts,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use rusqlite::Connection;
 
@@ -15,6 +16,8 @@ use super::open;
 use super::sync_state::SyncState;
 use super::wal_file::sync_file;
 use crate::runtime::error_chain::ErrorChain;
+use crate::runtime::stages::WORK_TIME_MAX;
+use crate::storage::statistics::DatabaseStatistics;
 
 /// The thread. It ends, and closes its connection, when this is dropped.
 #[derive(Debug)]
@@ -35,7 +38,11 @@ enum Job {
 
 impl Checkpointer {
     /// Starts the thread, which notes failed syncs in `sync_state`.
-    pub(super) fn start(database: OpenedFile, wal: &Path, sync_state: Arc<SyncState>) -> Result<Self, SqliteError> {
+    pub(super) fn start(
+        database: OpenedFile,
+        wal: &Path,
+        (sync_state, statistics): (Arc<SyncState>, Arc<DatabaseStatistics>),
+    ) -> Result<Self, SqliteError> {
         let (jobs, received) = channel();
         let path = database.path().to_owned();
         let mut worker = Worker {
@@ -43,6 +50,7 @@ impl Checkpointer {
             wal: wal.to_owned(),
             connection: None,
             sync_state: Arc::clone(&sync_state),
+            statistics,
             has_logged_failure: false,
         };
         let thread =
@@ -113,6 +121,7 @@ struct Worker {
     wal: PathBuf,
     connection: Option<Connection>,
     sync_state: Arc<SyncState>,
+    statistics: Arc<DatabaseStatistics>,
     /// Whether the last checkpoint failed: the first failure of several in a row is logged.
     has_logged_failure: bool,
 }
@@ -120,15 +129,19 @@ struct Worker {
 impl Worker {
     fn run(&mut self, jobs: &Receiver<Job>) {
         while let Ok(job) = jobs.recv() {
+            self.statistics.checkpoint_stage.work(WORK_TIME_MAX);
+            let begun = Instant::now();
             match job {
                 Job::Checkpoint { result } => {
                     self.sync_state.note_checkpoint_begun();
                     let checkpointed = self.checkpoint();
+                    self.statistics.checkpoints.note(begun.elapsed(), checkpointed.is_ok());
                     self.log_failure(&checkpointed);
                     let _ = result.map(|result| result.send(checkpointed));
                 }
                 Job::Sync { on_result } => {
                     let result = sync_file(&self.wal);
+                    self.statistics.syncs.note(begun.elapsed(), result.is_ok());
                     if result.is_err() {
                         self.sync_state.note_sync_failure();
                     }
@@ -139,6 +152,7 @@ impl Worker {
                     let _ = closed.send(());
                 }
             }
+            self.statistics.checkpoint_stage.rest();
         }
     }
 

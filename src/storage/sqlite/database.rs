@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use nix::sys::statvfs::statvfs;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::committed::{CommittedPositions, LostPosition};
@@ -15,6 +16,7 @@ use super::tables::now::now;
 use super::tables::{identity, offset};
 use super::wal::Wal;
 use crate::settings::{DatabaseSettings, Synchronous};
+use crate::storage::statistics::DatabaseSizes;
 
 /// The database, open for writing. After an error that may have made the connection unusable the next call opens a new one.
 #[derive(Debug)]
@@ -79,6 +81,16 @@ impl Database {
     /// The database's id.
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The sizes of the database's files, and the free space of their file system.
+    pub(super) fn sizes(&self) -> Result<DatabaseSizes, SqliteError> {
+        let path = self.file.path();
+        let failed = |source| SqliteError::Io { action: "read the metadata of", path: path.to_owned(), source };
+        let database_bytes = std::fs::metadata(path).map_err(failed)?.len();
+        let space = statvfs(path).map_err(|error| failed(error.into()))?;
+        let free_bytes = space.blocks_available().saturating_mul(space.fragment_size());
+        Ok(DatabaseSizes { database_bytes, wal_bytes: self.wal.bytes()?, free_bytes })
     }
 
     /// Fails, now and in every later call, if a file that SQLite has open was removed or replaced. Costs a few calls of `stat`. What was

@@ -5,7 +5,7 @@ use super::database::Database;
 use super::error::{Context, SqliteError, ensure_written};
 use super::tables::{jump, offset};
 use crate::storage::attempt::{Attempt, UncertainCommit};
-use crate::storage::counts::OffsetCounts;
+use crate::storage::counts::PartitionCounts;
 use crate::storage::position::{OffsetJump, StoredPosition};
 
 impl Database {
@@ -79,7 +79,7 @@ impl Database {
 /// The reading tells: a jump may lead to the offset at which the position is.
 fn uncertain_jump((jump, reading): (&OffsetJump, i64)) -> UncertainCommit {
     UncertainCommit {
-        counts: OffsetCounts::default(),
+        counts: PartitionCounts::default(),
         topic: jump.topic.clone(),
         partition: jump.partition,
         next_offset: jump.to,

@@ -11,7 +11,7 @@ use super::tables::unidentified::{self, Reading};
 use super::tables::upsert::{Origin, StoredEvents};
 use crate::entity::{Event, Reason, Rejection};
 use crate::storage::batch::{Coordinates, Entry, PartitionBatch};
-use crate::storage::counts::{OffsetCounts, Outcome};
+use crate::storage::counts::{OffsetCounts, Outcome, PartitionCounts};
 use crate::storage::part::Part;
 
 /// What happens to a record that SQLite rejects.
@@ -25,15 +25,15 @@ pub(super) enum OnRejection<'a> {
     Keep(&'a str),
 }
 
-/// Applies parts of batches and advances their positions; gives what became of their offsets.
+/// Applies parts of batches and advances their positions; gives what became of their offsets, by partition.
 pub(super) fn apply(
     transaction: &Transaction<'_>,
     group_id: &str,
     parts: &[Part<'_>],
     on_rejection: OnRejection<'_>,
     now: &str,
-) -> Result<OffsetCounts, SqliteError> {
-    let mut total = OffsetCounts::default();
+) -> Result<PartitionCounts, SqliteError> {
+    let mut total = PartitionCounts::default();
     for part in parts {
         let absent = count_absent(part)?;
         let keeper = Keeper { transaction, group_id, batch: part.batch, now, prepared: None, count: 0 };
@@ -48,7 +48,7 @@ pub(super) fn apply(
         };
         counts.add(Outcome::Absent, absent);
         advance(transaction, group_id, part, &counts, now)?;
-        total += counts;
+        total.add(part.batch.topic, part.batch.partition, counts);
     }
     Ok(total)
 }

@@ -12,6 +12,7 @@ use super::files::OpenedFile;
 use super::paths::side_file;
 use super::sync_state::SyncState;
 use super::wal_file::{sync_file, wal_bytes};
+use crate::storage::statistics::DatabaseStatistics;
 
 /// Size of the WAL from which on its growth is logged, in bytes: four times [`WAIT_FRAMES`], which leaves room for a large transaction.
 const WARN_FROM_BYTES: u64 = 256 << 20;
@@ -39,6 +40,8 @@ pub(super) struct Wal {
     wait_at_frames: i64,
     /// Shared with the checkpoint thread.
     sync_state: Arc<SyncState>,
+    /// Shared with the checkpoint thread, and with whoever watches the service.
+    statistics: Arc<DatabaseStatistics>,
     /// Started when it is first needed.
     checkpointer: Option<Checkpointer>,
     /// The result of the sync that is under way.
@@ -54,6 +57,7 @@ impl Wal {
             warn_at_bytes: WARN_FROM_BYTES,
             wait_at_frames: WAIT_FRAMES,
             sync_state: Arc::new(SyncState::new()),
+            statistics: Arc::default(),
             checkpointer: None,
             syncing: None,
         }
@@ -79,9 +83,18 @@ impl Wal {
         Ok(self.sync_state.is_disk_full() || self.is_full()?)
     }
 
+    pub(super) fn statistics(&self) -> Arc<DatabaseStatistics> {
+        Arc::clone(&self.statistics)
+    }
+
+    /// Its size.
+    pub(super) fn bytes(&self) -> Result<u64, SqliteError> {
+        wal_bytes(&self.path)
+    }
+
     /// Whether the WAL has reached its limit.
     pub(super) fn is_full(&self) -> Result<bool, SqliteError> {
-        Ok(wal_bytes(&self.path)? >= self.limit_bytes)
+        Ok(self.bytes()? >= self.limit_bytes)
     }
 
     /// Closes the connection of the checkpoint thread. If the writer's connection is closed too, this process no longer has the database
@@ -137,10 +150,11 @@ impl Wal {
     }
 
     pub(super) fn checkpointer(&mut self) -> Result<&Checkpointer, SqliteError> {
-        let checkpointer = match self.checkpointer.take() {
-            Some(checkpointer) => checkpointer,
-            None => Checkpointer::start(self.database.clone(), &self.path, Arc::clone(&self.sync_state))?,
-        };
+        if let Some(checkpointer) = self.checkpointer.take() {
+            return Ok(self.checkpointer.insert(checkpointer));
+        }
+        let shared = (Arc::clone(&self.sync_state), Arc::clone(&self.statistics));
+        let checkpointer = Checkpointer::start(self.database.clone(), &self.path, shared)?;
         Ok(self.checkpointer.insert(checkpointer))
     }
 

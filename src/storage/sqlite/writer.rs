@@ -1,5 +1,7 @@
 //! The writer's part of the seam: each call is the database's own, with its error by kind.
 
+use std::sync::Arc;
+
 use super::database::Database;
 use super::error::{Context, ensure_written};
 use super::tables::unidentified;
@@ -9,6 +11,7 @@ use crate::storage::counts::OffsetCounts;
 use crate::storage::error::StorageError;
 use crate::storage::message::{MessagePlace, StoredMessage, UnidentifiedMessages};
 use crate::storage::position::{OffsetJump, StoredPosition};
+use crate::storage::statistics::{DatabaseSizes, DatabaseStatistics};
 use crate::storage::writer::Writer;
 
 impl Writer for Database {
@@ -50,6 +53,14 @@ impl Writer for Database {
 
     fn check_identity(&mut self) -> Result<(), StorageError> {
         Ok(self.check_identity()?)
+    }
+
+    fn statistics(&self) -> Arc<DatabaseStatistics> {
+        self.wal.statistics()
+    }
+
+    fn sizes(&self) -> Result<DatabaseSizes, StorageError> {
+        Ok(self.sizes()?)
     }
 
     fn unidentified(&mut self) -> &mut dyn UnidentifiedMessages {

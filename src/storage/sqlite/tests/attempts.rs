@@ -9,7 +9,7 @@ use crate::storage::attempt::UncertainCommit;
 use crate::storage::sqlite::database::Database;
 use crate::storage::sqlite::error::SqliteError;
 use crate::storage::sqlite::fixtures::{Place, TOPIC, batch, counts, entry, jump, opportunity, rejected};
-use crate::storage::{Attempt, OffsetCounts, Outcome, PartitionBatch};
+use crate::storage::{Attempt, OffsetCounts, Outcome, PartitionBatch, PartitionCounts};
 
 #[test]
 fn a_commit_that_failed_and_took_effect_is_not_repeated() {
@@ -35,9 +35,10 @@ fn a_commit_that_failed_and_took_effect_is_not_repeated() {
 
 /// A COMMIT failed that would have advanced the position to there.
 fn uncertain(next_offset: i64) -> Attempt {
-    let counts = counts_of_two();
+    let mut counts = PartitionCounts::default();
+    counts.add(TOPIC, 0, counts_of_two());
     let uncertain = UncertainCommit { counts, topic: TOPIC.to_owned(), partition: 0, next_offset, reading: None };
-    Attempt { done: OffsetCounts::default(), uncertain: Some(uncertain) }
+    Attempt { done: PartitionCounts::default(), uncertain: Some(uncertain) }
 }
 
 /// Makes every COMMIT fail that changes a position, after everything was written.
@@ -97,9 +98,9 @@ fn an_uncertain_jump_is_settled_after_another_failure() {
 
 /// The COMMIT of the first jump of `open_at_0` failed.
 fn uncertain_jump() -> Attempt {
-    let counts = OffsetCounts::default();
+    let counts = PartitionCounts::default();
     let uncertain = UncertainCommit { counts, topic: TOPIC.to_owned(), partition: 0, next_offset: 0, reading: Some(1) };
-    Attempt { done: OffsetCounts::default(), uncertain: Some(uncertain) }
+    Attempt { done: PartitionCounts::default(), uncertain: Some(uncertain) }
 }
 
 fn limit_pages(database: &Database, pages: i64) {
