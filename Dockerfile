@@ -49,12 +49,14 @@ COPY --from=builder --chown=65532:65532 /image/volumes/ /
 USER 65532:65532
 WORKDIR /data
 ENV APP_ENV=production \
+    HTTP_LISTEN=127.0.0.1:9464 \
     DATABASE_URL=sqlite:////data/enterprise.db \
     LOG_FILE=/logs/consumer.log \
     UNIDENTIFIED_LOG_FILE=/logs/unidentified_messages.log
 VOLUME ["/data", "/logs"]
 STOPSIGNAL SIGTERM
-# No HEALTHCHECK: the service ends by itself when it cannot continue, and retries everything else (no broker, a locked
-# database, a full disk), which a restart would not cure. Use `status` for monitoring.
+# Unhealthy is a thread that hangs, and nothing else: no broker, a locked database or a full disk are retried, and a restart would not
+# cure them.
+HEALTHCHECK --interval=30s --timeout=3s --start-period=30s --retries=3 CMD ["/enterprise-consumer", "health"]
 ENTRYPOINT ["/enterprise-consumer"]
 CMD ["run"]

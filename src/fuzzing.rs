@@ -3,10 +3,15 @@
 use fuzzkit::Target;
 
 use crate::service::start_rules;
-use crate::{entity, settings, unidentified};
+use crate::{entity, http, settings, unidentified};
 
-const TARGETS: [Target; 4] =
-    [entity::fuzzing::TARGET, settings::fuzzing::TARGET, start_rules::fuzzing::TARGET, unidentified::fuzzing::TARGET];
+const TARGETS: [Target; 5] = [
+    entity::fuzzing::TARGET,
+    http::fuzzing::TARGET,
+    settings::fuzzing::TARGET,
+    start_rules::fuzzing::TARGET,
+    unidentified::fuzzing::TARGET,
+];
 
 /// All fuzz targets of the service.
 pub fn targets() -> impl Iterator<Item = &'static Target> {
@@ -20,6 +25,11 @@ mod tests {
     #[test]
     fn events() {
         entity::fuzzing::TARGET.check();
+    }
+
+    #[test]
+    fn http_requests() {
+        http::fuzzing::TARGET.check();
     }
 
     #[test]

@@ -5,6 +5,8 @@ pub mod commands;
 pub mod entity;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+pub mod http;
+pub mod observability;
 pub mod runtime;
 pub mod service;
 pub mod settings;

@@ -3,7 +3,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | success |
-//! | 1 | failure; of `check`, `status` and `verify` also: a problem was found |
+//! | 1 | failure; of `check`, `health`, `status` and `verify` also: a problem was found |
 //! | 2 | wrong usage or settings: a restart does not help |
 //! | 130 | ended by a second signal ([`EXIT_SECOND_SIGNAL`](enterprise_consumer::runtime::shutdown::EXIT_SECOND_SIGNAL)) |
 
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use enterprise_consumer::cli::{self, Command, CommandLine, Invocation};
 use enterprise_consumer::commands::{
-    COMMAND_TIME_MAX, CommandError, check, exit_after, replay, reset, run, status, verify, views,
+    COMMAND_TIME_MAX, CommandError, check, exit_after, health, replay, reset, run, status, verify, views,
 };
 use enterprise_consumer::runtime::shutdown::StopError;
 use enterprise_consumer::runtime::{output, signals};
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     match result {
         Ok(true) => output,
         Ok(false) => ExitCode::FAILURE,
-        Err(error @ CommandError::Settings(_)) => fail(&error, ExitCode::from(USAGE)),
+        Err(error @ (CommandError::Settings(_) | CommandError::Listen(_))) => fail(&error, ExitCode::from(USAGE)),
         Err(error) => fail(&error, ExitCode::FAILURE),
     }
 }
@@ -67,6 +67,7 @@ fn dispatch(command: Command, settings: &Settings) -> Result<bool, CommandError>
     }
     match command {
         Command::Run { exit_at_end } => run::run(settings, exit_at_end),
+        Command::Health { ready } => health::health(settings, ready),
         Command::Check { verbose } => Ok(check::check(settings, verbose)),
         Command::Status(options) => Ok(status::print(settings, options)?),
         Command::Replay { dry_run } => replay::replay(settings, dry_run).map(|()| true),

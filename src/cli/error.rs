@@ -39,7 +39,10 @@ impl fmt::Display for UsageError {
         match self {
             Self::Option(error) => write!(f, "{error}; see --help"),
             Self::Command(name) => {
-                write!(f, "unknown command '{name}': run, check, status, replay, reset, verify or views; see --help")
+                write!(
+                    f,
+                    "unknown command '{name}': run, check, health, status, replay, reset, verify or views; see --help"
+                )
             }
             Self::Databases(count) => {
                 write!(f, "views takes 1 to {VIEWS_DATABASES_MAX} database files, not {count}; see --help")

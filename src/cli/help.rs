@@ -11,6 +11,8 @@ Commands:
                         partition has been stored up to the end that it had at the start
   check [--verbose]     check settings, database, log files, brokers, topics and group; print what
                         run would fail on or warn about; with --verbose also what is fine
+  health [--ready]      request the health of the running service at HTTP_LISTEN: whether each of
+                        its threads makes progress; with --ready whether it can store what comes
   status [--json] [--max-lag-seconds N]
                         print the number of rows and of unidentified messages, the position and the
                         lag of each partition, and what the next start would do; fails if a value is
@@ -32,11 +34,11 @@ Options:
   -V, --version         print the version
 
 Settings come from the environment; docs/configuration.md and .env.example list them all.
-check, status and reset give up after 60 s, replay after 30 s of failures in a row.
+health gives up after 2 s, check, status and reset after 60 s, replay after 30 s of failures in a row.
 
 Exit codes:
   0    success
-  1    failure; of check, status and verify also: a problem was found
+  1    failure; of check, health, status and verify also: a problem was found
   2    wrong usage or settings
   130  ended by a second signal
 ";

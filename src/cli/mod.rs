@@ -51,6 +51,11 @@ pub enum Command {
         /// Also print what is fine.
         verbose: bool,
     },
+    /// Request the health of the running service.
+    Health {
+        /// Whether it is ready, not only live.
+        ready: bool,
+    },
     /// Print positions and lag.
     Status(StatusOptions),
     /// Decode the unidentified messages again.
@@ -78,6 +83,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<CommandLin
             Long("json") => options.given.push(JSON),
             Long("dry-run") => options.given.push(DRY_RUN),
             Long("verbose") => options.given.push(VERBOSE),
+            Long("ready") => options.given.push(READY),
             Long("max-lag-seconds") => {
                 options.lag_max =
                     Some(options.value(MAX_LAG_SECONDS, &parser.value()?, "a number of seconds", seconds)?);
@@ -108,6 +114,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<CommandLin
 
 const EXIT_AT_END: &str = "--exit-at-end";
 const VERBOSE: &str = "--verbose";
+const READY: &str = "--ready";
 const JSON: &str = "--json";
 const MAX_LAG_SECONDS: &str = "--max-lag-seconds";
 const DRY_RUN: &str = "--dry-run";
@@ -118,9 +125,10 @@ const TO_DATETIME: &str = "--to-datetime";
 const TOPIC: &str = "--topic";
 
 /// The options, each with the commands that take it. A refusal names the first one.
-const COMMANDS_OF_OPTIONS: [(&str, &[&str]); 10] = [
+const COMMANDS_OF_OPTIONS: [(&str, &[&str]); 11] = [
     (EXIT_AT_END, &["run"]),
     (VERBOSE, &["check"]),
+    (READY, &["health"]),
     (JSON, &["status"]),
     (MAX_LAG_SECONDS, &["status"]),
     (DRY_RUN, &["replay", "reset"]),
@@ -168,6 +176,7 @@ impl Options {
     fn into_command_line(self, name: &str, env_file: Option<PathBuf>) -> Result<CommandLine, UsageError> {
         let command = match name {
             "run" => Command::Run { exit_at_end: self.has(EXIT_AT_END) },
+            "health" => Command::Health { ready: self.has(READY) },
             "check" => Command::Check { verbose: self.has(VERBOSE) },
             "status" => Command::Status(StatusOptions { json: self.has(JSON), lag_max: self.lag_max }),
             "replay" => Command::Replay { dry_run: self.has(DRY_RUN) },

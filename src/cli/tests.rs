@@ -26,6 +26,8 @@ fn commands_with_their_options() {
         ("--exit-at-end", run(true)),
         ("check", check(false)),
         ("check --verbose", check(true)),
+        ("health", command(Command::Health { ready: false })),
+        ("health --ready", command(Command::Health { ready: true })),
         ("status", status(false, None)),
         ("status --json", status(true, None)),
         ("status --max-lag-seconds 1.5 --json", status(true, Some(Duration::from_millis(1_500)))),
@@ -60,7 +62,7 @@ fn wrong_usage() {
     let one_target =
         "reset takes exactly one of --to-earliest, --to-latest, --to-offset N and --to-datetime T; see --help";
     for (line, expected) in [
-        ("start", "unknown command 'start': run, check, status, replay, reset, verify or views; see --help"),
+        ("start", "unknown command 'start': run, check, health, status, replay, reset, verify or views; see --help"),
         ("run now", "unexpected argument \"now\"; see --help"),
         ("--fast", "invalid option '--fast'; see --help"),
         ("--env-file", "missing argument for option '--env-file'; see --help"),

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use crate::commands::reset::error::ResetError;
+use crate::http::HttpError;
 use crate::runtime::backoff::RetryError;
 use crate::runtime::logger::LoggerError;
 use crate::runtime::shutdown::StopError;
@@ -31,6 +32,10 @@ pub enum CommandError {
     Service(ServiceError),
     /// `reset` failed.
     Reset(ResetError),
+    /// The HTTP server cannot listen where the settings say.
+    Listen(HttpError),
+    /// The HTTP server cannot start, or `health` received no answer.
+    Http(HttpError),
 }
 
 impl CommandError {
@@ -44,6 +49,7 @@ impl CommandError {
             Self::Retry(error) => error,
             Self::Service(error) => error,
             Self::Reset(error) => error,
+            Self::Listen(error) | Self::Http(error) => error,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod check;
 mod error;
+pub mod health;
 mod inspection;
 pub mod replay;
 pub mod reset;

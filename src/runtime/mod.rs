@@ -11,6 +11,7 @@ pub mod millis;
 pub mod output;
 pub mod permissions;
 pub mod probe;
+pub mod process;
 pub mod shutdown;
 pub mod signals;
 pub mod stages;

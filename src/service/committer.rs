@@ -5,6 +5,7 @@
 //! succeeded, the synced offsets are handed to the consumer. Before partitions are given to another member, and at the
 //! end, both steps are waited for.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kafka::{Backoff, TopicPartition};
@@ -14,6 +15,7 @@ use super::decode::Decoded;
 use super::error::{ServiceError, is_fatal};
 use super::offsets::{Offsets, PartitionStart, SyncPoint};
 use super::reader::{Reader, ReaderRunner};
+use crate::observability::Metrics;
 use crate::runtime::backoff::{Retriable, RetryError};
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::millis::millis;
@@ -61,6 +63,7 @@ pub(super) struct Committer {
     check_identity_at: Instant,
     /// No member commits for the group, and its offsets may be reset while it is read.
     commits_idle: bool,
+    metrics: Arc<Metrics>,
 }
 
 /// The sync of the current commit.
@@ -72,7 +75,7 @@ enum CommitSync {
 }
 
 impl Committer {
-    pub(super) fn new(settings: &Settings, timings: CommitTimings) -> Self {
+    pub(super) fn new(settings: &Settings, timings: CommitTimings, metrics: Arc<Metrics>) -> Self {
         Self {
             offsets: Offsets::default(),
             timings,
@@ -82,6 +85,7 @@ impl Committer {
             sync_backoff: Backoff::new(settings.retry),
             retry_wait_max: settings.retry.max,
             check_identity_at: Instant::now(),
+            metrics,
             commits_idle: settings.kafka.group_protocol == GroupProtocol::None,
         }
     }
@@ -250,6 +254,7 @@ impl Committer {
     fn commit_synced(&mut self, point: SyncPoint, reader: &Reader<impl ReaderRunner>) {
         self.offsets.note_synced(point);
         self.sync_backoff.reset();
+        self.metrics.sync_attempts.note_success();
         let uncommitted = self.offsets.take_uncommitted();
         if !uncommitted.is_empty() {
             reader.commit(uncommitted, self.metadata.clone());
@@ -261,6 +266,7 @@ impl Committer {
         if !error.is_retriable() {
             return Err(RetryError::Fatal(error).into());
         }
+        self.metrics.sync_attempts.note_failure();
         let wait = self.sync_backoff.next_wait().unwrap_or(self.retry_wait_max).max(self.timings.commit_interval);
         warn!(
             attempt = self.sync_backoff.attempt(), wait_ms = millis(wait);

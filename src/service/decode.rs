@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use kafka::{PartitionRecords, Record};
 use self_cell::self_cell;
 
-use crate::entity::{Decoder, UtcTime};
+use crate::entity::{Decoder, Reason, UtcTime};
 use crate::storage::{Entry, Header, Headers, OffsetRange, PartitionBatch, TopicId};
 
 self_cell!(
@@ -53,6 +53,11 @@ impl Decoded {
     /// The records that were fetched.
     pub(super) fn records(&self) -> &PartitionRecords {
         self.borrow_owner()
+    }
+
+    /// Why records are not events, one reason for each.
+    pub(super) fn rejections(&self) -> impl Iterator<Item = Reason> {
+        self.borrow_dependent().iter().filter_map(|entry| Some(entry.decoded.as_ref().err()?.reason))
     }
 
     /// The events whose `last_modified` is too far ahead to be used, with that time.

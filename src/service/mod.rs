@@ -16,6 +16,7 @@ mod failures;
 mod offsets;
 mod producer_clocks;
 mod progress;
+mod publisher;
 mod reader;
 pub mod record;
 mod retrying_writer;
@@ -24,9 +25,10 @@ mod simulation;
 mod start_positions;
 pub mod start_rules;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kafka::{Assignment, Event, Revocation, Stage, TopicPartition};
+use kafka::{Assignment, Event, Revocation, TopicPartition};
 use log::{debug, info, warn};
 
 use committer::{CommitTimings, Committer};
@@ -34,17 +36,20 @@ use decode::Decoded;
 pub use error::ServiceError;
 use error::is_fatal;
 use failures::Failures;
+use offsets::PartitionStart;
 use producer_clocks::ProducerClocks;
 use progress::Progress;
+use publisher::Publisher;
 use reader::{Reader, ReaderEvent, ReaderRunner};
 use retrying_writer::RetryingWriter;
 use start_positions::StartPositions;
 
+use crate::observability::Metrics;
 use crate::runtime::backoff::{self, RetryError};
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::millis::millis;
 use crate::runtime::shutdown::Stop;
-use crate::runtime::stages::{Stages, WORK_TIME_MAX};
+use crate::runtime::stages::WORK_TIME_MAX;
 use crate::service::record::ServiceRecord;
 use crate::service::start_rules::CommitMetadata;
 use crate::settings::{GroupProtocol, Settings};
@@ -58,9 +63,9 @@ pub fn run(
     security: kafka::Security,
     exit_at_end: bool,
     stop: &Stop,
-    stages: &Stages,
+    metrics: &Arc<Metrics>,
 ) -> Result<(), ServiceError> {
-    match open_and_read(settings, security, exit_at_end, stop, stages) {
+    match open_and_read(settings, security, exit_at_end, stop, metrics) {
         Err(ServiceError::Database(RetryError::Stopped)) => Ok(()),
         result => result,
     }
@@ -71,19 +76,20 @@ fn open_and_read(
     security: kafka::Security,
     exit_at_end: bool,
     stop: &Stop,
-    stages: &Stages,
+    metrics: &Arc<Metrics>,
 ) -> Result<(), ServiceError> {
     // No stage has a deadline yet: a migration takes as long as the database is large.
     let lock = || storage::acquire_lock(&settings.database);
     // Released after the database has been closed.
     let lock = backoff::retry("taking the lock of the database", &settings.retry, stop, lock)?;
-    let _record = ServiceRecord::begin(lock.path());
+    let _record = ServiceRecord::begin(lock.path(), Arc::clone(metrics));
     let open = || storage::open(&settings.database, &settings.kafka.group_id);
     let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
+    metrics.note_database(database.statistics());
     let database_id = database.id().to_owned();
-    let consumer = reader::create_consumer(settings, security, &database_id, stages.group.clone())?;
+    let consumer = reader::create_consumer(settings, security, &database_id, metrics)?;
     let records_max = decode::poll_records_max(settings.batch_records_max.get(), settings.kafka.buffer_max_bytes);
-    let reader = reader::start_reader(consumer, records_max, settings.decoder(), stages.reader.clone())?;
+    let reader = reader::start_reader(consumer, records_max, settings.decoder(), metrics.stages.reader.clone())?;
     stop.on_stop(Box::new(reader.waker()));
     for warning in &settings.warnings {
         warn!("{warning}");
@@ -92,14 +98,15 @@ fn open_and_read(
         database = settings.database.path.display().to_string(), database_id = &*database_id,
         group = settings.kafka.group_id; "service started"
     );
-    Service::new(settings, CommitTimings::DEFAULT, (stop, stages.writer.clone()), reader, database)
+    Service::new(settings, CommitTimings::DEFAULT, (stop, Arc::clone(metrics)), reader, database)
         .run_until_stopped(exit_at_end)
 }
 
 struct Service<'a, R> {
     settings: &'a Settings,
     stop: &'a Stop,
-    stage: Stage,
+    metrics: Arc<Metrics>,
+    publisher: Publisher,
     reader: Reader<R>,
     writer: RetryingWriter<'a>,
     start_positions: StartPositions,
@@ -114,7 +121,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
     fn new(
         settings: &'a Settings,
         timings: CommitTimings,
-        (stop, stage): (&'a Stop, Stage),
+        (stop, metrics): (&'a Stop, Arc<Metrics>),
         reader: Reader<R>,
         writer: Box<dyn Writer>,
     ) -> Self {
@@ -122,14 +129,15 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
             settings,
             stop,
             reader,
-            writer: RetryingWriter::new(writer, settings.retry, stop, stage.clone()),
-            stage,
+            writer: RetryingWriter::new(writer, settings.retry, stop, Arc::clone(&metrics)),
             start_positions: StartPositions::new(settings),
-            committer: Committer::new(settings, timings),
+            committer: Committer::new(settings, timings, Arc::clone(&metrics)),
             unidentified: UnidentifiedLog::new(settings.unidentified_log_file.clone(), settings.log.file_mode),
             progress: Progress::new(),
             clocks: ProducerClocks::default(),
             failures: Failures::default(),
+            publisher: Publisher::default(),
+            metrics,
         }
     }
 
@@ -164,13 +172,14 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
     /// Handles one event, then does what is due.
     fn step(&mut self) -> Result<(), ServiceError> {
         let timeout = self.poll_timeout();
-        self.stage.wait(timeout);
+        self.metrics.stages.writer.wait(timeout);
         let event = self.reader.poll(timeout)?;
-        self.stage.work(WORK_TIME_MAX);
+        self.metrics.stages.writer.work(WORK_TIME_MAX);
         self.handle(event)?;
         self.unidentified.write_when_due(self.writer.writer.unidentified());
         self.committer.commit_when_due(self.writer.writer.as_mut(), &self.reader)?;
         self.progress.log_when_due();
+        self.publisher.publish_when_due(&self.metrics, self.writer.writer.as_ref());
         Ok(())
     }
 
@@ -193,11 +202,11 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
             Event::Assigned(assignments) => self.start_assigned(&assignments)?,
             Event::OutOfRange(range) => {
                 let start = self.start_positions.of_out_of_range(&range, &mut self.writer)?;
-                self.committer.start(vec![start], &self.reader);
+                self.start(vec![start]);
             }
             Event::Truncated(truncation) => {
                 let start = self.start_positions.of_truncation(&truncation, &mut self.writer)?;
-                self.committer.start(vec![start], &self.reader);
+                self.start(vec![start]);
             }
             Event::Started(partitions) => self.log_started(&partitions),
             Event::Rebalancing(acknowledgement) => {
@@ -210,7 +219,10 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
             Event::Revoked(revocation) => self.revoke(revocation)?,
             Event::Lost(partitions) => self.remove(&partitions, "partition lost"),
             Event::Waiting(waiting) => info!("waiting for partitions: {waiting}"),
-            Event::Retrying(retrying) => self.failures.log(&retrying),
+            Event::Retrying(retrying) => {
+                self.metrics.kafka_retries.increment();
+                self.failures.log(&retrying);
+            }
             Event::Idle => {}
         }
         Ok(())
@@ -223,7 +235,14 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
         let batches = decoded.iter().map(|batch| batch.to_store(offsets.topic_id(&batch.records().partition)));
         let batches: Vec<PartitionBatch<'_>> = batches.collect();
         let mut attempt = Attempt::default();
-        let counts = self.writer.retry("storing a batch", |writer| writer.apply(&batches, &mut attempt))?;
+        let metrics = &self.metrics;
+        let counts = self.writer.retry("storing a batch", |writer| {
+            let begun = Instant::now();
+            let result = writer.apply(&batches, &mut attempt);
+            metrics.transactions.note(begun.elapsed(), result.is_ok());
+            result
+        })?;
+        publisher::publish_stored(metrics, decoded, attempt.counts());
         self.committer.advance(decoded);
         if counts.get(Outcome::Unidentified) > 0 {
             self.unidentified.note_pending();
@@ -247,8 +266,15 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
         };
         let starts = self.start_positions.of_assignments(assignments, &metadata, &mut self.writer)?;
         self.committer.set_metadata(&metadata);
-        self.committer.start(starts, &self.reader);
+        self.start(starts);
         Ok(())
+    }
+
+    fn start(&mut self, starts: Vec<PartitionStart>) {
+        for PartitionStart { position, .. } in &starts {
+            self.metrics.partitions.start(&position.partition, position.offset);
+        }
+        self.committer.start(starts, &self.reader);
     }
 
     fn log_started(&self, partitions: &[TopicPartition]) {
@@ -277,6 +303,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
             info!(topic = &*at.topic, partition = at.partition; "{event}");
         }
         self.committer.remove(partitions);
+        self.metrics.partitions.remove(partitions);
     }
 
     /// Commits, leaves the group, and writes unidentified messages to their log, as far as each can be done in time.
@@ -284,7 +311,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
     /// WARN.
     fn finish(&mut self) -> Result<(), ServiceError> {
         // The deadline of the stop ends the process.
-        self.stage.wait(self.settings.shutdown_timeout);
+        self.metrics.stages.writer.wait(self.settings.shutdown_timeout);
         // Half of the time to stop: the rest is for the steps after it.
         let timeout = self.settings.shutdown_timeout / 2;
         let committed = self.committer.commit_at_end(self.writer.writer.as_mut(), &mut self.reader, timeout);

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::observability::Metrics;
 use crate::runtime::logger::{self, Problem};
 
 /// The longest record, in bytes; the lock file of another program can have any size.
@@ -52,13 +53,16 @@ struct Shared {
 impl ServiceRecord {
     /// Begins the record in a lock file that this process holds. From then on it keeps the last warning or error of the
     /// log.
-    pub fn begin(lock_file: &Path) -> Self {
+    pub fn begin(lock_file: &Path, metrics: Arc<Metrics>) -> Self {
         let content =
             Content { pid: std::process::id(), started_at: logger::now(), stopped_at: None, last_error: None };
         let shared = Arc::new(Shared { path: lock_file.to_owned(), content: Mutex::new(content) });
         shared.change(|_| {});
         let observer = Arc::clone(&shared);
-        logger::on_problem(move |problem| observer.change(|content| content.last_error = Some(problem)));
+        logger::on_problem(move |problem| {
+            metrics.note_problem(problem.clone());
+            observer.change(|content| content.last_error = Some(problem));
+        });
         Self(shared)
     }
 }
@@ -164,7 +168,9 @@ mod tests {
         let file = File::create_new(&path).unwrap();
         assert_eq!(ServiceState::read(&path), ServiceState::default());
         file.lock().unwrap();
-        let record = ServiceRecord::begin(&path);
+        let settings = crate::settings::Settings::load(Vec::new(), None).unwrap();
+        let metrics = Metrics::new(crate::observability::Description::of(&settings));
+        let record = ServiceRecord::begin(&path, Arc::new(metrics));
         let state = ServiceState::read(&path);
         assert_eq!((state.running, state.pid, state.stopped_at), (true, Some(std::process::id()), None));
         assert!(state.started_at.is_some() && state.last_error.is_none());

@@ -1,9 +1,12 @@
 //! The database as the loop uses it: a call that fails for now is retried until it succeeds or the service shall stop.
 //! Must not know what is stored.
 
-use kafka::{RetryPolicy, Stage};
+use std::sync::Arc;
 
-use crate::runtime::backoff::{self, RetryError};
+use kafka::RetryPolicy;
+
+use crate::observability::Metrics;
+use crate::runtime::backoff::{self, Retriable, RetryError};
 use crate::runtime::shutdown::Stop;
 use crate::runtime::stages::WORK_TIME_MAX;
 use crate::storage::{StorageError, Writer};
@@ -13,12 +16,12 @@ pub(super) struct RetryingWriter<'a> {
     pub(super) writer: Box<dyn Writer>,
     policy: RetryPolicy,
     stop: &'a Stop,
-    stage: Stage,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl<'a> RetryingWriter<'a> {
-    pub(super) fn new(writer: Box<dyn Writer>, policy: RetryPolicy, stop: &'a Stop, stage: Stage) -> Self {
-        Self { writer, policy, stop, stage }
+    pub(super) fn new(writer: Box<dyn Writer>, policy: RetryPolicy, stop: &'a Stop, metrics: Arc<Metrics>) -> Self {
+        Self { writer, policy, stop, metrics }
     }
 
     /// Calls until a call succeeds. `action` says in log lines what failed.
@@ -31,12 +34,18 @@ impl<'a> RetryingWriter<'a> {
         mut call: impl FnMut(&mut dyn Writer) -> Result<T, StorageError>,
     ) -> Result<T, RetryError<StorageError>> {
         let sleep = |wait| {
-            self.stage.wait(wait);
+            self.metrics.stages.writer.wait(wait);
             self.stop.sleep(wait)
         };
         let attempt = || {
-            self.stage.work(WORK_TIME_MAX);
-            call(self.writer.as_mut())
+            self.metrics.stages.writer.work(WORK_TIME_MAX);
+            let result = call(self.writer.as_mut());
+            match &result {
+                Ok(_) => self.metrics.database_attempts.note_success(),
+                Err(error) if error.is_retriable() => self.metrics.database_attempts.note_failure(),
+                Err(_) => {}
+            }
+            result
         };
         backoff::retry_with_sleep(action, &self.policy, self.stop, sleep, attempt)
     }
@@ -50,6 +59,7 @@ mod tests {
     use kafka::Activity;
 
     use super::*;
+    use crate::observability::Description;
     use crate::settings::Settings;
     use crate::storage::{self, ErrorKind};
 
@@ -59,10 +69,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut settings = Settings::load(Vec::new(), None).unwrap().database;
         settings.path = directory.path().join("e.db");
-        let (stage, stop) = (Stage::default(), Stop::manual());
+        let metrics = Arc::new(Metrics::new(Description::of(&Settings::load(Vec::new(), None).unwrap())));
+        let (stage, stop) = (metrics.stages.writer.clone(), Stop::manual());
         let policy = RetryPolicy { initial: HOUR, max: HOUR, attempts_max: NonZeroU32::new(3) };
         let database = storage::open(&settings, "g").unwrap();
-        let mut writer = RetryingWriter::new(database, policy, &stop, stage.clone());
+        let mut writer = RetryingWriter::new(database, policy, &stop, Arc::clone(&metrics));
         let mut attempts = Vec::new();
         let seen = std::thread::scope(|scope| {
             let sleeper = scope.spawn(|| {
@@ -82,6 +93,7 @@ mod tests {
             sleeper.join().unwrap()
         });
         assert!(matches!(attempts[..], [Activity::Working { .. }]));
+        assert_eq!(metrics.database_attempts.failing(), 1);
         assert!(seen > Instant::now() + HOUR / 3, "the stage waits until the end of the backoff");
     }
 }

@@ -13,6 +13,7 @@ mod error;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod http;
 mod rules;
 mod security;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use consumer::{GroupProtocol, KafkaSettings, OffsetReset};
 pub use database::{DatabaseSettings, Synchronous};
 pub use env_file::Problem;
 pub use error::SettingsError;
+pub use http::{HttpListen, HttpSettings};
 pub use rules::shorten;
 pub use security::{Password, SaslSettings, Security};
 use variables::Variables;
@@ -78,6 +80,8 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// The log file of unidentified messages, if any.
     pub unidentified_log_file: Option<PathBuf>,
+    /// The HTTP server.
+    pub http: HttpSettings,
     /// Possible mistakes, one line each.
     pub warnings: Vec<String>,
 }
@@ -92,7 +96,7 @@ impl Settings {
         let mut variables = Variables::read(environment, file)?;
         let settings = Self::from_variables(&mut variables)?;
         settings.refuse_shared_files(file.unwrap_or(Path::new(variables::ENV_FILE_DEFAULT)))?;
-        let warnings = [variables.warnings(), settings.kafka.security.warnings()].concat();
+        let warnings = [variables.warnings(), settings.kafka.security.warnings(), settings.http.warnings()].concat();
         Ok(Self { warnings, ..settings })
     }
 
@@ -104,7 +108,8 @@ impl Settings {
     fn refuse_shared_files(&self, env_file: &Path) -> Result<(), SettingsError> {
         let log_files = [("LOG_FILE", &self.log.file), ("UNIDENTIFIED_LOG_FILE", &self.unidentified_log_file)];
         let log_files = log_files.into_iter().filter_map(|(variable, path)| Some((variable, path.as_deref()?)));
-        files::refuse_shared(log_files, &self.database.path, self.kafka.security.files(), env_file)
+        let files_read = self.kafka.security.files().into_iter().chain(self.http.files()).collect();
+        files::refuse_shared(log_files, &self.database.path, files_read, env_file)
     }
 
     fn from_variables(variables: &mut Variables) -> Result<Self, SettingsError> {
@@ -132,6 +137,7 @@ impl Settings {
             )?,
             shutdown_timeout: variables.or("SHUTDOWN_TIMEOUT_MS", SHUTDOWN_TIMEOUT_DEFAULT, wait_ms())?,
             unidentified_log_file: variables.path_or("UNIDENTIFIED_LOG_FILE", UNIDENTIFIED_LOG_FILE_DEFAULT)?,
+            http: http::read(variables, file_mode)?,
             warnings: Vec::new(),
         })
     }

@@ -138,13 +138,13 @@ impl SaslSettings {
     fn load(&self) -> Result<Sasl, SettingsError> {
         let password = match &self.password {
             Password::Given(password) => password.clone(),
-            Password::File(path) => read_password(path)?,
+            Password::File(path) => read_secret(PASSWORD_FILE, path)?,
         };
         Ok(Sasl { mechanism: self.mechanism, username: self.username.clone(), password })
     }
 }
 
-fn is_readable_by_all(path: &Path) -> bool {
+pub(super) fn is_readable_by_all(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.permissions().mode() & READABLE_BY_ALL != 0)
 }
 
@@ -232,21 +232,20 @@ fn refuse_given<T, const N: usize>(given: [(bool, &'static str); N], needed: &st
     }
 }
 
-/// Reads a password file, without the line end at its end.
-fn read_password(path: &Path) -> Result<Secret, SettingsError> {
-    let variable = PASSWORD_FILE;
+/// Reads the file of a secret, without the line end at its end.
+pub(super) fn read_secret(variable: &'static str, path: &Path) -> Result<Secret, SettingsError> {
     let text = read_text(path).map_err(|source| SettingsError::File { variable, path: path.to_owned(), source })?;
-    let password = text.strip_suffix('\n').unwrap_or(&text);
-    let password = password.strip_suffix('\r').unwrap_or(password);
-    if password.is_empty() {
+    let secret = text.strip_suffix('\n').unwrap_or(&text);
+    let secret = secret.strip_suffix('\r').unwrap_or(secret);
+    if secret.is_empty() {
         return Err(SettingsError::Invalid {
             variable,
             value: Some(rules::shorten(&path.to_string_lossy())),
             allowed: "a file that is not empty".to_owned(),
         });
     }
-    match damage::of_secret(password) {
+    match damage::of_secret(secret) {
         Some(allowed) => Err(SettingsError::Invalid { variable, value: None, allowed }),
-        None => Ok(Secret::new(password)),
+        None => Ok(Secret::new(secret)),
     }
 }

@@ -12,6 +12,7 @@ mod groups;
 mod hostile;
 mod inspection;
 mod memory;
+mod observability;
 mod output;
 mod payloads;
 mod poison;

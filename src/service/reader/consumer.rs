@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use kafka::{Acknowledgement, Consumer, Event, OffsetPosition, Stage};
+use kafka::{Acknowledgement, Consumer, Event, OffsetPosition};
 
+use crate::observability::Metrics;
 use crate::settings::{GroupProtocol, Settings};
 
 /// The part of [`Consumer`] that the reader uses. The simulation has a model of it.
@@ -60,7 +61,7 @@ pub(in crate::service) fn create_consumer(
     settings: &Settings,
     security: kafka::Security,
     database_id: &str,
-    membership_stage: Stage,
+    metrics: &Metrics,
 ) -> kafka::Result<Consumer> {
     let kafka = &settings.kafka;
     let mut builder = Consumer::from_hosts(kafka.bootstrap_servers.clone())
@@ -75,7 +76,8 @@ pub(in crate::service) fn create_consumer(
         .with_receive_max_bytes(kafka.receive_max_bytes)
         .with_security(security)
         .with_retry_policy(settings.retry)
-        .with_membership_stage(membership_stage);
+        .with_membership_stage(metrics.stages.group.clone())
+        .with_statistics(metrics.consumer.clone());
     for topic in &kafka.topics {
         builder = builder.with_topic(topic.as_str());
     }

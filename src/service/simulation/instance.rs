@@ -4,9 +4,9 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use kafka::Stage;
 use rusqlite::Connection;
 
 use super::cluster::Cluster;
@@ -14,6 +14,7 @@ use super::consumer::ConsumerModel;
 use super::disk::Disk;
 use super::runner::{SteppedReader, stepped_reader};
 use super::writer::ObservedWriter;
+use crate::observability::{Description, Metrics};
 use crate::runtime::backoff::RetryError;
 use crate::runtime::shutdown::Stop;
 use crate::service::committer::CommitTimings;
@@ -72,7 +73,8 @@ impl<'a> Instance<'a> {
         let consumer = ConsumerModel::new(self.me, self.settings, &self.cluster, &self.disk);
         let reader = stepped_reader(consumer, self.settings.batch_records_max.get(), &self.cluster);
         let writer = Box::new(ObservedWriter::new(database, &self.disk, &self.cluster));
-        self.running = Some(Service::new(self.settings, self.timings, (self.stop, Stage::default()), reader, writer));
+        let metrics = Arc::new(Metrics::new(Description::of(self.settings)));
+        self.running = Some(Service::new(self.settings, self.timings, (self.stop, metrics), reader, writer));
     }
 
     /// A fatal error must have a cause in the model. The operator then does what its text says.

@@ -92,6 +92,13 @@ pub(super) const VARIABLES: &[Variable] = &[
         refuses: &["", "yes", "1"],
     },
     Variable {
+        name: "HTTP_SAMPLES",
+        get: |settings| debug(settings.http.samples),
+        accepts: BOOLEANS,
+        allowed: "true, false",
+        refuses: &["", "yes", "1"],
+    },
+    Variable {
         name: "KAFKA_VALIDATE_LEADER_EPOCHS",
         get: |settings| debug(settings.kafka.validate_leader_epochs),
         accepts: BOOLEANS,

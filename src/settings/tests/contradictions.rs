@@ -49,6 +49,7 @@ const CASES: &[Case] = &[
         &[SSL, ("KAFKA_SSL_KEY_LOCATION", "/x")],
         "KAFKA_SSL_CERTIFICATE_LOCATION is missing: KAFKA_SSL_KEY_LOCATION needs it",
     ),
+    (&[("HTTP_TOKEN_FILE", "/x")], "HTTP_TOKEN_FILE is set, but HTTP_LISTEN is not, so it would have no effect"),
     (&[("LOG_FILE", "x"), ("UNIDENTIFIED_LOG_FILE", "x")], "UNIDENTIFIED_LOG_FILE must be another file than LOG_FILE"),
 ];
 

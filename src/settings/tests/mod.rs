@@ -4,6 +4,7 @@ mod choices;
 mod contradictions;
 mod damage;
 mod files;
+mod http;
 mod numbers;
 mod security;
 mod texts;
@@ -19,7 +20,9 @@ use log::LevelFilter;
 use crate::runtime::logger::{ConsoleFormat, LogSettings};
 use crate::runtime::permissions::FileMode;
 use crate::settings::variables::Variables;
-use crate::settings::{DatabaseSettings, GroupProtocol, KafkaSettings, OffsetReset, Security, Settings, Synchronous};
+use crate::settings::{
+    DatabaseSettings, GroupProtocol, HttpSettings, KafkaSettings, OffsetReset, Security, Settings, Synchronous,
+};
 use variable::{load, no_file};
 
 #[test]
@@ -58,6 +61,7 @@ fn defaults() {
         fail_on_data_loss: true,
         shutdown_timeout: Duration::from_secs(10),
         unidentified_log_file: Some(PathBuf::from("logs/unidentified_messages.log")),
+        http: HttpSettings { listen: None, token_file: None, samples: false, file_mode: FileMode::Owner },
         warnings: Vec::new(),
     };
     assert_eq!(load(&[]), Ok(expected));
