@@ -66,6 +66,17 @@ impl Observed {
         });
     }
 
+    /// More connections than the process may have file descriptors, each with the beginning of a request: they must leave
+    /// some for brokers, the database and other clients.
+    fn connect_slowly(&self) -> Vec<TcpStream> {
+        let connect = |_| {
+            let mut stream = TcpStream::connect(&self.address).unwrap();
+            stream.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
+            stream
+        };
+        (0..200).map(connect).collect()
+    }
+
     fn health(&self, options: &[&str]) -> Answer {
         self.installation.ask(&[&["health"], options].concat())
     }
@@ -88,11 +99,13 @@ fn what_is_published_is_the_truth() {
     produce(kafka, &topic, 1, 0..20);
     let broken = ["{", "", "[]"].map(|value| Record::value(value).partition(1));
     kafka.produce(&topic, &ProduceOptions::default(), broken).unwrap();
-    let observed = Observed::new(&cluster, &topic);
+    let mut observed = Observed::new(&cluster, &topic);
+    observed.installation.wrap(&["sh", "-c", "ulimit -n 128; exec \"$@\"", "sh"]);
 
     assert_eq!(observed.health(&[]).code, Some(1), "nothing runs");
     let service = observed.installation.start(&[]);
     observed.wait_ready(200, &["\"ready\": true", "[]"]);
+    let slow = observed.connect_slowly();
     observed.installation.wait_for("the records", |installation| installation.stored() == 63);
     observed.installation.wait_for("the commit", |_| {
         observed.metric(&format!("committed_offset{{topic=\"{topic}\",partition=\"0\"}}")) == Some(40.0)
@@ -100,6 +113,7 @@ fn what_is_published_is_the_truth() {
     matches_the_database(&observed, &topic);
     accepted_by_promtool(&observed);
     assert_eq!((observed.health(&[]).code, observed.health(&["--ready"]).code), (Some(0), Some(0)));
+    drop(slow);
     second_listener_is_refused(&observed);
     locked_database_is_live(&observed, kafka, &topic);
     revoked_partition_has_no_series(&observed, &cluster, &topic);
