@@ -187,6 +187,12 @@ fn second_listener_is_refused(observed: &Observed) {
     let expected = format!("HTTP_LISTEN is '{}', where the HTTP server cannot listen", observed.address);
     assert!(answer.stderr.contains(&expected), "{answer:?}");
     assert!(!second.database_path().exists(), "nothing has begun");
+
+    second.set("HTTP_TOKEN_FILE", "/nonexistent");
+    let line = "HTTP_TOKEN_FILE names a file that cannot be read: '/nonexistent'";
+    let (run, check) = (second.ask(&["run"]), second.ask(&["check"]));
+    assert!(run.code == Some(2) && run.stderr.contains(line), "{run:?}");
+    assert!(check.code == Some(1) && check.stdout.contains(&format!("http      FAIL  {line}")), "{check:?}");
 }
 
 /// A locked database: the service is live, and shows that it fails and lags.

@@ -14,7 +14,7 @@ use crate::commands::inspection::requests;
 use crate::commands::inspection::view::{Inspection, LocalState, PartitionInspection, Reader};
 use crate::runtime::error_chain::ErrorChain;
 use crate::service::start_rules::{self, CommitMetadata, READ_SKIPPED, StartDecision, StartError};
-use crate::settings::{KafkaSettings, Settings};
+use crate::settings::{HttpSettings, KafkaSettings, Settings};
 use findings::Findings;
 
 /// Prints problems, and with `verbose` also what is fine. Returns whether `run` would work.
@@ -30,6 +30,7 @@ pub fn check(settings: &Settings, verbose: bool) -> bool {
     }
     let local = database::check(settings, &mut findings);
     database::check_logs(settings, &mut findings);
+    check_http(&settings.http, &mut findings);
     let kafka = &settings.kafka;
     match kafka.security.load() {
         Err(error) => findings.fail("security", ErrorChain(&error).to_string()),
@@ -50,6 +51,16 @@ pub fn check(settings: &Settings, verbose: bool) -> bool {
 fn describe(settings: &Settings) -> String {
     let kafka = &settings.kafka;
     format!("topics {}, group '{}', isolation level {}", kafka.topics.join(", "), kafka.group_id, kafka.isolation_level)
+}
+
+/// Checks what the HTTP server needs, but for its address, which a running service has taken.
+fn check_http(http: &HttpSettings, findings: &mut Findings) {
+    match (http.load_token(), &http.listen) {
+        (Err(error), _) => findings.fail("http", ErrorChain(&error).to_string()),
+        (Ok(Some(_)), Some(listen)) => findings.ok("http", format!("{listen}, with a token")),
+        (Ok(None), Some(listen)) => findings.ok("http", format!("{listen}, without a token")),
+        (Ok(_), None) => {}
+    }
 }
 
 fn check_cluster(kafka: &KafkaSettings, inspection: &Inspection, findings: &mut Findings) {
