@@ -24,9 +24,9 @@ impl Key {
     #[inline]
     fn of_quoted(quoted: &str) -> Self {
         let length = quoted.len().saturating_sub("\"\"".len());
-        match quoted.as_bytes() {
-            [a, b, c, d, e, f, g, h, ..] => Self::with_length([*a, *b, *c, *d, *e, *f, *g, *h], length),
-            short => Self::of_bytes(short.iter().copied().skip(1), length),
+        match quoted.as_bytes().first_chunk() {
+            Some(bytes) => Self::with_length(*bytes, length),
+            None => Self::of_bytes(quoted.bytes().skip(1), length),
         }
     }
 
@@ -96,7 +96,7 @@ impl<'a> Name<'a> {
 
     fn has_text(&self, text: &str) -> bool {
         // A quote before and after the text.
-        if self.quoted.len() == text.len() + 2 && self.quoted.get(1..=text.len()) == Some(text) {
+        if self.quoted.len() == text.len() + 2 && self.quoted.as_bytes().get(1..=text.len()) == Some(text.as_bytes()) {
             return true;
         }
         is_escaped_text(Json::new(self.quoted), text)

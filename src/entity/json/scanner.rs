@@ -31,7 +31,9 @@ pub(in crate::entity) fn read_members<'a>(text: &'a str, mut each: impl FnMut(Me
     scanner.peek().is_none().then_some(())
 }
 
-/// A text, and how many of its bytes have been read. The methods read what their names say, and return `None` if something else follows.
+/// A text, and how many of its bytes have been read. The methods read what their names say, and return `None` if something else follows. Those
+/// that are too large to be inlined return the offset after it, so that the scanner stays in registers.
+#[derive(Clone, Copy)]
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
@@ -57,9 +59,18 @@ impl<'a> Scanner<'a> {
 
     #[inline]
     fn skip_blanks(&mut self) {
+        if self.peek().is_some_and(|byte| byte <= b' ') {
+            self.at = self.end_of_blanks();
+        }
+    }
+
+    /// Most producers send none.
+    #[inline(never)]
+    fn end_of_blanks(mut self) -> usize {
         while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
             self.at += 1;
         }
+        self.at
     }
 
     /// The colon after a name, with the whitespace around it.
@@ -84,7 +95,7 @@ impl<'a> Scanner<'a> {
         let from = self.at;
         match self.peek()? {
             b'"' => return self.string(),
-            b'{' | b'[' => self.skip_nested()?,
+            b'{' | b'[' => self.at = self.end_of_nested()?,
             _ => self.skip_scalar()?,
         }
         Some(Json::scanned(self.text.get(from..self.at)?, false))
@@ -104,7 +115,10 @@ impl<'a> Scanner<'a> {
     fn skip_scalar(&mut self) -> Option<()> {
         match self.peek()? {
             b'"' => self.skip_string().map(drop),
-            b'-' | b'0'..=b'9' => self.skip_number(),
+            b'-' | b'0'..=b'9' => {
+                self.at = self.end_of_number()?;
+                Some(())
+            }
             b't' => self.skip_word("true"),
             b'f' => self.skip_word("false"),
             b'n' => self.skip_word("null"),
@@ -113,7 +127,8 @@ impl<'a> Scanner<'a> {
     }
 
     /// An object or an array with all that is in it.
-    fn skip_nested(&mut self) -> Option<()> {
+    #[inline(never)]
+    fn end_of_nested(mut self) -> Option<usize> {
         let mut open = Open::default();
         loop {
             let bracket = self.peek()?;
@@ -134,7 +149,7 @@ impl<'a> Scanner<'a> {
                 if open.is_closed_by(byte) {
                     open.pop();
                     if open.depth == 0 {
-                        return Some(());
+                        return Some(self.at);
                     }
                 } else if byte == b',' {
                     self.skip_blanks();
@@ -157,7 +172,8 @@ impl<'a> Scanner<'a> {
         Some(())
     }
 
-    fn skip_number(&mut self) -> Option<()> {
+    #[inline(never)]
+    fn end_of_number(mut self) -> Option<usize> {
         if self.peek()? == b'-' {
             self.at += 1;
         }
@@ -178,7 +194,7 @@ impl<'a> Scanner<'a> {
             self.skip_some_digits()?;
         }
         // A digit after a leading zero is refused where the number should end.
-        Some(())
+        Some(self.at)
     }
 
     #[inline]

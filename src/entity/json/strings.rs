@@ -5,8 +5,8 @@ const ONES: u64 = u64::MAX / 0xff;
 /// The highest bit of each byte of a word.
 const HIGH_BITS: u64 = ONES << 7;
 
-/// How many words are read before blocks are: most strings end in them.
-const WORDS_BEFORE_BLOCKS: usize = 4;
+/// Bytes of a word.
+const WORD_BYTES: usize = 8;
 
 /// Bytes of a block, which the compiler compares with the vector instructions of any processor.
 const BLOCK_BYTES: usize = 64;
@@ -21,21 +21,18 @@ pub(super) struct End {
 }
 
 /// The end of a string whose characters begin at `from`; `None` if it does not end or breaks the grammar.
-#[inline]
+#[inline(never)]
 pub(super) fn find_end(text: &[u8], from: usize) -> Option<End> {
-    let (words, _) = text.get(from..)?.as_chunks::<8>();
     let mut at = from;
     // Most strings are short.
-    for word in words.first_chunk::<WORDS_BEFORE_BLOCKS>().into_iter().flatten() {
-        let Some(index) = first_special(*word) else {
-            at += word.len();
-            continue;
+    if let ([first, second, ..], _) = text.get(from..)?.as_chunks() {
+        at += match count_plain_in(*first) {
+            WORD_BYTES => WORD_BYTES + count_plain_in(*second),
+            count => count,
         };
-        at += index;
         if text.get(at) == Some(&b'"') {
             return Some(End { at: at + 1, is_escaped: false });
         }
-        break;
     }
     find_end_of_long(text, at)
 }
@@ -70,12 +67,13 @@ fn count_plain(bytes: &[u8]) -> usize {
     let (blocks, _) = bytes.as_chunks::<BLOCK_BYTES>();
     let before = BLOCK_BYTES * blocks.iter().take_while(|block| !has_special(block)).count();
     let rest = bytes.get(before..).unwrap_or_default();
-    let (words, tail) = rest.as_chunks::<8>();
+    let (words, tail) = rest.as_chunks();
     let mut at = before;
     for word in words {
-        match first_special(*word) {
-            Some(index) => return at + index,
-            None => at += 8,
+        let count = count_plain_in(*word);
+        at += count;
+        if count < WORD_BYTES {
+            return at;
         }
     }
     at + tail.iter().take_while(|byte| !is_special(**byte)).count()
@@ -87,15 +85,14 @@ fn is_special(byte: u8) -> bool {
     byte == b'"' || byte == b'\\' || byte < b' '
 }
 
-/// The index of the first byte of a word that is special.
+/// The same of a word.
 #[inline]
-fn first_special(word: [u8; 8]) -> Option<usize> {
+fn count_plain_in(word: [u8; WORD_BYTES]) -> usize {
     let word = u64::from_le_bytes(word);
     // A subtraction sets the high bit of each byte that is special, and may set that of bytes after it, from which it borrows; bytes above
     // 0x7f are masked out.
-    let control = word.wrapping_sub(ONES * b' ' as u64);
-    let quote = (word ^ ONES * b'"' as u64).wrapping_sub(ONES);
-    let backslash = (word ^ ONES * b'\\' as u64).wrapping_sub(ONES);
-    let special = (control | quote | backslash) & !word & HIGH_BITS;
-    (special != 0).then_some((special.trailing_zeros() / 8) as usize)
+    let is = |byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
+    let control = word.wrapping_sub(ONES * u64::from(b' '));
+    let special = (control | is(b'"') | is(b'\\')) & !word & HIGH_BITS;
+    (special.trailing_zeros() / u8::BITS) as usize
 }
