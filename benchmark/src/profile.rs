@@ -18,7 +18,7 @@ use crate::{Result, database, service, sets, start};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Records of one transaction.
-pub const TRANSACTION_ROWS: usize = 5_000;
+const TRANSACTION_ROWS: usize = 5_000;
 /// Transactions between two checkpoints: about 64 MiB of WAL.
 const TRANSACTIONS_PER_CHECKPOINT: u32 = 20;
 
@@ -143,7 +143,7 @@ impl Times {
             if records.is_empty() {
                 break;
             }
-            let rows = self.decode.add(|| records.iter().map(row).collect::<Result<Vec<_>>>())?;
+            let rows = self.decode.add(|| rows(&records))?;
             self.store(&mut connection, &rows)?;
             events += rows.len() as u64;
             transactions += 1;
@@ -169,6 +169,15 @@ impl Times {
         }
         self.commit.add(|| Ok(transaction.commit()?))
     }
+}
+
+fn rows(records: &[Record]) -> Result<Vec<Row<'_>>> {
+    // Rows are not copied as the vector grows: that would count as decoding.
+    let mut rows = Vec::with_capacity(records.len());
+    for record in records {
+        rows.push(row(record)?);
+    }
+    Ok(rows)
 }
 
 fn row(record: &Record) -> Result<Row<'_>> {
