@@ -10,8 +10,8 @@ use crate::Result;
 /// The service's tables.
 pub const SCHEMA: &str = include_str!("../../schema.sql");
 
-/// The page cache of the service's writer (`CACHE_KIB` in `src/storage/sqlite/open.rs`): SQLite alone has as much memory.
-pub const CACHE_KIB: u32 = 16 << 10;
+/// The greatest page cache of the service's writer, by default (`DATABASE_CACHE_MAX_BYTES`): SQLite alone has as much memory.
+pub const CACHE_KIB: u32 = 24 << 10;
 
 /// What a database holds. It must be equal for all peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,10 +121,9 @@ mod tests {
 
     #[test]
     fn the_cache_is_as_large_as_the_service_has_it() {
-        let source = include_str!("../../src/storage/sqlite/open.rs");
-        let line = source.lines().find_map(|line| line.strip_prefix("const CACHE_KIB: u32 = ")).unwrap();
-        let (mib, shift) = line.trim_end_matches(';').split_once(" << ").unwrap();
-        assert_eq!(CACHE_KIB, mib.parse::<u32>().unwrap() << shift.parse::<u32>().unwrap());
+        let settings = include_str!("../../.env.example");
+        let default = settings.lines().find_map(|line| line.strip_prefix("#DATABASE_CACHE_MAX_BYTES=")).unwrap();
+        assert_eq!(CACHE_KIB * 1024, default.parse::<u32>().unwrap());
     }
 
     #[test]

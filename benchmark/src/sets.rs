@@ -71,7 +71,10 @@ pub fn all(events: u64) -> Vec<DataSet> {
         with_codec("snappy", "snappy", Codec::Snappy),
         with_codec("zstd", "zstd", Codec::Zstd),
         with_size("small", "small events, some 150 bytes", Size::Small, events),
-        with_size("large", "large events, some 4 KB", Size::Large, events / 5),
+        DataSet {
+            peers: &Peer::WITH_ONE_LIMIT,
+            ..with_size("large", "large events, some 4 KB", Size::Large, events / 5)
+        },
     ]
 }
 

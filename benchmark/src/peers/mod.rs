@@ -60,6 +60,8 @@ impl Peer {
     /// The same, and SQLite alone.
     pub const WITH_LIMITS: [Self; 7] =
         [Self::Service, Self::Tuned, Self::Plain, Self::Narrow, Self::Limit5000, Self::Limit20000, Self::Limit50000];
+    /// Those of every data set, and SQLite alone by one size, where that shows what the disk allows.
+    pub const WITH_ONE_LIMIT: [Self; 5] = [Self::Service, Self::Tuned, Self::Plain, Self::Narrow, Self::Limit5000];
     /// Those with the service's tables and its rule which event wins.
     pub const SAME_TABLES: [Self; 3] = [Self::Tuned, Self::Plain, Self::Python];
     /// SQLite alone, by statements of many rows: the fastest is the limit.

@@ -44,7 +44,7 @@ fn defaults() {
             path: PathBuf::from("data/enterprise.db"),
             synchronous: Synchronous::Normal,
             wal_bytes_max: 1_073_741_824,
-            cache_bytes_max: 33_554_432,
+            cache_bytes_max: 25_165_824,
             file_mode: FileMode::Owner,
         },
         retry: RetryPolicy { initial: Duration::from_millis(200), max: Duration::from_secs(30), attempts_max: None },
