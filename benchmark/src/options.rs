@@ -150,3 +150,40 @@ impl Task {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Options, Peer};
+
+    fn parse(arguments: &[&str]) -> crate::Result<Options> {
+        Options::parse(lexopt::Parser::from_args(arguments))
+    }
+
+    #[test]
+    fn peers_are_those_that_are_named_or_all() {
+        let wanted = |arguments: &[&str]| {
+            let options = parse(arguments).unwrap();
+            Peer::ALL.into_iter().filter(|&peer| options.wants_peer(peer)).map(Peer::name).collect::<Vec<_>>().join(" ")
+        };
+        let all = "service glibc tuned plain narrow python limit-5000 limit-20000 limit-50000 limit-single";
+        assert_eq!(wanted(&[]), all);
+        assert_eq!(wanted(&["--peers", "narrow", "service", "--quick"]), "service narrow");
+    }
+
+    #[test]
+    fn names_that_nothing_has_are_refused() {
+        let error = |arguments: &[&str]| parse(arguments).err().unwrap().to_string();
+        assert!(error(&["--peers", "fast"]).starts_with("--peers 'fast': allowed are service, glibc, tuned, "));
+        assert!(error(&["--only", "fast"]).starts_with("--only 'fast': allowed are sequential, random, "));
+    }
+
+    #[test]
+    fn a_look_does_not_replace_figures_that_count() {
+        let docs = |arguments: &[&str]| parse(arguments).unwrap().docs;
+        assert_eq!(docs(&["--work", "w"]).to_str(), Some("docs"));
+        assert_eq!(docs(&["--work", "w", "--quick"]).to_str(), Some("w/docs"));
+        assert_eq!(docs(&["--work", "w", "--peers", "service", "tuned"]).to_str(), Some("w/docs"));
+        assert!(parse(&["--only", "zstd"]).unwrap().is_partial());
+        assert!(!parse(&["--only", "zstd", "--peers", "service"]).unwrap().is_partial());
+    }
+}

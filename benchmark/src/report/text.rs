@@ -224,6 +224,10 @@ fn method() -> String {
          - SQLite alone stores decoded rows from memory by the service's upsert, {STATEMENT_ROWS} rows a statement, with the service's pragmas\n  \
            (a page cache of {} MiB) and a thread that checkpoints every 20 ms; only the storing counts. Goals compare with the fastest\n  \
            transaction size. Row by row: one row a statement, 5,000 rows a transaction.\n\
+         - Other tools are not measured. faucet (`faucet-cli`), the closest one, asks for a newer Rust than this repository has. Redpanda\n  \
+           Connect: its Go module as a whole is not under an open-source licence, and the framework that it builds on, `benthos`,\n  \
+           connects neither to Kafka nor to SQL databases. Kafka Connect: the JDBC sinks of Confluent and Aiven only take records with\n  \
+           a schema, which these have not, and the one of Debezium does not support SQLite.\n\
          - Everybody in turns, the disk synced before each; CPU (user and system), peak memory and written bytes are those of\n  \
            `getrusage` of the ended process.\n\
          - Start: a new database, 10,000 events waiting; seen by another connection. The broker's own answers are the same\n  \
