@@ -25,6 +25,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY fuzzkit/Cargo.toml fuzzkit/
 COPY kafka/Cargo.toml kafka/
 COPY testkit/Cargo.toml testkit/
+COPY musl-memory musl-memory
 RUN mkdir src benches fuzzkit/src kafka/src testkit/src \
     && touch src/lib.rs benches/stages.rs fuzzkit/src/lib.rs kafka/src/lib.rs testkit/src/lib.rs \
     && echo 'fn main() {}' | tee src/main.rs > testkit/src/main.rs \

@@ -89,8 +89,13 @@ fn transaction(bencher: Bencher<'_, '_>) {
 
 fn database(directory: &TempDir) -> Box<dyn Writer> {
     let path = directory.path().join("events.db");
-    let settings =
-        DatabaseSettings { path, synchronous: Synchronous::Normal, wal_bytes_max: 1 << 30, file_mode: FileMode::Owner };
+    let settings = DatabaseSettings {
+        path,
+        synchronous: Synchronous::Normal,
+        wal_bytes_max: 1 << 30,
+        cache_bytes_max: 32 << 20,
+        file_mode: FileMode::Owner,
+    };
     let mut database = storage::open(&settings, GROUP).expect("a database");
     let start = OffsetJump::first_start(TOPIC, 0, 0);
     database.store_jumps(&[start], &mut Attempt::default()).expect("a position");

@@ -18,6 +18,10 @@ use enterprise_consumer::runtime::shutdown::StopError;
 use enterprise_consumer::runtime::{output, signals};
 use enterprise_consumer::settings::Settings;
 
+// musl's `memcpy` is slow, and the linker takes this one.
+#[cfg(target_env = "musl")]
+use musl_memory as _;
+
 /// musl's allocator returns large blocks to the kernel at once and locks for small ones: with it the service needs 1.5 times the CPU
 /// time. SQLite uses this allocator too.
 #[cfg(target_env = "musl")]

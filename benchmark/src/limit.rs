@@ -1,5 +1,5 @@
-//! SQLite's limit: the service's rows, statements, batches and durability, without Kafka and without decoding. How fast the
-//! same work could be if everything else were free.
+//! SQLite alone: the service's rows, statements, page cache and durability, without Kafka and without decoding. How fast the
+//! same work could be if everything else were free. The fastest of several transaction sizes is the limit.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -11,14 +11,11 @@ use rusqlite::{Connection, Statement, TransactionBehavior};
 
 use crate::checkpointer::Checkpointer;
 use crate::measure::Usage;
+use crate::peers::LimitSize;
 use crate::sets::DataSet;
 use crate::sql::{PARAMETERS, Table};
 use crate::{Result, database, events, sets};
 
-/// The service's `BATCH_MAX_RECORDS`.
-pub const BATCH_ROWS: usize = 5_000;
-/// Rows of one statement.
-pub const STATEMENT_ROWS: usize = 50;
 /// As a record of the topic would have it.
 const TOPIC: &str = "sales_events";
 const NOW: &str = "2025-01-01T00:00:00.000Z";
@@ -26,7 +23,7 @@ const NOW: &str = "2025-01-01T00:00:00.000Z";
 /// What to store where.
 pub struct Limit {
     set: DataSet,
-    statement_rows: usize,
+    size: LimitSize,
     database: PathBuf,
     usage: PathBuf,
 }
@@ -36,8 +33,8 @@ impl Limit {
         let name = parser.value()?.string()?;
         let events = parser.value()?.parse()?;
         let set = sets::find(&name, events).ok_or_else(|| format!("no data set is called '{name}'"))?;
-        let statement_rows = parser.value()?.parse()?;
-        Ok(Self { set, statement_rows, database: parser.value()?.into(), usage: parser.value()?.into() })
+        let size = LimitSize { transaction_rows: parser.value()?.parse()?, statement_rows: parser.value()?.parse()? };
+        Ok(Self { set, size, database: parser.value()?.into(), usage: parser.value()?.into() })
     }
 }
 
@@ -47,16 +44,14 @@ pub fn run(limit: &Limit) -> Result<()> {
     let rows = values
         .iter()
         .zip(0..)
-        .map(|(value, offset)| Ok(Row { event: decode(value)?, offset }))
+        .map(|(value, offset)| Ok(Row { event: decode(value.as_bytes())?, offset }))
         .collect::<Result<Vec<_>>>()?;
     let before = getrusage(UsageWho::RUSAGE_SELF)?;
     let begun = Instant::now();
-    let mut connection = database::create(&limit.database)?;
-    connection.execute_batch(database::AS_THE_SERVICE)?;
-    connection.execute_batch("PRAGMA wal_autocheckpoint = 0;")?;
+    let mut connection = database::create_as_the_service(&limit.database)?;
     let checkpointer = Checkpointer::start(&limit.database)?;
-    for batch in rows.chunks(BATCH_ROWS) {
-        store(&mut connection, batch, limit.statement_rows)?;
+    for batch in rows.chunks(limit.size.transaction_rows) {
+        store(&mut connection, batch, limit.size.statement_rows)?;
     }
     checkpointer.stop()?;
     connection.close().map_err(|(_, error)| error)?;
@@ -71,8 +66,8 @@ pub struct Row<'a> {
 }
 
 /// Decodes what must be an event.
-pub fn decode(value: &str) -> Result<Event<'_>> {
-    entity::decode(Some(value.as_bytes())).map_err(|rejection| rejection.error.into())
+pub fn decode(value: &[u8]) -> Result<Event<'_>> {
+    entity::decode(Some(value)).map_err(|rejection| rejection.error.into())
 }
 
 fn store(connection: &mut Connection, batch: &[Row<'_>], statement_rows: usize) -> Result<()> {
@@ -159,8 +154,11 @@ mod tests {
         let stored = |statement_rows| {
             let shape = Shape { ids: Ids::RandomUpdates, size: Size::Ordinary };
             let values: Vec<String> = (0..230).map(|number| shape.event(number).1).collect();
-            let rows: Vec<Row<'_>> =
-                values.iter().zip(0..).map(|(value, offset)| Row { event: decode(value).unwrap(), offset }).collect();
+            let rows: Vec<Row<'_>> = values
+                .iter()
+                .zip(0..)
+                .map(|(value, offset)| Row { event: decode(value.as_bytes()).unwrap(), offset })
+                .collect();
             let mut connection = Connection::open_in_memory().unwrap();
             connection.execute_batch(SCHEMA).unwrap();
             store(&mut connection, &rows, statement_rows).unwrap();

@@ -23,6 +23,7 @@ mod start;
 mod throughput;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use options::{Options, Task};
 
@@ -59,27 +60,37 @@ fn run(options: &Options) -> Result<()> {
 
 /// Part by part, each saved when it is done.
 fn measure_all(options: &Options, results: &mut results::Results) -> Result<()> {
+    let begun = Instant::now();
     let broker = broker::Broker::start(options)?;
     throughput::measure(options, &broker, results)?;
     if options.wants("latency") {
-        results.latency = latency::measure(options, &broker)?;
+        results.latency = timed("latency", || latency::measure(options, &broker))?;
         results.save(options)?;
     }
     if options.wants("start") {
-        results.start = Some(start::measure(options, &broker)?);
+        results.start = Some(timed("start", || start::measure(options, &broker))?);
         results.save(options)?;
     }
     if options.wants("idle") {
-        results.idle = idle::measure(options, &broker)?;
+        results.idle = timed("idle", || idle::measure(options, &broker))?;
         results.save(options)?;
     }
     if options.wants("profile") {
-        results.profile = Some(profile::measure(options, &broker)?);
+        results.profile = Some(timed("profile", || profile::measure(options, &broker))?);
         results.save(options)?;
     }
     if options.wants("long") {
-        results.long = long::measure(options, &broker)?;
+        results.long = timed("long", || long::measure(options, &broker))?;
         results.save(options)?;
     }
+    println!("all together: {} s", begun.elapsed().as_secs());
     Ok(())
+}
+
+/// Measures a part, and prints how long that takes.
+fn timed<T>(name: &str, measure: impl FnOnce() -> Result<T>) -> Result<T> {
+    let begun = Instant::now();
+    let measured = measure()?;
+    println!("  {name}: {} s", begun.elapsed().as_secs());
+    Ok(measured)
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use lexopt::prelude::*;
 
 use crate::limit::Limit;
+use crate::peers::Peer;
 use crate::peers::rdkafka::PeerRun;
 use crate::{Result, sets};
 
@@ -47,6 +48,7 @@ pub struct Options {
     /// As given by the user, for the report.
     pub command: String,
     only: Vec<String>,
+    peers: Vec<Peer>,
     long: bool,
 }
 
@@ -59,9 +61,19 @@ impl Options {
         }
     }
 
-    /// Whether only some parts are measured, so that the others stay as they were.
+    /// Whether a peer shall be measured.
+    pub fn wants_peer(&self, peer: Peer) -> bool {
+        self.peers.is_empty() || self.peers.contains(&peer)
+    }
+
+    /// Whether the figures are only for a look: with few events, or of some peers. They do not replace figures that count.
+    pub fn is_look(&self) -> bool {
+        self.quick || !self.peers.is_empty()
+    }
+
+    /// Whether only some parts are measured, so that earlier results of the others are kept.
     pub fn is_partial(&self) -> bool {
-        !self.only.is_empty()
+        !self.only.is_empty() && self.peers.is_empty()
     }
 
     fn parse(mut parser: lexopt::Parser) -> Result<Self> {
@@ -83,6 +95,11 @@ impl Options {
                     let names = parser.values()?.map(ValueExt::string).collect::<std::result::Result<Vec<_>, _>>();
                     options.only.extend(names?);
                 }
+                Long("peers") => {
+                    for name in parser.values()? {
+                        options.peers.push(peer(&name.string()?)?);
+                    }
+                }
                 other => return Err(other.unexpected().into()),
             }
         }
@@ -98,9 +115,8 @@ impl Options {
         if self.rounds == 0 {
             self.rounds = if self.quick { 1 } else { ROUNDS };
         }
-        // A quick look does not replace figures that count.
         if self.docs.as_os_str().is_empty() {
-            self.docs = if self.quick { self.work.join("docs") } else { "docs".into() };
+            self.docs = if self.is_look() { self.work.join("docs") } else { "docs".into() };
         }
     }
 
@@ -111,6 +127,11 @@ impl Options {
             None => Ok(()),
         }
     }
+}
+
+fn peer(name: &str) -> Result<Peer> {
+    let known = || Peer::ALL.map(Peer::name).join(", ");
+    Peer::named(name).ok_or_else(|| format!("--peers '{name}': allowed are {}", known()).into())
 }
 
 impl Task {
@@ -127,5 +148,42 @@ impl Task {
             "limit" => Limit::parse(parser).map(Self::Limit),
             other => Err(format!("no task is called '{other}'").into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Options, Peer};
+
+    fn parse(arguments: &[&str]) -> crate::Result<Options> {
+        Options::parse(lexopt::Parser::from_args(arguments))
+    }
+
+    #[test]
+    fn peers_are_those_that_are_named_or_all() {
+        let wanted = |arguments: &[&str]| {
+            let options = parse(arguments).unwrap();
+            Peer::ALL.into_iter().filter(|&peer| options.wants_peer(peer)).map(Peer::name).collect::<Vec<_>>().join(" ")
+        };
+        let all = "service glibc tuned plain narrow python limit-5000 limit-20000 limit-50000 limit-single";
+        assert_eq!(wanted(&[]), all);
+        assert_eq!(wanted(&["--peers", "narrow", "service", "--quick"]), "service narrow");
+    }
+
+    #[test]
+    fn names_that_nothing_has_are_refused() {
+        let error = |arguments: &[&str]| parse(arguments).err().unwrap().to_string();
+        assert!(error(&["--peers", "fast"]).starts_with("--peers 'fast': allowed are service, glibc, tuned, "));
+        assert!(error(&["--only", "fast"]).starts_with("--only 'fast': allowed are sequential, random, "));
+    }
+
+    #[test]
+    fn a_look_does_not_replace_figures_that_count() {
+        let docs = |arguments: &[&str]| parse(arguments).unwrap().docs;
+        assert_eq!(docs(&["--work", "w"]).to_str(), Some("docs"));
+        assert_eq!(docs(&["--work", "w", "--quick"]).to_str(), Some("w/docs"));
+        assert_eq!(docs(&["--work", "w", "--peers", "service", "tuned"]).to_str(), Some("w/docs"));
+        assert!(parse(&["--only", "zstd"]).unwrap().is_partial());
+        assert!(!parse(&["--only", "zstd", "--peers", "service"]).unwrap().is_partial());
     }
 }

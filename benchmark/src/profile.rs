@@ -10,13 +10,16 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::broker::Broker;
 use crate::checkpointer::checkpoint;
-use crate::limit::{self, BATCH_ROWS, Row, STATEMENT_ROWS};
+use crate::limit::{self, Row};
 use crate::options::Options;
+use crate::peers::STATEMENT_ROWS;
 use crate::results::{Profile, Stage};
 use crate::{Result, database, service, sets, start};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Transactions between two checkpoints: about 64 MiB of log.
+/// Records of one transaction.
+const TRANSACTION_ROWS: usize = 5_000;
+/// Transactions between two checkpoints: about 64 MiB of WAL.
 const TRANSACTIONS_PER_CHECKPOINT: u32 = 20;
 
 /// Takes the main data set apart.
@@ -95,7 +98,7 @@ fn consume(servers: &str, topic: &str, events: u64) -> Result<()> {
         .create()?;
     let mut count = 0;
     while count < events {
-        match consumer.poll(TIMEOUT, BATCH_ROWS)? {
+        match consumer.poll(TIMEOUT, TRANSACTION_ROWS)? {
             Event::Assigned(assignments) => {
                 let starts = assignments.into_iter().map(|assignment| OffsetPosition {
                     partition: assignment.partition,
@@ -131,18 +134,16 @@ impl Times {
     fn measure(&mut self, options: &Options, batches: Bytes) -> Result<u64> {
         let directory = options.work.join("run");
         service::empty(&directory)?;
-        let mut connection = database::create(&directory.join("stages.db"))?;
-        connection.execute_batch(database::AS_THE_SERVICE)?;
-        connection.execute_batch("PRAGMA wal_autocheckpoint = 0;")?;
+        let mut connection = database::create_as_the_service(&directory.join("stages.db"))?;
         let mut reader = kafka::bench::Reader::new(batches);
         let (mut events, mut records, mut transactions) = (0, Vec::new(), 0);
         loop {
             records.clear();
-            self.read.add(|| Ok(reader.read(BATCH_ROWS, &mut records)?))?;
+            self.read.add(|| Ok(reader.read(TRANSACTION_ROWS, &mut records)?))?;
             if records.is_empty() {
                 break;
             }
-            let rows = self.decode.add(|| records.iter().map(row).collect::<Result<Vec<_>>>())?;
+            let rows = self.decode.add(|| rows(&records))?;
             self.store(&mut connection, &rows)?;
             events += rows.len() as u64;
             transactions += 1;
@@ -170,7 +171,15 @@ impl Times {
     }
 }
 
+fn rows(records: &[Record]) -> Result<Vec<Row<'_>>> {
+    // Rows are not copied as the vector grows: that would count as decoding.
+    let mut rows = Vec::with_capacity(records.len());
+    for record in records {
+        rows.push(row(record)?);
+    }
+    Ok(rows)
+}
+
 fn row(record: &Record) -> Result<Row<'_>> {
-    let value = std::str::from_utf8(record.value.as_deref().unwrap_or_default())?;
-    Ok(Row { event: limit::decode(value)?, offset: record.offset })
+    Ok(Row { event: limit::decode(record.value.as_deref().unwrap_or_default())?, offset: record.offset })
 }

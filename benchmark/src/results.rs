@@ -18,6 +18,8 @@ pub struct Results {
     /// The one that has measured everything, and those that have measured parts again.
     pub commands: Vec<String>,
     pub quick: bool,
+    /// The size of the static service.
+    pub binary_bytes: Option<u64>,
     pub sets: Vec<SetResult>,
     pub latency: Vec<Latency>,
     pub start: Option<Start>,
@@ -105,13 +107,20 @@ impl Results {
                 .map_err(|error| format!("{}: {error}; it is of another version: remove it", path.display()))?;
             if !options.report_only {
                 results.machine = Machine::look(options)?;
+                results.binary_bytes = Some(binary_bytes(options)?);
                 results.commands.push(options.command.clone());
             }
             return Ok(results);
         }
         fs::create_dir_all(&options.work)?;
         let machine = Machine::look(options)?;
-        Ok(Self { machine, commands: vec![options.command.clone()], quick: options.quick, ..Self::default() })
+        Ok(Self {
+            machine,
+            commands: vec![options.command.clone()],
+            quick: options.quick,
+            binary_bytes: Some(binary_bytes(options)?),
+            ..Self::default()
+        })
     }
 
     pub fn save(&self, options: &Options) -> Result<()> {
@@ -131,9 +140,13 @@ impl Results {
     }
 }
 
-/// Quick looks have a file of their own.
+/// Looks have a file of their own.
 fn path(options: &Options) -> PathBuf {
-    options.work.join(if options.quick { "results-quick.json" } else { "results.json" })
+    options.work.join(if options.is_look() { "results-quick.json" } else { "results.json" })
+}
+
+fn binary_bytes(options: &Options) -> Result<u64> {
+    Ok(fs::metadata(&options.service_static)?.len())
 }
 
 impl SetResult {
@@ -147,9 +160,26 @@ impl SetResult {
         self.peer(peer)?.spread(|usage| events / usage.wall_seconds)
     }
 
+    /// CPU seconds of a million rows.
+    pub fn cpu_per_million(&self, peer: Peer) -> Option<Spread> {
+        let per_million = 1e6 / self.events as f64;
+        self.peer(peer)?.spread(|usage| usage.cpu_seconds * per_million)
+    }
+
     /// The service's rate as a multiple of a peer's.
     pub fn ratio(&self, to: Peer) -> Option<f64> {
         Some(self.rate(Peer::Service)?.median / self.rate(to)?.median)
+    }
+
+    /// The service's CPU of a row as a multiple of a peer's.
+    pub fn cpu_ratio(&self, to: Peer) -> Option<f64> {
+        Some(self.cpu_per_million(Peer::Service)?.median / self.cpu_per_million(to)?.median)
+    }
+
+    /// The one with the greatest rate, of those that were measured.
+    pub fn fastest(&self, of: &[Peer]) -> Option<Peer> {
+        let rates = of.iter().filter_map(|&peer| Some((peer, self.rate(peer)?.median)));
+        rates.max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(peer, _)| peer)
     }
 }
 

@@ -24,9 +24,14 @@ pub struct DataSet {
 }
 
 impl DataSet {
-    /// Whether goals are set for it that compare medians.
+    /// Whether it is measured in every round. Most goals are set for these; the others are measured in one round less.
     pub fn counts(&self) -> bool {
         [MAIN, RANDOM].contains(&self.name)
+    }
+
+    /// Whether ids are ever new and in ascending order.
+    pub fn is_sequential(&self) -> bool {
+        self.shape.ids == Ids::Sequential
     }
 }
 
@@ -57,7 +62,7 @@ pub fn all(events: u64) -> Vec<DataSet> {
             name: RANDOM,
             title: "random ids, half of the events updates",
             shape: random,
-            peers: &Peer::WITH_LIMIT,
+            peers: &Peer::WITH_LIMITS,
             ..main
         },
         DataSet { name: "partitions", title: "twelve partitions", partitions: 12, peers: &Peer::COMPARED, ..main },
@@ -66,7 +71,10 @@ pub fn all(events: u64) -> Vec<DataSet> {
         with_codec("snappy", "snappy", Codec::Snappy),
         with_codec("zstd", "zstd", Codec::Zstd),
         with_size("small", "small events, some 150 bytes", Size::Small, events),
-        with_size("large", "large events, some 4 KB", Size::Large, events / 5),
+        DataSet {
+            peers: &Peer::WITH_ONE_LIMIT,
+            ..with_size("large", "large events, some 4 KB", Size::Large, events / 5)
+        },
     ]
 }
 

@@ -1,16 +1,17 @@
 //! The rate of each peer with each data set: in turns, so that other load of the machine affects all of them.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use nix::unistd;
 
 use crate::Result;
 use crate::broker::Broker;
 use crate::database::{self, Stored};
-use crate::limit::STATEMENT_ROWS;
 use crate::measure::{Measured, Usage};
 use crate::options::Options;
-use crate::peers::Peer;
+use crate::peers::{LimitSize, Peer};
 use crate::results::{PeerResult, Results, SetResult};
 use crate::service::{self, Place};
 use crate::sets::{self, DataSet};
@@ -19,11 +20,13 @@ use crate::sql::Table;
 /// Measures every data set that is wanted, and saves after each.
 pub fn measure(options: &Options, broker: &Broker, results: &mut Results) -> Result<()> {
     for set in sets::all(options.events).into_iter().filter(|set| options.wants(set.name)) {
+        let begun = Instant::now();
         let topic = broker.fill(&set)?;
         let measured = Turn { options, servers: broker.servers(), topic: &topic, set: &set }.rounds()?;
         broker.remove(&topic)?;
         results.put(measured);
         results.save(options)?;
+        println!("  {}: {} s", set.name, begun.elapsed().as_secs());
     }
     Ok(())
 }
@@ -41,7 +44,7 @@ impl Turn<'_> {
         // The broker has nothing of the topic in its page cache yet; no peer shall wait for that alone.
         self.run(Peer::Tuned)?;
         let rounds = if self.set.counts() { self.options.rounds } else { self.options.rounds.saturating_sub(1).max(1) };
-        let mut peers: Vec<PeerResult> = self.set.peers.iter().map(|&peer| PeerResult::new(peer)).collect();
+        let mut peers: Vec<PeerResult> = self.peers().map(PeerResult::new).collect();
         let mut expected = None;
         for _ in 0..rounds {
             for result in &mut peers {
@@ -56,10 +59,13 @@ impl Turn<'_> {
         Ok(SetResult { name, title, events: self.set.events, event_bytes: bytes, peers })
     }
 
-    /// Everybody must have stored the same.
+    fn peers(&self) -> impl Iterator<Item = Peer> {
+        self.set.peers.iter().copied().filter(|&peer| self.options.wants_peer(peer))
+    }
+
+    /// All must have stored the same.
     fn check(&self, peer: Peer, stored: Stored, expected: Stored) -> Result<()> {
-        // Offsets are those of the topic; SQLite alone has only one partition's.
-        if stored == expected {
+        if stored.is_same(&expected) {
             return Ok(());
         }
         Err(format!("{} has stored {stored:?} of '{}', not {expected:?}", peer.title(), self.set.name).into())
@@ -67,7 +73,7 @@ impl Turn<'_> {
 
     fn tell(&self, peer: Peer, usage: &Usage) {
         let rate = self.set.events as f64 / usage.wall_seconds;
-        println!("  {:<34} {rate:>9.0} rows/s, {:>6.2} s CPU", peer.title(), usage.cpu_seconds);
+        println!("  {:<39} {rate:>9.0} rows/s, {:>6.2} s CPU", peer.title(), usage.cpu_seconds);
     }
 
     fn run(&self, peer: Peer) -> Result<(Usage, Stored)> {
@@ -98,45 +104,38 @@ impl Turn<'_> {
     }
 
     fn run_peer(&self, peer: Peer, directory: &Path, database: &Path) -> Result<Usage> {
-        let this = std::env::current_exe()?;
-        match peer {
-            Peer::Limit => self.run_limit(&this, directory, database, STATEMENT_ROWS),
-            Peer::LimitSingle => self.run_limit(&this, directory, database, 1),
-            Peer::Python => {
-                let arguments = vec![
-                    concat!(env!("CARGO_MANIFEST_DIR"), "/peer.py").into(),
-                    self.servers.clone().into(),
-                    self.topic.into(),
-                    database.into(),
-                    concat!(env!("CARGO_MANIFEST_DIR"), "/../schema.sql").into(),
-                ];
-                let variables = vec![
-                    ("UPSERT_OPPORTUNITIES".to_owned(), Table::Opportunities.upsert(1)),
-                    ("UPSERT_PROJECTS".to_owned(), Table::Projects.upsert(1)),
-                ];
-                Measured { program: &self.options.python, arguments, variables, directory }.run()
-            }
-            _ => {
-                let kind = if peer == Peer::Tuned { "tuned" } else { "plain" };
-                let arguments =
-                    vec!["peer".into(), kind.into(), self.servers.clone().into(), self.topic.into(), database.into()];
-                Measured { program: &this, arguments, variables: Vec::new(), directory }.run()
-            }
+        if let Some(size) = peer.limit_size() {
+            return self.run_limit(directory, database, size);
         }
+        let topic: [OsString; 3] = [self.servers.clone().into(), self.topic.into(), database.into()];
+        if peer == Peer::Python {
+            let mut arguments = vec![concat!(env!("CARGO_MANIFEST_DIR"), "/peer.py").into()];
+            arguments.extend(topic);
+            arguments.push(concat!(env!("CARGO_MANIFEST_DIR"), "/../schema.sql").into());
+            let variables = vec![
+                ("UPSERT_OPPORTUNITIES".to_owned(), Table::Opportunities.upsert(1)),
+                ("UPSERT_PROJECTS".to_owned(), Table::Projects.upsert(1)),
+            ];
+            return Measured { program: &self.options.python, arguments, variables, directory }.run();
+        }
+        let mut arguments = vec!["peer".into(), peer.name().into()];
+        arguments.extend(topic);
+        Measured { program: &std::env::current_exe()?, arguments, variables: Vec::new(), directory }.run()
     }
 
     /// Measures itself, as it makes the rows first.
-    fn run_limit(&self, this: &Path, directory: &Path, database: &Path, statement_rows: usize) -> Result<Usage> {
+    fn run_limit(&self, directory: &Path, database: &Path, size: LimitSize) -> Result<Usage> {
         let usage = directory.join("limit.json");
         let arguments = vec![
             "limit".into(),
             self.set.name.into(),
             self.set.events.to_string().into(),
-            statement_rows.to_string().into(),
+            size.transaction_rows.to_string().into(),
+            size.statement_rows.to_string().into(),
             database.into(),
             usage.clone().into(),
         ];
-        Measured { program: this, arguments, variables: Vec::new(), directory }.run()?;
+        Measured { program: &std::env::current_exe()?, arguments, variables: Vec::new(), directory }.run()?;
         Ok(serde_json::from_slice(&std::fs::read(usage)?)?)
     }
 }

@@ -13,7 +13,7 @@ const RECORD_TIME_MIN_MS: i64 = 1_000_000_000_000;
 pub struct LastModified {
     sent: UtcTime,
     /// The record's timestamp, if `sent` is too far after it.
-    instead: Option<UtcTime>,
+    instead: Option<Box<UtcTime>>,
 }
 
 impl LastModified {
@@ -24,7 +24,7 @@ impl LastModified {
 
     /// The time that orders the event.
     pub fn effective(&self) -> &UtcTime {
-        self.instead.as_ref().unwrap_or(&self.sent)
+        self.instead.as_deref().unwrap_or(&self.sent)
     }
 
     /// The time as sent, if it is too far after the record's timestamp and does not count.
@@ -37,7 +37,7 @@ impl LastModified {
         if let Some(record_ms) = timestamp_ms.filter(|record_ms| *record_ms >= RECORD_TIME_MIN_MS)
             && self.sent.unix_ms() > record_ms.saturating_add_unsigned(millis(max_ahead))
         {
-            self.instead = Some(UtcTime::from_unix_ms(record_ms));
+            self.instead = Some(Box::new(UtcTime::from_unix_ms(record_ms)));
         }
     }
 }

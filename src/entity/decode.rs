@@ -63,7 +63,7 @@ fn kind_of(fields: &Fields<'_>) -> Result<Kind, Rejection> {
     let prefixes = Kind::ALL.map(Kind::id_prefix).join(", ");
     let id = match event_id {
         None => "missing".to_owned(),
-        Some(json) => format!("{}, which begins with none of {prefixes}", rules::quote(json)),
+        Some(json) => format!("{}, which begins with none of {prefixes}", rules::quote(json.text())),
     };
     Err(Rejection::new(Reason::UnknownType, format!("{how_many} of {markers} is set, and event_id is {id}")))
 }

@@ -9,11 +9,12 @@ use rusqlite::Connection;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::entity::json::{reference, scanner};
 use crate::entity::{self, Decoder, Event, LastModified, MetaData, Number, Reason, Rejection};
 use crate::runtime::millis::millis;
 
 /// Greatest memory for decoding, per byte of the value: the list of fields while it grows.
-const MEMORY_FACTOR: usize = 24;
+const MEMORY_FACTOR: usize = 32;
 /// The same for an ordinary event.
 const MEMORY_LEAST: usize = 4 * 1024;
 /// Greatest length of an error, in characters.
@@ -70,6 +71,7 @@ fn event(input: &[u8]) -> bool {
     assert_eq!(decoded, entity::decode(Some(input)), "the same bytes have another outcome");
     check_clock(input, &decoded);
     let text = std::str::from_utf8(json_of(input)).ok();
+    text.map(check_members);
     let sqlite = |sqlite: &Connection| match &decoded {
         Ok(event) => {
             let text = text.unwrap_or_default();
@@ -80,6 +82,21 @@ fn event(input: &[u8]) -> bool {
     };
     SQLITE.with(|opened| assert!(opened.as_ref().map(sqlite).is_some(), "no SQLite"));
     decoded.is_ok()
+}
+
+/// The scanner and `serde_json` agree whether a text is a JSON object, and on its members, also those of nested objects. Returns whether it
+/// is one.
+pub(super) fn check_members(text: &str) -> bool {
+    let (mut scanned, mut expected) = (Vec::new(), Vec::new());
+    let is_object = scanner::read_members(text, |member| scanned.push(member)).is_some();
+    let reference = reference::read_members(text, |member| expected.push(member));
+    assert_eq!(is_object, reference == Ok(true), "{reference:?}: {text}");
+    if is_object {
+        assert_eq!(scanned, expected, "{text}");
+        let objects = scanned.iter().map(|member| member.value.text()).filter(|value| value.starts_with('{'));
+        objects.for_each(|object| assert!(check_members(object), "{object}"));
+    }
+    is_object
 }
 
 /// With the timestamp of a record, the event is the same, except for a time that is too far ahead.

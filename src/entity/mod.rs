@@ -28,8 +28,10 @@ mod event_type;
 mod fields;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod json;
 mod metadata;
 mod moment;
+mod name;
 mod opportunity;
 mod payload;
 mod project;

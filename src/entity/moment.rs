@@ -5,22 +5,28 @@
 //! they are zero), their fraction may follow a comma; the zone is `Z`, `z`, `UTC`, `GMT`, an offset `+01:00`, `+0100` or `+01`, with or
 //! without a space before it, or absent, which is UTC.
 
+use std::fmt;
+
 use time::{Date, Month, Time, UtcDateTime, UtcOffset};
 
 use super::decimal::Decimal;
 
 /// A time in UTC in the format of the tables, `YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ`: of fixed width, so that it sorts as time. The years are 0000
 /// to 9999.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct UtcTime {
-    text: String,
+    /// ASCII.
+    text: [u8; UTC_TIME_BYTES],
     unix_ms: i64,
 }
+
+/// Length of a time in the format of the tables.
+const UTC_TIME_BYTES: usize = "YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ".len();
 
 impl UtcTime {
     /// The text.
     pub fn as_str(&self) -> &str {
-        &self.text
+        std::str::from_utf8(&self.text).unwrap_or_default()
     }
 
     /// Milliseconds since 1970, rounded down.
@@ -58,6 +64,12 @@ impl UtcTime {
     fn new(moment: UtcDateTime) -> Self {
         let unix_ms = moment.unix_timestamp() * 1000 + i64::from(moment.millisecond());
         Self { text: sortable(moment), unix_ms }
+    }
+}
+
+impl fmt::Debug for UtcTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -185,27 +197,30 @@ impl Scanner<'_> {
     }
 }
 
-fn sortable(utc: UtcDateTime) -> String {
-    let mut text = *b"0000-00-00T00:00:00.000000000Z";
+/// Digit by digit: `write!` takes many times as long, for each event that has a time.
+fn sortable(utc: UtcDateTime) -> [u8; UTC_TIME_BYTES] {
     let (hour, minute, second, nanosecond) = utc.as_hms_nano();
-    // Digit by digit: `write!` takes several times as long, for each event that has a time.
-    let parts: [(usize, u32); 7] = [
-        ("YYYY".len(), utc.year().unsigned_abs()),
-        ("YYYY-MM".len(), u8::from(utc.month()).into()),
-        ("YYYY-MM-DD".len(), utc.day().into()),
-        ("YYYY-MM-DDTHH".len(), hour.into()),
-        ("YYYY-MM-DDTHH:MM".len(), minute.into()),
-        ("YYYY-MM-DDTHH:MM:SS".len(), second.into()),
-        ("YYYY-MM-DDTHH:MM:SS.nnnnnnnnn".len(), nanosecond),
-    ];
-    for (end, mut number) in parts {
-        let mut digits = text.iter_mut().take(end).rev();
-        while number > 0
-            && let Some(digit) = digits.next()
-        {
-            *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
-            number /= 10;
-        }
+    let [y1, y2, y3, y4] = digits(utc.year().unsigned_abs());
+    let [m1, m2] = digits(u8::from(utc.month()).into());
+    let [d1, d2] = digits(utc.day().into());
+    let [h1, h2] = digits(hour.into());
+    let [i1, i2] = digits(minute.into());
+    let [s1, s2] = digits(second.into());
+    let [n1, n2, n3, n4, n5, n6, n7, n8, n9] = if nanosecond == 0 { [b'0'; 9] } else { digits(nanosecond) };
+    [
+        y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2, b'.', n1, n2, n3, n4, n5,
+        n6, n7, n8, n9, b'Z',
+    ]
+}
+
+/// The last decimal digits of a number.
+#[inline]
+fn digits<const COUNT: usize>(mut number: u32) -> [u8; COUNT] {
+    let mut digits = [b'0'; COUNT];
+    for digit in digits.iter_mut().rev() {
+        let [low, ..] = (number % 10).to_le_bytes();
+        *digit += low;
+        number /= 10;
     }
-    std::str::from_utf8(&text).unwrap_or_default().to_owned()
+    digits
 }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use super::decimal::{Decimal, Number};
+use super::json::Json;
 use super::moment::{self, UtcTime};
 
 /// How much of an invalid value an error quotes, in characters.
@@ -13,14 +14,14 @@ const QUOTE_CHARS_MAX: usize = 64;
 /// The whitespace of JSON. It is ignored around a number, a day or a time in quotes.
 pub(super) const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// Makes a function of each block. It gets one JSON value as sent and returns its meaning, or an error that is worded to follow the field's
+/// Makes a function of each block. It gets one JSON value and returns its meaning, or an error that is worded to follow the field's
 /// name.
 macro_rules! table {
     ($($(#[$doc:meta])+ $rule:ident -> $meaning:ty, $expected:literal { $($spelling:ident: $($example:literal),+;)+ })+) => {
         $($(#[$doc])+
-        pub(super) fn $rule(json: &str) -> Result<$meaning, String> {
+        pub(super) fn $rule(json: Json<'_>) -> Result<$meaning, String> {
             let sent = Sent::of(json)?;
-            None$(.or_else(|| $spelling(&sent)))+.ok_or_else(|| unlike(json, $expected))
+            None$(.or_else(|| $spelling(&sent)))+.ok_or_else(|| unlike(json.text(), $expected))
         })+
 
         /// An example of every spelling, by the name of its rule.
@@ -72,15 +73,15 @@ enum Sent<'a> {
 }
 
 impl<'a> Sent<'a> {
-    fn of(json: &'a str) -> Result<Self, String> {
-        let Some(inner) = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
-            return Ok(Self::Bare(json));
-        };
-        if !inner.contains('\\') {
+    #[inline]
+    fn of(json: Json<'a>) -> Result<Self, String> {
+        let text = json.text();
+        let Some(inner) = json.quoted() else { return Ok(Self::Bare(text)) };
+        if !json.is_escaped() {
             return Ok(Self::Quoted(Cow::Borrowed(inner)));
         }
         // The only error that is left: a lone surrogate.
-        let unescaped = serde_json::from_str(json).map_err(|_| unlike(json, "a string of Unicode characters"))?;
+        let unescaped = serde_json::from_str(text).map_err(|_| unlike(text, "a string of Unicode characters"))?;
         Ok(Self::Quoted(Cow::Owned(unescaped)))
     }
 

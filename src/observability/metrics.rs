@@ -20,7 +20,7 @@ const TRANSACTION_BOUNDS_US: &[u64] =
     &[1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 30_000_000];
 
 /// Bounds of the histogram of records in a transaction: up to `BATCH_MAX_RECORDS` and above.
-const RECORD_BOUNDS: &[u64] = &[1, 10, 100, 500, 1_000, 2_500, 5_000, 10_000, 100_000];
+const RECORD_BOUNDS: &[u64] = &[1, 10, 100, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 100_000];
 
 /// The results of what can fail.
 pub(super) const RESULTS: [&str; 2] = ["success", "failure"];

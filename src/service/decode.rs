@@ -1,12 +1,11 @@
 //! Decodes records into what the database stores: an event, or the reason why the record is none. Must not do I/O.
 
-use std::num::NonZeroU32;
-
 use kafka::{PartitionRecords, Record};
 use self_cell::self_cell;
 
 use crate::entity::{Decoder, Reason, UtcTime};
-use crate::storage::{Entry, Header, Headers, OffsetRange, PartitionBatch, TopicId};
+use crate::settings::Settings;
+use crate::storage::{Entry, Header, Headers, ORDINARY_RECORDS, OffsetRange, PartitionBatch, TopicId};
 
 self_cell!(
     /// Records of one partition and their decoded entries, which borrow from them, as one value for another thread.
@@ -24,12 +23,13 @@ const RECORD_BYTES: usize = size_of::<Record>() + size_of::<Entry<'_>>() + 128;
 
 /// The records of one poll, not counting their bytes, take at most the memory for fetched data divided by this. Two
 /// polls are in memory at most, see [`reader`](super::reader).
-const BUFFER_DIVISOR: usize = 6;
+const BUFFER_DIVISOR: usize = 2;
 
-/// How many records one poll may return, if a transaction has at most `records_max`.
-pub(super) fn poll_records_max(records_max: usize, buffer_bytes_max: NonZeroU32) -> usize {
-    let bytes = usize::try_from(buffer_bytes_max.get()).unwrap_or(usize::MAX);
-    records_max.min(bytes / BUFFER_DIVISOR / RECORD_BYTES).max(1)
+/// How many records one poll may return: as many as a transaction shall have, which the [growth](crate::storage::Writer::growth) says.
+pub(super) fn poll_records_max(settings: &Settings, growth: u32) -> usize {
+    let bytes = usize::try_from(settings.kafka.buffer_max_bytes.get()).unwrap_or(usize::MAX);
+    let wanted = ORDINARY_RECORDS.saturating_mul(usize::try_from(growth).unwrap_or(usize::MAX));
+    wanted.min(settings.batch_records_max.get()).min(bytes / BUFFER_DIVISOR / RECORD_BYTES).max(1)
 }
 
 /// Decodes the records of each partition.
@@ -90,16 +90,21 @@ impl Headers for kafka::Headers {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::poll_records_max;
     use crate::settings::Settings;
 
     #[test]
-    fn a_transaction_of_the_default_size_fits_the_default_memory() {
-        let settings = Settings::load(Vec::new(), None).unwrap();
-        let (records_max, buffer) = (settings.batch_records_max.get(), settings.kafka.buffer_max_bytes);
-        assert_eq!(poll_records_max(records_max, buffer), records_max);
-        let less = poll_records_max(1_000_000, buffer);
-        assert!((records_max..1_000_000).contains(&less), "{less}");
-        assert_eq!(poll_records_max(1_000_000, 1.try_into().unwrap()), 1);
+    fn a_poll_is_bounded_by_growth_and_setting_and_memory() {
+        let settings = |variables: &[(&str, &str)]| {
+            let variables = variables.iter().map(|(name, value)| (OsString::from(*name), OsString::from(*value)));
+            Settings::load(variables, None).unwrap()
+        };
+        let default = settings(&[]);
+        assert_eq!([1, 2, 4, 8].map(|growth| poll_records_max(&default, growth)), [5_000, 10_000, 20_000, 20_000]);
+        assert_eq!(poll_records_max(&settings(&[("BATCH_MAX_RECORDS", "70")]), 4), 70);
+        let small = settings(&[("KAFKA_BUFFER_MAX_BYTES", "4194304"), ("KAFKA_FETCH_MAX_BYTES", "1048576")]);
+        assert!((1_000..5_000).contains(&poll_records_max(&small, 4)));
     }
 }

@@ -88,7 +88,7 @@ fn open_and_read(
     metrics.note_database(database.statistics());
     let database_id = database.id().to_owned();
     let consumer = reader::create_consumer(settings, security, &database_id, metrics)?;
-    let records_max = decode::poll_records_max(settings.batch_records_max.get(), settings.kafka.buffer_max_bytes);
+    let records_max = decode::poll_records_max(settings, database.growth());
     let reader = reader::start_reader(consumer, records_max, settings.decoder(), metrics.stages.reader.clone())?;
     stop.on_stop(Box::new(reader.waker()));
     for warning in &settings.warnings {
@@ -197,7 +197,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
             Event::Records(decoded) => {
                 self.store(&decoded)?;
                 drop(decoded);
-                self.reader.records_stored();
+                self.reader.records_stored(decode::poll_records_max(self.settings, self.writer.writer.growth()));
             }
             Event::Assigned(assignments) => self.start_assigned(&assignments)?,
             Event::OutOfRange(range) => {

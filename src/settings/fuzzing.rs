@@ -46,6 +46,7 @@ pub(crate) const TARGET: Target = Target {
         "\0KAFKA_GROUP_PROTOCOL=none",
         "\0RETRY_MAX_MS=",
         "\0WAL_MAX_BYTES=",
+        "\0DATABASE_CACHE_MAX_BYTES=",
         "\0KAFKA_FETCH_MAX_BYTES=",
         "\0KAFKA_BUFFER_MAX_BYTES=",
         "\0BATCH_MAX_RECORDS=",

@@ -42,8 +42,8 @@ use crate::entity::Decoder;
 use crate::runtime::logger::{ConsoleFormat, LogSettings};
 use crate::runtime::permissions::FileMode;
 
-/// `BATCH_MAX_RECORDS`: enough records to share the cost of a sync, few enough for a transaction of milliseconds.
-const BATCH_MAX_RECORDS_DEFAULT: NonZeroUsize = NonZeroUsize::new(5000).unwrap();
+/// `BATCH_MAX_RECORDS`: four ordinary transactions, which is as far as they grow.
+const BATCH_MAX_RECORDS_DEFAULT: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
 /// Greatest `BATCH_MAX_RECORDS`: a batch is held in memory.
 const BATCH_MAX_RECORDS_GREATEST: u64 = 1_000_000;
 /// `LAST_MODIFIED_MAX_AHEAD_MS`: a day. Clocks are wrong by minutes, time zones by hours.

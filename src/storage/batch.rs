@@ -5,6 +5,9 @@ use super::range::OffsetRange;
 use super::topic_id::TopicId;
 use crate::entity::{Event, Rejection};
 
+/// The records of an ordinary batch: enough to share the cost of a transaction, few enough for one of milliseconds.
+pub const ORDINARY_RECORDS: usize = 5_000;
+
 /// Consecutive offsets of one partition. They take effect together or not at all.
 #[derive(Debug)]
 pub struct PartitionBatch<'a> {

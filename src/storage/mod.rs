@@ -55,7 +55,7 @@ mod writer;
 use std::path::PathBuf;
 
 pub use attempt::Attempt;
-pub use batch::{Entry, PartitionBatch};
+pub use batch::{Entry, ORDINARY_RECORDS, PartitionBatch};
 pub use counts::{OffsetCounts, Outcome, PartitionCounts};
 pub use error::{ErrorKind, StorageError};
 pub use findings::{CountedPosition, Invariant, Violation};

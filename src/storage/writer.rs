@@ -34,6 +34,10 @@ pub trait Writer {
     /// [`Rejected`](super::ErrorKind::Rejected) if the database rejects a row that is not an event's.
     fn apply(&mut self, batches: &[PartitionBatch<'_>], attempt: &mut Attempt) -> Result<OffsetCounts, StorageError>;
 
+    /// By how much a batch may exceed [`ORDINARY_RECORDS`](super::ORDINARY_RECORDS) now: more than 1 where a larger transaction costs less
+    /// for each record.
+    fn growth(&self) -> u32;
+
     /// Stores offset jumps and their reasons, all in one transaction.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::modules::Crate;
 use super::{report, sources};
 
-const ROOTS: [&str; 4] = ["src", "kafka/src", "testkit/src", "fuzzkit/src"];
+const ROOTS: [&str; 5] = ["src", "kafka/src", "musl-memory/src", "testkit/src", "fuzzkit/src"];
 
 type Imports = BTreeMap<String, BTreeMap<String, String>>;
 

@@ -50,7 +50,8 @@ fn files_that_documents_name_are_there() {
     for (place, name) in names_in_prose() {
         let is_path = name.contains('/') && !name.contains([' ', '…', '*', '<']) && !name.contains("://");
         let root = name.split('/').next().unwrap_or_default();
-        let is_ours = ["src", "kafka", "testkit", "fuzzkit", "fuzz", "tests", "docs", "scripts", "deploy", ".ci"];
+        let is_ours =
+            ["src", "kafka", "musl-memory", "testkit", "fuzzkit", "fuzz", "tests", "docs", "scripts", "deploy", ".ci"];
         let is_missing = if is_path && is_ours.contains(&root) && !name.contains("NAME") {
             !repository().join(&name).exists() && !is_end_of_a_path(&name)
         } else {

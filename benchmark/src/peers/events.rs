@@ -1,4 +1,5 @@
-//! Events as the rdkafka peers read them: typed structs by serde, borrowed where possible.
+//! The service's tables, filled as most Rust services would: typed structs by serde, borrowed where possible, and the service's rule
+//! which event wins.
 
 use std::borrow::Cow;
 
@@ -6,12 +7,17 @@ use rusqlite::{Statement, params};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::tables::{Coordinates, Tables};
+use crate::database::SCHEMA;
 use crate::sql::Table;
+
+/// The service's tables.
+pub struct AsTheService;
 
 /// Borrows where nothing is escaped; serde borrows a `Cow` inside of an `Option` only so.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// Both types of events; `stage` or `status` distinguishes them.
 #[derive(Deserialize)]
@@ -47,33 +53,34 @@ struct MetaData<'a> {
     last_modified: Option<Text<'a>>,
 }
 
-/// Where an event lies.
-pub struct Place<'a> {
-    pub topic: &'a str,
-    pub partition: i32,
-    pub offset: i64,
-    pub timestamp_ms: Option<i64>,
-}
+impl Tables for AsTheService {
+    type Event<'a> = Event<'a>;
 
-impl Event<'_> {
-    pub fn table(&self) -> Table {
-        if self.stage.is_some() { Table::Opportunities } else { Table::Projects }
+    fn schema() -> &'static str {
+        SCHEMA
     }
 
-    /// Stores it by its table's statement.
-    pub fn store(&self, statement: &mut Statement<'_>, at: &Place<'_>, now: &str) -> crate::Result<()> {
-        let meta_data = self.meta_data.map(RawValue::get);
+    fn upsert(table: Table) -> String {
+        table.upsert(1)
+    }
+
+    fn table(event: &Event<'_>) -> Table {
+        if event.stage.is_some() { Table::Opportunities } else { Table::Projects }
+    }
+
+    fn store(event: &Event<'_>, statement: &mut Statement<'_>, at: &Coordinates<'_>) -> crate::Result<()> {
+        let meta_data = event.meta_data.map(RawValue::get);
         let last_modified = meta_data.map(last_modified).transpose()?.flatten();
-        let (account_id, owner_id) = (text(self.account_id.as_ref()), text(self.owner_id.as_ref()));
+        let (account_id, owner_id) = (text(event.account_id.as_ref()), text(event.owner_id.as_ref()));
         let extra: Option<&str> = None;
-        match self.table() {
+        match Self::table(event) {
             Table::Opportunities => statement.execute(params![
-                self.id.0,
-                self.name.0,
-                text(self.stage.as_ref()),
-                self.amount,
-                self.probability,
-                text(self.expected_close_date.as_ref()),
+                event.id.0,
+                event.name.0,
+                text(event.stage.as_ref()),
+                event.amount,
+                event.probability,
+                text(event.expected_close_date.as_ref()),
                 account_id,
                 owner_id,
                 meta_data,
@@ -83,15 +90,15 @@ impl Event<'_> {
                 at.partition,
                 at.offset,
                 at.timestamp_ms,
-                now
+                at.now
             ])?,
             Table::Projects => statement.execute(params![
-                self.id.0,
-                self.name.0,
-                text(self.status.as_ref()),
-                text(self.start_date.as_ref()),
-                text(self.end_date.as_ref()),
-                self.budget,
+                event.id.0,
+                event.name.0,
+                text(event.status.as_ref()),
+                text(event.start_date.as_ref()),
+                text(event.end_date.as_ref()),
+                event.budget,
                 account_id,
                 owner_id,
                 meta_data,
@@ -101,14 +108,15 @@ impl Event<'_> {
                 at.partition,
                 at.offset,
                 at.timestamp_ms,
-                now
+                at.now
             ])?,
         };
         Ok(())
     }
 }
 
-fn text<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
+/// The text, if there is one.
+pub fn text<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
     text.map(|text| &*text.0)
 }
 

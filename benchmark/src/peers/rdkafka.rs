@@ -1,4 +1,5 @@
-//! What most Rust services would be: rdkafka (librdkafka), serde and rusqlite, one row after the other by a prepared statement.
+//! What most Rust services would be: rdkafka (librdkafka), serde and rusqlite, one row after the other by a prepared statement;
+//! with the service's tables, and with narrow ones.
 //! Reads to the ends that the partitions have at its start, commits, and ends.
 
 use std::collections::HashMap;
@@ -13,7 +14,9 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::events::{Event, Place};
+use super::events::AsTheService;
+use super::narrow::Narrow;
+use super::tables::{Coordinates, Tables};
 use crate::checkpointer::Checkpointer;
 use crate::sql::Table;
 use crate::{Result, database};
@@ -28,6 +31,8 @@ enum Kind {
     Plain,
     /// Batches of 20,000, offsets committed without waiting, checkpoints by a thread, librdkafka's queue well filled.
     Tuned,
+    /// As tuned, but with tables of its own: twelve columns, and the last event wins.
+    Narrow,
 }
 
 /// What to read, and into which file.
@@ -43,6 +48,7 @@ impl PeerRun {
         let kind = match parser.value()?.string()?.as_str() {
             "plain" => Kind::Plain,
             "tuned" => Kind::Tuned,
+            "narrow" => Kind::Narrow,
             other => return Err(format!("no peer is called '{other}'").into()),
         };
         let (servers, topic) = (parser.value()?.string()?, parser.value()?.string()?);
@@ -54,32 +60,39 @@ impl Kind {
     fn batch_records(self) -> usize {
         match self {
             Self::Plain => 5_000,
-            Self::Tuned => 20_000,
+            Self::Tuned | Self::Narrow => 20_000,
         }
     }
 
     fn commit_mode(self) -> CommitMode {
         match self {
             Self::Plain => CommitMode::Sync,
-            Self::Tuned => CommitMode::Async,
+            Self::Tuned | Self::Narrow => CommitMode::Async,
         }
     }
 }
 
 /// Runs one of them.
 pub fn run(peer: &PeerRun) -> Result<()> {
+    match peer.kind {
+        Kind::Plain | Kind::Tuned => run_with::<AsTheService>(peer),
+        Kind::Narrow => run_with::<Narrow>(peer),
+    }
+}
+
+fn run_with<T: Tables>(peer: &PeerRun) -> Result<()> {
     let consumer = consumer(peer)?;
     let mut ends = assign(&consumer, &peer.topic)?;
-    let mut connection = database::create(&peer.database)?;
+    let mut connection = database::create(&peer.database, T::schema())?;
     let checkpointer = match peer.kind {
         Kind::Plain => None,
-        Kind::Tuned => {
+        Kind::Tuned | Kind::Narrow => {
             connection.execute_batch("PRAGMA wal_autocheckpoint = 0;")?;
             Some(Checkpointer::start(&peer.database)?)
         }
     };
     while !ends.is_empty() {
-        let next = store_batch(&consumer, &mut connection, peer.kind.batch_records(), &mut ends)?;
+        let next = store_batch::<T>(&consumer, &mut connection, peer.kind.batch_records(), &mut ends)?;
         let mode = if ends.is_empty() { CommitMode::Sync } else { peer.kind.commit_mode() };
         consumer.commit(&list(&peer.topic, &next)?, mode)?;
     }
@@ -93,7 +106,7 @@ fn consumer(peer: &PeerRun) -> Result<BaseConsumer> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &peer.servers).set("group.id", format!("group-{}", std::process::id()));
     config.set("enable.auto.commit", "false");
-    if peer.kind == Kind::Tuned {
+    if peer.kind != Kind::Plain {
         config.set("fetch.queue.backoff.ms", "5").set("queued.min.messages", "200000");
         config.set("queued.max.messages.kbytes", "131072");
     }
@@ -118,7 +131,7 @@ fn assign(consumer: &BaseConsumer, topic: &str) -> Result<HashMap<i32, i64>> {
 }
 
 /// One transaction: so many records, or up to the ends. Gives the next offset of each partition, and forgets those at their end.
-fn store_batch(
+fn store_batch<T: Tables>(
     consumer: &BaseConsumer,
     connection: &mut Connection,
     records_max: usize,
@@ -127,16 +140,16 @@ fn store_batch(
     let mut next = HashMap::new();
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let now: String = transaction.query_row("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')", [], |row| row.get(0))?;
-    let mut opportunities = transaction.prepare_cached(&Table::Opportunities.upsert(1))?;
-    let mut projects = transaction.prepare_cached(&Table::Projects.upsert(1))?;
+    let mut opportunities = transaction.prepare_cached(&T::upsert(Table::Opportunities))?;
+    let mut projects = transaction.prepare_cached(&T::upsert(Table::Projects))?;
     for _ in 0..records_max {
         let message = consumer.poll(TIMEOUT).ok_or("the broker says nothing")??;
-        let event: Event<'_> = serde_json::from_slice(message.payload().unwrap_or_default())?;
-        let statement = match event.table() {
+        let event: T::Event<'_> = serde_json::from_slice(message.payload().unwrap_or_default())?;
+        let statement = match T::table(&event) {
             Table::Opportunities => &mut opportunities,
             Table::Projects => &mut projects,
         };
-        event.store(statement, &place(&message), &now)?;
+        T::store(&event, statement, &coordinates(&message, &now))?;
         let after = message.offset() + 1;
         next.insert(message.partition(), after);
         if ends.get(&message.partition()) == Some(&after) {
@@ -151,12 +164,13 @@ fn store_batch(
     Ok(next)
 }
 
-fn place<'m>(message: &'m BorrowedMessage<'_>) -> Place<'m> {
-    Place {
+fn coordinates<'m>(message: &'m BorrowedMessage<'_>, now: &'m str) -> Coordinates<'m> {
+    Coordinates {
         topic: message.topic(),
         partition: message.partition(),
         offset: message.offset(),
         timestamp_ms: message.timestamp().to_millis(),
+        now,
     }
 }
 

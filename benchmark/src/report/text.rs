@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::goals;
+use super::goals::{self, Verdict};
 use crate::broker::{BATCH_BYTES, LINGER_MS};
-use crate::limit::BATCH_ROWS;
+use crate::database::CACHE_KIB;
+use crate::peers::STATEMENT_ROWS;
 use crate::results::{Results, SetResult, Spread};
 
 /// Who reads it.
@@ -22,6 +23,7 @@ pub fn report(results: &Results, reader: For) -> String {
         sections.push(head(results));
     }
     sections.push(goals_table(results));
+    sections.extend(comparisons(results));
     sections.extend(throughput(results, reader));
     sections.extend(latency(results, reader));
     sections.extend(start(results));
@@ -57,15 +59,42 @@ fn goals_table(results: &Results) -> String {
     let rows: Vec<Vec<String>> = goals::all(results)
         .into_iter()
         .map(|goal| {
-            let reached = match (&goal.measured, goal.is_reached) {
-                (None, _) => "not measured",
-                (_, true) => "reached",
-                (_, false) => "**not reached**",
+            let verdict = match goal.verdict {
+                Verdict::Reached => "reached".to_owned(),
+                Verdict::NotReached => "**not reached**".to_owned(),
+                Verdict::ReachedIn { measured, of } => format!("reached in {measured} of {of}"),
+                Verdict::NotMeasured => "not measured".to_owned(),
             };
-            vec![goal.what.to_owned(), goal.wanted, goal.measured.unwrap_or_default(), reached.to_owned()]
+            vec![goal.what.to_owned(), goal.wanted, goal.measured.unwrap_or_default(), verdict]
         })
         .collect();
-    format!("## Goals\n\n{}", table(&["goal", "wanted", "measured", ""], &rows))
+    format!(
+        "## Goals\n\nWhere a goal holds for several data sets, the one that is furthest from it is named.\n\n{}",
+        table(&["goal", "wanted", "measured", ""], &rows)
+    )
+}
+
+fn comparisons(results: &Results) -> Option<String> {
+    let cell = |compared: Option<goals::Compared>| match compared {
+        Some(compared) if compared.is_reached => compared.figure,
+        Some(compared) => format!("**{}**", compared.figure),
+        None => "–".to_owned(),
+    };
+    let rows: Vec<Vec<String>> = goals::comparisons(results)
+        .into_iter()
+        .map(|comparison| std::iter::once(comparison.title).chain(comparison.figures.map(cell)).collect())
+        .collect();
+    let names = ["same tables, rows/s", "same tables, CPU", "narrow tables, rows/s", "narrow tables, CPU"];
+    let wanted = goals::wanted_of_comparisons();
+    let heads: Vec<String> = names.iter().zip(&wanted).map(|(name, wanted)| format!("{name} {wanted}")).collect();
+    let titles: Vec<&str> = std::iter::once("data set").chain(heads.iter().map(String::as_str)).collect();
+    (!rows.is_empty()).then(|| {
+        format!(
+            "## Against the peers, by data set\n\nThe static service divided by the fastest peer with the service's tables, and by the one with narrow tables: rows per\n\
+             second, and CPU of a row. Bold: the goal is not reached.\n\n{}",
+            table(&titles, &rows)
+        )
+    })
 }
 
 fn throughput(results: &Results, reader: For) -> Option<String> {
@@ -96,7 +125,7 @@ fn set_table(set: &SetResult) -> String {
         Some(vec![
             result.peer.title().to_owned(),
             spread(set.rate(result.peer)?, grouped),
-            spread(result.spread(|usage| usage.cpu_seconds * per_million)?, two),
+            spread(set.cpu_per_million(result.peer)?, two),
             result.rss_mib().map_or_else(|| "–".to_owned(), |mib| format!("{mib:.1}")),
             spread(result.spread(|usage| usage.written_bytes as f64 / f64::from(1 << 20) * per_million)?, grouped),
             set.ratio(result.peer).map(two).unwrap_or_default(),
@@ -186,18 +215,27 @@ fn method() -> String {
          - The service runs as `run --exit-at-end` with `KAFKA_GROUP_PROTOCOL=none` and all other settings as they come; its\n  \
            database must pass `verify` after each run. All others must store as many rows, and of each id the same event.\n\
          - rdkafka plain: serde into typed structs, the service's tables and upsert, WAL, `synchronous=NORMAL`, one prepared\n  \
-           statement a row, {BATCH_ROWS} rows a transaction, offsets committed and waited for. Tuned: 20,000 rows a transaction, offsets\n  \
+           statement a row, 5,000 rows a transaction, offsets committed and waited for. Tuned: 20,000 rows a transaction, offsets\n  \
            committed without waiting, a thread that checkpoints every 20 ms, `fetch.queue.backoff.ms=5`,\n  \
            `queued.min.messages=200000`, `queued.max.messages.kbytes=131072`. Python: confluent-kafka, json, `executemany`.\n\
-         - SQLite alone stores decoded rows from memory by the same upsert, {BATCH_ROWS} rows a transaction, with the service's pragmas\n  \
-           and a thread that checkpoints every 20 ms; only the storing counts.\n\
+         - Narrow tables: the same program as the tuned one, with tables of twelve columns, one for each field of an event and of its\n  \
+           `meta_data`, and a plain upsert: the event that arrives last wins. It stores no time of storage and no topic, partition or\n  \
+           offset. It must store of each id the same event as the others, which is the last one in these data sets.\n\
+         - SQLite alone stores decoded rows from memory by the service's upsert, {STATEMENT_ROWS} rows a statement, with the service's pragmas\n  \
+           (a page cache of {} MiB) and a thread that checkpoints every 20 ms; only the storing counts. Goals compare with the fastest\n  \
+           transaction size. Row by row: one row a statement, 5,000 rows a transaction.\n\
+         - Other tools are not measured. faucet (`faucet-cli`), the closest one, asks for a newer Rust than this repository has. Redpanda\n  \
+           Connect: its Go module as a whole is not under an open-source licence, and the framework that it builds on, `benthos`,\n  \
+           connects neither to Kafka nor to SQL databases. Kafka Connect: the JDBC sinks of Confluent and Aiven only take records with\n  \
+           a schema, which these have not, and the one of Debezium does not support SQLite.\n\
          - Everybody in turns, the disk synced before each; CPU (user and system), peak memory and written bytes are those of\n  \
            `getrusage` of the ended process.\n\
          - Start: a new database, 10,000 events waiting; seen by another connection. The broker's own answers are the same\n  \
            questions on new connections, asked by the service's client library without the service: metadata, group offsets, log\n  \
            offsets, one fetch. The commit that claims a partition counts as the service's own time.\n\
          - Idle: at the end of a topic, CPU and voluntary context switches of all threads by `/proc`.\n",
-        BATCH_BYTES >> 10
+        BATCH_BYTES >> 10,
+        CACHE_KIB >> 10
     )
 }
 

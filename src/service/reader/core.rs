@@ -96,7 +96,10 @@ impl<C: PollConsumer> ReaderCore<C> {
                     self.state = State::Polling;
                 }
             }
-            Command::RecordsStored => self.record_events = self.record_events.saturating_sub(1),
+            Command::RecordsStored { records_max } => {
+                self.record_events = self.record_events.saturating_sub(1);
+                self.records_max = records_max;
+            }
             Command::Start { positions, metadata } => self.consumer.start(positions, &metadata),
             Command::Commit { positions, metadata } => self.consumer.commit(positions, &metadata),
             Command::Acknowledge(acknowledgement) => self.consumer.acknowledge(acknowledgement),

@@ -53,9 +53,9 @@ impl<R: ReaderRunner> Reader<R> {
         }
     }
 
-    /// The records of one event have been stored and dropped: the reader may read on.
-    pub(in crate::service) fn records_stored(&self) {
-        self.send(Command::RecordsStored);
+    /// The records of one event have been stored and dropped: the reader may read on, at most `records_max` records at once.
+    pub(in crate::service) fn records_stored(&self, records_max: usize) {
+        self.send(Command::RecordsStored { records_max });
         self.runner.notify_memory_freed();
     }
 

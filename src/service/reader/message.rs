@@ -26,8 +26,8 @@ pub(in crate::service) enum Message {
 pub(in crate::service) enum Command {
     /// The loop has received an event without records.
     EventReceived,
-    /// The loop has stored the records of one event and dropped them.
-    RecordsStored,
+    /// The loop has stored the records of one event and dropped them. The next polls return at most `records_max`.
+    RecordsStored { records_max: usize },
     /// See [`kafka::Consumer::start`].
     Start { positions: Vec<OffsetPosition>, metadata: String },
     /// See [`kafka::Consumer::commit`].

@@ -21,13 +21,15 @@ struct Scripted {
     polls: usize,
     /// The reader's stage.
     stage: Stage,
+    /// Of the last poll.
+    records_max: usize,
     calls: Vec<&'static str>,
     is_settled: bool,
 }
 
 impl PollConsumer for Scripted {
     fn poll(&mut self, _: Duration, records_max: usize) -> Result<Event> {
-        assert_eq!(records_max, 7);
+        self.records_max = records_max;
         assert!(matches!(self.stage.activity(), Activity::Waiting { .. }), "a broker that is away makes nobody late");
         self.polls += 1;
         self.events.pop_front().unwrap_or(Ok(Event::Idle))
@@ -125,7 +127,7 @@ fn events_come_in_the_order_of_the_consumer() {
     ]);
     let events: Vec<String> = (0..4).map(|_| poll(&mut core)).collect();
     assert_eq!(events, ["started", "records 3", "rebalancing", "records 4"]);
-    core.step(Some(Command::RecordsStored));
+    core.step(Some(Command::RecordsStored { records_max: 7 }));
     assert_eq!([poll(&mut core), poll(&mut core)], ["revoked", "lost"]);
 }
 
@@ -137,8 +139,18 @@ fn two_polls_of_records_are_in_memory_at_most() {
     assert_eq!(core.consumer.polls, 2, "records that nothing can hold are not asked for");
     core.step(Some(Command::EventReceived));
     assert!(!core.may_poll(), "other events make no room");
-    core.step(Some(Command::RecordsStored));
+    core.step(Some(Command::RecordsStored { records_max: 7 }));
     assert_eq!([poll(&mut core), poll(&mut core)], ["records 2", "nothing"]);
+}
+
+#[test]
+fn the_loop_says_how_many_records_the_next_poll_may_return() {
+    let mut core = core((0..5).map(records));
+    assert_eq!([poll(&mut core), poll(&mut core)], ["records 0", "records 1"]);
+    assert_eq!(core.consumer.records_max, 7);
+    core.step(Some(Command::RecordsStored { records_max: 28 }));
+    assert_eq!(poll(&mut core), "records 2");
+    assert_eq!(core.consumer.records_max, 28);
 }
 
 #[test]
@@ -146,7 +158,7 @@ fn other_events_are_read_ahead_up_to_a_bound() {
     let mut core = core((0..100).map(|_| started()));
     let read = (0..100).take_while(|_| poll(&mut core) == "started").count();
     assert_eq!(read, 16);
-    core.step(Some(Command::RecordsStored));
+    core.step(Some(Command::RecordsStored { records_max: 7 }));
     assert!(!core.may_poll());
     core.step(Some(Command::EventReceived));
     assert_eq!([poll(&mut core), poll(&mut core)], ["started", "nothing"]);
@@ -192,7 +204,7 @@ fn nothing_is_polled_after_leaving() {
     let (reply, result) = channel();
     core.step(Some(Command::Leave { timeout: Duration::from_secs(4), reply }));
     assert!(!result.try_recv().unwrap().unwrap(), "what the consumer says");
-    core.step(Some(Command::RecordsStored));
+    core.step(Some(Command::RecordsStored { records_max: 7 }));
     assert_eq!((poll(&mut core), core.consumer.polls), ("nothing".to_owned(), 1));
 }
 

@@ -72,6 +72,10 @@ impl Writer for ObservedWriter {
         self.database.knows_topic(topic)
     }
 
+    fn growth(&self) -> u32 {
+        self.database.growth()
+    }
+
     fn apply(&mut self, batches: &[PartitionBatch<'_>], attempt: &mut Attempt) -> Result<OffsetCounts, StorageError> {
         let result = self.call(|database| database.apply(batches, attempt));
         let mut disk = self.disk.borrow_mut();

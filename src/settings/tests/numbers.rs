@@ -43,6 +43,13 @@ pub(super) const VARIABLES: &[Variable] = &[
         refuses: &["", "0", "1048575", "9223372036854775808"],
     },
     Variable {
+        name: "DATABASE_CACHE_MAX_BYTES",
+        get: |settings| debug(settings.database.cache_bytes_max),
+        accepts: &[("1048576", "1048576"), ("1099511627776", "1099511627776")],
+        allowed: "a whole number from 1048576 to 1099511627776 bytes",
+        refuses: &["", "0", "1048575", "1099511627777"],
+    },
+    Variable {
         name: "BATCH_MAX_RECORDS",
         get: |settings| debug(settings.batch_records_max),
         accepts: &[("1", "1"), ("0010", "10"), ("1000000", "1000000")],

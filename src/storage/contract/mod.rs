@@ -40,6 +40,7 @@ macro_rules! suite {
                 the_order_of_arrival_does_not_matter,
                 each_event_is_greater_than_the_one_before,
                 a_smaller_event_of_either_type_is_counted_as_stale,
+                events_of_several_partitions_meet_each_other,
                 the_same_event_again_is_applied_and_keeps_its_first_time;
             positions:
                 a_stored_position_is_found,

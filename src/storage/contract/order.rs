@@ -2,7 +2,7 @@
 
 use super::{Engine, Value};
 use crate::entity::{Event, Opportunity, Project};
-use crate::storage::fixtures::{batch, counts, entry, jump, modified, opportunity, project};
+use crate::storage::fixtures::{TOPIC, batch, counts, entry, jump, modified, opportunity, project};
 use crate::storage::{Attempt, Entry, OffsetJump, Outcome, PartitionBatch, Writer};
 
 /// One event of the only id: coordinates and times of its record.
@@ -89,6 +89,42 @@ pub(in crate::storage) fn a_smaller_event_of_either_type_is_counted_as_stale<E: 
     let entries = (0..).zip(events).map(|(offset, event)| entry(offset, Ok(event))).collect();
     let applied = database.apply(&[batch(0, 0, 5, entries)], &mut Attempt::default()).unwrap();
     assert_eq!(applied, counts(3, 2, 0, 0));
+    place.assert_counted();
+}
+
+/// Partitions and topics of one transaction share ids; each position counts its own stale events.
+pub(in crate::storage) fn events_of_several_partitions_meet_each_other<E: Engine>() {
+    let place = E::create();
+    let mut database = place.open_at_0(3);
+    let elsewhere = OffsetJump { topic: "b".to_owned(), ..jump(1, None, 0) };
+    database.store_jumps(&[elsewhere], &mut Attempt::default()).unwrap();
+    let event = |id: &'static str, day: u32| {
+        let time = format!("2024-01-{day:02}T00:00:00.000000000Z");
+        Ok(Event::Opportunity(Opportunity { meta_data: Some(modified(&time)), ..opportunity(id) }))
+    };
+    let entries = |events: Vec<(&'static str, u32)>| {
+        (0..).zip(events).map(|(offset, (id, day))| entry(offset, event(id, day))).collect::<Vec<_>>()
+    };
+    // Of 70 ids each partition has an event, so that statements hold events of several partitions.
+    let ids: Vec<&'static str> = (0..70).map(|number| &*format!("opp_{number:02}").leak()).collect();
+    let of_all = |day| ids.iter().map(|&id| (id, day)).collect::<Vec<_>>();
+    let (first, second, third) = (entries(of_all(2)), entries(of_all(3)), entries([of_all(1), of_all(4)].concat()));
+    let other_topic = entries(vec![("opp_00", 2), ("opp_01", 5)]);
+    let batches = [
+        batch(2, 0, 70, first),
+        batch(0, 0, 70, second),
+        PartitionBatch { topic: "b", ..batch(1, 0, 2, other_topic) },
+        batch(1, 0, 140, third),
+    ];
+    let applied = database.apply(&batches, &mut Attempt::default()).unwrap();
+    // Stale are of partition 1 all events of the first day and the one that the other topic is ahead of, and of topic b the first.
+    let mut stale =
+        |topic: &str, partition| database.position(topic, partition).unwrap().unwrap().counters.get(Outcome::Stale);
+    let found = [stale(TOPIC, 2), stale(TOPIC, 0), stale("b", 1), stale(TOPIC, 1)];
+    assert_eq!(found, [0, 0, 1, 71]);
+    assert_eq!(applied, counts(282 - 72, 72, 0, 0));
+    let newest = "SELECT count(*) FROM opportunities WHERE kafka_partition = 1 AND kafka_topic = 'sales_events'";
+    assert_eq!(place.number(newest), 69);
     place.assert_counted();
 }
 

@@ -71,6 +71,7 @@ impl Database {
             Ok(counts) => {
                 attempt.done.extend(&counts);
                 attempt.uncertain = None;
+                self.growth.note_transaction(parts);
                 for part in parts {
                     self.committed.note_advance(part.batch.topic, part.batch.partition, part.offsets.next);
                 }

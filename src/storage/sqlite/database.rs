@@ -10,6 +10,7 @@ use super::committed::{CommittedPositions, LostPosition};
 use super::error::{Context, SqliteError};
 use super::file_change::{DatabaseFile, FileChange};
 use super::files::{OpenedFile, SideFiles};
+use super::growth::Growth;
 use super::open;
 use super::paths::{self, sync_directory};
 use super::tables::now::now;
@@ -33,6 +34,7 @@ pub(crate) struct Database {
     pub(super) connection: Option<Connection>,
     /// What a connection that is opened again must find.
     pub(super) committed: CommittedPositions,
+    pub(super) growth: Growth,
 }
 
 impl Database {
@@ -65,6 +67,8 @@ impl Database {
         let file = OpenedFile::now(&settings.path, path)?;
         let mut side_files = SideFiles::new(path);
         side_files.verify()?;
+        let growth = Growth::new(settings.cache_bytes_max);
+        growth.set_cache(&connection)?;
         Ok(Self {
             wal: Wal::new(file.clone(), settings.wal_bytes_max),
             file,
@@ -75,6 +79,7 @@ impl Database {
             id,
             connection: Some(connection),
             committed: CommittedPositions::default(),
+            growth,
         })
     }
 
@@ -175,6 +180,7 @@ impl Database {
         }
         let path = self.file.path();
         let mut connection = open::open_existing_writer(path, self.synchronous)?;
+        self.growth.set_cache(&connection)?;
         let found = read_id(&mut connection)?;
         if found != self.id {
             return Err(SqliteError::Replaced { path: path.to_owned(), expected: self.id.clone(), found });

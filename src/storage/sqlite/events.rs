@@ -4,7 +4,8 @@
 use rusqlite::Transaction;
 
 use super::error::{Context, SqliteError};
-use super::tables::upsert::{self, Origin, Placed, StoredEvents};
+use super::tables::tally;
+use super::tables::upsert::{self, Origin, Placed};
 use crate::entity::{ByKind, Event, Kind};
 use crate::storage::batch::Coordinates;
 
@@ -32,11 +33,11 @@ pub(super) fn try_store(
         result.map(drop).context("isolate an event")
     };
     let mut events = Events::default();
-    events.add(event, at.offset, at.timestamp_ms);
+    events.add(event, at.partition, at.offset, at.timestamp_ms);
     run("SAVEPOINT event")?;
-    let stored = match events.store(transaction, &Origin { topic: at.topic, partition: at.partition, now }) {
-        Ok(StoredEvents { applied: 0, .. }) => Stored::Stale,
-        Ok(_) => Stored::Applied,
+    let stored = match events.store(transaction, &Origin { topic: at.topic, now }) {
+        Ok(()) if take_stale(transaction, at.partition)? > 0 => Stored::Stale,
+        Ok(()) => Stored::Applied,
         Err(error) => match error.rejection() {
             Some(rejection) if !transaction.is_autocommit() => {
                 run("ROLLBACK TO event")?;
@@ -49,35 +50,36 @@ pub(super) fn try_store(
     Ok(stored)
 }
 
-/// The events of some records, by type.
+/// How many of a partition's events were stale since the last call for it.
+pub(super) fn take_stale(transaction: &Transaction<'_>, partition: i32) -> Result<u64, SqliteError> {
+    tally::take_stale(transaction, partition).context("count stale events")
+}
+
+/// The events of some records of one topic, by type.
 #[derive(Debug, Default)]
 pub(super) struct Events<'e>(ByKind<Vec<Placed<'e>>>);
 
 impl<'e> Events<'e> {
     /// Adds the event of the record at an offset.
-    pub(super) fn add(&mut self, event: &'e Event<'e>, offset: i64, timestamp_ms: Option<i64>) {
-        self.0.get_mut(event.kind()).push(Placed { event_id: event.event_id(), event, offset, timestamp_ms });
+    pub(super) fn add(&mut self, event: &'e Event<'e>, partition: i32, offset: i64, timestamp_ms: Option<i64>) {
+        let placed = Placed { event_id: event.event_id(), event, partition, offset, timestamp_ms };
+        self.0.get_mut(event.kind()).push(placed);
     }
 
-    /// Stores all events, each unless it or a greater event of its id is stored; gives how many are stored.
+    /// Stores all events, each unless it or a greater event of its id is stored; [`take_stale`] says how many were not.
     ///
-    /// They are sorted by id, since rows that are neighbours in the index share its pages. Events of one id stay in the order of their
-    /// offsets, so that each of them meets the row that it would have met in the order of the log.
+    /// They are sorted by id, over all partitions, since rows that are neighbours in the index share its pages. Events of one id stay in
+    /// the order in which they were added, so that each of them meets the row that it would have met without the sort.
     ///
     /// # Errors
     /// [`SqliteError::NotStored`] if a trigger keeps an event out of its table.
-    pub(super) fn store(
-        mut self,
-        transaction: &Transaction<'_>,
-        origin: &Origin<'_>,
-    ) -> Result<StoredEvents, SqliteError> {
-        let mut total = StoredEvents::default();
+    pub(super) fn store(mut self, transaction: &Transaction<'_>, origin: &Origin<'_>) -> Result<(), SqliteError> {
         for kind in Kind::ALL {
             let events = self.0.get_mut(kind);
             events.sort_by(|one, other| one.event_id.cmp(other.event_id));
             let stored = upsert::store(transaction, kind, origin, events).context("store an event")?;
-            total += stored.map_err(|by| SqliteError::NotStored { table: kind.table(), by })?;
+            stored.map_err(|by| SqliteError::NotStored { table: kind.table(), by })?;
         }
-        Ok(total)
+        Ok(())
     }
 }

@@ -29,6 +29,7 @@ impl Place {
             path: directory.path().canonicalize().expect("a path").join("events.db"),
             synchronous: Synchronous::Normal,
             wal_bytes_max: 1 << 30,
+            cache_bytes_max: 32 << 20,
             file_mode: FileMode::Owner,
         };
         Self { directory, settings }

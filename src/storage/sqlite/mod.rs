@@ -12,6 +12,7 @@ mod error_text;
 mod events;
 mod file_change;
 mod files;
+mod growth;
 mod inspector;
 mod jumps;
 mod lock;

@@ -39,9 +39,6 @@ const JOURNAL_SIZE_LIMIT_BYTES: u32 = 64 << 20;
 /// Prepared statements that a connection caches: all that this program has.
 const STATEMENTS_KEPT: usize = 64;
 
-/// SQLite's page cache, in KiB.
-const CACHE_KIB: u32 = 16 << 10;
-
 /// Opens for writing. Creates the file if there is none; migrates an older one.
 pub(super) fn open_writer(path: &Path, synchronous: Synchronous, mode: FileMode) -> Result<Connection, SqliteError> {
     refuse_foreign(path)?;
@@ -206,7 +203,6 @@ fn set_up_writer(connection: &Connection, path: &Path, synchronous: Synchronous)
             "PRAGMA synchronous = {};
              PRAGMA temp_store = MEMORY;
              PRAGMA mmap_size = 0;
-             PRAGMA cache_size = -{CACHE_KIB};
              PRAGMA wal_autocheckpoint = 0;
              PRAGMA journal_size_limit = {JOURNAL_SIZE_LIMIT_BYTES};",
             match synchronous {

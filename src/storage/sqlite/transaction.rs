@@ -1,14 +1,16 @@
 //! What one transaction does with parts of batches: each record becomes a row, an unidentified message, or changes nothing.
 //! Must not begin or end the transaction.
 
+use std::collections::BTreeSet;
+
 use rusqlite::Transaction;
 
 use super::conflict;
 use super::error::{Context, SqliteError, ensure_written};
-use super::events::{self, Events, Stored};
-use super::tables::offset;
+use super::events::{self, Events, Stored, take_stale};
 use super::tables::unidentified::{self, Reading};
-use super::tables::upsert::{Origin, StoredEvents};
+use super::tables::upsert::Origin;
+use super::tables::{offset, tally};
 use crate::entity::{Event, Reason, Rejection};
 use crate::storage::batch::{Coordinates, Entry, PartitionBatch};
 use crate::storage::counts::{OffsetCounts, Outcome, PartitionCounts};
@@ -33,24 +35,43 @@ pub(super) fn apply(
     on_rejection: OnRejection<'_>,
     now: &str,
 ) -> Result<PartitionCounts, SqliteError> {
+    // The transaction before may have failed after it had counted events.
+    tally::clear(transaction).context("count stale events")?;
+    let keeper = |batch| Keeper { transaction, group_id, batch, now, prepared: None, count: 0 };
     let mut total = PartitionCounts::default();
-    for part in parts {
-        let absent = count_absent(part)?;
-        let keeper = Keeper { transaction, group_id, batch: part.batch, now, prepared: None, count: 0 };
-        let mut counts = match on_rejection {
-            OnRejection::Fail => store_together(transaction, part, keeper, now)?,
+    for parts in by_topic(parts) {
+        let counts: Vec<OffsetCounts> = match on_rejection {
+            OnRejection::Fail => store_together(transaction, parts, keeper, now)?,
             OnRejection::Isolate => {
-                store_each(part, keeper, |event, at| events::try_store(transaction, event, at, now))?
+                let store = |event: &Event<'_>, at: &Coordinates<'_>| events::try_store(transaction, event, at, now);
+                parts.iter().map(|part| store_each(part, keeper(part.batch), store)).collect::<Result<_, _>>()?
             }
             OnRejection::Keep(rejection) => {
-                store_each(part, keeper, |_, _| Ok(Stored::Rejected(rejection.to_owned())))?
+                let store = |_: &Event<'_>, _: &Coordinates<'_>| Ok(Stored::Rejected(rejection.to_owned()));
+                parts.iter().map(|part| store_each(part, keeper(part.batch), store)).collect::<Result<_, _>>()?
             }
         };
-        counts.add(Outcome::Absent, absent);
-        advance(transaction, group_id, part, &counts, now)?;
-        total.add(part.batch.topic, part.batch.partition, counts);
+        for (part, mut counts) in parts.iter().zip(counts) {
+            counts.add(Outcome::Absent, count_absent(part)?);
+            advance(transaction, group_id, part, &counts, now)?;
+            total.add(part.batch.topic, part.batch.partition, counts);
+        }
     }
     Ok(total)
+}
+
+/// The parts in runs of one topic, none of which has two parts of a partition: stale events are counted by partition.
+fn by_topic<'p, 'b>(parts: &'p [Part<'b>]) -> impl Iterator<Item = &'p [Part<'b>]> {
+    let mut rest = parts;
+    std::iter::from_fn(move || {
+        let first = rest.first()?;
+        let mut partitions = BTreeSet::new();
+        let belongs =
+            |part: &&Part<'_>| part.batch.topic == first.batch.topic && partitions.insert(part.batch.partition);
+        let (run, after) = rest.split_at_checked(rest.iter().take_while(belongs).count())?;
+        rest = after;
+        Some(run)
+    })
 }
 
 fn advance(
@@ -93,24 +114,33 @@ fn distance(from: i64, to: i64) -> Option<u64> {
     to.checked_sub(from).and_then(|distance| u64::try_from(distance).ok())
 }
 
-/// Stores the events of a part with as few statements as possible, and keeps its other records as unidentified messages.
-fn store_together(
+/// Stores the events of parts of one topic with as few statements as possible, and keeps their other records as unidentified messages.
+fn store_together<'p>(
     transaction: &Transaction<'_>,
-    part: &Part<'_>,
-    mut keeper: Keeper<'_, '_>,
+    parts: &'p [Part<'p>],
+    keeper: impl Fn(&'p PartitionBatch<'p>) -> Keeper<'p, 'p>,
     now: &str,
-) -> Result<OffsetCounts, SqliteError> {
+) -> Result<Vec<OffsetCounts>, SqliteError> {
+    let Some(topic) = parts.first().map(|part| part.batch.topic) else { return Ok(Vec::new()) };
     let mut events = Events::default();
-    for entry in part.entries {
-        match &entry.decoded {
-            Ok(event) => events.add(event, entry.offset, entry.timestamp_ms),
-            Err(rejection) => keeper.keep(entry, rejection)?,
+    let mut counts = Vec::with_capacity(parts.len());
+    for part in parts {
+        let mut keeper = keeper(part.batch);
+        for entry in part.entries {
+            match &entry.decoded {
+                Ok(event) => events.add(event, part.batch.partition, entry.offset, entry.timestamp_ms),
+                Err(rejection) => keeper.keep(entry, rejection)?,
+            }
         }
+        counts.push((count(part.entries.len()) - keeper.count, keeper.count));
     }
-    let origin = Origin { topic: part.batch.topic, partition: part.batch.partition, now };
-    let StoredEvents { applied, stale } = events.store(transaction, &origin)?;
-    Ok([(Outcome::Applied, count(applied)), (Outcome::Stale, count(stale)), (Outcome::Unidentified, keeper.count)]
-        .into())
+    events.store(transaction, &Origin { topic, now })?;
+    let counts = parts.iter().zip(counts).map(|(part, (events, unidentified))| {
+        let stale = take_stale(transaction, part.batch.partition)?;
+        let applied = events.saturating_sub(stale);
+        Ok([(Outcome::Applied, applied), (Outcome::Stale, stale), (Outcome::Unidentified, unidentified)].into())
+    });
+    counts.collect()
 }
 
 /// The same record by record, each event by `store`.

@@ -38,6 +38,8 @@ pub(super) struct Wal {
     warn_at_bytes: u64,
     /// The frames at which the writer waits for the next checkpoint.
     wait_at_frames: i64,
+    /// The frames when they were last counted.
+    frames_before: i64,
     /// Shared with the checkpoint thread.
     sync_state: Arc<SyncState>,
     /// Shared with the checkpoint thread, and with whoever watches the service.
@@ -56,6 +58,7 @@ impl Wal {
             limit_bytes,
             warn_at_bytes: WARN_FROM_BYTES,
             wait_at_frames: WAIT_FRAMES,
+            frames_before: 0,
             sync_state: Arc::new(SyncState::new()),
             statistics: Arc::default(),
             checkpointer: None,
@@ -107,8 +110,15 @@ impl Wal {
 
     /// Keeps the WAL small, as far as readers allow. Logs a warning each time that the file has doubled. At the limit, or after a full disk,
     /// truncates the WAL; fails if a reader blocks that at the limit. After a failed sync only [`recover`](Self::recover) may truncate it.
-    pub(super) fn keep_bounded(&mut self, connection: &Connection) -> Result<(), SqliteError> {
-        self.request_checkpoint(connection)?;
+    ///
+    /// Gives how many frames were written since the last call.
+    pub(super) fn keep_bounded(&mut self, connection: &Connection) -> Result<u64, SqliteError> {
+        let Frames { all, checkpointed } = frames(connection)?;
+        // SQLite has restarted the WAL if there are fewer than before.
+        let written = if all < self.frames_before { all } else { all - self.frames_before };
+        self.frames_before = all;
+        let written = u64::try_from(written).unwrap_or_default();
+        self.request_checkpoint(all, checkpointed)?;
         let bytes = wal_bytes(&self.path)?;
         if bytes < WARN_FROM_BYTES {
             self.warn_at_bytes = WARN_FROM_BYTES;
@@ -120,23 +130,22 @@ impl Wal {
             );
         }
         if !self.is_trusted() || bytes < self.limit_bytes && !self.sync_state.is_disk_full() {
-            return Ok(());
+            return Ok(written);
         }
         let is_blocked = self.truncate(connection)?;
         self.sync_state.note_truncated();
         if is_blocked && bytes >= self.limit_bytes {
             return Err(SqliteError::WalFull { bytes, limit_bytes: self.limit_bytes });
         }
-        Ok(())
+        Ok(written)
     }
 
     /// Requests a checkpoint if the WAL has grown, and waits for it only if the WAL is long.
-    fn request_checkpoint(&mut self, connection: &Connection) -> Result<(), SqliteError> {
+    fn request_checkpoint(&mut self, all: i64, checkpointed: i64) -> Result<(), SqliteError> {
         // A part of a WAL that may not be on the disk must not reach the database before the rest of it.
         if !self.is_trusted() {
             return Ok(());
         }
-        let Frames { all, checkpointed } = frames(connection)?;
         if all < WAIT_FRAMES {
             self.wait_at_frames = WAIT_FRAMES;
         }

@@ -35,6 +35,10 @@ impl Writer for Database {
         Ok(self.apply(batches, attempt)?)
     }
 
+    fn growth(&self) -> u32 {
+        self.growth.factor()
+    }
+
     fn store_jumps(&mut self, jumps: &[OffsetJump], attempt: &mut Attempt) -> Result<(), StorageError> {
         Ok(self.store_jumps(jumps, attempt)?)
     }

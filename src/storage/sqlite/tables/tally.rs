@@ -5,46 +5,75 @@
 //! evaluated once for each row that conflicts with a stored one. It calls an
 //! [application-defined function](https://www.sqlite.org/appfunc.html) before it is false; for an event that is written it calls none.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Transaction};
 
-/// SQL that is false, and counts a stale event.
-pub(crate) const COUNT_STALE: &str = "count_stale()";
+/// SQL that is false, and counts a stale event of the partition that an expression gives.
+pub(crate) fn count_stale(partition: &str) -> String {
+    format!("count_stale({partition})")
+}
 
 /// SQL that is false, and counts an event that is stored already.
 pub(crate) const COUNT_SAME: &str = "count_same()";
 
 /// Events that were not written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Unchanged {
-    /// A greater event of the id is stored.
-    pub(crate) stale: u64,
-    /// The event itself is stored.
-    pub(crate) same: u64,
+#[derive(Debug, Default)]
+struct Unchanged {
+    /// Those of which a greater event of the id is stored, by partition.
+    stale: BTreeMap<i32, u64>,
+    /// Those and the ones that are stored themselves, since they were last taken.
+    all: u64,
 }
 
 /// Registers the functions with a connection that writes events.
 pub(crate) fn register(connection: &Connection) -> rusqlite::Result<()> {
-    for (count, take) in [("count_stale", "take_stale"), ("count_same", "take_same")] {
-        let counted = Arc::new(AtomicU64::new(0));
-        let taken = Arc::clone(&counted);
-        // Not for triggers and views that an operator has added.
-        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
-        connection.create_scalar_function(count, 0, flags, move |_| {
-            counted.fetch_add(1, Ordering::Relaxed);
-            Ok(false)
-        })?;
-        connection.create_scalar_function(take, 0, flags, move |_| Ok(taken.swap(0, Ordering::Relaxed)))?;
-    }
-    Ok(())
+    // Not for triggers and views that an operator has added.
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
+    let unchanged = Arc::new(Mutex::new(Unchanged::default()));
+    let shared = Arc::clone(&unchanged);
+    connection.create_scalar_function("count_stale", 1, flags, move |context| {
+        let partition = context.get(0)?;
+        let mut unchanged = lock(&shared);
+        unchanged.all += 1;
+        *unchanged.stale.entry(partition).or_default() += 1;
+        Ok(false)
+    })?;
+    let shared = Arc::clone(&unchanged);
+    connection.create_scalar_function("count_same", 0, flags, move |_| {
+        lock(&shared).all += 1;
+        Ok(false)
+    })?;
+    let shared = Arc::clone(&unchanged);
+    connection
+        .create_scalar_function("take_unchanged", 0, flags, move |_| Ok(std::mem::take(&mut lock(&shared).all)))?;
+    let shared = Arc::clone(&unchanged);
+    connection.create_scalar_function("take_stale", 1, flags, move |context| {
+        Ok(lock(&shared).stale.remove(&context.get(0)?).unwrap_or_default())
+    })?;
+    connection.create_scalar_function("clear_tally", 0, flags, move |_| {
+        *lock(&unchanged) = Unchanged::default();
+        Ok(true)
+    })
 }
 
-/// The counts since the last call.
-pub(crate) fn take(transaction: &Transaction<'_>) -> rusqlite::Result<Unchanged> {
-    transaction
-        .prepare_cached("SELECT take_stale(), take_same()")?
-        .query_row([], |row| Ok(Unchanged { stale: row.get(0)?, same: row.get(1)? }))
+fn lock(unchanged: &Mutex<Unchanged>) -> MutexGuard<'_, Unchanged> {
+    unchanged.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many events were not written since the last call.
+pub(crate) fn take_unchanged(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
+    transaction.prepare_cached("SELECT take_unchanged()")?.query_row([], |row| row.get(0))
+}
+
+/// How many of a partition's events were stale since the last call for it.
+pub(crate) fn take_stale(transaction: &Transaction<'_>, partition: i32) -> rusqlite::Result<u64> {
+    transaction.prepare_cached("SELECT take_stale(?1)")?.query_row([partition], |row| row.get(0))
+}
+
+/// Forgets all counts: a statement or a transaction before has failed.
+pub(crate) fn clear(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.prepare_cached("SELECT clear_tally()")?.query_row([], |_| Ok(()))
 }

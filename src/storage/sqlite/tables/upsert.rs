@@ -1,27 +1,26 @@
 //! Upserts of events, many in one [multi-row `VALUES`](https://www.sqlite.org/lang_insert.html): SQLite begins and ends a
 //! statement once for all of them. Must not know which types of events there are.
 
-use std::ops::AddAssign;
 use std::sync::LazyLock;
 
 use rusqlite::{Statement, ToSql, Transaction};
 
 use super::super::error::Trigger;
 use super::order;
-use super::tally::{self, COUNT_SAME, COUNT_STALE};
+use super::tally::{self, COUNT_SAME, count_stale};
 use crate::entity::{Bind, ByKind, Event, Kind, Value};
 
 /// The numbers of rows in one statement, in descending order. More rows gain little: for each event of a transaction `./bench --instructions`
-/// counts 15,600 with one row, 13,400 with 8, 12,700 with 16, 11,800 with 64 and 11,600 with 256. A statement of 64 rows has 963 parameters,
+/// counts 15,600 with one row, 13,400 with 8, 12,700 with 16, 11,800 with 64 and 11,600 with 256. A statement of 64 rows has 1,026 parameters,
 /// far from [SQLite's limit](https://www.sqlite.org/limits.html#max_variable_number) of 32,766.
 const ROWS: [usize; 3] = [64, 8, 1];
 
-/// How many parameters all rows share: `?1` topic, `?2` partition, `?3` the present time.
-const SHARED: usize = 3;
+/// How many parameters all rows share: `?1` topic, `?2` the present time.
+const SHARED: usize = 2;
 
 /// The columns of [`SHARED`], in every table of events.
-const SHARED_COLUMNS: &str = "kafka_topic, kafka_partition, created_at, updated_at";
-const SHARED_VALUES: &str = "?1, ?2, ?3, ?3";
+const SHARED_COLUMNS: &str = "kafka_topic, created_at, updated_at";
+const SHARED_VALUES: &str = "?1, ?2, ?2";
 
 /// The statements of a table of events.
 #[derive(Debug)]
@@ -34,48 +33,31 @@ struct Statements {
 
 static STATEMENTS: LazyLock<ByKind<Statements>> = LazyLock::new(|| ByKind::new(statements));
 
-/// An event with its id, and the offset and timestamp of its record.
+/// An event with its id, and partition, offset and timestamp of its record.
 #[derive(Debug)]
 pub(crate) struct Placed<'e> {
     pub(crate) event_id: &'e str,
     pub(crate) event: &'e Event<'e>,
+    pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) timestamp_ms: Option<i64>,
 }
 
-/// The partition that events come from, and the time at which they are stored.
+/// The topic that events come from, and the time at which they are stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin<'a> {
     pub(crate) topic: &'a str,
-    pub(crate) partition: i32,
     pub(crate) now: &'a str,
 }
 
-/// How many events were stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StoredEvents {
-    /// Events that are stored: now, or since they were read before.
-    pub(crate) applied: usize,
-    /// Events that are older than the stored event of their id.
-    pub(crate) stale: usize,
-}
-
-impl AddAssign for StoredEvents {
-    fn add_assign(&mut self, more: Self) {
-        self.applied += more.applied;
-        self.stale += more.stale;
-    }
-}
-
-/// Stores events in their order, each unless it or a greater event of its id is stored. The inner error says what a trigger did to keep an
-/// event out of the table; some of the others are stored then.
+/// Stores events in their order, each unless it or a greater event of its id is stored; [`tally::take_stale`] says how many were not. The
+/// inner error says what a trigger did to keep an event out of the table; some of the others are stored then.
 pub(crate) fn store(
     transaction: &Transaction<'_>,
     kind: Kind,
     origin: &Origin<'_>,
     events: &[Placed<'_>],
-) -> rusqlite::Result<Result<StoredEvents, Trigger>> {
-    let mut outcome = StoredEvents::default();
+) -> rusqlite::Result<Result<(), Trigger>> {
     let mut rest = events;
     let statements = STATEMENTS.get(kind);
     for (rows, sql) in &statements.upserts {
@@ -84,14 +66,16 @@ pub(crate) fn store(
         }
         let mut statement = transaction.prepare_cached(sql)?;
         while let Some((events, after)) = rest.split_at_checked(*rows) {
-            match execute(transaction, &mut statement, &statements.exists, origin, events)? {
-                Ok(more) => outcome += more,
-                Err(trigger) => return Ok(Err(trigger)),
+            let stored = execute(transaction, &mut statement, &statements.exists, origin, events);
+            if !matches!(stored, Ok(Ok(()))) {
+                // The statement is rolled back, or the transaction will be.
+                tally::clear(transaction)?;
+                return stored;
             }
             rest = after;
         }
     }
-    Ok(Ok(outcome))
+    Ok(Ok(()))
 }
 
 fn execute(
@@ -100,41 +84,26 @@ fn execute(
     exists: &str,
     origin: &Origin<'_>,
     events: &[Placed<'_>],
-) -> rusqlite::Result<Result<StoredEvents, Trigger>> {
+) -> rusqlite::Result<Result<(), Trigger>> {
     let mut binder = Binder { statement, bound: 0 };
     binder.add(origin.topic)?;
-    binder.add(origin.partition)?;
     binder.add(origin.now)?;
     for placed in events {
         placed.event.bind(&mut binder)?;
+        binder.add(placed.partition)?;
         binder.add(placed.offset)?;
         binder.add(placed.timestamp_ms)?;
     }
     let changes_before = transaction.total_changes();
-    let written = match statement.raw_execute() {
-        Ok(written) => written,
-        Err(error) => {
-            // The statement is rolled back, so its counts are dropped.
-            tally::take(transaction)?;
-            return Err(error);
-        }
-    };
+    let written = statement.raw_execute()?;
     // Changes by triggers count in `total_changes` only (https://www.sqlite.org/c3ref/total_changes.html).
     let by_triggers = (transaction.total_changes() - changes_before) > written as u64;
     if by_triggers && !are_stored(transaction, exists, events)? {
-        tally::take(transaction)?;
         return Ok(Err(Trigger::Deletes));
     }
-    if written == events.len() {
-        return Ok(Ok(StoredEvents { applied: written, stale: 0 }));
-    }
-    let unchanged = tally::take(transaction)?;
-    let (stale, same) = (size(unchanged.stale), size(unchanged.same));
-    Ok(if written + stale + same == events.len() {
-        Ok(StoredEvents { applied: written + same, stale })
-    } else {
-        Err(Trigger::Skips)
-    })
+    let is_any_skipped =
+        written < events.len() && written as u64 + tally::take_unchanged(transaction)? != events.len() as u64;
+    Ok(if is_any_skipped { Err(Trigger::Skips) } else { Ok(()) })
 }
 
 /// Whether there is a row of each event's id.
@@ -146,10 +115,6 @@ fn are_stored(transaction: &Transaction<'_>, exists: &str, events: &[Placed<'_>]
         }
     }
     Ok(true)
-}
-
-fn size(count: u64) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 /// Binds values to a statement's parameters, one after the other.
@@ -188,19 +153,21 @@ pub(crate) fn column_names(kind: Kind) -> String {
 /// its `created_at`; a row of the very same record does not change, nor does its `updated_at`.
 fn statements(kind: Kind) -> Statements {
     let (table, unless_older) = (kind.table(), order::unless_older(kind.table()));
-    let columns = format!("{}, kafka_offset, kafka_timestamp", column_names(kind));
+    let columns = format!("{}, kafka_partition, kafka_offset, kafka_timestamp", column_names(kind));
     let own: Vec<&str> = columns.split(", ").collect();
-    let replaced = own.iter().skip(1).chain(&["kafka_topic", "kafka_partition", "updated_at"]);
+    let replaced = own.iter().skip(1).chain(&["kafka_topic", "updated_at"]);
     let assignments: Vec<String> = replaced.map(|column| format!("{column} = excluded.{column}")).collect();
     let assignments = assignments.join(", ");
     // The offset first: another record differs in it, as a rule.
-    let coordinates = ["kafka_offset", "kafka_partition", "kafka_topic"].into_iter();
-    let compared = coordinates.chain(own.iter().skip(1).copied().filter(|column| *column != "kafka_offset"));
+    let coordinates = ["kafka_offset", "kafka_partition", "kafka_topic"];
+    let others = own.iter().skip(1).copied().filter(|column| !coordinates.contains(column));
+    let compared = coordinates.into_iter().chain(others);
     let is_same: Vec<String> = compared.map(|column| format!("excluded.{column} IS {table}.{column}")).collect();
     let is_same = is_same.join(" AND ");
     // Of a `CASE` SQLite evaluates no more than it needs (https://www.sqlite.org/lang_expr.html#the_case_expression).
+    let count_stale = count_stale("excluded.kafka_partition");
     let is_written =
-        format!("CASE WHEN NOT ({unless_older}) THEN {COUNT_STALE} WHEN {is_same} THEN {COUNT_SAME} ELSE TRUE END");
+        format!("CASE WHEN NOT ({unless_older}) THEN {count_stale} WHEN {is_same} THEN {COUNT_SAME} ELSE TRUE END");
     let upserts = ROWS.map(|rows| {
         let values: Vec<String> = (0..rows).map(|row| values(SHARED + row * own.len(), own.len())).collect();
         let values = values.join(", ");

@@ -9,6 +9,7 @@ mod errors;
 mod event_types;
 mod failures;
 mod files;
+mod growth;
 mod poison;
 mod records;
 mod replay;
