@@ -82,7 +82,7 @@ pub use record_batch::bench;
 pub use registry::BrokerRegistry;
 pub use sasl::{Sasl, SaslFault, SaslMechanism};
 pub use secret::Secret;
-pub use security::Security;
+pub use security::{Security, SharedSecurity};
 pub use tls::{ClientCertificate, Tls, TlsError, TlsFault, TlsFile, TlsFiles};
 pub use types::{
     Address, Advertised, CommittedOffset, GroupDescription, Header, Headers, IsolationLevel, MemberDescription, Record,

@@ -10,7 +10,7 @@ use crate::entity::{Decoder, Event, Reason};
 use crate::runtime::backoff::{self, RetryError};
 use crate::runtime::logger::{self, LogSettings};
 use crate::runtime::output;
-use crate::runtime::shutdown::{Slept, Stop};
+use crate::runtime::shutdown::{OnHangup, Slept, Stop};
 use crate::settings::Settings;
 use crate::storage::{self, ErrorKind, PendingMessage, Recovered, ReplayOutcome, Replayer, StorageError};
 
@@ -26,7 +26,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// Replays all messages, or those before a stop or an error, and prints the result. With `dry_run` nothing is written, and no
 /// permission to write is needed.
 pub fn replay(settings: &Settings, dry_run: bool) -> Result<(), CommandError> {
-    let stop = Stop::install(settings.shutdown_timeout)?;
+    let stop = Stop::install(settings.shutdown_timeout, OnHangup::Stop)?;
     // The log file belongs to the service.
     logger::init(&LogSettings { file: None, ..settings.log.clone() })?;
     let mut tally = Tally { dry_run, ..Tally::default() };

@@ -1,20 +1,26 @@
 //! The `run` command: reads and stores events until it is stopped. Installs the signal handlers and the logger; the service itself
 //! is in [`service`].
 
+use std::sync::mpsc::sync_channel;
+
+use kafka::SharedSecurity;
+
 use crate::commands::error::CommandError;
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::logger;
-use crate::runtime::shutdown::Stop;
+use crate::runtime::shutdown::{OnHangup, Stop};
 use crate::service;
 use crate::settings::Settings;
 
 /// Runs the service; with `exit_at_end` until each partition has been stored up to the end that it had at the start. Returns false
 /// if the service failed and the log has the error; an error that is not logged is returned.
 pub fn run(settings: &Settings, exit_at_end: bool) -> Result<bool, CommandError> {
-    let security = settings.kafka.security.load()?;
-    let stop = Stop::install(settings.shutdown_timeout)?;
+    let security = SharedSecurity::from(settings.kafka.security.load()?);
+    // One request that waits is enough: it is served after all signals before it.
+    let (reloads_to, reload_requests) = sync_channel(1);
+    let stop = Stop::install(settings.shutdown_timeout, OnHangup::Reload(reloads_to))?;
     logger::init(&settings.log)?;
-    let result = service::run(settings, security, exit_at_end, &stop);
+    let result = service::run(settings, &security, exit_at_end, &stop, reload_requests);
     let result = result.inspect_err(|error| log::error!("{}", ErrorChain(error)));
     stop.finished();
     if log::log_enabled!(log::Level::Error) { Ok(result.is_ok()) } else { Ok(result.map(|()| true)?) }

@@ -12,21 +12,24 @@
 mod committer;
 mod decode;
 mod error;
+mod expiry;
 mod failures;
 mod offsets;
 mod producer_clocks;
 mod progress;
 mod reader;
 pub mod record;
+mod reload;
 mod retrying_writer;
 #[cfg(test)]
 mod simulation;
 mod start_positions;
 pub mod start_rules;
 
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use kafka::{Assignment, Event, Revocation, TopicPartition};
+use kafka::{Assignment, Event, Revocation, SharedSecurity, TopicPartition};
 use log::{debug, info, warn};
 
 use committer::{CommitTimings, Committer};
@@ -52,8 +55,14 @@ use crate::unidentified::UnidentifiedLog;
 
 /// Runs the service until it is stopped or fails for good. With `exit_at_end` also until every partition has been
 /// stored up to its end as first seen.
-pub fn run(settings: &Settings, security: kafka::Security, exit_at_end: bool, stop: &Stop) -> Result<(), ServiceError> {
-    match open_and_read(settings, security, exit_at_end, stop) {
+pub fn run(
+    settings: &Settings,
+    security: &SharedSecurity,
+    exit_at_end: bool,
+    stop: &Stop,
+    reload_requests: Receiver<()>,
+) -> Result<(), ServiceError> {
+    match open_and_read(settings, security, exit_at_end, stop, reload_requests) {
         Err(ServiceError::Database(RetryError::Stopped)) => Ok(()),
         result => result,
     }
@@ -61,9 +70,10 @@ pub fn run(settings: &Settings, security: kafka::Security, exit_at_end: bool, st
 
 fn open_and_read(
     settings: &Settings,
-    security: kafka::Security,
+    security: &SharedSecurity,
     exit_at_end: bool,
     stop: &Stop,
+    reload_requests: Receiver<()>,
 ) -> Result<(), ServiceError> {
     let lock = || storage::acquire_lock(&settings.database);
     // Released after the database has been closed.
@@ -72,7 +82,7 @@ fn open_and_read(
     let open = || storage::open(&settings.database, &settings.kafka.group_id);
     let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
     let database_id = database.id().to_owned();
-    let consumer = reader::create_consumer(settings, security, &database_id)?;
+    let consumer = reader::create_consumer(settings, security.clone(), &database_id)?;
     let records_max = decode::poll_records_max(settings.batch_records_max.get(), settings.kafka.buffer_max_bytes);
     let reader = reader::start_reader(consumer, records_max, settings.decoder())?;
     stop.on_stop(Box::new(reader.waker()));
@@ -83,6 +93,7 @@ fn open_and_read(
         database = settings.database.path.display().to_string(), database_id = &*database_id,
         group = settings.kafka.group_id; "service started"
     );
+    reload::start(&settings.kafka, security, reload_requests)?;
     Service::new(settings, CommitTimings::DEFAULT, stop, reader, database).run_until_stopped(exit_at_end)
 }
 

@@ -18,6 +18,7 @@ mod poison;
 mod producers;
 mod quickstart;
 mod refusals;
+mod reload;
 mod replay;
 mod reset;
 mod security;
