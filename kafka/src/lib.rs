@@ -6,6 +6,7 @@
 //!   commits offsets.
 //! - [`Client`]: single requests to a cluster: [`Metadata`], [`Watermarks`], committed offsets, [`GroupDescription`].
 //! - [`ConnectionSettings`], [`Security`] ([`Tls`], [`Sasl`]), [`RetryPolicy`]: settings of both.
+//! - [`Stage`]: what a thread does and until when, for a check that it does not hang.
 //! - [`Record`], [`Headers`], [`TopicPartition`], [`TopicId`], [`CommittedOffset`]: data.
 //! - [`Error`], with [`ErrorCode`], [`TlsFault`] and [`SaslFault`] for their details.
 //! - [`text`]: escapes text from brokers and records before it is shown.
@@ -60,6 +61,7 @@ mod registry;
 mod sasl;
 mod secret;
 mod security;
+mod stage;
 mod stream;
 pub mod text;
 mod tls;
@@ -83,6 +85,7 @@ pub use registry::BrokerRegistry;
 pub use sasl::{Sasl, SaslFault, SaslMechanism};
 pub use secret::Secret;
 pub use security::{Security, SharedSecurity};
+pub use stage::{Activity, Stage};
 pub use tls::{ClientCertificate, Tls, TlsError, TlsFault, TlsFile, TlsFiles};
 pub use types::{
     Address, Advertised, CommittedOffset, GroupDescription, Header, Headers, IsolationLevel, MemberDescription, Record,

@@ -9,7 +9,8 @@ use crate::commands::error::CommandError;
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::logger;
 use crate::runtime::shutdown::{OnHangup, Stop};
-use crate::service;
+use crate::runtime::stages::Stages;
+use crate::service::{self, Context};
 use crate::settings::Settings;
 
 /// Runs the service; with `exit_at_end` until each partition has been stored up to the end that it had at the start. Returns false
@@ -20,7 +21,8 @@ pub fn run(settings: &Settings, exit_at_end: bool) -> Result<bool, CommandError>
     let (reloads_to, reload_requests) = sync_channel(1);
     let stop = Stop::install(settings.shutdown_timeout, OnHangup::Reload(reloads_to))?;
     logger::init(&settings.log)?;
-    let result = service::run(settings, &security, exit_at_end, &stop, reload_requests);
+    let context = Context { security, stages: Stages::default(), reload_requests };
+    let result = service::run(settings, exit_at_end, &stop, context);
     let result = result.inspect_err(|error| log::error!("{}", ErrorChain(error)));
     stop.finished();
     if log::log_enabled!(log::Level::Error) { Ok(result.is_ok()) } else { Ok(result.map(|()| true)?) }

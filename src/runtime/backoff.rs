@@ -69,6 +69,17 @@ pub fn retry<T, E: Retriable>(
     retry_with(what, Backoff::new(*policy), Duration::MAX, |wait| stop.sleep(wait), stop, attempt)
 }
 
+/// Like [`retry`], with another function that sleeps.
+pub fn retry_with_sleep<T, E: Retriable>(
+    what: &str,
+    policy: &RetryPolicy,
+    stop: &Stop,
+    sleep: impl FnMut(Duration) -> Slept,
+    attempt: impl FnMut() -> Result<T, E>,
+) -> Result<T, RetryError<E>> {
+    retry_with(what, Backoff::new(*policy), Duration::MAX, sleep, stop, attempt)
+}
+
 /// Like [`retry`], for commands that run once: gives up if the next attempt would begin more than [`ONCE_TIME_MAX`] after the
 /// first failure.
 pub fn retry_once_command<T, E: Retriable>(

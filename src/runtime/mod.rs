@@ -1,5 +1,5 @@
 //! What any Unix service needs: a clean shutdown, retries, a log, durable files. Must not know settings, brokers, SQL or events;
-//! of the `kafka` crate it uses the backoff and the escaping of text only.
+//! of the `kafka` crate it uses the backoff, the stages and the escaping of text only.
 
 pub mod backoff;
 pub mod durable_fs;
@@ -12,3 +12,4 @@ pub mod permissions;
 pub mod probe;
 pub mod shutdown;
 pub mod signals;
+pub mod stages;

@@ -29,7 +29,7 @@ pub mod start_rules;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use kafka::{Assignment, Event, Revocation, SharedSecurity, TopicPartition};
+use kafka::{Assignment, Event, Revocation, SharedSecurity, Stage, TopicPartition};
 use log::{debug, info, warn};
 
 use committer::{CommitTimings, Committer};
@@ -47,34 +47,35 @@ use crate::runtime::backoff::{self, RetryError};
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::millis::millis;
 use crate::runtime::shutdown::Stop;
+use crate::runtime::stages::{Stages, WORK_TIME_MAX};
 use crate::service::record::ServiceRecord;
 use crate::service::start_rules::CommitMetadata;
 use crate::settings::{GroupProtocol, Settings};
 use crate::storage::{self, Attempt, Outcome, PartitionBatch, Writer};
 use crate::unidentified::UnidentifiedLog;
 
+/// What the service shares with the process.
+pub struct Context {
+    /// The credentials of all connections.
+    pub security: SharedSecurity,
+    /// What each thread does.
+    pub stages: Stages,
+    /// Each message requests a reload.
+    pub reload_requests: Receiver<()>,
+}
+
 /// Runs the service until it is stopped or fails for good. With `exit_at_end` also until every partition has been
 /// stored up to its end as first seen.
-pub fn run(
-    settings: &Settings,
-    security: &SharedSecurity,
-    exit_at_end: bool,
-    stop: &Stop,
-    reload_requests: Receiver<()>,
-) -> Result<(), ServiceError> {
-    match open_and_read(settings, security, exit_at_end, stop, reload_requests) {
+pub fn run(settings: &Settings, exit_at_end: bool, stop: &Stop, context: Context) -> Result<(), ServiceError> {
+    match open_and_read(settings, exit_at_end, stop, context) {
         Err(ServiceError::Database(RetryError::Stopped)) => Ok(()),
         result => result,
     }
 }
 
-fn open_and_read(
-    settings: &Settings,
-    security: &SharedSecurity,
-    exit_at_end: bool,
-    stop: &Stop,
-    reload_requests: Receiver<()>,
-) -> Result<(), ServiceError> {
+fn open_and_read(settings: &Settings, exit_at_end: bool, stop: &Stop, context: Context) -> Result<(), ServiceError> {
+    let Context { security, stages, reload_requests } = context;
+    // No stage has a deadline yet: a migration takes as long as the database is large.
     let lock = || storage::acquire_lock(&settings.database);
     // Released after the database has been closed.
     let lock = backoff::retry("taking the lock of the database", &settings.retry, stop, lock)?;
@@ -82,9 +83,9 @@ fn open_and_read(
     let open = || storage::open(&settings.database, &settings.kafka.group_id);
     let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
     let database_id = database.id().to_owned();
-    let consumer = reader::create_consumer(settings, security.clone(), &database_id)?;
+    let consumer = reader::create_consumer(settings, security.clone(), &database_id, stages.group.clone())?;
     let records_max = decode::poll_records_max(settings.batch_records_max.get(), settings.kafka.buffer_max_bytes);
-    let reader = reader::start_reader(consumer, records_max, settings.decoder())?;
+    let reader = reader::start_reader(consumer, records_max, settings.decoder(), stages.reader.clone())?;
     stop.on_stop(Box::new(reader.waker()));
     for warning in &settings.warnings {
         warn!("{warning}");
@@ -93,13 +94,15 @@ fn open_and_read(
         database = settings.database.path.display().to_string(), database_id = &*database_id,
         group = settings.kafka.group_id; "service started"
     );
-    reload::start(&settings.kafka, security, reload_requests)?;
-    Service::new(settings, CommitTimings::DEFAULT, stop, reader, database).run_until_stopped(exit_at_end)
+    reload::start(&settings.kafka, &security, reload_requests)?;
+    Service::new(settings, CommitTimings::DEFAULT, (stop, stages.writer), reader, database)
+        .run_until_stopped(exit_at_end)
 }
 
 struct Service<'a, R> {
     settings: &'a Settings,
     stop: &'a Stop,
+    stage: Stage,
     reader: Reader<R>,
     writer: RetryingWriter<'a>,
     start_positions: StartPositions,
@@ -114,7 +117,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
     fn new(
         settings: &'a Settings,
         timings: CommitTimings,
-        stop: &'a Stop,
+        (stop, stage): (&'a Stop, Stage),
         reader: Reader<R>,
         writer: Box<dyn Writer>,
     ) -> Self {
@@ -122,7 +125,8 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
             settings,
             stop,
             reader,
-            writer: RetryingWriter::new(writer, settings.retry, stop),
+            writer: RetryingWriter::new(writer, settings.retry, stop, stage.clone()),
+            stage,
             start_positions: StartPositions::new(settings),
             committer: Committer::new(settings, timings),
             unidentified: UnidentifiedLog::new(settings.unidentified_log_file.clone(), settings.log.file_mode),
@@ -162,7 +166,10 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
 
     /// Handles one event, then does what is due.
     fn step(&mut self) -> Result<(), ServiceError> {
-        let event = self.reader.poll(self.poll_timeout())?;
+        let timeout = self.poll_timeout();
+        self.stage.wait(timeout);
+        let event = self.reader.poll(timeout)?;
+        self.stage.work(WORK_TIME_MAX);
         self.handle(event)?;
         self.unidentified.write_when_due(self.writer.writer.unidentified());
         self.committer.commit_when_due(self.writer.writer.as_mut(), &self.reader)?;
@@ -279,6 +286,8 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
     /// Returns the first error that an operator has to fix; brokers or a disk that cannot be reached for now are a
     /// WARN.
     fn finish(&mut self) -> Result<(), ServiceError> {
+        // The deadline of the stop ends the process.
+        self.stage.wait(self.settings.shutdown_timeout);
         // Half of the time to stop: the rest is for the steps after it.
         let timeout = self.settings.shutdown_timeout / 2;
         let committed = self.committer.commit_at_end(self.writer.writer.as_mut(), &mut self.reader, timeout);

@@ -1,10 +1,11 @@
 //! The database as the loop uses it: a call that fails for now is retried until it succeeds or the service shall stop.
 //! Must not know what is stored.
 
-use kafka::RetryPolicy;
+use kafka::{RetryPolicy, Stage};
 
 use crate::runtime::backoff::{self, RetryError};
 use crate::runtime::shutdown::Stop;
+use crate::runtime::stages::WORK_TIME_MAX;
 use crate::storage::{StorageError, Writer};
 
 /// The writer, and how its calls are retried.
@@ -12,11 +13,12 @@ pub(super) struct RetryingWriter<'a> {
     pub(super) writer: Box<dyn Writer>,
     policy: RetryPolicy,
     stop: &'a Stop,
+    stage: Stage,
 }
 
 impl<'a> RetryingWriter<'a> {
-    pub(super) fn new(writer: Box<dyn Writer>, policy: RetryPolicy, stop: &'a Stop) -> Self {
-        Self { writer, policy, stop }
+    pub(super) fn new(writer: Box<dyn Writer>, policy: RetryPolicy, stop: &'a Stop, stage: Stage) -> Self {
+        Self { writer, policy, stop, stage }
     }
 
     /// Calls until a call succeeds. `action` says in log lines what failed.
@@ -28,6 +30,58 @@ impl<'a> RetryingWriter<'a> {
         action: &str,
         mut call: impl FnMut(&mut dyn Writer) -> Result<T, StorageError>,
     ) -> Result<T, RetryError<StorageError>> {
-        backoff::retry(action, &self.policy, self.stop, || call(self.writer.as_mut()))
+        let sleep = |wait| {
+            self.stage.wait(wait);
+            self.stop.sleep(wait)
+        };
+        let attempt = || {
+            self.stage.work(WORK_TIME_MAX);
+            call(self.writer.as_mut())
+        };
+        backoff::retry_with_sleep(action, &self.policy, self.stop, sleep, attempt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::{Duration, Instant};
+
+    use kafka::Activity;
+
+    use super::*;
+    use crate::settings::Settings;
+    use crate::storage::{self, ErrorKind};
+
+    #[test]
+    fn a_locked_database_makes_no_stage_late_however_long_the_backoff_is() {
+        const HOUR: Duration = Duration::from_hours(1);
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = Settings::load(Vec::new(), None).unwrap().database;
+        settings.path = directory.path().join("e.db");
+        let (stage, stop) = (Stage::default(), Stop::manual());
+        let policy = RetryPolicy { initial: HOUR, max: HOUR, attempts_max: NonZeroU32::new(3) };
+        let database = storage::open(&settings, "g").unwrap();
+        let mut writer = RetryingWriter::new(database, policy, &stop, stage.clone());
+        let mut attempts = Vec::new();
+        let seen = std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| {
+                loop {
+                    if let Activity::Waiting { until } = stage.activity() {
+                        stop.request();
+                        break until;
+                    }
+                    std::thread::yield_now();
+                }
+            });
+            let locked = |_: &mut dyn Writer| -> Result<(), StorageError> {
+                attempts.push(stage.activity());
+                Err(StorageError::new(ErrorKind::Locked, "locked"))
+            };
+            writer.retry("testing", locked).unwrap_err();
+            sleeper.join().unwrap()
+        });
+        assert!(matches!(attempts[..], [Activity::Working { .. }]));
+        assert!(seen > Instant::now() + HOUR / 3, "the stage waits until the end of the backoff");
     }
 }

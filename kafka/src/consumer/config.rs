@@ -8,6 +8,7 @@ use crate::backoff::RetryPolicy;
 use crate::connection::ConnectionSettings;
 use crate::error::{Error, Result};
 use crate::security::SharedSecurity;
+use crate::stage::Stage;
 use crate::types::{Address, IsolationLevel};
 
 /// Soft target of one fetch, in bytes.
@@ -61,6 +62,7 @@ pub struct Builder {
     pub(super) metadata_age_max: Duration,
     pub(super) retry: RetryPolicy,
     pub(super) connection: ConnectionSettings,
+    pub(super) membership_stage: Stage,
 }
 
 impl Builder {
@@ -79,6 +81,7 @@ impl Builder {
             metadata_age_max: METADATA_AGE_MAX_DEFAULT,
             retry: RetryPolicy::default(),
             connection: ConnectionSettings::default(),
+            membership_stage: Stage::default(),
         }
     }
 
@@ -185,6 +188,13 @@ impl Builder {
     #[must_use]
     pub fn with_retry_policy(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// Where the thread of the membership declares what it does.
+    #[must_use]
+    pub fn with_membership_stage(mut self, stage: Stage) -> Self {
+        self.membership_stage = stage;
         self
     }
 

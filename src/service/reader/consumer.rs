@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kafka::{Acknowledgement, Consumer, Event, OffsetPosition, SharedSecurity};
+use kafka::{Acknowledgement, Consumer, Event, OffsetPosition, SharedSecurity, Stage};
 
 use crate::settings::{GroupProtocol, Settings};
 
@@ -60,6 +60,7 @@ pub(in crate::service) fn create_consumer(
     settings: &Settings,
     security: SharedSecurity,
     database_id: &str,
+    membership_stage: Stage,
 ) -> kafka::Result<Consumer> {
     let kafka = &settings.kafka;
     let mut builder = Consumer::from_hosts(kafka.bootstrap_servers.clone())
@@ -73,7 +74,8 @@ pub(in crate::service) fn create_consumer(
         .with_buffer_max_bytes(kafka.buffer_max_bytes)
         .with_receive_max_bytes(kafka.receive_max_bytes)
         .with_security(security)
-        .with_retry_policy(settings.retry);
+        .with_retry_policy(settings.retry)
+        .with_membership_stage(membership_stage);
     for topic in &kafka.topics {
         builder = builder.with_topic(topic.as_str());
     }

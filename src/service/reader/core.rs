@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use kafka::Event;
+use kafka::{Event, Stage};
 
 use super::consumer::PollConsumer;
 use super::message::{Command, Message};
 use crate::entity::Decoder;
+use crate::runtime::stages::WORK_TIME_MAX;
 use crate::service::decode::decode;
 
 /// How many polls of records may be in memory: the one that the loop stores, and the one that it stores next. Each is
@@ -26,6 +27,8 @@ pub(in crate::service) struct ReaderCore<C> {
     pub(in crate::service) consumer: C,
     records_max: usize,
     decoder: Decoder,
+    /// Before each wait, what the reader is about to do.
+    stage: Stage,
     state: State,
     /// Polls of records that the loop has not yet stored.
     record_events: usize,
@@ -47,11 +50,12 @@ enum State {
 
 impl<C: PollConsumer> ReaderCore<C> {
     /// A reader that polls for at most `records_max` records at once.
-    pub(in crate::service) fn new(consumer: C, records_max: usize, decoder: Decoder) -> Self {
+    pub(in crate::service) fn new(consumer: C, records_max: usize, decoder: Decoder, stage: Stage) -> Self {
         Self {
             consumer,
             records_max,
             decoder,
+            stage,
             state: State::Polling,
             record_events: 0,
             other_events: 0,
@@ -62,6 +66,14 @@ impl<C: PollConsumer> ReaderCore<C> {
     /// Whether a step without a command polls.
     pub(in crate::service) fn may_poll(&self) -> bool {
         self.state == State::Polling && self.record_events < RECORD_EVENTS_MAX && self.other_events < OTHER_EVENTS_MAX
+    }
+
+    /// Waits for the loop, which has no limit of its own.
+    pub(in crate::service) fn rest_for<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.stage.rest();
+        let received = wait();
+        self.stage.work(WORK_TIME_MAX);
+        received
     }
 
     /// Executes a command, or polls if there is none. Gives the message for the loop, if there is one.
@@ -89,16 +101,22 @@ impl<C: PollConsumer> ReaderCore<C> {
             Command::Commit { positions, metadata } => self.consumer.commit(positions, &metadata),
             Command::Acknowledge(acknowledgement) => self.consumer.acknowledge(acknowledgement),
             // A loop that has ended does not wait for the reply.
-            Command::Flush { timeout, reply } => drop(reply.send(self.consumer.flush(timeout))),
+            Command::Flush { timeout, reply } => {
+                self.stage.wait(timeout);
+                drop(reply.send(self.consumer.flush(timeout)));
+            }
             Command::Leave { timeout, reply } => {
                 self.state = State::Ended;
+                self.stage.wait(timeout);
                 let _ = reply.send(self.consumer.leave(timeout));
             }
         }
     }
 
     fn poll(&mut self) -> Option<Message> {
+        self.stage.wait(POLL_TIMEOUT);
         let event = self.consumer.poll(POLL_TIMEOUT, self.records_max);
+        self.stage.work(WORK_TIME_MAX);
         let is_settled = self.consumer.is_settled();
         match &event {
             // A command has ended the poll, or nothing has happened.

@@ -5,7 +5,8 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use kafka::{
-    Acknowledgement, Error, Event, OffsetPosition, PartitionRecords, Result, Revocation, StartToken, TopicPartition,
+    Acknowledgement, Activity, Error, Event, OffsetPosition, PartitionRecords, Result, Revocation, Stage, StartToken,
+    TopicPartition,
 };
 
 use super::consumer::PollConsumer;
@@ -18,6 +19,8 @@ use crate::entity::Decoder;
 struct Scripted {
     events: VecDeque<Result<Event>>,
     polls: usize,
+    /// The reader's stage.
+    stage: Stage,
     calls: Vec<&'static str>,
     is_settled: bool,
 }
@@ -25,6 +28,7 @@ struct Scripted {
 impl PollConsumer for Scripted {
     fn poll(&mut self, _: Duration, records_max: usize) -> Result<Event> {
         assert_eq!(records_max, 7);
+        assert!(matches!(self.stage.activity(), Activity::Waiting { .. }), "a broker that is away makes nobody late");
         self.polls += 1;
         self.events.pop_front().unwrap_or(Ok(Event::Idle))
     }
@@ -62,8 +66,10 @@ impl PollConsumer for Scripted {
 }
 
 fn core(events: impl IntoIterator<Item = Event>) -> ReaderCore<Scripted> {
-    let consumer = Scripted { events: events.into_iter().map(Ok).collect(), ..Scripted::default() };
-    ReaderCore::new(consumer, 7, Decoder::default())
+    let stage = Stage::default();
+    let consumer =
+        Scripted { events: events.into_iter().map(Ok).collect(), stage: stage.clone(), ..Scripted::default() };
+    ReaderCore::new(consumer, 7, Decoder::default(), stage)
 }
 
 fn partition() -> TopicPartition {
@@ -212,4 +218,14 @@ fn a_settled_consumer_is_reported_once_without_an_event() {
     core.consumer.is_settled = true;
     core.consumer.events.push_back(Ok(started()));
     assert_eq!([poll(&mut core), poll(&mut core)], ["started, settled", "nothing"]);
+}
+
+#[test]
+fn only_the_reader_s_own_work_has_a_deadline() {
+    let mut core = core([records(0)]);
+    let stage = core.consumer.stage.clone();
+    assert_eq!(poll(&mut core), "records 0");
+    assert!(matches!(stage.activity(), Activity::Working { .. }), "it decodes");
+    assert_eq!(core.rest_for(|| stage.activity()), Activity::Resting, "it waits for the loop");
+    assert!(matches!(stage.activity(), Activity::Working { .. }));
 }

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use kafka::{Consumer, Error, Result, Waker};
+use kafka::{Consumer, Error, Result, Stage, Waker};
 
 use super::core::ReaderCore;
 use super::handle::{Reader, ReaderRunner};
@@ -23,11 +23,12 @@ pub(in crate::service) fn start_reader(
     consumer: Consumer,
     records_max: usize,
     decoder: Decoder,
+    stage: Stage,
 ) -> Result<Reader<ReaderThread>> {
     let (commands_to, commands) = channel();
     let (messages_to, messages) = channel();
     let waker = consumer.waker();
-    let core = ReaderCore::new(consumer, records_max, decoder);
+    let core = ReaderCore::new(consumer, records_max, decoder, stage);
     let thread = thread::Builder::new().name("reader".to_owned());
     let to_loop = messages_to.clone();
     let thread = thread.spawn(move || run(core, &commands, &to_loop)).map_err(Error::Thread)?;
@@ -39,7 +40,7 @@ fn run(mut core: ReaderCore<Consumer>, commands: &Receiver<Command>, messages: &
         let command = match commands.try_recv() {
             Ok(command) => Some(command),
             Err(TryRecvError::Empty) if core.may_poll() => None,
-            Err(TryRecvError::Empty) => match commands.recv() {
+            Err(TryRecvError::Empty) => match core.rest_for(|| commands.recv()) {
                 Ok(command) => Some(command),
                 Err(_) => return,
             },

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use kafka::Stage;
 use rusqlite::Connection;
 
 use super::cluster::Cluster;
@@ -71,7 +72,7 @@ impl<'a> Instance<'a> {
         let consumer = ConsumerModel::new(self.me, self.settings, &self.cluster, &self.disk);
         let reader = stepped_reader(consumer, self.settings.batch_records_max.get(), &self.cluster);
         let writer = Box::new(ObservedWriter::new(database, &self.disk, &self.cluster));
-        self.running = Some(Service::new(self.settings, self.timings, self.stop, reader, writer));
+        self.running = Some(Service::new(self.settings, self.timings, (self.stop, Stage::default()), reader, writer));
     }
 
     /// A fatal error must have a cause in the model. The operator then does what its text says.

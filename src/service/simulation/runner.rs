@@ -6,6 +6,8 @@ use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use kafka::Stage;
+
 use super::cluster::Cluster;
 use super::consumer::ConsumerModel;
 use crate::entity::Decoder;
@@ -27,7 +29,7 @@ pub(super) fn stepped_reader(
 ) -> Reader<SteppedReader> {
     let (commands_to, commands) = channel();
     let (messages_to, messages) = channel();
-    let core = ReaderCore::new(consumer, records_max, Decoder::default());
+    let core = ReaderCore::new(consumer, records_max, Decoder::default(), Stage::default());
     let runner = SteppedReader { core, commands, messages: messages_to.clone(), cluster: Rc::clone(cluster) };
     Reader::new(commands_to, (messages, messages_to), runner)
 }

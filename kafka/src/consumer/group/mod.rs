@@ -26,6 +26,7 @@ use crate::backoff::RetryPolicy;
 use crate::client::Client;
 use crate::connection::ConnectionSettings;
 use crate::error::{Error, Result};
+use crate::stage::Stage;
 use classic::Classic;
 pub(super) use message::{GroupAssignment, GroupCommand, GroupEvent, RevocationMode};
 use protocol::{HEARTBEATS_PER_SESSION, Protocol, REBALANCE_TIMEOUT};
@@ -65,17 +66,17 @@ impl GroupThread {
         let client = Client::new(config.hosts.clone(), connection);
         let retry = RetryPolicy { max: config.retry.max.min(request_timeout), ..config.retry };
         let timing = Timing { retry, rebalance_timeout: REBALANCE_TIMEOUT };
-        Self::spawn(client, protocol, timing, emit).map(Some)
+        Self::spawn(client, protocol, (timing, config.membership_stage.clone()), emit).map(Some)
     }
 
     fn spawn(
         client: Client,
         protocol: Box<dyn Protocol>,
-        timing: Timing,
+        (timing, stage): (Timing, Stage),
         emit: impl Fn(GroupEvent) + Send + 'static,
     ) -> Result<Self> {
         let (commands, received) = channel();
-        let task = Task::new(client, protocol, timing, received, Box::new(emit));
+        let task = Task::new(client, protocol, (timing, stage), received, Box::new(emit));
         thread::Builder::new().name("kafka-group".to_owned()).spawn(move || task.run()).map_err(Error::Thread)?;
         Ok(Self { commands })
     }

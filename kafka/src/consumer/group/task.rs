@@ -14,6 +14,7 @@ use crate::client::Client;
 use crate::consumer::event::{WaitReason, Waiting};
 use crate::consumer::pause::{Pause, after};
 use crate::error::{Error, ErrorCode};
+use crate::stage::Stage;
 use crate::types::TopicPartition;
 
 /// Time to the first heartbeat after an assignment; it doubles from there to the protocol's interval. One assignment is often followed by
@@ -23,6 +24,10 @@ const FIRST_HEARTBEAT: Duration = Duration::from_millis(100);
 /// Attempts to leave the group, and the time between two of them: together less than a stop may take.
 const LEAVE_ATTEMPTS_MAX: u32 = 4;
 const LEAVE_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest that the requests for one step of the membership take: brokers are tried one after the other, each within
+/// the timeouts of connections and requests, and a join lasts as long as a rebalance.
+const REQUESTS_TIME_MAX: Duration = Duration::from_mins(10);
 
 /// Why the thread ends.
 enum End {
@@ -57,6 +62,8 @@ pub(super) struct Task {
     commands: Receiver<GroupCommand>,
     emit: Box<dyn Fn(GroupEvent) + Send>,
     pause: Pause,
+    /// Before each wait and before requests, what this thread is about to do.
+    stage: Stage,
     /// Partitions that were assigned and have not been released.
     owned: BTreeSet<TopicPartition>,
     rebalance_timeout: Duration,
@@ -75,7 +82,7 @@ impl Task {
     pub(super) fn new(
         client: Client,
         protocol: Box<dyn Protocol>,
-        Timing { retry, rebalance_timeout }: Timing,
+        (Timing { retry, rebalance_timeout }, stage): (Timing, Stage),
         commands: Receiver<GroupCommand>,
         emit: Box<dyn Fn(GroupEvent) + Send>,
     ) -> Self {
@@ -85,6 +92,7 @@ impl Task {
             commands,
             emit,
             pause: Pause::new(retry),
+            stage,
             owned: BTreeSet::new(),
             rebalance_timeout,
             confirmations: 0,
@@ -105,10 +113,12 @@ impl Task {
             End::Dropped => {}
             End::Failed(error) => (self.emit)(GroupEvent::Failed(error)),
         }
+        self.stage.rest();
     }
 
     /// A coordinator that has just moved, or is loading the group, accepts it soon.
     fn leave(&mut self) {
+        self.stage.work(REQUESTS_TIME_MAX);
         for attempt in 1..=LEAVE_ATTEMPTS_MAX {
             match self.protocol.leave(&mut self.client) {
                 Ok(()) => return,
@@ -131,6 +141,7 @@ impl Task {
     }
 
     fn stay_member(&mut self) -> Result<Infallible, End> {
+        self.stage.work(REQUESTS_TIME_MAX);
         loop {
             self.prepare()?;
             let assignment = self.join()?;
@@ -163,6 +174,7 @@ impl Task {
             self.emit_waiting(WaitReason::Rebalance);
         }
         loop {
+            self.stage.work(REQUESTS_TIME_MAX);
             match self.protocol.join(&mut self.client, &self.owned) {
                 Ok(assignment) => {
                     self.pause.succeeded();
@@ -308,7 +320,11 @@ impl Task {
 
     /// Waits for a command until then; ends with the command to leave.
     fn wait(&self, until: Instant) -> Result<Option<GroupCommand>, End> {
-        match self.commands.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        let time_max = until.saturating_duration_since(Instant::now());
+        self.stage.wait(time_max);
+        let command = self.commands.recv_timeout(time_max);
+        self.stage.work(REQUESTS_TIME_MAX);
+        match command {
             Ok(GroupCommand::Leave) => Err(End::Leave),
             Ok(command) => Ok(Some(command)),
             Err(RecvTimeoutError::Timeout) => Ok(None),

@@ -35,7 +35,7 @@ fn member(classic: bool) -> (Consumer, Script) {
     let timing = Timing { retry: RETRY, rebalance_timeout: REBALANCE_TIMEOUT };
     let messages = consumer.messages.clone();
     let emit = move |event| drop(messages.send(Message::Group(event)));
-    consumer.membership.started(GroupThread::spawn(client, protocol, timing, emit).unwrap());
+    consumer.membership.started(GroupThread::spawn(client, protocol, (timing, Stage::default()), emit).unwrap());
     (consumer, script)
 }
 

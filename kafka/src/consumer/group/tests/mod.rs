@@ -121,7 +121,7 @@ impl Running {
         let client = Client::new(Vec::new(), ConnectionSettings::default());
         let timing = Timing { retry: RETRY, rebalance_timeout };
         let emit = move |event| drop(emitted.send(event));
-        let thread = GroupThread::spawn(client, protocol, timing, emit).unwrap();
+        let thread = GroupThread::spawn(client, protocol, (timing, Stage::default()), emit).unwrap();
         Self { script, thread: Some(thread), events }
     }
 
