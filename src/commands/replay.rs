@@ -10,6 +10,7 @@ use crate::entity::{Decoder, Event, Reason};
 use crate::runtime::backoff::{self, RetryError};
 use crate::runtime::logger::{self, LogSettings};
 use crate::runtime::output;
+use crate::runtime::progress_line::ProgressLine;
 use crate::runtime::shutdown::{OnHangup, Slept, Stop};
 use crate::settings::Settings;
 use crate::storage::{self, ErrorKind, PendingMessage, Recovered, ReplayOutcome, Replayer, StorageError};
@@ -61,12 +62,15 @@ fn run(
     tally: &mut Tally,
 ) -> Result<(), RetryError<StorageError>> {
     let mut last_id = 0;
+    let (line, begun, mut read) = (ProgressLine::new(settings.can_redraw), Instant::now(), 0_usize);
     loop {
         let pending = backoff::retry_once_command("reading unidentified messages", &settings.retry, stop, || {
             database.pending_after(last_id, STEP_MESSAGES_MAX, STEP_BYTES_MAX)
         })?;
         let Some(last) = pending.last() else { return Ok(()) };
         last_id = last.id;
+        read += pending.len();
+        line.show(format!("replaying: {read} messages in {} s", begun.elapsed().as_secs()));
         let started = Instant::now();
         store(database, &decode(&pending, settings.decoder(), tally), settings, stop, tally)?;
         if stop.sleep(started.elapsed().min(PAUSE_MAX)) == Slept::Stopped {

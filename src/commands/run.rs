@@ -8,6 +8,7 @@ use kafka::SharedSecurity;
 use crate::commands::error::CommandError;
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::logger;
+use crate::runtime::notify::Notifier;
 use crate::runtime::shutdown::{OnHangup, Stop};
 use crate::runtime::stages::Stages;
 use crate::service::{self, Context};
@@ -21,7 +22,11 @@ pub fn run(settings: &Settings, exit_at_end: bool) -> Result<bool, CommandError>
     let (reloads_to, reload_requests) = sync_channel(1);
     let stop = Stop::install(settings.shutdown_timeout, OnHangup::Reload(reloads_to))?;
     logger::init(&settings.log)?;
-    let context = Context { security, stages: Stages::default(), reload_requests };
+    let notifier = Notifier::new(settings.service_manager.socket.as_deref()).unwrap_or_else(|error| {
+        log::warn!("the service manager cannot be notified: NOTIFY_SOCKET: {error}");
+        Notifier::default()
+    });
+    let context = Context { security, stages: Stages::default(), notifier, reload_requests };
     let result = service::run(settings, exit_at_end, &stop, context);
     let result = result.inspect_err(|error| log::error!("{}", ErrorChain(error)));
     stop.finished();

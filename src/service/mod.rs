@@ -9,8 +9,10 @@
 //! An offset is stored in the database before the consumer reads from it, and synced before it is committed to the
 //! group.
 
+mod catch_up;
 mod committer;
 mod decode;
+mod display;
 mod error;
 mod expiry;
 mod failures;
@@ -25,6 +27,7 @@ mod retrying_writer;
 mod simulation;
 mod start_positions;
 pub mod start_rules;
+mod supervision;
 
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -34,6 +37,7 @@ use log::{debug, info, warn};
 
 use committer::{CommitTimings, Committer};
 use decode::Decoded;
+use display::ServiceDisplay;
 pub use error::ServiceError;
 use error::is_fatal;
 use failures::Failures;
@@ -42,10 +46,13 @@ use progress::Progress;
 use reader::{Reader, ReaderEvent, ReaderRunner};
 use retrying_writer::RetryingWriter;
 use start_positions::StartPositions;
+use supervision::Supervision;
 
 use crate::runtime::backoff::{self, RetryError};
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::millis::millis;
+use crate::runtime::notify::Notifier;
+use crate::runtime::progress_line::ProgressLine;
 use crate::runtime::shutdown::Stop;
 use crate::runtime::stages::{Stages, WORK_TIME_MAX};
 use crate::service::record::ServiceRecord;
@@ -60,6 +67,8 @@ pub struct Context {
     pub security: SharedSecurity,
     /// What each thread does.
     pub stages: Stages,
+    /// The service manager.
+    pub notifier: Notifier,
     /// Each message requests a reload.
     pub reload_requests: Receiver<()>,
 }
@@ -74,7 +83,8 @@ pub fn run(settings: &Settings, exit_at_end: bool, stop: &Stop, context: Context
 }
 
 fn open_and_read(settings: &Settings, exit_at_end: bool, stop: &Stop, context: Context) -> Result<(), ServiceError> {
-    let Context { security, stages, reload_requests } = context;
+    let Context { security, stages, notifier, reload_requests } = context;
+    let supervision = Supervision::begin(&notifier, settings.service_manager.watchdog, &stages)?;
     // No stage has a deadline yet: a migration takes as long as the database is large.
     let lock = || storage::acquire_lock(&settings.database);
     // Released after the database has been closed.
@@ -94,8 +104,10 @@ fn open_and_read(settings: &Settings, exit_at_end: bool, stop: &Stop, context: C
         database = settings.database.path.display().to_string(), database_id = &*database_id,
         group = settings.kafka.group_id; "service started"
     );
-    reload::start(&settings.kafka, &security, reload_requests)?;
-    Service::new(settings, CommitTimings::DEFAULT, (stop, stages.writer), reader, database)
+    supervision.started();
+    let display = ServiceDisplay::new(notifier.clone(), ProgressLine::new(settings.can_redraw));
+    reload::start(&settings.kafka, &security, &notifier, reload_requests)?;
+    Service::new(settings, CommitTimings::DEFAULT, (stop, stages.writer), reader, database, display)
         .run_until_stopped(exit_at_end)
 }
 
@@ -109,6 +121,7 @@ struct Service<'a, R> {
     committer: Committer,
     unidentified: UnidentifiedLog,
     progress: Progress,
+    display: ServiceDisplay,
     clocks: ProducerClocks,
     failures: Failures,
 }
@@ -120,6 +133,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
         (stop, stage): (&'a Stop, Stage),
         reader: Reader<R>,
         writer: Box<dyn Writer>,
+        display: ServiceDisplay,
     ) -> Self {
         Self {
             settings,
@@ -131,6 +145,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
             committer: Committer::new(settings, timings),
             unidentified: UnidentifiedLog::new(settings.unidentified_log_file.clone(), settings.log.file_mode),
             progress: Progress::new(),
+            display,
             clocks: ProducerClocks::default(),
             failures: Failures::default(),
         }
@@ -174,6 +189,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
         self.unidentified.write_when_due(self.writer.writer.unidentified());
         self.committer.commit_when_due(self.writer.writer.as_mut(), &self.reader)?;
         self.progress.log_when_due();
+        self.display.update(self.committer.offsets());
         Ok(())
     }
 
@@ -238,6 +254,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
             elapsed_ms = millis(begun.elapsed()); "batch stored"
         );
         self.progress.add(counts);
+        self.display.add(counts.records());
         self.clocks.check(decoded);
         Ok(())
     }
@@ -286,6 +303,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
     /// Returns the first error that an operator has to fix; brokers or a disk that cannot be reached for now are a
     /// WARN.
     fn finish(&mut self) -> Result<(), ServiceError> {
+        self.display.stop();
         // The deadline of the stop ends the process.
         self.stage.wait(self.settings.shutdown_timeout);
         // Half of the time to stop: the rest is for the steps after it.

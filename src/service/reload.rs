@@ -15,6 +15,7 @@ use log::{error, info, warn};
 use super::expiry::{self, Urgency};
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::logger;
+use crate::runtime::notify::Notifier;
 use crate::settings::{KafkaSettings, SettingsError, advice};
 
 /// How long a broker may take to accept new credentials, and to respond.
@@ -25,8 +26,14 @@ const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 const CHECK_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Starts the thread that serves reload requests, until nobody can send one.
-pub(super) fn start(kafka: &KafkaSettings, security: &SharedSecurity, requests: Receiver<()>) -> kafka::Result<()> {
-    let reloader = Reloader { kafka: kafka.clone(), security: security.clone(), warned: None };
+pub(super) fn start(
+    kafka: &KafkaSettings,
+    security: &SharedSecurity,
+    notifier: &Notifier,
+    requests: Receiver<()>,
+) -> kafka::Result<()> {
+    let reloader =
+        Reloader { kafka: kafka.clone(), security: security.clone(), notifier: notifier.clone(), warned: None };
     let thread = thread::Builder::new().name("reload".to_owned());
     thread.spawn(move || reloader.run(&requests)).map(drop).map_err(Error::Thread)
 }
@@ -34,6 +41,7 @@ pub(super) fn start(kafka: &KafkaSettings, security: &SharedSecurity, requests: 
 struct Reloader {
     kafka: KafkaSettings,
     security: SharedSecurity,
+    notifier: Notifier,
     /// The most urgent warning about the certificate that was logged.
     warned: Option<Urgency>,
 }
@@ -52,6 +60,13 @@ impl Reloader {
     }
 
     fn reload(&mut self) {
+        self.notifier.reloading();
+        self.reload_now();
+        // Whatever came of it: the service is as ready as before.
+        self.notifier.ready();
+    }
+
+    fn reload_now(&mut self) {
         logger::reopen();
         match self.replace_credentials() {
             Ok(Replaced::Unchanged) => info!("reloaded: the log file is reopened, the credentials are unchanged"),

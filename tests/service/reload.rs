@@ -118,7 +118,8 @@ impl<'a> Reloaded<'a> {
 fn a_certificate_and_an_authority_are_replaced_under_load() {
     let fixture = SecureFixture::new(testkit::NEWEST, "certificate");
     let mut installation = fixture.installation(Listener::MutualSsl, &[("KAFKA_SECURITY_PROTOCOL", "SSL")]);
-    let file = |name: &str| installation.path().join(name);
+    let credentials = tempfile::tempdir().unwrap();
+    let file = |name: &str| credentials.path().join(name);
     let (authorities, certificate, key) = (file("authorities.pem"), file("certificate.pem"), file("key.pem"));
     let read = |path: &Path| fs::read_to_string(path).unwrap();
     let (first, first_key) = fixture.certificates.client();
@@ -132,8 +133,7 @@ fn a_certificate_and_an_authority_are_replaced_under_load() {
     let mut reloaded = Reloaded::start(&fixture, &installation, Listener::MutualSsl);
 
     // Half of a replacement, a broken file, and a certificate that the broker does not accept.
-    let issued = tempfile::tempdir().unwrap();
-    let (second, second_key) = fixture.certificates.issue_client(issued.path(), 6).unwrap();
+    let (second, second_key) = fixture.certificates.issue_client(credentials.path(), 6).unwrap();
     fs::copy(&second, &certificate).unwrap();
     reloaded.refuses(&["KAFKA_SSL_KEY_LOCATION cannot be used", "is the key of another certificate"]);
     fs::write(&certificate, "-----BEGIN CERTIFICATE-----\nbroken\n").unwrap();

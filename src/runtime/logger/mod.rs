@@ -20,6 +20,7 @@ use simplelog::{ColorChoice, ConfigBuilder, LevelPadding, TermLogger, TerminalMo
 use time::UtcDateTime;
 
 use crate::runtime::permissions::FileMode;
+use crate::runtime::progress_line;
 use file::{FileStatus, LogFile};
 
 /// The crates that are logged at the level of [`LogSettings`].
@@ -148,6 +149,10 @@ fn text_console(level: LevelFilter) -> Box<TermLogger> {
 
 impl Console {
     fn log(&self, record: &Record<'_>, json: &[u8]) {
+        progress_line::write_above(|| self.write(record, json));
+    }
+
+    fn write(&self, record: &Record<'_>, json: &[u8]) {
         match self {
             // `simplelog` ignores fields, so they become part of the message.
             Self::Text(logger) => logger.log(

@@ -15,8 +15,11 @@ use super::disk::Disk;
 use super::runner::{SteppedReader, stepped_reader};
 use super::writer::ObservedWriter;
 use crate::runtime::backoff::RetryError;
+use crate::runtime::notify::Notifier;
+use crate::runtime::progress_line::ProgressLine;
 use crate::runtime::shutdown::Stop;
 use crate::service::committer::CommitTimings;
+use crate::service::display::ServiceDisplay;
 use crate::service::reader::PollConsumer;
 use crate::service::start_rules::StartError;
 use crate::service::{Service, ServiceError};
@@ -72,7 +75,9 @@ impl<'a> Instance<'a> {
         let consumer = ConsumerModel::new(self.me, self.settings, &self.cluster, &self.disk);
         let reader = stepped_reader(consumer, self.settings.batch_records_max.get(), &self.cluster);
         let writer = Box::new(ObservedWriter::new(database, &self.disk, &self.cluster));
-        self.running = Some(Service::new(self.settings, self.timings, (self.stop, Stage::default()), reader, writer));
+        let display = ServiceDisplay::new(Notifier::default(), ProgressLine::new(false));
+        let stage = (self.stop, Stage::default());
+        self.running = Some(Service::new(self.settings, self.timings, stage, reader, writer, display));
     }
 
     /// A fatal error must have a cause in the model. The operator then does what its text says.

@@ -19,7 +19,9 @@ use log::LevelFilter;
 use crate::runtime::logger::{ConsoleFormat, LogSettings};
 use crate::runtime::permissions::FileMode;
 use crate::settings::variables::Variables;
-use crate::settings::{DatabaseSettings, GroupProtocol, KafkaSettings, OffsetReset, Security, Settings, Synchronous};
+use crate::settings::{
+    DatabaseSettings, GroupProtocol, KafkaSettings, OffsetReset, Security, ServiceManager, Settings, Synchronous,
+};
 use variable::{load, no_file};
 
 #[test]
@@ -58,6 +60,8 @@ fn defaults() {
         fail_on_data_loss: true,
         shutdown_timeout: Duration::from_secs(10),
         unidentified_log_file: Some(PathBuf::from("logs/unidentified_messages.log")),
+        service_manager: ServiceManager::default(),
+        can_redraw: false,
         warnings: Vec::new(),
     };
     assert_eq!(load(&[]), Ok(expected));
