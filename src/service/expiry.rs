@@ -1,6 +1,9 @@
-//! When the expiry of the client certificate is a warning. Reads neither files nor the clock.
+//! When the expiry of the client certificate is a warning, of the running service and of `check`. Reads neither files nor the
+//! clock.
 
 use std::time::{Duration, SystemTime};
+
+use kafka::Security;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -32,6 +35,15 @@ impl Urgency {
             Self::Expired => Duration::ZERO,
         }
     }
+}
+
+/// The warning about the client certificate of these credentials at `now`, if it is urgent.
+pub fn warning(security: &Security, now: SystemTime) -> Option<String> {
+    let expires_at = security.tls.as_ref()?.client_certificate_expires_at()?;
+    Some(match urgency(expires_at, now)? {
+        Urgency::Expired => "the client certificate has expired".to_owned(),
+        _ => format!("the client certificate expires within {}", remaining(expires_at, now)),
+    })
 }
 
 /// How urgent the renewal is at `now`; `None` if it is not.

@@ -14,7 +14,7 @@ mod committer;
 mod decode;
 mod display;
 mod error;
-mod expiry;
+pub mod expiry;
 mod failures;
 mod offsets;
 mod producer_clocks;

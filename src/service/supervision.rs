@@ -72,17 +72,53 @@ impl Watcher {
     fn keep_alive(&self, interval: Duration) {
         let mut was_live = true;
         loop {
-            let late: Vec<&str> = self.stages.late(Instant::now()).collect();
-            if late.is_empty() {
-                self.notifier.keep_alive();
-            } else if was_live {
-                error!(
-                    "the service hangs (stages: {}): the watchdog of the service manager will end it",
-                    late.join(", ")
-                );
-            }
-            was_live = late.is_empty();
+            was_live = self.send_if_live(was_live, Instant::now());
             thread::sleep(interval);
         }
+    }
+
+    /// Sends one keep-alive, unless a stage is late, which is logged once. Returns whether all are live.
+    fn send_if_live(&self, was_live: bool, now: Instant) -> bool {
+        let late: Vec<&str> = self.stages.late(now).collect();
+        if late.is_empty() {
+            self.notifier.keep_alive();
+        } else if was_live {
+            error!("the service hangs (stages: {}): the watchdog of the service manager will end it", late.join(", "));
+        }
+        late.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    #[test]
+    fn a_stage_that_is_late_ends_the_keep_alives_until_it_goes_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
+        let manager = UnixDatagram::bind(&path).unwrap();
+        manager.set_nonblocking(true).unwrap();
+        let notifier = Notifier::new(Some(path.as_os_str())).unwrap();
+        let watcher = Watcher { notifier, stages: Stages::default() };
+        let later = Instant::now() + Duration::from_hours(1);
+        let is_sent = |was_live| {
+            let is_live = watcher.send_if_live(was_live, later);
+            let is_sent = manager.recv(&mut [0; 64]).is_ok();
+            assert_eq!(is_live, is_sent);
+            is_sent
+        };
+        assert!(is_sent(true), "before the first declaration");
+        watcher.stages.writer.work(Duration::from_mins(1));
+        assert!(!is_sent(true));
+        assert!(!is_sent(false));
+        watcher.stages.writer.wait(Duration::from_hours(2));
+        assert!(is_sent(false), "it waits for a broker");
+        watcher.stages.checkpoint.work(Duration::ZERO);
+        assert!(is_sent(true), "the checkpoint is not watched");
+        watcher.stages.reader.work(Duration::ZERO);
+        assert!(!is_sent(true));
     }
 }

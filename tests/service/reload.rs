@@ -151,6 +151,9 @@ fn a_certificate_and_an_authority_are_replaced_under_load() {
     fs::copy(fixture.certificates.authority(), &authorities).unwrap();
     reloaded.accepts();
     installation.wait_warning(0, &["the client certificate expires within 6 days"]);
+    let check = installation.ask(&["check"]);
+    assert!(check.code == Some(0), "{check:?}");
+    assert!(check.stdout.contains("security  warn  the client certificate expires within 6 days\n"), "{check:?}");
 
     // An authority that has not signed the broker's certificate.
     fs::copy(fixture.certificates.other_authority(), &authorities).unwrap();
