@@ -128,7 +128,7 @@ mod tests {
         }
     }
 
-    /// systemd compares the time with its own: it must be that of this machine's monotonic clock, which `/proc/uptime` shows too.
+    /// systemd compares the time with its own: that of the machine's monotonic clock, which is never after the uptime.
     #[test]
     fn a_reload_has_the_time_of_the_monotonic_clock() {
         let directory = tempfile::tempdir().unwrap();
@@ -138,13 +138,12 @@ mod tests {
             let text = std::fs::read_to_string("/proc/uptime").unwrap();
             text.split_whitespace().next().unwrap().parse().unwrap()
         };
-        let before = uptime();
         Notifier::new(Some(path.as_os_str())).unwrap().reloading();
         let message = received(&manager);
         let micros = message.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
         let seconds = micros.parse::<f64>().unwrap() / 1e6;
-        // The uptime includes the time in which the machine was suspended, and has two digits.
-        assert!(seconds > 0.0 && seconds <= uptime() + 0.02 && before < 1e9, "{before} {seconds}");
+        // The uptime has two digits.
+        assert!(seconds > 0.0 && seconds <= uptime() + 0.02, "{seconds}");
     }
 
     #[test]

@@ -186,6 +186,31 @@ fn a_password_is_replaced_under_load() {
     reloaded.end();
 }
 
+#[test]
+fn credentials_that_no_broker_could_check_take_effect_with_a_warning() {
+    let mut installation = Installation::new("127.0.0.1:1", "nowhere");
+    for (variable, value) in sasl("SASL_PLAINTEXT", "SCRAM-SHA-256", SECOND_USER, "") {
+        installation.set(variable, value);
+    }
+    installation.set("KAFKA_SASL_PASSWORD_FILE", "password");
+    let file = installation.path().join("password");
+    fs::write(&file, PASSWORD).unwrap();
+    let mut service = installation.start(&["run"]);
+    installation.wait_for("the start", |installation| !lines(installation, "INFO", "service started").is_empty());
+    fs::write(&file, WRONG).unwrap();
+    service.signal("HUP");
+    installation.wait_warning(0, &["no broker could be reached to check the reloaded credentials"]);
+    assert_eq!(lines(&installation, "INFO", "reloaded: SASL_PLAINTEXT").len(), 1);
+    // Nothing has changed since.
+    service.signal("HUP");
+    installation.wait_for("the second reload", |installation| {
+        lines(installation, "INFO", "reloaded: the log file is reopened, the credentials are unchanged").len() == 1
+    });
+    service.signal("TERM");
+    service.ends_with(0);
+    assert_no_secret(&installation);
+}
+
 /// What logrotate does without `copytruncate`.
 #[test]
 fn a_reload_completes_a_rotated_log_file() {
