@@ -14,6 +14,7 @@ use enterprise_consumer::cli::{self, Command, CommandLine, Invocation};
 use enterprise_consumer::commands::{
     COMMAND_TIME_MAX, CommandError, check, exit_after, health, replay, reset, run, status, verify, views,
 };
+use enterprise_consumer::runtime::progress_line::Stopwatch;
 use enterprise_consumer::runtime::shutdown::StopError;
 use enterprise_consumer::runtime::{output, signals};
 use enterprise_consumer::settings::Settings;
@@ -66,9 +67,12 @@ fn execute(command_line: CommandLine) -> Result<bool, CommandError> {
 }
 
 fn dispatch(command: Command, settings: &Settings) -> Result<bool, CommandError> {
-    if matches!(command, Command::Check { .. } | Command::Status(_) | Command::Reset(_)) {
+    let _stopwatch = if matches!(command, Command::Check { .. } | Command::Status(_) | Command::Reset(_)) {
         exit_after(COMMAND_TIME_MAX)?;
-    }
+        Some(Stopwatch::start("waiting for responses", settings.can_redraw))
+    } else {
+        None
+    };
     match command {
         Command::Run { exit_at_end } => run::run(settings, exit_at_end),
         Command::Health { ready } => health::health(settings, ready),

@@ -48,6 +48,7 @@ start_broker() {
         KAFKA_LISTENER_SECURITY_PROTOCOL_MAP=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT \
         KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR=1 KAFKA_LOG_DIRS="$work/kafka/data" KAFKA_HEAP_OPTS=-Xmx256m \
         "$work/kafka/bin/server" > "$work/kafka.log" 2>&1 &
+    printf '%s\n' "$!" > "$work/kafka.pid"
     wait_until 60 "a broker listens on $broker" broker_listens
     kafka kafka-topics.sh --bootstrap-server "$broker" --create --topic sales_events --partitions 3 2>> "$work/kafka.log"
     produce 1

@@ -86,7 +86,7 @@ pub use record_batch::bench;
 pub use registry::BrokerRegistry;
 pub use sasl::{Sasl, SaslFault, SaslMechanism};
 pub use secret::Secret;
-pub use security::Security;
+pub use security::{Security, SharedSecurity};
 pub use stage::{Activity, Stage};
 pub use statistics::{LogEnd, MembershipState, PartitionStatistics, Statistics};
 pub use tls::{ClientCertificate, Tls, TlsError, TlsFault, TlsFile, TlsFiles};

@@ -42,7 +42,10 @@ impl Link {
     pub(crate) fn call_kept<R: Request>(&mut self, request: &R) -> Option<Result<R::Response>> {
         let mut kept = self.connection.take()?;
         if !kept.is_usable(Instant::now()) {
-            log::debug!("the idle connection to broker {} was closed", self.address);
+            log::debug!(
+                "the kept connection to broker {} cannot be used: it was idle, was closed, or has former credentials",
+                self.address
+            );
             return None;
         }
         match self.attempt(kept, request) {

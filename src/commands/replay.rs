@@ -10,7 +10,8 @@ use crate::entity::{Decoder, Event, Reason};
 use crate::runtime::backoff::{self, RetryError};
 use crate::runtime::logger::{self, LogSettings};
 use crate::runtime::output;
-use crate::runtime::shutdown::{Slept, Stop};
+use crate::runtime::progress_line::ProgressLine;
+use crate::runtime::shutdown::{OnHangup, Slept, Stop};
 use crate::settings::Settings;
 use crate::storage::{self, ErrorKind, PendingMessage, Recovered, ReplayOutcome, Replayer, StorageError};
 
@@ -26,7 +27,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// Replays all messages, or those before a stop or an error, and prints the result. With `dry_run` nothing is written, and no
 /// permission to write is needed.
 pub fn replay(settings: &Settings, dry_run: bool) -> Result<(), CommandError> {
-    let stop = Stop::install(settings.shutdown_timeout)?;
+    let stop = Stop::install(settings.shutdown_timeout, OnHangup::Stop)?;
     // The log file belongs to the service.
     logger::init(&LogSettings { file: None, ..settings.log.clone() })?;
     let mut tally = Tally { dry_run, ..Tally::default() };
@@ -61,12 +62,15 @@ fn run(
     tally: &mut Tally,
 ) -> Result<(), RetryError<StorageError>> {
     let mut last_id = 0;
+    let (line, begun, mut read) = (ProgressLine::new(settings.can_redraw), Instant::now(), 0_usize);
     loop {
         let pending = backoff::retry_once_command("reading unidentified messages", &settings.retry, stop, || {
             database.pending_after(last_id, STEP_MESSAGES_MAX, STEP_BYTES_MAX)
         })?;
         let Some(last) = pending.last() else { return Ok(()) };
         last_id = last.id;
+        read += pending.len();
+        line.show(format!("replaying: {read} messages in {} s", begun.elapsed().as_secs()));
         let started = Instant::now();
         store(database, &decode(&pending, settings.decoder(), tally), settings, stop, tally)?;
         if stop.sleep(started.elapsed().min(PAUSE_MAX)) == Slept::Stopped {

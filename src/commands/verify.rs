@@ -3,15 +3,21 @@
 use std::fmt;
 
 use crate::runtime::output;
+use crate::runtime::progress_line::Stopwatch;
 use crate::settings::Settings;
 use crate::storage::{self, CountedPosition, Invariant, Outcome, StorageError, Violation};
 
 /// Prints a line for each invariant that holds and for each violation. Returns whether there is no violation.
 pub fn verify(settings: &Settings) -> Result<bool, StorageError> {
     let mut is_sound = true;
+    let mut invariants = Invariant::ALL.into_iter();
+    let mut watch_next = || invariants.next().map(|next| Stopwatch::start(name(next), settings.can_redraw));
+    let mut watch = watch_next();
     storage::inspect(&settings.database)?.verify(&mut |invariant, violations| {
         is_sound &= violations.is_empty();
+        drop(watch.take());
         output::print(Report { invariant, violations });
+        watch = watch_next();
     })?;
     Ok(is_sound)
 }

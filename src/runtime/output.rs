@@ -1,4 +1,4 @@
-//! The only place that prints to standard output and standard error. Must not know what is printed.
+//! The only place that prints to standard output and standard error, except for the log and the progress line. Must not know what is printed.
 //!
 //! A failed write is kept until [`take_error`] returns it at the end of the process, like the error flag of a C stream
 //! ([close_stdout](https://www.gnu.org/software/gnulib/manual/html_node/Closed-standard-fds.html)): no command can forget to check.
@@ -14,6 +14,7 @@ use kafka::text::EscapedLines;
 
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::json;
+use crate::runtime::progress_line;
 
 /// The first write to standard output that failed.
 static FIRST_FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);
@@ -34,7 +35,7 @@ pub fn print_json(value: &impl serde::Serialize) {
 /// Prints an error with its causes to standard error, in one line. If that fails, only the exit code reports the error.
 pub fn print_error(error: &dyn Error) {
     let line = format!("enterprise-consumer: {}\n", ErrorChain(error));
-    let _ = io::stderr().write_all(line.as_bytes());
+    let _ = progress_line::write_above(|| io::stderr().write_all(line.as_bytes()));
 }
 
 /// The first failed write to standard output; to be called once, after everything has been printed.
@@ -61,7 +62,7 @@ impl Error for OutputError {
 fn write_stdout(bytes: &[u8]) {
     // Not through `Stdout`, which ignores EBADF and buffers the last incomplete line.
     let out = io::stdout().as_fd().try_clone_to_owned().map(File::from);
-    match out.and_then(|mut out| out.write_all(bytes)) {
+    match out.and_then(|mut out| progress_line::write_above(|| out.write_all(bytes))) {
         // The reader has closed the pipe (`| head`): it has what it needs.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         Err(error) => note_failure(error),

@@ -1,14 +1,14 @@
 //! The stop flag: set by a signal, read by every thread that waits. Must not know who waits or what remains to be done.
 //!
-//! The first SIGINT, SIGTERM or SIGHUP requests a stop. A second one ends the process immediately, and so does the deadline if
-//! the service has not stopped by then. [`signals`] decides which signals count.
+//! The first SIGINT or SIGTERM requests a stop. A second one ends the process immediately, and so does the deadline if the
+//! service has not stopped by then. SIGHUP requests what [`OnHangup`] says. [`signals`] decides which signals count.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Sender, SyncSender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,6 +27,15 @@ const NOTICE_WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// Shortest time between two log lines about the file size limit: the log file may be the file that reaches it.
 const FILE_SIZE_NOTICE_INTERVAL: Duration = Duration::from_mins(1);
+
+/// What SIGHUP requests.
+#[derive(Clone, Debug)]
+pub enum OnHangup {
+    /// A stop.
+    Stop,
+    /// A reload: the receiver gets a message. Requests that come before it has received one are one request.
+    Reload(SyncSender<()>),
+}
 
 /// The stop flag. Clones share its state.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +77,7 @@ impl Stop {
     /// Installs the signal handlers. To be called once in a process.
     ///
     /// `timeout` is the greatest time from the first signal until [`finished`](Self::finished).
-    pub fn install(timeout: Duration) -> Result<Self, StopError> {
+    pub fn install(timeout: Duration, on_hangup: OnHangup) -> Result<Self, StopError> {
         let stop = Self::manual();
         // The threads are started now: later the machine may refuse a new one.
         let notices = start_log_thread(timeout)?;
@@ -76,27 +85,34 @@ impl Stop {
         let (watched, to_log) = (stop.clone(), notices.clone());
         spawn("shutdown", move || watched.enforce_deadline(timeout, &to_log, || process::exit(EXIT_DEADLINE)))?;
         let signalled = stop.clone();
-        spawn("signals", move || signalled.handle_signals(signals, &notices))?;
+        spawn("signals", move || signalled.handle_signals(signals, &on_hangup, &notices))?;
         Ok(stop)
     }
 
     /// Handles the signals. Must not log itself: logging may block forever.
-    fn handle_signals(&self, signals: impl Iterator<Item = Signal>, notices: &Sender<(Notice, Sender<()>)>) {
+    fn handle_signals(
+        &self,
+        signals: impl Iterator<Item = Signal>,
+        on_hangup: &OnHangup,
+        notices: &Sender<(Notice, Sender<()>)>,
+    ) {
         let mut requests = StopRequests::default();
         let mut warned_at: Option<Instant> = None;
         for signal in signals {
             let now = Instant::now();
-            match signal {
-                Signal::Stop => match requests.classify(now) {
+            match (signal, on_hangup) {
+                // A full queue has a request that comes after this signal.
+                (Signal::Hangup, OnHangup::Reload(reloads)) => drop(reloads.try_send(())),
+                (Signal::Stop, _) | (Signal::Hangup, OnHangup::Stop) => match requests.classify(now) {
                     Request::First => drop(self.request()),
                     Request::Same => {}
                     Request::Second => process::exit(EXIT_SECOND_SIGNAL),
                 },
-                Signal::FileSizeLimit if warned_at.is_none_or(|at| now - at >= FILE_SIZE_NOTICE_INTERVAL) => {
+                (Signal::FileSizeLimit, _) if warned_at.is_none_or(|at| now - at >= FILE_SIZE_NOTICE_INTERVAL) => {
                     warned_at = Some(now);
                     let _ = notices.send((Notice::FileSizeLimit, channel().0));
                 }
-                Signal::FileSizeLimit => {}
+                (Signal::FileSizeLimit, _) => {}
             }
         }
     }

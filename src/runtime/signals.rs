@@ -12,8 +12,12 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
-/// The signals that request a stop.
-const STOP_SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+/// The signals of the service.
+const SIGNALS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+
+/// The controlling terminal of the process, if it has one
+/// ([`tty(4)`](https://man7.org/linux/man-pages/man4/tty.4.html)).
+const TERMINAL: &str = "/dev/tty";
 
 /// A further stop signal within this time of the first one is the same request: GNU `timeout` sends its signal to the process and
 /// then to its process group, and a supervisor may send another signal at the same time.
@@ -26,8 +30,10 @@ const STATUS_FILE: &str = "/proc/self/status";
 /// A received signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGINT, SIGTERM or SIGHUP.
+    /// SIGINT or SIGTERM; also SIGHUP if the controlling terminal was closed.
     Stop,
+    /// SIGHUP from somebody who asks the process to reload.
+    Hangup,
     /// SIGXFSZ: a write exceeded the file size limit of the process (`ulimit -f`, `LimitFSIZE=`).
     FileSizeLimit,
 }
@@ -42,10 +48,31 @@ pub fn survive_file_size_limit() -> io::Result<()> {
 pub fn listen() -> io::Result<impl Iterator<Item = Signal> + Send> {
     // Without `/proc`, no signal counts as ignored.
     let ignored = fs::read_to_string(STATUS_FILE).map(|status| ignored_mask(&status)).unwrap_or_default();
-    let handled = STOP_SIGNALS.into_iter().filter(|signal| !is_ignored(ignored, *signal));
+    let terminal = Terminal::current();
+    let handled = SIGNALS.into_iter().filter(|signal| !is_ignored(ignored, *signal));
     let mut signals = Signals::new(handled.chain([SIGXFSZ]))?;
-    Ok(std::iter::from_fn(move || signals.forever().next())
-        .map(|signal| if signal == SIGXFSZ { Signal::FileSizeLimit } else { Signal::Stop }))
+    Ok(std::iter::from_fn(move || signals.forever().next()).map(move |signal| match signal {
+        SIGXFSZ => Signal::FileSizeLimit,
+        SIGHUP if !terminal.is_closed() => Signal::Hangup,
+        _ => Signal::Stop,
+    }))
+}
+
+/// The controlling terminal. The kernel detaches the process from a terminal that is closed before it sends SIGHUP, so this
+/// signal then ends the process as that of any program that runs in a window.
+#[derive(Clone, Copy, Debug)]
+struct Terminal {
+    existed_at_start: bool,
+}
+
+impl Terminal {
+    fn current() -> Self {
+        Self { existed_at_start: fs::File::open(TERMINAL).is_ok() }
+    }
+
+    fn is_closed(self) -> bool {
+        self.existed_at_start && fs::File::open(TERMINAL).is_err()
+    }
 }
 
 /// The ignored signals as a bit mask: bit 0 is signal 1.

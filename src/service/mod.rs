@@ -9,9 +9,12 @@
 //! An offset is stored in the database before the consumer reads from it, and synced before it is committed to the
 //! group.
 
+mod catch_up;
 mod committer;
 mod decode;
+mod display;
 mod error;
+pub mod expiry;
 mod failures;
 mod offsets;
 mod producer_clocks;
@@ -19,20 +22,24 @@ mod progress;
 mod publisher;
 mod reader;
 pub mod record;
+mod reload;
 mod retrying_writer;
 #[cfg(test)]
 mod simulation;
 mod start_positions;
 pub mod start_rules;
+mod supervision;
 
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use kafka::{Assignment, Event, Revocation, TopicPartition};
+use kafka::{Assignment, Event, Revocation, SharedSecurity, TopicPartition};
 use log::{debug, info, warn};
 
 use committer::{CommitTimings, Committer};
 use decode::Decoded;
+use display::ServiceDisplay;
 pub use error::ServiceError;
 use error::is_fatal;
 use failures::Failures;
@@ -43,11 +50,14 @@ use publisher::Publisher;
 use reader::{Reader, ReaderEvent, ReaderRunner};
 use retrying_writer::RetryingWriter;
 use start_positions::StartPositions;
+use supervision::Supervision;
 
 use crate::observability::Metrics;
 use crate::runtime::backoff::{self, RetryError};
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::millis::millis;
+use crate::runtime::notify::Notifier;
+use crate::runtime::progress_line::ProgressLine;
 use crate::runtime::shutdown::Stop;
 use crate::runtime::stages::WORK_TIME_MAX;
 use crate::service::record::ServiceRecord;
@@ -56,38 +66,40 @@ use crate::settings::{GroupProtocol, Settings};
 use crate::storage::{self, Attempt, Outcome, PartitionBatch, Writer};
 use crate::unidentified::UnidentifiedLog;
 
+/// What the service shares with the process.
+pub struct Context {
+    /// The credentials of all connections.
+    pub security: SharedSecurity,
+    /// What the service publishes of itself.
+    pub metrics: Arc<Metrics>,
+    /// The service manager.
+    pub notifier: Notifier,
+    /// Each message requests a reload.
+    pub reload_requests: Receiver<()>,
+}
+
 /// Runs the service until it is stopped or fails for good. With `exit_at_end` also until every partition has been
 /// stored up to its end as first seen.
-pub fn run(
-    settings: &Settings,
-    security: kafka::Security,
-    exit_at_end: bool,
-    stop: &Stop,
-    metrics: &Arc<Metrics>,
-) -> Result<(), ServiceError> {
-    match open_and_read(settings, security, exit_at_end, stop, metrics) {
+pub fn run(settings: &Settings, exit_at_end: bool, stop: &Stop, context: Context) -> Result<(), ServiceError> {
+    match open_and_read(settings, exit_at_end, stop, context) {
         Err(ServiceError::Database(RetryError::Stopped)) => Ok(()),
         result => result,
     }
 }
 
-fn open_and_read(
-    settings: &Settings,
-    security: kafka::Security,
-    exit_at_end: bool,
-    stop: &Stop,
-    metrics: &Arc<Metrics>,
-) -> Result<(), ServiceError> {
+fn open_and_read(settings: &Settings, exit_at_end: bool, stop: &Stop, context: Context) -> Result<(), ServiceError> {
+    let Context { security, metrics, notifier, reload_requests } = context;
+    let supervision = Supervision::begin(&notifier, settings.service_manager.watchdog, &metrics.stages)?;
     // No stage has a deadline yet: a migration takes as long as the database is large.
     let lock = || storage::acquire_lock(&settings.database);
     // Released after the database has been closed.
     let lock = backoff::retry("taking the lock of the database", &settings.retry, stop, lock)?;
-    let _record = ServiceRecord::begin(lock.path(), Arc::clone(metrics));
+    let _record = ServiceRecord::begin(lock.path(), Arc::clone(&metrics));
     let open = || storage::open(&settings.database, &settings.kafka.group_id);
     let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
     metrics.note_database(database.statistics());
     let database_id = database.id().to_owned();
-    let consumer = reader::create_consumer(settings, security, &database_id, metrics)?;
+    let consumer = reader::create_consumer(settings, security.clone(), &database_id, &metrics)?;
     let records_max = decode::poll_records_max(settings, database.growth());
     let reader = reader::start_reader(consumer, records_max, settings.decoder(), metrics.stages.reader.clone())?;
     stop.on_stop(Box::new(reader.waker()));
@@ -98,7 +110,10 @@ fn open_and_read(
         database = settings.database.path.display().to_string(), database_id = &*database_id,
         group = settings.kafka.group_id; "service started"
     );
-    Service::new(settings, CommitTimings::DEFAULT, (stop, Arc::clone(metrics)), reader, database)
+    supervision.started();
+    let display = ServiceDisplay::new(notifier.clone(), ProgressLine::new(settings.can_redraw));
+    reload::start(&settings.kafka, &security, &notifier, reload_requests)?;
+    Service::new(settings, CommitTimings::DEFAULT, (stop, metrics), reader, database, display)
         .run_until_stopped(exit_at_end)
 }
 
@@ -113,6 +128,7 @@ struct Service<'a, R> {
     committer: Committer,
     unidentified: UnidentifiedLog,
     progress: Progress,
+    display: ServiceDisplay,
     clocks: ProducerClocks,
     failures: Failures,
 }
@@ -124,6 +140,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
         (stop, metrics): (&'a Stop, Arc<Metrics>),
         reader: Reader<R>,
         writer: Box<dyn Writer>,
+        display: ServiceDisplay,
     ) -> Self {
         Self {
             settings,
@@ -134,6 +151,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
             committer: Committer::new(settings, timings, Arc::clone(&metrics)),
             unidentified: UnidentifiedLog::new(settings.unidentified_log_file.clone(), settings.log.file_mode),
             progress: Progress::new(),
+            display,
             clocks: ProducerClocks::default(),
             failures: Failures::default(),
             publisher: Publisher::default(),
@@ -180,6 +198,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
         self.committer.commit_when_due(self.writer.writer.as_mut(), &self.reader)?;
         self.progress.log_when_due();
         self.publisher.publish_when_due(&self.metrics, self.writer.writer.as_ref());
+        self.display.update(self.committer.offsets());
         Ok(())
     }
 
@@ -254,6 +273,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
             elapsed_ms = millis(begun.elapsed()); "batch stored"
         );
         self.progress.add(counts);
+        self.display.add(counts.records());
         self.clocks.check(decoded);
         Ok(())
     }
@@ -310,6 +330,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
     /// Returns the first error that an operator has to fix; brokers or a disk that cannot be reached for now are a
     /// WARN.
     fn finish(&mut self) -> Result<(), ServiceError> {
+        self.display.stop();
         // The deadline of the stop ends the process.
         self.metrics.stages.writer.wait(self.settings.shutdown_timeout);
         // Half of the time to stop: the rest is for the steps after it.

@@ -36,6 +36,8 @@ struct PartitionOffsets {
     watermarks: Watermarks,
     /// End of the log when the partition was first seen.
     first_end_offset: i64,
+    /// End of the log when it was last seen.
+    end_offset: i64,
     committed_at: Instant,
 }
 
@@ -73,6 +75,7 @@ impl Offsets {
             token: position.token,
             watermarks: Watermarks::new(Watermark { offset: position.offset, leader_epoch: position.leader_epoch }),
             first_end_offset,
+            end_offset: *end_offset,
             committed_at: Instant::now(),
         };
         self.0.insert(position.partition.clone(), offsets);
@@ -98,7 +101,19 @@ impl Offsets {
         if let Some(offsets) = self.0.get_mut(&batch.partition) {
             offsets.watermarks.store(Watermark { offset: batch.next_offset, leader_epoch: batch.leader_epoch });
             offsets.first_end_offset = offsets.first_end_offset.min(batch.end_offset);
+            offsets.end_offset = batch.end_offset;
         }
+    }
+
+    /// How many partitions are assigned.
+    pub(super) fn partitions(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many offsets are not stored yet, up to the ends of the logs as last seen.
+    pub(super) fn lag(&self) -> u64 {
+        let lag = |offsets: &PartitionOffsets| offsets.end_offset.saturating_sub(offsets.watermarks.stored.offset);
+        self.0.values().map(|offsets| u64::try_from(lag(offsets)).unwrap_or(0)).sum()
     }
 
     /// Whether every partition is stored up to its end as first seen.
@@ -267,6 +282,19 @@ mod tests {
         assert!(offsets.are_stored_to_end(), "the log was truncated");
         offsets.start(&start(0, 3, 39));
         assert!(!offsets.are_stored_to_end());
+    }
+
+    #[test]
+    fn the_lag_is_up_to_the_end_as_last_seen() {
+        let mut offsets = Offsets::default();
+        assert_eq!((offsets.partitions(), offsets.lag()), (0, 0));
+        offsets.start(&start(0, 1, 10));
+        offsets.start(&start(1, 2, 100));
+        assert_eq!((offsets.partitions(), offsets.lag()), (2, 90));
+        offsets.advance(&PartitionRecords::detached(partition(0), Some(3), 10..30, 500, Vec::new()));
+        assert_eq!(offsets.lag(), 470);
+        offsets.remove(&partition(0));
+        assert_eq!((offsets.partitions(), offsets.lag()), (1, 0));
     }
 
     /// Random calls in any order.

@@ -16,6 +16,7 @@ pub(crate) mod fuzzing;
 mod http;
 mod rules;
 mod security;
+mod service_manager;
 #[cfg(test)]
 mod tests;
 mod variables;
@@ -36,6 +37,7 @@ pub use error::SettingsError;
 pub use http::{HttpListen, HttpSettings};
 pub use rules::shorten;
 pub use security::{Password, SaslSettings, Security};
+pub use service_manager::ServiceManager;
 use variables::Variables;
 
 use crate::entity::Decoder;
@@ -82,6 +84,10 @@ pub struct Settings {
     pub unidentified_log_file: Option<PathBuf>,
     /// The HTTP server.
     pub http: HttpSettings,
+    /// The service manager that has started the process.
+    pub service_manager: ServiceManager,
+    /// Whether the terminal, if there is one, can show progress: it is not for programs, and can replace a line.
+    pub can_redraw: bool,
     /// Possible mistakes, one line each.
     pub warnings: Vec<String>,
 }
@@ -93,11 +99,15 @@ impl Settings {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         file: Option<&Path>,
     ) -> Result<Self, SettingsError> {
+        let environment: Vec<(OsString, OsString)> = environment.into_iter().collect();
+        let service_manager = ServiceManager::read(&environment);
+        let can_redraw = service_manager::can_redraw(&environment);
         let mut variables = Variables::read(environment, file)?;
         let settings = Self::from_variables(&mut variables)?;
         settings.refuse_shared_files(file.unwrap_or(Path::new(variables::ENV_FILE_DEFAULT)))?;
         let warnings = [variables.warnings(), settings.kafka.security.warnings(), settings.http.warnings()].concat();
-        Ok(Self { warnings, ..settings })
+        let can_redraw = can_redraw && settings.log.console == ConsoleFormat::Text;
+        Ok(Self { service_manager, can_redraw, warnings, ..settings })
     }
 
     /// The decoder of records.
@@ -138,6 +148,8 @@ impl Settings {
             shutdown_timeout: variables.or("SHUTDOWN_TIMEOUT_MS", SHUTDOWN_TIMEOUT_DEFAULT, wait_ms())?,
             unidentified_log_file: variables.path_or("UNIDENTIFIED_LOG_FILE", UNIDENTIFIED_LOG_FILE_DEFAULT)?,
             http: http::read(variables, file_mode)?,
+            service_manager: ServiceManager::default(),
+            can_redraw: false,
             warnings: Vec::new(),
         })
     }

@@ -11,7 +11,8 @@ import java.util.List;
 
 /**
  * Creates the certificates of secure clusters in a directory with the JDK's keytool: for each name {@code NAME.pem} and {@code
- * NAME-key.pem} for clients, and {@code NAME-store.pem} with both for brokers.
+ * NAME-key.pem} for clients, and {@code NAME-store.pem} with both for brokers. With a path and a number of days, issues a
+ * certificate for the user {@code CN=client} that is valid for so long.
  */
 public final class Certificates {
     private static final String PASSWORD = "changeit";
@@ -26,6 +27,10 @@ public final class Certificates {
 
     public static void main(String[] arguments) throws Exception {
         Certificates certificates = new Certificates(Path.of(arguments[0]));
+        if (arguments.length > 1) {
+            certificates.signed(arguments[1], "client", "ca", RSA, "-1d", 1 + Integer.parseInt(arguments[2]), "eku=clientAuth");
+            return;
+        }
         for (String authority : List.of("ca", "other-ca")) {
             certificates.authority(authority, authority);
         }
@@ -54,7 +59,13 @@ public final class Certificates {
 
     private void signed(String name, String authority, String algorithm, String start, int days, String extension)
         throws Exception {
-        makeKey(name, name, algorithm);
+        signed(name, name, authority, algorithm, start, days, extension);
+    }
+
+    private void signed(
+        String name, String subject, String authority, String algorithm, String start, int days, String extension)
+        throws Exception {
+        makeKey(name, subject, algorithm);
         Path request = directory.resolve(name + ".csr");
         Path certificate = directory.resolve(name + ".pem");
         keytool(name, "-certreq", "-alias", name, "-file", request.toString());

@@ -68,7 +68,7 @@ pub use frames::{FrameServer, frame, listen, read_frame};
 pub use member::Member;
 pub use node::Node;
 pub use random::Random;
-pub use secure::{BRIEF_MS, Certificates, Listener, PASSWORD, USER};
+pub use secure::{BRIEF_MS, Certificates, Listener, PASSWORD, SECOND_USER, USER};
 pub use shared::{shared, shared_secure, unique};
 pub use tools::GroupOffset;
 

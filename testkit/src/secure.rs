@@ -20,6 +20,9 @@ const MAKER: &str = include_str!("../java/Certificates.java");
 pub const USER: &str = "alice";
 /// The password of [`USER`].
 pub const PASSWORD: &str = "correct horse, battery=staple";
+/// A user with all permissions and without a password until a test sets one
+/// ([`Client::set_scram_password`](crate::Client::set_scram_password)).
+pub const SECOND_USER: &str = "bob";
 /// Lifetime of an authentication on [`Listener::SaslBrief`], in milliseconds.
 pub const BRIEF_MS: u32 = 2500;
 
@@ -154,15 +157,32 @@ impl Certificates {
         self.pair("stranger")
     }
 
+    /// Issues another certificate and key for the user `CN=client`, in a directory of the caller. It expires in so many
+    /// days.
+    pub fn issue_client(&self, directory: &Path, days: u32) -> Result<(PathBuf, PathBuf)> {
+        let name = directory.join("issued");
+        run_maker(&self.directory, &[&name.to_string_lossy(), &days.to_string()])?;
+        Ok((directory.join("issued.pem"), directory.join("issued-key.pem")))
+    }
+
     fn pair(&self, name: &str) -> (PathBuf, PathBuf) {
         (self.directory.join(format!("{name}.pem")), self.directory.join(format!("{name}-key.pem")))
     }
 }
 
 fn make(directory: &Path) -> Result<()> {
-    let source = directory.join("Certificates.java");
+    let source = source(directory);
     fs::write(&source, MAKER).map_err(Error::io(format!("write {}", source.display())))?;
-    let made = Command::new(&java::toolchain()?.java).arg(&source).arg(directory).stdin(Stdio::null()).output();
+    run_maker(directory, &[])
+}
+
+fn source(directory: &Path) -> PathBuf {
+    directory.join("Certificates.java")
+}
+
+fn run_maker(directory: &Path, arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new(&java::toolchain()?.java);
+    let made = command.arg(source(directory)).arg(directory).args(arguments).stdin(Stdio::null()).output();
     let made = made.map_err(Error::io("run java"))?;
     if made.status.success() {
         return Ok(());
@@ -178,7 +198,7 @@ pub(crate) fn properties(plain: &str, listeners: &[(Listener, Port)], certificat
     let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
     let mut text = format!(
         "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
-         super.users=User:ANONYMOUS;User:{USER};User:CN=client\n"
+         super.users=User:ANONYMOUS;User:{USER};User:{SECOND_USER};User:CN=client\n"
     );
     // Writing to a String cannot fail.
     for (listener, port) in listeners {

@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP in every phase of the service: it stops in order and soon, with exit code 0; if it cannot, a second
+//! SIGINT and SIGTERM in every phase of the service: it stops in order and soon, with exit code 0; if it cannot, a second
 //! signal or the deadline ends it.
 
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ use crate::support::load::Load;
 use crate::support::process;
 use crate::support::process::{Installation, Service, WAIT_MAX};
 
-const SIGNALS: [&str; 3] = ["INT", "TERM", "HUP"];
+const SIGNALS: [&str; 2] = ["INT", "TERM"];
 
 /// Longest time of a stop if nothing blocks. It takes some hundredths of a second on an idle machine.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
@@ -182,7 +182,7 @@ fn stops_while_the_broker_is_paused() {
         .set("BATCH_MAX_RECORDS", "20")
         .set("KAFKA_FETCH_MAX_BYTES", "50000")
         .set("SHUTDOWN_TIMEOUT_MS", "2000");
-    for (signal, mark) in SIGNALS.into_iter().zip([0, 1_000, 3_000]) {
+    for (signal, mark) in ["TERM", "INT", "TERM"].into_iter().zip([0, 1_000, 3_000]) {
         let before = installation.log().len();
         let service = installation.start(&["run"]);
         installation.wait_for("the start", |installation| {
@@ -202,7 +202,7 @@ fn stops_while_the_broker_is_paused() {
 
 #[test]
 fn a_second_signal_ends_the_process_at_once() {
-    for [first, second] in [["INT", "INT"], ["TERM", "INT"], ["HUP", "TERM"]] {
+    for [first, second] in [["INT", "INT"], ["TERM", "INT"], ["INT", "TERM"]] {
         // A commit never gets a response: a stop waits for it for half of its time.
         let broker = FakeBroker::start("stuck", Log::default());
         broker.misbehave(Api::OffsetCommit, |_| Answer::Silence);
@@ -264,7 +264,7 @@ fn several_signals_at_once_are_one_request() {
         installation.log().iter().any(|line| line["message"] == "service started")
     });
     // All signals are pending when the process continues.
-    for signal in ["STOP", "TERM", "INT", "HUP", "CONT"] {
+    for signal in ["STOP", "TERM", "INT", "CONT"] {
         service.signal(signal);
     }
     assert_eq!(service.wait(STOP_TIME_MAX).code(), Some(0), "{}", installation.tail());

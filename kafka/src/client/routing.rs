@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::brokers::Brokers;
 use super::history::History;
@@ -53,6 +54,29 @@ impl Client {
         self.brokers.discover(&from, &metadata.brokers);
         self.store_locations(&metadata);
         Ok(metadata)
+    }
+
+    /// Connects to the brokers of the cluster, one after the other, until the deadline: whether each accepts the security
+    /// of new connections. Returns the first failure that may pass by itself; the brokers after it were tried too.
+    ///
+    /// # Errors
+    /// The first failure that does not pass by itself, such as rejected credentials.
+    pub fn try_brokers(&mut self, deadline: Instant) -> Result<Option<Error>> {
+        let passes = |error: Error| if error.is_retriable() { Ok(error) } else { Err(error) };
+        let brokers = match self.metadata(Vec::new()) {
+            Ok(metadata) => metadata.brokers,
+            Err(error) => return passes(error).map(Some),
+        };
+        let mut first_failure = None;
+        for broker in brokers {
+            if Instant::now() >= deadline {
+                break;
+            }
+            if let Err(error) = self.call(&broker.address, &MetadataRequest { topics: Vec::new() }) {
+                first_failure.get_or_insert(passes(error)?);
+            }
+        }
+        Ok(first_failure)
     }
 
     /// Where metadata contradicts earlier metadata of a topic, requests it from other brokers too, and takes theirs if

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use super::settings::ConnectionSettings;
 use crate::error::{Error, Result};
 use crate::millis::millis;
 use crate::protocol::{self, Admission, ApiVersionsRequest, Failure, Malformed, Request};
+use crate::security::Security;
 use crate::stream::{Deadline, Stream, is_timeout};
 use crate::types::Address;
 
@@ -31,6 +33,8 @@ pub(super) const IDLE_MAX: Duration = Duration::from_mins(3);
 pub(super) struct Channel {
     address: Address,
     settings: ConnectionSettings,
+    /// The security with which the connection was opened.
+    security: Arc<Security>,
     stream: Stream,
     /// Lowest and highest version by API key.
     pub(super) versions: HashMap<i16, (i16, i16)>,
@@ -42,10 +46,16 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    pub(super) fn new(stream: Stream, address: &Address, settings: &ConnectionSettings) -> Self {
+    pub(super) fn new(
+        stream: Stream,
+        address: &Address,
+        settings: &ConnectionSettings,
+        security: &Arc<Security>,
+    ) -> Self {
         Self {
             address: address.clone(),
             settings: settings.clone(),
+            security: Arc::clone(security),
             stream,
             versions: HashMap::new(),
             correlation_id: 0,
@@ -62,15 +72,22 @@ impl Channel {
         &self.settings
     }
 
+    /// The security with which the connection was opened.
+    pub(super) fn security(&self) -> &Security {
+        &self.security
+    }
+
     /// The IP address of the broker.
     pub(super) fn socket_address(&self) -> Option<SocketAddr> {
         self.stream.socket_address()
     }
 
-    /// Whether a request can be sent: the channel was not idle for long, the broker has not closed it and has sent
-    /// nothing.
+    /// Whether a request can be sent: the security has not been replaced, the channel was not idle for long, the broker
+    /// has not closed it and has sent nothing.
     pub(super) fn is_usable(&mut self, now: Instant) -> bool {
-        now.saturating_duration_since(self.used_at) < IDLE_MAX && self.stream.is_quiet()
+        self.settings.security.is_current(&self.security)
+            && now.saturating_duration_since(self.used_at) < IDLE_MAX
+            && self.stream.is_quiet()
     }
 
     /// Closes the connection.
@@ -207,7 +224,7 @@ impl Channel {
     /// A listener with SASL responds to `ApiVersions` and closes the connection at any other request without
     /// authentication.
     fn may_lack_sasl<R: Request>(&self) -> bool {
-        self.settings.security.sasl.is_none() && !self.has_served && R::KEY != ApiVersionsRequest::KEY
+        self.security.sasl.is_none() && !self.has_served && R::KEY != ApiVersionsRequest::KEY
     }
 
     fn failure<R: Request>(&self, failure: Failure) -> Error {

@@ -89,7 +89,7 @@ fn conversation(input: &[u8]) -> bool {
         // On one connection: the peer accepts only one.
         let (_, latest) = ApiVersionsRequest::VERSIONS;
         let (deadline, step) = (Deadline::after(LONG), SetupStep::default());
-        let channel = open_channel_in(latest, address, &settings, &deadline, &step)?;
+        let channel = open_channel_in(latest, address, &settings, &settings.security.current(), &deadline, &step)?;
         Connection { channel, reauthenticate_at: None }.call(&metadata())
     });
     match &outcome {

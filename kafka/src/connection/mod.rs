@@ -12,11 +12,13 @@ mod settings;
 pub(crate) mod tests;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use self::channel::Channel;
 use crate::error::{Error, Result};
 use crate::protocol::{ApiVersionsRequest, Request};
+use crate::security::Security;
 use crate::stream::{Deadline, SetupStep, Stream};
 use crate::types::Address;
 
@@ -53,9 +55,10 @@ impl Connection {
         deadline: &Deadline,
         step: &SetupStep,
     ) -> Result<Self> {
-        let mut channel = open_channel(address, settings, deadline, step)?;
+        let security = settings.security.current();
+        let mut channel = open_channel(address, settings, &security, deadline, step)?;
         let mut reauthenticate_at = None;
-        if let Some(sasl) = &settings.security.sasl {
+        if let Some(sasl) = &security.sasl {
             step.enter(SetupStep::SASL);
             reauthenticate_at = authentication::authenticate(&mut channel, sasl, deadline)?;
         }
@@ -67,8 +70,8 @@ impl Connection {
         self.channel.socket_address()
     }
 
-    /// Whether the next request can be sent: the connection was not idle for long, the broker has not closed it and has
-    /// sent nothing.
+    /// Whether the next request can be sent: the security of connections has not been replaced, this one was not idle for
+    /// long, the broker has not closed it and has sent nothing.
     pub(crate) fn is_usable(&mut self, now: Instant) -> bool {
         self.channel.is_usable(now)
     }
@@ -76,7 +79,7 @@ impl Connection {
     /// Sends a request and waits for its response; authenticates first if that is due.
     pub(crate) fn call<R: Request>(&mut self, request: &R) -> Result<R::Response> {
         if self.reauthenticate_at.is_some_and(|at| Instant::now() >= at)
-            && let Some(sasl) = self.channel.settings().security.sasl.clone()
+            && let Some(sasl) = self.channel.security().sasl.clone()
         {
             self.reauthenticate_at = authentication::reauthenticate(&mut self.channel, &sasl)?;
         }
@@ -88,6 +91,7 @@ impl Connection {
 fn open_channel(
     address: &Address,
     settings: &ConnectionSettings,
+    security: &Arc<Security>,
     deadline: &Deadline,
     step: &SetupStep,
 ) -> Result<Channel> {
@@ -96,7 +100,7 @@ fn open_channel(
     let mut version = registry.api_versions(address, Instant::now()).unwrap_or(latest);
     let mut first_failure: Option<Error> = None;
     let channel = loop {
-        let error = match open_channel_in(version, address, settings, deadline, step) {
+        let error = match open_channel_in(version, address, settings, security, deadline, step) {
             Ok(channel) => break channel,
             Err(error) => error,
         };
@@ -124,14 +128,15 @@ fn open_channel_in(
     version: i16,
     address: &Address,
     settings: &ConnectionSettings,
+    security: &Arc<Security>,
     deadline: &Deadline,
     step: &SetupStep,
 ) -> Result<Channel> {
     let registry = &settings.registry;
     let preferred = registry.accepted_by(address);
-    let stream = Stream::open(address, preferred, settings.security.tls.as_ref(), deadline, step);
+    let stream = Stream::open(address, preferred, security.tls.as_ref(), deadline, step);
     let stream = stream.map_err(|error| error.advertised_by(registry.advertised(address)))?;
-    let mut channel = Channel::new(stream, address, settings);
+    let mut channel = Channel::new(stream, address, settings, security);
     step.enter(SetupStep::API_VERSIONS);
     channel.negotiate(version, deadline)?;
     Ok(channel)

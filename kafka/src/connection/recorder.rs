@@ -39,7 +39,7 @@ impl Recorder {
         let settings = ConnectionSettings::default();
         let deadline = Deadline::after(settings.connect_timeout);
         let stream = Stream::open(&address, None, tls, &deadline, &SetupStep::default()).unwrap();
-        Self { channel: Channel::new(stream, &address, &settings), release }
+        Self { channel: Channel::new(stream, &address, &settings, &settings.security.current()), release }
     }
 
     fn negotiated(address: &str, tls: Option<&Tls>, release: &'static str) -> Self {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::registry::BrokerRegistry;
-use crate::security::Security;
+use crate::security::SharedSecurity;
 use crate::statistics::Statistics;
 
 /// A response is late after this part of the request timeout: five seconds by default.
@@ -22,8 +22,8 @@ pub struct ConnectionSettings {
     pub request_timeout: Duration,
     /// The largest response, in bytes.
     pub receive_bytes_max: u32,
-    /// Encryption and authentication.
-    pub security: Security,
+    /// Encryption and authentication; cloned settings share it.
+    pub security: SharedSecurity,
     /// What connections have learnt about brokers; cloned settings share it.
     pub registry: BrokerRegistry,
     /// Where connections count what they do; cloned settings share it.
@@ -55,7 +55,7 @@ impl Default for ConnectionSettings {
             connect_timeout_max: Self::CONNECT_TIMEOUT_MAX_DEFAULT,
             request_timeout: Self::REQUEST_TIMEOUT_DEFAULT,
             receive_bytes_max: Self::RECEIVE_BYTES_MAX_DEFAULT,
-            security: Security::default(),
+            security: SharedSecurity::default(),
             registry: BrokerRegistry::default(),
             statistics: Statistics::default(),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::backoff::RetryPolicy;
 use crate::connection::ConnectionSettings;
 use crate::error::{Error, Result};
-use crate::security::Security;
+use crate::security::SharedSecurity;
 use crate::stage::Stage;
 use crate::statistics::Statistics;
 use crate::types::{Address, IsolationLevel};
@@ -178,10 +178,10 @@ impl Builder {
         self
     }
 
-    /// Encryption and authentication; neither by default.
+    /// Encryption and authentication; neither by default. [`SharedSecurity`] can be replaced while the consumer runs.
     #[must_use]
-    pub fn with_security(mut self, security: Security) -> Self {
-        self.connection.security = security;
+    pub fn with_security(mut self, security: impl Into<SharedSecurity>) -> Self {
+        self.connection.security = security.into();
         self
     }
 

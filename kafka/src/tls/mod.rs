@@ -4,6 +4,7 @@
 //! A broker's certificate must be signed by a trusted CA, be valid now, and have the host name of the connection; none
 //! of these checks can be disabled.
 
+mod expiry;
 mod fault;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -13,11 +14,12 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::client::Resumption;
 use rustls::crypto::ring;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 pub use fault::TlsFault;
 pub use files::{ClientCertificate, TlsError, TlsFile, TlsFiles};
@@ -26,12 +28,14 @@ pub use files::{ClientCertificate, TlsError, TlsFile, TlsFiles};
 #[derive(Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
-    shows_certificate: bool,
+    authorities: Arc<RootCertStore>,
+    /// The client certificate and its chain; empty if the client has none.
+    chain: Arc<[CertificateDer<'static>]>,
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("shows_certificate", &self.shows_certificate).finish_non_exhaustive()
+        f.debug_struct("Tls").field("shows_certificate", &self.shows_certificate()).finish_non_exhaustive()
     }
 }
 
@@ -43,28 +47,40 @@ impl Tls {
     /// A file cannot be read or has invalid content, or the system has no CA certificates.
     pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
         let authorities = match &files.authorities {
-            Some(path) => files::authorities_of(path)?,
-            None => files::authorities_of_system()?,
+            Some(path) => Arc::new(files::authorities_of(path)?),
+            None => Arc::new(files::authorities_of_system()?),
         };
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Unusable)?
-            .with_root_certificates(authorities);
-        let mut config = match &files.client {
-            None => builder.with_no_client_auth(),
+            .with_root_certificates(Arc::clone(&authorities));
+        let (mut config, chain) = match &files.client {
+            None => (builder.with_no_client_auth(), Vec::new()),
             Some(client) => {
                 let (chain, key) = files::identity_of(client)?;
-                builder.with_client_auth_cert(chain, key).map_err(|error| files::refused_identity(client, &error))?
+                let config = builder.with_client_auth_cert(chain.clone(), key);
+                (config.map_err(|error| files::refused_identity(client, &error))?, chain)
             }
         };
         // Connections are few and long: each one checks the broker's certificate.
         config.resumption = Resumption::disabled();
-        Ok(Self { config: Arc::new(config), shows_certificate: files.client.is_some() })
+        Ok(Self { config: Arc::new(config), authorities, chain: chain.into() })
+    }
+
+    /// When the client certificate, or the first one of its chain, expires; `None` without a client certificate, and if no
+    /// date can be read from it.
+    pub fn client_certificate_expires_at(&self) -> Option<SystemTime> {
+        expiry::of_chain(&self.chain)
+    }
+
+    /// Whether the other configuration trusts the same authorities and shows the same certificate, which has one key.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.authorities.roots == other.authorities.roots && self.chain == other.chain
     }
 
     /// Whether the client has a certificate.
     pub(crate) fn shows_certificate(&self) -> bool {
-        self.shows_certificate
+        !self.chain.is_empty()
     }
 
     /// The TLS state of a new connection. The broker's certificate must have this DNS name or IP address.

@@ -75,7 +75,11 @@ fn sasl_ssl(sasl: Sasl) -> Security {
 }
 
 fn client(servers: &str, security: Security) -> Client {
-    let settings = ConnectionSettings { security, connect_timeout: CONNECT_TIMEOUT, ..ConnectionSettings::default() };
+    let settings = ConnectionSettings {
+        security: security.into(),
+        connect_timeout: CONNECT_TIMEOUT,
+        ..ConnectionSettings::default()
+    };
     Client::new(addresses(servers), settings)
 }
 
@@ -245,7 +249,8 @@ fn a_tls_handshake_without_a_response_ends_at_the_connect_timeout() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let servers = addresses(&silent.local_addr().unwrap().to_string());
     let connect_timeout = Duration::from_millis(100);
-    let settings = ConnectionSettings { security: ssl(trusting()), connect_timeout, ..ConnectionSettings::default() };
+    let settings =
+        ConnectionSettings { security: ssl(trusting()).into(), connect_timeout, ..ConnectionSettings::default() };
     let error = Client::new(servers, settings).metadata(vec![]).unwrap_err();
     let Error::TimedOut { request: "the TLS handshake", waited, .. } = error else { panic!("{error:?}") };
     assert_eq!(waited, connect_timeout);
@@ -374,7 +379,7 @@ fn no_debug_output_shows_a_secret() {
     let security = Security { tls: Some(showing(Certificates::client)), sasl: Some(sasl(Plain, "alice", "hush")) };
     let address = Address { host: "localhost".to_owned(), port: 1 };
     let builder = Consumer::from_hosts(vec![address]).with_security(security.clone());
-    let settings = ConnectionSettings { security: security.clone(), ..ConnectionSettings::default() };
+    let settings = ConnectionSettings { security: security.clone().into(), ..ConnectionSettings::default() };
     for printed in [format!("{security:?}"), format!("{settings:#?}"), format!("{builder:?}")] {
         assert!(printed.contains("alice") && printed.contains("***") && !printed.contains("hush"), "{printed}");
         assert!(!printed.contains("PRIVATE"), "{printed}");

@@ -6,6 +6,7 @@ mod findings;
 mod permissions;
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
 use kafka::TopicPartition;
 
@@ -13,6 +14,7 @@ use crate::commands::inspection;
 use crate::commands::inspection::requests;
 use crate::commands::inspection::view::{Inspection, LocalState, PartitionInspection, Reader};
 use crate::runtime::error_chain::ErrorChain;
+use crate::service::expiry;
 use crate::service::start_rules::{self, CommitMetadata, READ_SKIPPED, StartDecision, StartError};
 use crate::settings::{HttpSettings, KafkaSettings, Settings};
 use findings::Findings;
@@ -36,6 +38,9 @@ pub fn check(settings: &Settings, verbose: bool) -> bool {
         Err(error) => findings.fail("security", ErrorChain(&error).to_string()),
         Ok(security) => {
             findings.ok("security", kafka.security.describe());
+            if let Some(warning) = expiry::warning(&security, SystemTime::now()) {
+                findings.warn("security", warning);
+            }
             let mut client = requests::client(kafka, security);
             let inspection =
                 inspection::inspect(settings, &mut client, local.as_ref().unwrap_or(&LocalState::default()));

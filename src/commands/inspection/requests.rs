@@ -29,7 +29,7 @@ pub fn client(kafka: &KafkaSettings, security: kafka::Security) -> Client {
         connect_timeout_max: REQUEST_TIMEOUT,
         request_timeout: REQUEST_TIMEOUT,
         receive_bytes_max: kafka.receive_max_bytes.get(),
-        security,
+        security: security.into(),
         ..ConnectionSettings::default()
     };
     Client::new(kafka.bootstrap_servers.clone(), connection)

@@ -49,6 +49,12 @@ impl LogFile {
         Self { path, mode, file: None, is_torn: false, lines_lost: 0 }
     }
 
+    /// Closes the file; the next line opens the one at the path.
+    pub(super) fn close(&mut self) {
+        self.file = None;
+        self.is_torn = false;
+    }
+
     /// Appends a line, which ends in a line feed.
     pub(super) fn append(&mut self, line: &[u8]) -> Option<FileStatus> {
         let Err(error) = self.try_append(line) else {

@@ -10,7 +10,8 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::SystemTime;
 
 use kafka::text::Escaped;
 use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
@@ -19,6 +20,7 @@ use simplelog::{ColorChoice, ConfigBuilder, LevelPadding, TermLogger, TerminalMo
 use time::UtcDateTime;
 
 use crate::runtime::permissions::FileMode;
+use crate::runtime::progress_line;
 use file::{FileStatus, LogFile};
 
 /// The crates that are logged at the level of [`LogSettings`].
@@ -58,9 +60,21 @@ pub fn init(settings: &LogSettings) -> Result<(), LoggerError> {
         ConsoleFormat::Json => Console::Json,
     };
     let logger = Logger::new(settings, console);
+    if let Some(file) = &logger.file {
+        // Later calls fail below.
+        let _ = FILE.set(Arc::clone(file));
+    }
     log::set_boxed_logger(Box::new(logger)).map_err(LoggerError)?;
     log::set_max_level(settings.level);
     Ok(())
+}
+
+/// Closes the log file, so that the next line creates or opens the file at its path: after a rotation the old file is
+/// complete.
+pub fn reopen() {
+    if let Some(file) = FILE.get() {
+        lock(file).close();
+    }
 }
 
 /// A warning or an error that was logged.
@@ -76,6 +90,9 @@ pub struct Problem {
 
 type Observer = Box<dyn Fn(Problem) + Send + Sync>;
 
+/// The log file of the process.
+static FILE: OnceLock<Arc<Mutex<LogFile>>> = OnceLock::new();
+
 static OBSERVER: OnceLock<Observer> = OnceLock::new();
 
 /// Passes each logged warning and error to `observer`. To be called once in a process; later calls have no effect.
@@ -87,6 +104,11 @@ pub fn on_problem(observer: impl Fn(Problem) + Send + Sync + 'static) {
 /// The current time in the format of the log: RFC 3339 in UTC, to the millisecond.
 pub fn now() -> String {
     line::timestamp(UtcDateTime::now())
+}
+
+/// A time in the format of the log.
+pub fn timestamp(time: SystemTime) -> String {
+    line::timestamp(time.into())
 }
 
 /// The process already has a logger.
@@ -127,6 +149,10 @@ fn text_console(level: LevelFilter) -> Box<TermLogger> {
 
 impl Console {
     fn log(&self, record: &Record<'_>, json: &[u8]) {
+        progress_line::write_above(|| self.write(record, json));
+    }
+
+    fn write(&self, record: &Record<'_>, json: &[u8]) {
         match self {
             // `simplelog` ignores fields, so they become part of the message.
             Self::Text(logger) => logger.log(
@@ -144,12 +170,12 @@ impl Console {
 struct Logger {
     level: LevelFilter,
     console: Console,
-    file: Option<Mutex<LogFile>>,
+    file: Option<Arc<Mutex<LogFile>>>,
 }
 
 impl Logger {
     fn new(settings: &LogSettings, console: Console) -> Self {
-        let file = settings.file.clone().map(|path| Mutex::new(LogFile::new(path, settings.file_mode)));
+        let file = settings.file.clone().map(|path| Arc::new(Mutex::new(LogFile::new(path, settings.file_mode))));
         Self { level: settings.level, console, file }
     }
 

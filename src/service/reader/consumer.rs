@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kafka::{Acknowledgement, Consumer, Event, OffsetPosition};
+use kafka::{Acknowledgement, Consumer, Event, OffsetPosition, SharedSecurity};
 
 use crate::observability::Metrics;
 use crate::settings::{GroupProtocol, Settings};
@@ -59,7 +59,7 @@ impl PollConsumer for Consumer {
 /// Creates the consumer of a database. It connects when it is polled.
 pub(in crate::service) fn create_consumer(
     settings: &Settings,
-    security: kafka::Security,
+    security: SharedSecurity,
     database_id: &str,
     metrics: &Metrics,
 ) -> kafka::Result<Consumer> {

@@ -16,8 +16,11 @@ use super::runner::{SteppedReader, stepped_reader};
 use super::writer::ObservedWriter;
 use crate::observability::{Description, Metrics};
 use crate::runtime::backoff::RetryError;
+use crate::runtime::notify::Notifier;
+use crate::runtime::progress_line::ProgressLine;
 use crate::runtime::shutdown::Stop;
 use crate::service::committer::CommitTimings;
+use crate::service::display::ServiceDisplay;
 use crate::service::reader::PollConsumer;
 use crate::service::start_rules::StartError;
 use crate::service::{Service, ServiceError};
@@ -74,7 +77,8 @@ impl<'a> Instance<'a> {
         let reader = stepped_reader(consumer, self.settings.batch_records_max.get(), &self.cluster);
         let writer = Box::new(ObservedWriter::new(database, &self.disk, &self.cluster));
         let metrics = Arc::new(Metrics::new(Description::of(self.settings)));
-        self.running = Some(Service::new(self.settings, self.timings, (self.stop, metrics), reader, writer));
+        let display = ServiceDisplay::new(Notifier::default(), ProgressLine::new(false));
+        self.running = Some(Service::new(self.settings, self.timings, (self.stop, metrics), reader, writer, display));
     }
 
     /// A fatal error must have a cause in the model. The operator then does what its text says.

@@ -21,7 +21,8 @@ use crate::runtime::logger::{ConsoleFormat, LogSettings};
 use crate::runtime::permissions::FileMode;
 use crate::settings::variables::Variables;
 use crate::settings::{
-    DatabaseSettings, GroupProtocol, HttpSettings, KafkaSettings, OffsetReset, Security, Settings, Synchronous,
+    DatabaseSettings, GroupProtocol, HttpSettings, KafkaSettings, OffsetReset, Security, ServiceManager, Settings,
+    Synchronous,
 };
 use variable::{load, no_file};
 
@@ -63,6 +64,8 @@ fn defaults() {
         shutdown_timeout: Duration::from_secs(10),
         unidentified_log_file: Some(PathBuf::from("logs/unidentified_messages.log")),
         http: HttpSettings { listen: None, token_file: None, samples: false, file_mode: FileMode::Owner },
+        service_manager: ServiceManager::default(),
+        can_redraw: false,
         warnings: Vec::new(),
     };
     assert_eq!(load(&[]), Ok(expected));

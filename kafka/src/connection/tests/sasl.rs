@@ -19,7 +19,7 @@ const LIFETIME_MS: i64 = 1;
 
 fn settings(mechanism: SaslMechanism) -> ConnectionSettings {
     let sasl = Sasl { mechanism, username: "alice".to_owned(), password: Secret::new("hush") };
-    ConnectionSettings { security: Security { tls: None, sasl: Some(sasl) }, ..super::settings(LONG) }
+    ConnectionSettings { security: Security { tls: None, sasl: Some(sasl) }.into(), ..super::settings(LONG) }
 }
 
 impl Peer {
@@ -225,6 +225,34 @@ fn an_authentication_that_a_new_connection_refuses_too_is_final() {
 
 fn refused(message: &str) -> SaslAuthenticateResponse {
     SaslAuthenticateResponse::default().with_error_code(58).with_error_message(Some(message.to_owned().into()))
+}
+
+#[test]
+fn replaced_credentials_are_used_for_the_next_request_on_a_new_connection() {
+    let (address, connections) = broker(|number, peer| {
+        peer.negotiate(&SUPPORTED);
+        assert_eq!(peer.accept_mechanism(), "PLAIN");
+        peer.respond(|message| {
+            assert_eq!(message, ["\0alice\0hush", "\0alice\0changed"][number]);
+            SaslAuthenticateResponse::default()
+        });
+        for _ in 0..2 {
+            peer.serve();
+        }
+        assert_eq!(peer.receive(), None, "a third request");
+    });
+    let settings = settings(SaslMechanism::Plain);
+    let mut link = Link::new(address, settings.clone());
+    for _ in 0..2 {
+        link.call(&metadata()).unwrap();
+    }
+    let sasl = Sasl { mechanism: SaslMechanism::Plain, username: "alice".to_owned(), password: Secret::new("changed") };
+    settings.security.replace(Security { tls: None, sasl: Some(sasl) });
+    assert_eq!(connections.try_iter().count(), 1, "connected before the next request");
+    for _ in 0..2 {
+        link.call(&metadata()).unwrap();
+    }
+    assert_eq!(connections.try_iter().count(), 1);
 }
 
 #[test]
