@@ -4,12 +4,13 @@ use fuzzkit::Target;
 
 use crate::{connection, consumer, protocol, record_batch, sasl, tls};
 
-const TARGETS: [&[Target]; 6] = [
+const TARGETS: [&[Target]; 7] = [
     protocol::fuzzing::TARGETS,
     record_batch::fuzzing::TARGETS,
     connection::fuzzing::TARGETS,
     consumer::fuzzing::TARGETS,
     sasl::scram::fuzzing::TARGETS,
+    sasl::oauth_bearer::fuzzing::TARGETS,
     tls::fuzzing::TARGETS,
 ];
 
@@ -49,6 +50,7 @@ mod tests {
     #[test]
     fn security() {
         check(sasl::scram::fuzzing::TARGETS);
+        check(sasl::oauth_bearer::fuzzing::TARGETS);
         check(tls::fuzzing::TARGETS);
     }
 }

@@ -14,6 +14,7 @@ mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod rules;
+mod sasl;
 mod security;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,8 @@ pub use database::{DatabaseSettings, Synchronous};
 pub use env_file::Problem;
 pub use error::SettingsError;
 pub use rules::shorten;
-pub use security::{Password, SaslSettings, Security};
+pub use sasl::{Password, PasswordMechanism, SaslSettings, TokenSource};
+pub use security::Security;
 use variables::Variables;
 
 use crate::entity::Decoder;

@@ -21,11 +21,12 @@ const QUOTED: [&str; 11] = [
 ];
 
 /// WARN lines whose text is not in a call of `warn!`, and where it is.
-const OTHER_WARNINGS: [&str; 6] = [
+const OTHER_WARNINGS: [&str; 7] = [
     "cannot write the log file; new lines are on the console only", // src/runtime/logger
     "the log file can be written again",
     "is not a setting; did you mean", // src/settings, logged at the start
     "sends the password in clear text",
+    "sends the token in clear text",
     "begins or ends with a blank or a quote, which is taken as a part of it",
     "every user of this machine may read",
 ];

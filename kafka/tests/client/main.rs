@@ -15,3 +15,4 @@ mod returns;
 mod security;
 mod support;
 mod throttle;
+mod tokens;

@@ -120,6 +120,15 @@ pub(super) const VARIABLES: &[Variable] = &[
     optional_text("KAFKA_SASL_USERNAME"),
     optional_text("KAFKA_SASL_PASSWORD"),
     optional_text("KAFKA_SASL_PASSWORD_FILE"),
+    optional_text("KAFKA_SASL_OAUTHBEARER_TOKEN_FILE"),
+    Variable {
+        name: "KAFKA_SASL_OAUTHBEARER_EXTENSIONS",
+        get: |settings| debug(&settings.kafka.security),
+        accepts: &[("", "Security { tls: None, sasl: None }")],
+        allowed: "comma-separated key=value, each key once, of letters, and not 'auth'; values of visible ASCII characters and \
+                  blanks",
+        refuses: &["a", "a=", "a1=b", "auth=x", "a=b,a=c", "a=ä"],
+    },
     optional_text("KAFKA_SSL_CA_LOCATION"),
     optional_text("KAFKA_SSL_CERTIFICATE_LOCATION"),
     optional_text("KAFKA_SSL_KEY_LOCATION"),

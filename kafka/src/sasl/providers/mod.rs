@@ -1,0 +1,3 @@
+//! Sources of tokens for OAUTHBEARER.
+
+pub(crate) mod file;
