@@ -83,11 +83,18 @@ pub use protocol::{BrokerInfo, Metadata, PartitionMetadata, TopicMetadata};
 pub use record_batch::bench;
 pub use registry::BrokerRegistry;
 pub use sasl::oauth_bearer::{OauthBearer, SaslExtensions};
+#[cfg(feature = "token-http")]
+pub use sasl::providers::aws::{AwsMskIam, credentials::AwsEnvironment};
+#[cfg(feature = "token-http")]
+pub use sasl::providers::client_credentials::ClientCredentials;
+pub use sasl::providers::endpoint::TokenEndpoint;
 pub use sasl::providers::file::TokenFile;
 pub use sasl::token::{Token, TokenError, TokenProvider};
 pub use sasl::{Credentials, Sasl, SaslFault, SaslMechanism};
 pub use secret::Secret;
 pub use security::Security;
+#[cfg(feature = "token-http")]
+pub use tls::Authorities;
 pub use tls::{ClientCertificate, Tls, TlsError, TlsFault, TlsFile, TlsFiles};
 pub use types::{
     Address, Advertised, CommittedOffset, GroupDescription, Header, Headers, IsolationLevel, MemberDescription, Record,

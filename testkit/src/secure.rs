@@ -156,6 +156,11 @@ impl Certificates {
         self.pair("client")
     }
 
+    /// Certificate and key of a server on `localhost` or `127.0.0.1`.
+    pub fn server(&self) -> (PathBuf, PathBuf) {
+        self.pair("broker")
+    }
+
     /// Certificate and key that no broker accepts.
     pub fn stranger(&self) -> (PathBuf, PathBuf) {
         self.pair("stranger")

@@ -9,11 +9,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
 use crate::secret::Secret;
-use crate::text::shorten;
+use crate::text::excerpt;
 
 /// The largest token, in bytes. Tokens of identity providers have a few KiB; brokers accept 512 KiB
 /// (`sasl.server.max.receive.size`).
 pub(crate) const TOKEN_BYTES_MAX: usize = 64 * 1024;
+
+/// The most characters of an error: a URL or a path, a server's error and its description.
+const SHOWN_CHARS_MAX: usize = 700;
 
 /// An access token.
 #[derive(Clone, PartialEq, Eq)]
@@ -89,7 +92,7 @@ pub enum TokenError {
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unavailable(detail) | Self::Refused(detail) => f.write_str(&shorten(detail)),
+            Self::Unavailable(detail) | Self::Refused(detail) => f.write_str(&excerpt(detail, SHOWN_CHARS_MAX)),
         }
     }
 }

@@ -20,6 +20,8 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
 pub use fault::TlsFault;
+#[cfg(feature = "token-http")]
+pub use files::Authorities;
 pub use files::{ClientCertificate, TlsError, TlsFile, TlsFiles};
 
 /// A TLS configuration for versions 1.2 and 1.3. Cheap to clone.

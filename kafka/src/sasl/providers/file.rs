@@ -1,12 +1,11 @@
 //! Tokens from a file that another program renews, such as the kubelet or an agent of the identity provider. Must not
 //! know what is in a token.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::sasl::token::{TOKEN_BYTES_MAX, Token, TokenError, TokenProvider};
+use super::secret_file;
+use crate::sasl::token::{Token, TokenError, TokenProvider};
 
 /// A file that holds a token alone; one line end after it is ignored. It is read at each authentication, so a renewed
 /// token needs no restart.
@@ -17,20 +16,10 @@ impl TokenProvider for TokenFile {
     /// Local files are read without a timeout.
     fn token(&self, _timeout: Duration) -> Result<Token, TokenError> {
         let Self(path) = self;
-        let failed = |why: String| TokenError::Unavailable(format!("token file '{}': {why}", path.display()));
-        let text = read(path).map_err(|error| failed(error.to_string()))?;
-        let text = text.strip_suffix('\n').unwrap_or(&text);
-        Token::parse(text.strip_suffix('\r').unwrap_or(text)).map_err(|error| failed(error.to_string()))
+        let text = secret_file::read(path).map_err(|why| TokenError::Unavailable(format!("token file {why}")))?;
+        Token::parse(text.expose())
+            .map_err(|error| TokenError::Unavailable(format!("token file '{}': {error}", path.display())))
     }
-}
-
-/// Reads at most one byte more than the largest token with its line end.
-fn read(path: &Path) -> io::Result<String> {
-    let bytes_max = u64::try_from(TOKEN_BYTES_MAX + "\r\n".len() + 1).unwrap_or(u64::MAX);
-    let mut bytes = Vec::new();
-    File::open(path)?.take(bytes_max).read_to_end(&mut bytes)?;
-    // The library's error has no byte of the file.
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
 #[cfg(test)]
@@ -38,6 +27,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::sasl::token::TOKEN_BYTES_MAX;
 
     #[test]
     fn a_file_is_read_each_time() {
