@@ -95,7 +95,8 @@ impl Security {
             (KEY, client.map(|client| &client.key)),
         ];
         let tls = tls.into_iter().filter_map(|(variable, path)| Some((variable, path?.as_path())));
-        tls.chain(self.sasl.iter().flat_map(SaslSettings::secret_files)).collect()
+        let sasl = self.sasl.iter().flat_map(|sasl| [sasl.secret_files(), sasl.other_files()].concat());
+        tls.chain(sasl).collect()
     }
 }
 

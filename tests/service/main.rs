@@ -29,5 +29,6 @@ mod start_loss;
 mod start_rules;
 mod status;
 mod support;
+mod tokens;
 mod truncation;
 mod verify;

@@ -7,7 +7,7 @@ use kafka::Secret;
 
 use super::known_variables;
 use super::variable::{load, no_file};
-use crate::settings::{Password, Settings};
+use crate::settings::{Password, SaslSettings, Settings};
 
 #[test]
 fn a_damaged_value_of_any_variable_is_refused() {

@@ -7,6 +7,7 @@ mod files;
 mod numbers;
 mod security;
 mod texts;
+mod tokens;
 mod variable;
 
 use std::num::{NonZeroU32, NonZeroUsize};
