@@ -34,7 +34,7 @@ impl AwsMskIam {
 
     fn sign(&self, timeout: Duration) -> Result<Issued, TokenError> {
         let unavailable = |why: String| TokenError::Unavailable(format!("AWS credentials: {why}"));
-        let credentials = self.credentials(timeout).map_err(unavailable)?;
+        let credentials = self.find_credentials(timeout).map_err(unavailable)?;
         let now = SystemTime::now();
         let token = signer::sign(&self.region, &credentials, now)
             .ok_or_else(|| unavailable("this machine's clock is wrong".to_owned()))?;
@@ -44,7 +44,7 @@ impl AwsMskIam {
         Ok(Issued { token: Token::parse(&token)?, lifetime: Some(lifetime) })
     }
 
-    fn credentials(&self, timeout: Duration) -> Result<AwsCredentials, String> {
+    fn find_credentials(&self, timeout: Duration) -> Result<AwsCredentials, String> {
         if let Some(credentials) = AwsCredentials::of_environment(&self.environment) {
             return Ok(credentials);
         }
