@@ -4,18 +4,21 @@ use fuzzkit::Target;
 
 use crate::{connection, consumer, protocol, record_batch, sasl, tls};
 
-const TARGETS: [&[Target]; 6] = [
+const TARGETS: &[&[Target]] = &[
     protocol::fuzzing::TARGETS,
     record_batch::fuzzing::TARGETS,
     connection::fuzzing::TARGETS,
     consumer::fuzzing::TARGETS,
     sasl::scram::fuzzing::TARGETS,
+    sasl::oauth_bearer::fuzzing::TARGETS,
+    #[cfg(feature = "token-http")]
+    sasl::providers::client_credentials::fuzzing::TARGETS,
     tls::fuzzing::TARGETS,
 ];
 
 /// All targets.
 pub fn targets() -> impl Iterator<Item = &'static Target> {
-    TARGETS.into_iter().flatten()
+    TARGETS.iter().copied().flatten()
 }
 
 #[cfg(test)]
@@ -49,6 +52,9 @@ mod tests {
     #[test]
     fn security() {
         check(sasl::scram::fuzzing::TARGETS);
+        check(sasl::oauth_bearer::fuzzing::TARGETS);
+        #[cfg(feature = "token-http")]
+        check(sasl::providers::client_credentials::fuzzing::TARGETS);
         check(tls::fuzzing::TARGETS);
     }
 }

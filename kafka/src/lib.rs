@@ -5,7 +5,7 @@
 //!   time: assigned and lost partitions, records, waits, retries. The user decides where each partition starts, and
 //!   commits offsets.
 //! - [`Client`]: single requests to a cluster: [`Metadata`], [`Watermarks`], committed offsets, [`GroupDescription`].
-//! - [`ConnectionSettings`], [`Security`] ([`Tls`], [`Sasl`]), [`RetryPolicy`]: settings of both.
+//! - [`ConnectionSettings`], [`Security`] ([`Tls`], [`Sasl`], [`TokenProvider`]), [`RetryPolicy`]: settings of both.
 //! - [`Statistics`]: numbers of a consumer, for another thread.
 //! - [`Stage`]: what a thread does and until when, for a check that it does not hang.
 //! - [`Record`], [`Headers`], [`TopicPartition`], [`TopicId`], [`CommittedOffset`]: data.
@@ -37,6 +37,8 @@
 //! - transactions: [KIP-98](https://cwiki.apache.org/confluence/display/KAFKA/KIP-98+-+Exactly+Once+Delivery+and+Transactional+Messaging)
 //! - log truncation: [KIP-320](https://cwiki.apache.org/confluence/display/KAFKA/KIP-320%3A+Allow+fetchers+to+detect+and+handle+log+truncation)
 //! - static membership: [KIP-345](https://cwiki.apache.org/confluence/display/KAFKA/KIP-345%3A+Introduce+static+membership+protocol+to+reduce+consumer+rebalances)
+//! - OAUTHBEARER: [RFC 7628](https://www.rfc-editor.org/rfc/rfc7628),
+//!   [KIP-255](https://cwiki.apache.org/confluence/pages/viewpage.action?pageId=75968876)
 //! - re-authentication: [KIP-368](https://cwiki.apache.org/confluence/display/KAFKA/KIP-368%3A+Allow+SASL+Connections+to+Periodically+Re-Authenticate)
 //! - fetch from the closest replica: [KIP-392](https://cwiki.apache.org/confluence/display/KAFKA/KIP-392%3A+Allow+consumers+to+fetch+from+closest+replica)
 //! - cooperative rebalancing: [KIP-429](https://cwiki.apache.org/confluence/display/KAFKA/KIP-429%3A+Kafka+Consumer+Incremental+Rebalance+Protocol)
@@ -84,11 +86,21 @@ pub use protocol::{BrokerInfo, Metadata, PartitionMetadata, TopicMetadata};
 #[doc(hidden)]
 pub use record_batch::bench;
 pub use registry::BrokerRegistry;
-pub use sasl::{Sasl, SaslFault, SaslMechanism};
+pub use sasl::oauth_bearer::{OauthBearer, SaslExtensions};
+#[cfg(feature = "token-http")]
+pub use sasl::providers::aws::{AwsMskIam, credentials::AwsEnvironment};
+#[cfg(feature = "token-http")]
+pub use sasl::providers::client_credentials::ClientCredentials;
+pub use sasl::providers::endpoint::TokenEndpoint;
+pub use sasl::providers::file::TokenFile;
+pub use sasl::token::{Token, TokenError, TokenProvider};
+pub use sasl::{Credentials, Sasl, SaslFault, SaslMechanism};
 pub use secret::Secret;
 pub use security::{Security, SharedSecurity};
 pub use stage::{Activity, Stage};
 pub use statistics::{LogEnd, MembershipState, PartitionStatistics, Statistics};
+#[cfg(feature = "token-http")]
+pub use tls::Authorities;
 pub use tls::{ClientCertificate, Tls, TlsError, TlsFault, TlsFile, TlsFiles};
 pub use types::{
     Address, Advertised, CommittedOffset, GroupDescription, Header, Headers, IsolationLevel, MemberDescription, Record,

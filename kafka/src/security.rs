@@ -29,7 +29,12 @@ impl Security {
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
-        same_tls && self.sasl == other.sasl
+        let same_sasl = match (&self.sasl, &other.sasl) {
+            (Some(sasl), Some(other)) => sasl.is_same(other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        same_tls && same_sasl
     }
 }
 

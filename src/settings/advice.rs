@@ -35,6 +35,14 @@ pub fn advice(error: &Error) -> Option<&'static str> {
                 Some("set KAFKA_SECURITY_PROTOCOL to SSL or PLAINTEXT, or use the port of the SASL listener")
             }
             SaslFault::Rejected { .. } => Some("check KAFKA_SASL_USERNAME, the password and KAFKA_SASL_MECHANISM"),
+            SaslFault::NoToken(_) => None,
+            SaslFault::TokenRejected { expired_for: Some(_), .. } => {
+                Some("renew the token, or set this machine's clock; the service needs no restart")
+            }
+            SaslFault::TokenRejected { expired_for: None, .. } => Some(
+                "issuer, audience, scope and signature of the token must be those that the broker expects; the service needs \
+                 no restart after the token was renewed",
+            ),
             SaslFault::ServerNotVerified { .. } => {
                 Some("the server may not be one of your brokers: check KAFKA_BOOTSTRAP_SERVERS")
             }

@@ -66,6 +66,12 @@ impl SettingsError {
     pub(super) fn contradiction(variable: &'static str, problem: impl Into<String>) -> Self {
         Self::Contradiction { variable, problem: problem.into() }
     }
+
+    /// A security setting without effect: an operator would believe that the connection is secure.
+    pub(super) fn without_effect(variable: &'static str, needed: &str) -> Self {
+        let problem = format!("is set, but KAFKA_SECURITY_PROTOCOL is not {needed}, so it would have no effect");
+        Self::contradiction(variable, problem)
+    }
 }
 
 impl fmt::Display for SettingsError {

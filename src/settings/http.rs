@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use kafka::Secret;
 
 use super::error::SettingsError;
-use super::security::{is_readable_by_all, read_secret};
+use super::secret_file::read_secret;
+use super::security::is_readable_by_all;
 use super::variables::Variables;
 use super::{damage, rules};
 use crate::runtime::permissions::FileMode;

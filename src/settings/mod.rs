@@ -15,6 +15,8 @@ mod files;
 pub(crate) mod fuzzing;
 mod http;
 mod rules;
+mod sasl;
+mod secret_file;
 mod security;
 mod service_manager;
 #[cfg(test)]
@@ -36,7 +38,8 @@ pub use env_file::Problem;
 pub use error::SettingsError;
 pub use http::{HttpListen, HttpSettings};
 pub use rules::shorten;
-pub use security::{Password, SaslSettings, Security};
+pub use sasl::{Password, PasswordMechanism, SaslSettings, TokenSource};
+pub use security::Security;
 pub use service_manager::ServiceManager;
 use variables::Variables;
 

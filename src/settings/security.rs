@@ -1,21 +1,20 @@
-//! The variables of TLS and SASL. Certificates, keys and passwords are read from their files when a connection needs them, not with
-//! the settings: `status` works without them, and `check` reports them.
+//! The variables of TLS, and what they and those of SASL mean together. Certificates, keys and passwords are read from their files when a
+//! connection needs them, not with the settings: `status` works without them, and `check` reports them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use kafka::{ClientCertificate, Sasl, SaslMechanism, Secret, Tls, TlsFile, TlsFiles};
+use kafka::{ClientCertificate, Tls, TlsFile, TlsFiles};
 
 use super::error::SettingsError;
-use super::variables::{Variables, read_text};
-use super::{damage, rules};
+use super::rules;
+use super::sasl::{self, SaslSettings};
+use super::variables::Variables;
 
 const CA: &str = "KAFKA_SSL_CA_LOCATION";
 const CERTIFICATE: &str = "KAFKA_SSL_CERTIFICATE_LOCATION";
 const KEY: &str = "KAFKA_SSL_KEY_LOCATION";
-const PASSWORD: &str = "KAFKA_SASL_PASSWORD";
-const PASSWORD_FILE: &str = "KAFKA_SASL_PASSWORD_FILE";
 
 /// Permission bit with which every user may read a file.
 const READABLE_BY_ALL: u32 = 0o004;
@@ -27,26 +26,6 @@ pub struct Security {
     pub tls: Option<TlsFiles>,
     /// Set for `SASL_PLAINTEXT` and `SASL_SSL`.
     pub sasl: Option<SaslSettings>,
-}
-
-/// The SASL credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SaslSettings {
-    /// The SASL mechanism.
-    pub mechanism: SaslMechanism,
-    /// The user's name.
-    pub username: String,
-    /// The user's password.
-    pub password: Password,
-}
-
-/// The source of a password.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Password {
-    /// The settings.
-    Given(Secret),
-    /// A file with nothing else.
-    File(PathBuf),
 }
 
 impl Security {
@@ -74,7 +53,7 @@ impl Security {
         };
         let mut parts = Vec::new();
         if let Some(sasl) = &self.sasl {
-            parts.push(format!("{} as '{}'", sasl.mechanism, sasl.username));
+            parts.push(sasl.describe());
         }
         match &self.tls {
             None => parts.push("not encrypted".to_owned()),
@@ -92,16 +71,12 @@ impl Security {
     /// Warnings about settings that are less secure than they look.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if self.tls.is_none() && self.sasl.as_ref().is_some_and(|sasl| sasl.mechanism == SaslMechanism::Plain) {
-            warnings.push(
-                "KAFKA_SASL_MECHANISM=PLAIN over SASL_PLAINTEXT sends the password in clear text; use SASL_SSL \
-                 or SCRAM"
-                    .to_owned(),
-            );
+        if self.tls.is_none() {
+            warnings.extend(self.sasl.as_ref().and_then(SaslSettings::clear_text_warning).map(str::to_owned));
         }
-        let key = self.tls.as_ref().and_then(|tls| tls.client.as_ref()).map(|client| (KEY, &client.key));
-        let password = self.sasl.as_ref().and_then(SaslSettings::password_file).map(|path| (PASSWORD_FILE, path));
-        for (variable, path) in key.into_iter().chain(password).filter(|(_, path)| is_readable_by_all(path)) {
+        let key = self.tls.as_ref().and_then(|tls| tls.client.as_ref()).map(|client| (KEY, client.key.as_path()));
+        let secrets = self.sasl.iter().flat_map(SaslSettings::secret_files);
+        for (variable, path) in key.into_iter().chain(secrets).filter(|(_, path)| is_readable_by_all(path)) {
             warnings.push(format!(
                 "{variable}: every user of this machine may read '{}'; let only the service's user read it",
                 path.display()
@@ -114,33 +89,14 @@ impl Security {
     pub(super) fn files(&self) -> Vec<(&'static str, &Path)> {
         let authorities = self.tls.as_ref().and_then(|tls| tls.authorities.as_ref());
         let client = self.tls.as_ref().and_then(|tls| tls.client.as_ref());
-        let password = self.sasl.as_ref().and_then(SaslSettings::password_file);
-        [
+        let tls = [
             (CA, authorities),
             (CERTIFICATE, client.map(|client| &client.certificate)),
             (KEY, client.map(|client| &client.key)),
-            (PASSWORD_FILE, password),
-        ]
-        .into_iter()
-        .filter_map(|(variable, path)| Some((variable, path?.as_path())))
-        .collect()
-    }
-}
-
-impl SaslSettings {
-    fn password_file(&self) -> Option<&PathBuf> {
-        match &self.password {
-            Password::Given(_) => None,
-            Password::File(path) => Some(path),
-        }
-    }
-
-    fn load(&self) -> Result<Sasl, SettingsError> {
-        let password = match &self.password {
-            Password::Given(password) => password.clone(),
-            Password::File(path) => read_secret(PASSWORD_FILE, path)?,
-        };
-        Ok(Sasl { mechanism: self.mechanism, username: self.username.clone(), password })
+        ];
+        let tls = tls.into_iter().filter_map(|(variable, path)| Some((variable, path?.as_path())));
+        let sasl = self.sasl.iter().flat_map(|sasl| [sasl.secret_files(), sasl.other_files()].concat());
+        tls.chain(sasl).collect()
     }
 }
 
@@ -159,7 +115,7 @@ pub(super) fn read(variables: &mut Variables) -> Result<Security, SettingsError>
             ("SASL_SSL", (true, true)),
         ]),
     )?;
-    Ok(Security { tls: tls(variables, with_tls)?, sasl: sasl(variables, with_sasl)? })
+    Ok(Security { tls: tls(variables, with_tls)?, sasl: sasl::read(variables, with_sasl)? })
 }
 
 fn tls(variables: &mut Variables, wanted: bool) -> Result<Option<TlsFiles>, SettingsError> {
@@ -183,69 +139,10 @@ fn tls(variables: &mut Variables, wanted: bool) -> Result<Option<TlsFiles>, Sett
     Ok(Some(TlsFiles { authorities, client }))
 }
 
-fn sasl(variables: &mut Variables, wanted: bool) -> Result<Option<SaslSettings>, SettingsError> {
-    let mechanism = variables.optional(
-        "KAFKA_SASL_MECHANISM",
-        rules::choice(&[
-            ("PLAIN", SaslMechanism::Plain),
-            ("SCRAM-SHA-256", SaslMechanism::ScramSha256),
-            ("SCRAM-SHA-512", SaslMechanism::ScramSha512),
-        ]),
-    )?;
-    let username = variables.optional("KAFKA_SASL_USERNAME", rules::name)?;
-    let password = variables.secret(PASSWORD)?;
-    let password_file = variables.path(PASSWORD_FILE)?;
-    let given = [
-        (mechanism.is_some(), "KAFKA_SASL_MECHANISM"),
-        (username.is_some(), "KAFKA_SASL_USERNAME"),
-        (password.is_some(), PASSWORD),
-        (password_file.is_some(), PASSWORD_FILE),
-    ];
-    if !wanted {
-        return refuse_given(given, "SASL_PLAINTEXT or SASL_SSL");
-    }
-    let missing = |variable| SettingsError::contradiction(variable, "is missing: KAFKA_SECURITY_PROTOCOL needs it");
-    let password = match (password, password_file) {
-        (Some(_), Some(_)) => {
-            let problem = "and KAFKA_SASL_PASSWORD_FILE are both set; allowed: one of them";
-            return Err(SettingsError::contradiction(PASSWORD, problem));
-        }
-        (Some(password), None) => Password::Given(Secret::new(&password)),
-        (None, Some(path)) => Password::File(path),
-        (None, None) => return Err(missing("KAFKA_SASL_PASSWORD or KAFKA_SASL_PASSWORD_FILE")),
-    };
-    Ok(Some(SaslSettings {
-        mechanism: mechanism.ok_or_else(|| missing("KAFKA_SASL_MECHANISM"))?,
-        username: username.ok_or_else(|| missing("KAFKA_SASL_USERNAME"))?,
-        password,
-    }))
-}
-
-/// Refuses a setting without effect: an operator would believe that the connection is secure.
+/// Refuses a setting without effect.
 fn refuse_given<T, const N: usize>(given: [(bool, &'static str); N], needed: &str) -> Result<Option<T>, SettingsError> {
     match given.into_iter().find(|(is_given, _)| *is_given) {
-        Some((_, variable)) => Err(SettingsError::contradiction(
-            variable,
-            format!("is set, but KAFKA_SECURITY_PROTOCOL is not {needed}, so it would have no effect"),
-        )),
+        Some((_, variable)) => Err(SettingsError::without_effect(variable, needed)),
         None => Ok(None),
-    }
-}
-
-/// Reads the file of a secret, without the line end at its end.
-pub(super) fn read_secret(variable: &'static str, path: &Path) -> Result<Secret, SettingsError> {
-    let text = read_text(path).map_err(|source| SettingsError::File { variable, path: path.to_owned(), source })?;
-    let secret = text.strip_suffix('\n').unwrap_or(&text);
-    let secret = secret.strip_suffix('\r').unwrap_or(secret);
-    if secret.is_empty() {
-        return Err(SettingsError::Invalid {
-            variable,
-            value: Some(rules::shorten(&path.to_string_lossy())),
-            allowed: "a file that is not empty".to_owned(),
-        });
-    }
-    match damage::of_secret(secret) {
-        Some(allowed) => Err(SettingsError::Invalid { variable, value: None, allowed }),
-        None => Ok(Secret::new(secret)),
     }
 }

@@ -1,7 +1,9 @@
 //! The kit's part of the build directory. Several processes may fill it at the same time; none sees an incomplete entry.
 
+use std::collections::hash_map::DefaultHasher;
 use std::env;
 use std::fs::{self, File, TryLockError};
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{Duration, Instant};
@@ -44,6 +46,13 @@ pub(crate) fn directory(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> R
     fill(&partial)?;
     fs::rename(&partial, &complete).map_err(Error::io(format!("rename {}", partial.display())))?;
     Ok(complete)
+}
+
+/// The name of an entry that a source creates: another source has another name.
+pub(crate) fn name_of(kind: &str, source: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    source.hash(&mut hasher);
+    format!("{kind}-{:016x}", hasher.finish())
 }
 
 const PARTIAL: &str = "partial-";

@@ -17,6 +17,7 @@ use crate::jars::Jars;
 use crate::node::{Files, Node, Ports};
 use crate::ports::{self, Port};
 use crate::secure::{self, Certificates, Listener};
+use crate::tokens::Tokens;
 use crate::zookeeper::ZooKeeper;
 
 /// Greatest number of starts, each after a foreign server has bound one of the ports.
@@ -152,12 +153,15 @@ impl Builder {
                 None => with_kraft(id, &port, &controller, &voters),
             };
             let mut text = self.properties_of(id, &mode, &files.data);
-            let mut secure = Vec::new();
+            let (mut secure, mut java_options) = (Vec::new(), Vec::new());
             if let Some(certificates) = &certificates {
                 for listener in Listener::ALL {
                     secure.push((listener, Port::choose()?));
                 }
-                text += &secure::properties(&plain_listeners(&port, &controller), &secure, certificates);
+                let plain = plain_listeners(&port, &controller);
+                let key_url = Tokens::get()?.key_url()?;
+                text += &secure::properties(&plain, &secure, certificates, &key_url);
+                java_options.push(format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={key_url}"));
             }
             fs::write(&files.properties, text).map_err(Error::io(format!("write {}", files.properties.display())))?;
             nodes.push(Node::new(
@@ -165,6 +169,7 @@ impl Builder {
                 Ports { plain: port, _controller: controller, secure },
                 files,
                 jars.class_path(),
+                java_options,
                 cluster_id.clone(),
             ));
         }

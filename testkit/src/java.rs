@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -99,6 +100,25 @@ pub(crate) fn command(class_path: &str, scratch: &Path, limits: Limits) -> Resul
         .map(OsString::from),
     );
     Ok(command)
+}
+
+/// Writes a single-file program to a directory and runs it with that directory as its argument.
+pub(crate) fn write_and_run_source(name: &str, text: &str, directory: &Path) -> Result<()> {
+    let source = directory.join(name);
+    fs::write(&source, text).map_err(Error::io(format!("write {}", source.display())))?;
+    run_source(name, directory, &[])
+}
+
+/// Runs a single-file program of a directory with that directory as its first argument, and with others.
+pub(crate) fn run_source(name: &str, directory: &Path, others: &[&str]) -> Result<()> {
+    let mut command = Command::new(&toolchain()?.java);
+    let run = command.arg(directory.join(name)).arg(directory).args(others).stdin(Stdio::null()).output();
+    let run = run.map_err(Error::io("run java"))?;
+    if run.status.success() {
+        return Ok(());
+    }
+    let output = String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned();
+    Err(Error::Program { command: format!("java {name}"), output })
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@
 //!   [`Cluster::reset_offsets`] and [`Cluster::console_produce`] are ready-made.
 //!
 //! - A secure cluster (`Cluster::builder(version).secure()`, or [`shared_secure`]) listens with TLS and SASL too, each
-//!   [`Listener`] with its own protocol and certificate, valid or not; the JDK's keytool creates the [`Certificates`] once.
+//!   [`Listener`] with its own protocol and certificate, valid or not; the JDK's keytool creates the [`Certificates`] once, and a Java program the [`Tokens`].
 //!
 //! - A [`BlackHole`] is a host that neither accepts nor refuses connections.
 //! - A [`FrameServer`] is the part of a fake broker that has nothing to do with the protocol's messages.
@@ -53,6 +53,7 @@ mod random;
 pub mod samples;
 mod secure;
 mod shared;
+mod tokens;
 mod tools;
 mod wait;
 mod zookeeper;
@@ -70,6 +71,7 @@ pub use node::Node;
 pub use random::Random;
 pub use secure::{BRIEF_MS, Certificates, Listener, PASSWORD, SECOND_USER, USER};
 pub use shared::{shared, shared_secure, unique};
+pub use tokens::Tokens;
 pub use tools::GroupOffset;
 
 /// The oldest version of Kafka that the project is tested with.

@@ -48,6 +48,8 @@ pub struct Node {
     ports: Ports,
     files: Files,
     class_path: String,
+    /// In addition to those of every Java program.
+    java_options: Vec<String>,
     /// For clusters without ZooKeeper.
     cluster_id: Option<String>,
     run: Mutex<Run>,
@@ -92,9 +94,16 @@ enum State {
 }
 
 impl Node {
-    pub(crate) fn new(id: u16, ports: Ports, files: Files, class_path: String, cluster_id: Option<String>) -> Self {
+    pub(crate) fn new(
+        id: u16,
+        ports: Ports,
+        files: Files,
+        class_path: String,
+        java_options: Vec<String>,
+        cluster_id: Option<String>,
+    ) -> Self {
         let run = Mutex::new(Run { starts: 0, process: None, log: PathBuf::new() });
-        Self { id, ports, files, class_path, cluster_id, run }
+        Self { id, ports, files, class_path, java_options, cluster_id, run }
     }
 
     /// Its `node.id`, from 1.
@@ -157,6 +166,7 @@ impl Node {
         let limits = Limits { heap_mib_max: HEAP_MIB_MAX };
         let mut java = java::command(&self.class_path, &self.files.scratch, limits)?;
         command.append(&mut java);
+        command.extend(self.java_options.iter().map(OsString::from));
         run.process = Some(Guarded::spawn(&command, &log).map_err(Error::io("run java"))?);
         Ok(())
     }

@@ -1,20 +1,18 @@
 //! Listeners with TLS and SASL, in addition to a broker's plain one, and their certificates. Writes broker configuration; must not
 //! start brokers.
 
-use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write as _;
-use std::fs;
-use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use crate::cache;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::java;
 use crate::ports::Port;
+use crate::tokens::{AUDIENCE, ISSUER};
 
 /// Creates the certificates: a single-file Java program.
 const MAKER: &str = include_str!("../java/Certificates.java");
+const MAKER_NAME: &str = "Certificates.java";
 
 /// A user with all permissions, known by every mechanism.
 pub const USER: &str = "alice";
@@ -23,8 +21,11 @@ pub const PASSWORD: &str = "correct horse, battery=staple";
 /// A user with all permissions and without a password until a test sets one
 /// ([`Client::set_scram_password`](crate::Client::set_scram_password)).
 pub const SECOND_USER: &str = "bob";
-/// Lifetime of an authentication on [`Listener::SaslBrief`], in milliseconds.
+/// Lifetime of an authentication on [`Listener::SaslBrief`] and [`Listener::SaslToken`], in milliseconds.
 pub const BRIEF_MS: u32 = 2500;
+
+/// Kafka's validator of tokens.
+const TOKEN_VALIDATOR: &str = "org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler";
 
 /// A listener of a secure cluster. A client without a user name is `ANONYMOUS`, with all permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +50,13 @@ pub enum Listener {
     SaslSsl,
     /// SCRAM-SHA-256 over TLS, with re-authentication every [`BRIEF_MS`].
     SaslBrief,
+    /// OAUTHBEARER over TLS, with re-authentication every [`BRIEF_MS`].
+    SaslToken,
 }
 
 impl Listener {
     /// All listeners.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ssl,
         Self::MutualSsl,
         Self::MutualSsl12,
@@ -64,6 +67,7 @@ impl Listener {
         Self::SaslPlaintext,
         Self::SaslSsl,
         Self::SaslBrief,
+        Self::SaslToken,
     ];
 
     /// Its name in the broker's configuration, in lower case.
@@ -79,13 +83,14 @@ impl Listener {
             Self::SaslPlaintext => "sasl_plaintext",
             Self::SaslSsl => "sasl_ssl",
             Self::SaslBrief => "brief",
+            Self::SaslToken => "token",
         }
     }
 
     fn protocol(self) -> &'static str {
         match self {
             Self::SaslPlaintext => "SASL_PLAINTEXT",
-            Self::SaslSsl | Self::SaslBrief => "SASL_SSL",
+            Self::SaslSsl | Self::SaslBrief | Self::SaslToken => "SASL_SSL",
             _ => "SSL",
         }
     }
@@ -93,7 +98,9 @@ impl Listener {
     /// The name of its certificate among those of [`MAKER`].
     fn certificate(self) -> Option<&'static str> {
         match self {
-            Self::Ssl | Self::MutualSsl | Self::MutualSsl12 | Self::SaslSsl | Self::SaslBrief => Some("broker"),
+            Self::Ssl | Self::MutualSsl | Self::MutualSsl12 | Self::SaslSsl | Self::SaslBrief | Self::SaslToken => {
+                Some("broker")
+            }
             Self::SslElsewhere => Some("elsewhere"),
             Self::SslExpired => Some("expired"),
             Self::SslEarly => Some("early"),
@@ -107,6 +114,7 @@ impl Listener {
             Self::SaslPlaintext => &["PLAIN", "SCRAM-SHA-256"],
             Self::SaslSsl => &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
             Self::SaslBrief => &["SCRAM-SHA-256"],
+            Self::SaslToken => &["OAUTHBEARER"],
             _ => &[],
         }
     }
@@ -121,9 +129,9 @@ pub struct Certificates {
 impl Certificates {
     /// Creates them if they are missing.
     pub fn get() -> Result<Self> {
-        let mut hasher = DefaultHasher::new();
-        MAKER.hash(&mut hasher);
-        let directory = cache::directory(&format!("certificates-{:016x}", hasher.finish()), make)?;
+        let directory = cache::directory(&cache::name_of("certificates", MAKER), |directory| {
+            java::write_and_run_source(MAKER_NAME, MAKER, directory)
+        })?;
         Ok(Self { directory })
     }
 
@@ -152,6 +160,11 @@ impl Certificates {
         self.pair("client")
     }
 
+    /// Certificate and key of a server on `localhost` or `127.0.0.1`.
+    pub fn server(&self) -> (PathBuf, PathBuf) {
+        self.pair("broker")
+    }
+
     /// Certificate and key that no broker accepts.
     pub fn stranger(&self) -> (PathBuf, PathBuf) {
         self.pair("stranger")
@@ -161,7 +174,7 @@ impl Certificates {
     /// days.
     pub fn issue_client(&self, directory: &Path, days: u32) -> Result<(PathBuf, PathBuf)> {
         let name = directory.join("issued");
-        run_maker(&self.directory, &[&name.to_string_lossy(), &days.to_string()])?;
+        java::run_source(MAKER_NAME, &self.directory, &[&name.to_string_lossy(), &days.to_string()])?;
         Ok((directory.join("issued.pem"), directory.join("issued-key.pem")))
     }
 
@@ -170,35 +183,21 @@ impl Certificates {
     }
 }
 
-fn make(directory: &Path) -> Result<()> {
-    let source = source(directory);
-    fs::write(&source, MAKER).map_err(Error::io(format!("write {}", source.display())))?;
-    run_maker(directory, &[])
-}
-
-fn source(directory: &Path) -> PathBuf {
-    directory.join("Certificates.java")
-}
-
-fn run_maker(directory: &Path, arguments: &[&str]) -> Result<()> {
-    let mut command = Command::new(&java::toolchain()?.java);
-    let made = command.arg(source(directory)).arg(directory).args(arguments).stdin(Stdio::null()).output();
-    let made = made.map_err(Error::io("run java"))?;
-    if made.status.success() {
-        return Ok(());
-    }
-    let output = [made.stdout, made.stderr].concat();
-    let output = String::from_utf8_lossy(&output).into_owned();
-    Err(Error::Program { command: "java Certificates.java".to_owned(), output })
-}
-
-/// Lines of a broker's configuration, to follow those of its plain listeners (`plain`).
-pub(crate) fn properties(plain: &str, listeners: &[(Listener, Port)], certificates: &Certificates) -> String {
+/// Lines of a broker's configuration, to follow those of its plain listeners (`plain`). `key_url` is where it finds the key of tokens.
+pub(crate) fn properties(
+    plain: &str,
+    listeners: &[(Listener, Port)],
+    certificates: &Certificates,
+    key_url: &str,
+) -> String {
     let mut addresses = plain.to_owned();
     let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
     let mut text = format!(
         "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
-         super.users=User:ANONYMOUS;User:{USER};User:{SECOND_USER};User:CN=client\n"
+         super.users=User:ANONYMOUS;User:{USER};User:{SECOND_USER};User:CN=client\n\
+         sasl.oauthbearer.jwks.endpoint.url={key_url}\n\
+         sasl.oauthbearer.expected.audience={AUDIENCE}\n\
+         sasl.oauthbearer.expected.issuer={ISSUER}\n"
     );
     // Writing to a String cannot fail.
     for (listener, port) in listeners {
@@ -227,6 +226,7 @@ pub(crate) fn properties(plain: &str, listeners: &[(Listener, Port)], certificat
         for mechanism in listener.mechanisms() {
             let module = match *mechanism {
                 "PLAIN" => format!("plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\""),
+                "OAUTHBEARER" => "oauthbearer.OAuthBearerLoginModule required".to_owned(),
                 _ => "scram.ScramLoginModule required".to_owned(),
             };
             let _ = writeln!(
@@ -235,7 +235,10 @@ pub(crate) fn properties(plain: &str, listeners: &[(Listener, Port)], certificat
                 mechanism.to_lowercase()
             );
         }
-        if *listener == Listener::SaslBrief {
+        if *listener == Listener::SaslToken {
+            let _ = writeln!(text, "{prefix}.oauthbearer.sasl.server.callback.handler.class={TOKEN_VALIDATOR}");
+        }
+        if matches!(listener, Listener::SaslBrief | Listener::SaslToken) {
             let _ = writeln!(text, "{prefix}.connections.max.reauth.ms={BRIEF_MS}");
         }
     }

@@ -33,5 +33,6 @@ mod start_rules;
 mod status;
 mod support;
 mod terminal;
+mod tokens;
 mod truncation;
 mod verify;

@@ -26,6 +26,7 @@ const OTHER_WARNINGS: [&str; 7] = [
     "the log file can be written again",
     "is not a setting; did you mean", // src/settings, logged at the start
     "sends the password in clear text",
+    "sends the token in clear text",
     "begins or ends with a blank or a quote, which is taken as a part of it",
     "every user of this machine may read",
     "lets other machines read metrics and status without a token",

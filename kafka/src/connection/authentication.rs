@@ -10,8 +10,9 @@ use super::channel::Channel;
 use crate::backoff;
 use crate::error::{Error, ErrorCode, Result};
 use crate::protocol::{Request, SaslAuthenticate, SaslAuthenticateRequest, SaslHandshakeRequest};
+use crate::sasl::oauth_bearer::{self, OauthBearer, ServerError};
 use crate::sasl::scram::{self, ClientFirst, Hash};
-use crate::sasl::{Sasl, SaslFault, SaslMechanism, plain};
+use crate::sasl::{Credentials, Sasl, SaslFault, SaslMechanism, plain};
 use crate::stream::Deadline;
 
 /// Re-authentication is due after this part of the session lifetime …
@@ -27,11 +28,18 @@ pub(super) const DUE_AFTER_MIN: Duration = Duration::from_secs(1);
 /// the same connection
 /// ([KIP-368](https://cwiki.apache.org/confluence/display/KAFKA/KIP-368%3A+Allow+SASL+Connections+to+Periodically+Re-Authenticate)).
 pub(super) fn authenticate(channel: &mut Channel, sasl: &Sasl, deadline: &Deadline) -> Result<Option<Instant>> {
-    choose_mechanism(channel, sasl.mechanism, deadline)?;
-    let lifetime = match sasl.mechanism {
-        SaslMechanism::Plain => send(channel, sasl, plain::message(sasl), deadline)?.lifetime,
-        SaslMechanism::ScramSha256 => authenticate_by_scram(channel, sasl, Hash::sha256(), deadline)?,
-        SaslMechanism::ScramSha512 => authenticate_by_scram(channel, sasl, Hash::sha512(), deadline)?,
+    let lifetime = match sasl {
+        Sasl::Plain(credentials) => {
+            choose_mechanism(channel, sasl.mechanism(), deadline)?;
+            send(channel, plain::message(credentials), deadline, &rejects(sasl.mechanism(), credentials))?.lifetime
+        }
+        Sasl::ScramSha256(credentials) => {
+            authenticate_by_scram(channel, SaslMechanism::ScramSha256, credentials, Hash::sha256(), deadline)?
+        }
+        Sasl::ScramSha512(credentials) => {
+            authenticate_by_scram(channel, SaslMechanism::ScramSha512, credentials, Hash::sha512(), deadline)?
+        }
+        Sasl::OauthBearer(bearer) => authenticate_by_token(channel, bearer, deadline)?,
     };
     Ok(lifetime.and_then(|lifetime| Instant::now().checked_add(due_after(lifetime))))
 }
@@ -67,36 +75,69 @@ fn choose_mechanism(channel: &mut Channel, mechanism: SaslMechanism, deadline: &
 /// SCRAM: client and server prove to each other that they know the password. Returns the session lifetime.
 fn authenticate_by_scram(
     channel: &mut Channel,
-    sasl: &Sasl,
+    mechanism: SaslMechanism,
+    credentials: &Credentials,
     hash: Hash,
     deadline: &Deadline,
 ) -> Result<Option<Duration>> {
     let unproved = |channel: &Channel, detail| failed(channel, SaslFault::ServerNotVerified { detail });
+    choose_mechanism(channel, mechanism, deadline)?;
+    let rejected = rejects(mechanism, credentials);
     let nonce = scram::nonce().map_err(Error::Config)?;
-    let client_first = ClientFirst::new(hash, &sasl.username, nonce);
-    let server_first = send(channel, sasl, client_first.message().into_bytes(), deadline)?;
-    let finished = client_first.finish(&sasl.password, &server_first.message);
+    let client_first = ClientFirst::new(hash, &credentials.username, nonce);
+    let server_first = send(channel, client_first.message().into_bytes(), deadline, &rejected)?;
+    let finished = client_first.finish(&credentials.password, &server_first.message);
     let (client_final, proof) = finished.map_err(|detail| unproved(channel, detail))?;
-    let server_final = send(channel, sasl, client_final.into_bytes(), deadline)?;
+    let server_final = send(channel, client_final.into_bytes(), deadline, &rejected)?;
     if let Some(error) = scram::refusal(&server_final.message) {
-        return Err(rejected(channel, sasl, error.to_owned()));
+        return Err(failed(channel, rejected(error.to_owned())));
     }
     proof.verify(&server_final.message).map_err(|detail| unproved(channel, detail))?;
     Ok(server_final.lifetime)
 }
 
-fn send(channel: &mut Channel, sasl: &Sasl, message: Vec<u8>, deadline: &Deadline) -> Result<SaslAuthenticate> {
+/// OAUTHBEARER, with a token that the provider returns now. Returns the session lifetime. The token is requested
+/// before the mechanism: a broker does not wait for it.
+fn authenticate_by_token(channel: &mut Channel, bearer: &OauthBearer, deadline: &Deadline) -> Result<Option<Duration>> {
+    let left = deadline.left().unwrap_or_default();
+    let token = bearer.tokens.token(left).map_err(|error| failed(channel, SaslFault::NoToken(error)))?;
+    choose_mechanism(channel, SaslMechanism::OauthBearer, deadline)?;
+    let rejected = |message| SaslFault::TokenRejected { message, expired_for: token.expired_for() };
+    let first = send(channel, oauth_bearer::message(&token, &bearer.extensions), deadline, &rejected);
+    let sent = first.and_then(|response| match ServerError::parse(&response.message) {
+        None => Ok(response.lifetime),
+        Some(error) => {
+            // The broker ends the exchange; its error is in the message before.
+            match send(channel, oauth_bearer::ERROR_REPLY.to_vec(), deadline, &rejected) {
+                Ok(_) | Err(Error::Sasl { .. }) => Err(failed(channel, rejected(error.to_string()))),
+                Err(error) => Err(error),
+            }
+        }
+    });
+    if let Err(Error::Sasl { fault: SaslFault::TokenRejected { .. }, .. }) = &sent {
+        bearer.tokens.discard(&token);
+    }
+    sent
+}
+
+/// Sends one message of the mechanism; `rejected` is the fault if the broker rejects the credentials.
+fn send(
+    channel: &mut Channel,
+    message: Vec<u8>,
+    deadline: &Deadline,
+    rejected: &dyn Fn(String) -> SaslFault,
+) -> Result<SaslAuthenticate> {
     let response = channel.exchange(&SaslAuthenticateRequest { message: Bytes::from(message) }, deadline)?;
     Err(match response.refusal {
         None => return Ok(response),
-        Some((ErrorCode::SASL_AUTHENTICATION_FAILED, message)) => rejected(channel, sasl, message),
+        Some((ErrorCode::SASL_AUTHENTICATION_FAILED, message)) => failed(channel, rejected(message)),
         Some((code, _)) => refused(channel, SaslAuthenticateRequest::NAME, code),
     })
 }
 
-/// The broker rejects the credentials.
-fn rejected(channel: &Channel, sasl: &Sasl, message: String) -> Error {
-    failed(channel, SaslFault::Rejected { mechanism: sasl.mechanism, username: sasl.username.clone(), message })
+/// The fault of a broker that rejects a user's password.
+fn rejects(mechanism: SaslMechanism, credentials: &Credentials) -> impl Fn(String) -> SaslFault {
+    move |message| SaslFault::Rejected { mechanism, username: credentials.username.clone(), message }
 }
 
 fn failed(channel: &Channel, fault: SaslFault) -> Error {

@@ -59,7 +59,8 @@ pub enum Error {
         /// The reason.
         fault: TlsFault,
     },
-    /// SASL authentication failed, and will fail until somebody changes the credentials or a setting.
+    /// SASL authentication failed: with a token, until it is renewed; else until somebody changes the credentials or a
+    /// setting.
     Sasl {
         /// The peer.
         address: Address,
@@ -200,8 +201,8 @@ impl Error {
             }
             Self::Topic { code, .. } => code.is_retriable() || code.is_about_member(),
             Self::NoBrokerAvailable { failures } => failures.first().is_none_or(Self::is_retriable),
+            Self::Sasl { fault, .. } => fault.is_retriable(),
             Self::Tls { .. }
-            | Self::Sasl { .. }
             | Self::UnsupportedVersion { .. }
             | Self::OldFormat { .. }
             | Self::BatchTooLarge { .. }

@@ -138,6 +138,28 @@ pub(super) fn authorities_of_system() -> Result<RootCertStore, TlsError> {
     Ok(store)
 }
 
+/// Trusted CA certificates, for TLS connections of another library; without a file, those of the system.
+#[cfg(feature = "token-http")]
+#[derive(Clone, Debug)]
+pub struct Authorities(pub(crate) Vec<CertificateDer<'static>>);
+
+#[cfg(feature = "token-http")]
+impl Authorities {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// The file cannot be read or has invalid content, or the system has no CA certificates.
+    pub fn load(path: Option<&Path>) -> Result<Self, TlsError> {
+        if let Some(path) = path {
+            authorities_of(path)?;
+            certificates(TlsFile::Authorities, path).map(Self)
+        } else {
+            authorities_of_system()?;
+            Ok(Self(rustls_native_certs::load_native_certs().certs))
+        }
+    }
+}
+
 /// The library's error text, unless it may quote a line of the file.
 fn without_content(error: &rustls_native_certs::Error) -> String {
     match &error.kind {

@@ -22,6 +22,8 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 pub use fault::TlsFault;
+#[cfg(feature = "token-http")]
+pub use files::Authorities;
 pub use files::{ClientCertificate, TlsError, TlsFile, TlsFiles};
 
 /// A TLS configuration for versions 1.2 and 1.3. Cheap to clone.

@@ -15,3 +15,5 @@ mod returns;
 mod security;
 mod support;
 mod throttle;
+mod token_endpoint;
+mod tokens;

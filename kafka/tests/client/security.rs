@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Reader, addresses};
 use kafka::{
-    Address, Builder, Client, ClientCertificate, ConnectionSettings, Consumer, Error, Sasl, SaslFault, SaslMechanism,
-    Secret, Security, Tls, TlsFault, TlsFiles, TopicPartition,
+    Address, Builder, Client, ClientCertificate, ConnectionSettings, Consumer, Credentials, Error, Sasl, SaslFault,
+    SaslMechanism, Secret, Security, Tls, TlsFault, TlsFiles, TopicPartition,
 };
 use testkit::{BRIEF_MS, Certificates, Cluster, Listener, PASSWORD, ProduceOptions, USER, unique};
 
@@ -59,7 +59,13 @@ fn showing(pair: fn(&Certificates) -> (std::path::PathBuf, std::path::PathBuf)) 
 }
 
 fn sasl(mechanism: SaslMechanism, username: &str, password: &str) -> Sasl {
-    Sasl { mechanism, username: username.to_owned(), password: Secret::new(password) }
+    let credentials = Credentials { username: username.to_owned(), password: Secret::new(password) };
+    match mechanism {
+        Plain => Sasl::Plain(credentials),
+        ScramSha256 => Sasl::ScramSha256(credentials),
+        ScramSha512 => Sasl::ScramSha512(credentials),
+        SaslMechanism::OauthBearer => panic!("it has no password"),
+    }
 }
 
 fn ssl(tls: Tls) -> Security {

@@ -67,7 +67,7 @@ pub(super) const VARIABLES: &[Variable] = &[
         name: "KAFKA_SASL_MECHANISM",
         get: |settings| debug(&settings.kafka.security.sasl),
         accepts: &[("", "None")],
-        allowed: "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512",
+        allowed: "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM",
         refuses: &["GSSAPI"],
     },
     Variable {

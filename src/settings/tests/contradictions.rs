@@ -80,6 +80,14 @@ fn a_security_variable_without_effect_is_refused() {
         ("KAFKA_SASL_USERNAME", "u"),
         ("KAFKA_SASL_PASSWORD", "p"),
         ("KAFKA_SASL_PASSWORD_FILE", "/p"),
+        ("KAFKA_SASL_OAUTHBEARER_TOKEN_FILE", "/t"),
+        ("KAFKA_SASL_OAUTHBEARER_EXTENSIONS", "a=b"),
+        ("KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL", "https://a"),
+        ("KAFKA_SASL_OAUTHBEARER_CLIENT_ID", "c"),
+        ("KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET_FILE", "/s"),
+        ("KAFKA_SASL_OAUTHBEARER_SCOPE", "s"),
+        ("KAFKA_SASL_OAUTHBEARER_CA_LOCATION", "/c"),
+        ("KAFKA_SASL_AWS_REGION", "eu-central-1"),
     ] {
         check(&[variable], "SASL_PLAINTEXT or SASL_SSL");
         check(&[variable, SSL], "SASL_PLAINTEXT or SASL_SSL");

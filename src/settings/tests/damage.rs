@@ -7,7 +7,7 @@ use kafka::Secret;
 
 use super::known_variables;
 use super::variable::{load, no_file};
-use crate::settings::{Password, Settings};
+use crate::settings::{Password, SaslSettings, Settings};
 
 #[test]
 fn a_damaged_value_of_any_variable_is_refused() {
@@ -54,7 +54,9 @@ fn a_password_with_surrounding_blanks_or_quotes_is_accepted_with_a_warning() {
     };
     for password in ["\"hush\"", "hush ", " hush", "'hush'"] {
         let settings = load_with(password);
-        assert_eq!(settings.kafka.security.sasl.unwrap().password, Password::Given(Secret::new(password)));
+        let sasl = settings.kafka.security.sasl.unwrap();
+        let SaslSettings::Password { password: given, .. } = sasl else { panic!("{sasl:?}") };
+        assert_eq!(given, Password::Given(Secret::new(password)));
         let warning = "KAFKA_SASL_PASSWORD begins or ends with a blank or a quote, which is taken as a part of it";
         assert_eq!(settings.warnings, [warning]);
     }

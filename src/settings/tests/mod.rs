@@ -8,6 +8,7 @@ mod http;
 mod numbers;
 mod security;
 mod texts;
+mod tokens;
 mod variable;
 
 use std::num::{NonZeroU32, NonZeroUsize};

@@ -6,11 +6,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use kafka::{ClientCertificate, SaslMechanism, Secret, TlsFiles};
+use kafka::{ClientCertificate, Sasl, Secret, TlsFiles};
 
 use super::variable::{load, no_file};
 use crate::runtime::error_chain::ErrorChain;
-use crate::settings::{Password, Security, Settings};
+use crate::settings::{Password, PasswordMechanism, SaslSettings, Security, Settings};
 
 #[test]
 fn sasl() {
@@ -23,8 +23,12 @@ fn sasl() {
     let settings = load(&all).unwrap();
     assert_eq!(settings.kafka.security.tls, None);
     let sasl = settings.kafka.security.sasl.clone().unwrap();
-    assert_eq!((sasl.mechanism, sasl.username.as_str()), (SaslMechanism::ScramSha512, "user"));
-    assert_eq!(sasl.password, Password::Given(Secret::new(" pass word ")));
+    let expected = SaslSettings::Password {
+        mechanism: PasswordMechanism::ScramSha512,
+        username: "user".to_owned(),
+        password: Password::Given(Secret::new(" pass word ")),
+    };
+    assert_eq!(sasl, expected);
     assert!(!format!("{settings:?}").contains("pass word"));
 
     for (at, missing) in [
@@ -94,8 +98,9 @@ fn with_password_file(path: &str) -> [(&str, &str); 4] {
 /// The password in a file, or the line that refuses it. The file is read when a connection needs it.
 fn password_of(path: &str) -> Result<String, String> {
     let security = load(&with_password_file(path)).unwrap().kafka.security.load();
-    let sasl = security.map(|security| security.sasl.unwrap());
-    sasl.map(|sasl| sasl.password.expose().to_owned()).map_err(|error| ErrorChain(&error).to_string())
+    let sasl = security.map(|security| security.sasl.unwrap()).map_err(|error| ErrorChain(&error).to_string())?;
+    let Sasl::ScramSha256(credentials) = sasl else { panic!("{sasl:?}") };
+    Ok(credentials.password.expose().to_owned())
 }
 
 const TLS: [(&str, &str); 4] = [

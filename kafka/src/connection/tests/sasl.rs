@@ -6,9 +6,13 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::Decodable;
 
+use std::sync::Mutex;
+
 use super::*;
 use crate::link::Link;
-use crate::sasl::{Sasl, SaslFault, SaslMechanism};
+use crate::sasl::oauth_bearer::{OauthBearer, SaslExtensions};
+use crate::sasl::token::{Token, TokenError, TokenProvider};
+use crate::sasl::{Credentials, Sasl, SaslFault};
 use crate::secret::Secret;
 
 const HANDSHAKE: i16 = 17;
@@ -17,9 +21,16 @@ const SUPPORTED: [(i16, i16, i16); 3] = [(METADATA, 0, 12), (HANDSHAKE, 0, 1), (
 /// Shorter than the shortest interval: the client authenticates again as soon as brokers accept it.
 const LIFETIME_MS: i64 = 1;
 
-fn settings(mechanism: SaslMechanism) -> ConnectionSettings {
-    let sasl = Sasl { mechanism, username: "alice".to_owned(), password: Secret::new("hush") };
+fn settings(mechanism: fn(Credentials) -> Sasl) -> ConnectionSettings {
+    settings_with(mechanism(alice("hush")))
+}
+
+fn settings_with(sasl: Sasl) -> ConnectionSettings {
     ConnectionSettings { security: Security { tls: None, sasl: Some(sasl) }.into(), ..super::settings(LONG) }
+}
+
+fn alice(password: &str) -> Credentials {
+    Credentials { username: "alice".to_owned(), password: Secret::new(password) }
 }
 
 impl Peer {
@@ -74,7 +85,7 @@ fn message(message: impl Into<String>) -> SaslAuthenticateResponse {
 }
 
 /// The fault of an authentication in which the broker does this after the handshake.
-fn fault(mechanism: SaslMechanism, behave: impl FnOnce(&mut Peer) + Send + 'static) -> SaslFault {
+fn fault(mechanism: fn(Credentials) -> Sasl, behave: impl FnOnce(&mut Peer) + Send + 'static) -> SaslFault {
     let (address, thread) = peer(move |peer| {
         peer.negotiate(&SUPPORTED);
         peer.accept_mechanism();
@@ -94,7 +105,7 @@ fn a_broker_that_does_not_know_the_password_is_rejected() {
         let SaslFault::ServerNotVerified { detail } = fault else { panic!("{fault:?}") };
         assert!(detail.contains(expected), "{detail}");
     };
-    for mechanism in [SaslMechanism::ScramSha256, SaslMechanism::ScramSha512] {
+    for mechanism in [Sasl::ScramSha256 as fn(_) -> _, Sasl::ScramSha512] {
         let another_nonce = fault(mechanism, |peer| peer.respond(|_| message("r=other,s=c2FsdA==,i=4096")));
         unproved(another_nonce, "does not begin with the client's");
         let much_work = fault(mechanism, |peer| {
@@ -120,7 +131,7 @@ fn nonce_of(client_first: &str) -> &str {
 
 #[test]
 fn an_error_of_scram_rejects_the_credentials() {
-    let fault = fault(SaslMechanism::ScramSha256, |peer| {
+    let fault = fault(Sasl::ScramSha256, |peer| {
         peer.respond(|first| message(format!("r={}x,s=c2FsdA==,i=4096", nonce_of(first))));
         peer.respond(|_| message("e=invalid-proof"));
     });
@@ -129,7 +140,7 @@ fn an_error_of_scram_rejects_the_credentials() {
 
 #[test]
 fn a_brokers_error_message_is_cut_and_escaped() {
-    let fault = fault(SaslMechanism::Plain, |peer| {
+    let fault = fault(Sasl::Plain, |peer| {
         peer.respond(|_| {
             let message = "no\n\u{1b}[2J".repeat(5000);
             SaslAuthenticateResponse::default().with_error_code(58).with_error_message(Some(message.into()))
@@ -149,7 +160,7 @@ fn reauthentication_uses_the_same_connection() {
             peer.serve();
         }
     });
-    let mut connection = Connection::open(&address, &settings(SaslMechanism::Plain)).unwrap();
+    let mut connection = Connection::open(&address, &settings(Sasl::Plain)).unwrap();
     for _ in 0..3 {
         connection.call(&metadata()).unwrap();
         connection.reauthenticate_at = Some(Instant::now());
@@ -171,7 +182,7 @@ fn reauthenticates(then: impl Fn(&mut Peer) + Send + 'static) {
             then(&mut peer);
         }
     });
-    let mut link = Link::new(address, settings(SaslMechanism::Plain));
+    let mut link = Link::new(address, settings(Sasl::Plain));
     link.call(&metadata()).unwrap();
     thread::sleep(DUE_AFTER_MIN);
     link.call(&metadata()).unwrap();
@@ -215,7 +226,7 @@ fn an_authentication_that_a_new_connection_refuses_too_is_final() {
         peer.respond(|_| refused("Authentication failed"));
         assert_eq!(peer.receive(), None, "the client sent another request");
     });
-    let mut link = Link::new(address, settings(SaslMechanism::Plain));
+    let mut link = Link::new(address, settings(Sasl::Plain));
     link.call(&metadata()).unwrap();
     thread::sleep(DUE_AFTER_MIN);
     let error = link.call(&metadata()).unwrap_err();
@@ -241,13 +252,12 @@ fn replaced_credentials_are_used_for_the_next_request_on_a_new_connection() {
         }
         assert_eq!(peer.receive(), None, "a third request");
     });
-    let settings = settings(SaslMechanism::Plain);
+    let settings = settings(Sasl::Plain);
     let mut link = Link::new(address, settings.clone());
     for _ in 0..2 {
         link.call(&metadata()).unwrap();
     }
-    let sasl = Sasl { mechanism: SaslMechanism::Plain, username: "alice".to_owned(), password: Secret::new("changed") };
-    settings.security.replace(Security { tls: None, sasl: Some(sasl) });
+    settings.security.replace(Security { tls: None, sasl: Some(Sasl::Plain(alice("changed"))) });
     assert_eq!(connections.try_iter().count(), 1, "connected before the next request");
     for _ in 0..2 {
         link.call(&metadata()).unwrap();
@@ -264,4 +274,105 @@ fn a_broker_that_refuses_reauthentication_gets_a_new_connection() {
             assert_eq!(peer.receive(), None, "the client sent another request");
         }
     });
+}
+
+/// Returns these tokens, the last one again and again; records what is discarded.
+#[derive(Debug)]
+struct Tokens {
+    left: Mutex<Vec<&'static str>>,
+    discarded: Mutex<Vec<Token>>,
+}
+
+impl Tokens {
+    fn new(tokens: &[&'static str]) -> Arc<Self> {
+        let left = tokens.iter().rev().copied().collect();
+        Arc::new(Self { left: Mutex::new(left), discarded: Mutex::default() })
+    }
+}
+
+impl TokenProvider for Tokens {
+    fn token(&self, timeout: Duration) -> Result<Token, TokenError> {
+        assert!(timeout > Duration::ZERO && timeout <= LONG);
+        let mut left = self.left.lock().unwrap();
+        let token = if left.len() > 1 { left.pop() } else { left.last().copied() };
+        token.map_or_else(|| Err(TokenError::Refused("no such client".to_owned())), Token::parse)
+    }
+
+    fn discard(&self, rejected: &Token) {
+        self.discarded.lock().unwrap().push(rejected.clone());
+    }
+}
+
+fn bearer(tokens: Arc<Tokens>) -> ConnectionSettings {
+    let extensions = SaslExtensions::parse("pool=a").unwrap();
+    settings_with(Sasl::OauthBearer(OauthBearer { tokens, extensions }))
+}
+
+#[test]
+fn each_authentication_sends_a_new_token() {
+    let (address, thread) = peer(|peer| {
+        peer.negotiate(&SUPPORTED);
+        for token in ["one", "two", "three"] {
+            assert_eq!(peer.accept_mechanism(), "OAUTHBEARER");
+            peer.respond(|sent| {
+                assert_eq!(sent, format!("n,,\u{1}auth=Bearer {token}\u{1}pool=a\u{1}\u{1}"));
+                SaslAuthenticateResponse::default().with_session_lifetime_ms(LIFETIME_MS)
+            });
+            peer.serve();
+        }
+    });
+    let tokens = Tokens::new(&["one", "two", "three"]);
+    let mut connection = Connection::open(&address, &bearer(Arc::clone(&tokens))).unwrap();
+    for _ in 0..3 {
+        connection.call(&metadata()).unwrap();
+        connection.reauthenticate_at = Some(Instant::now());
+    }
+    thread.join().unwrap();
+    assert!(tokens.discarded.lock().unwrap().is_empty());
+}
+
+/// The error of a broker that sends an error instead of an empty message, and this response to the client's reply.
+fn rejected_token(tokens: &Arc<Tokens>, after: SaslAuthenticateResponse) -> Error {
+    let (address, thread) = peer(move |peer| {
+        peer.negotiate(&SUPPORTED);
+        peer.accept_mechanism();
+        peer.respond(|_| message(r#"{"status":"invalid_token","scope":"read\u001b"}"#));
+        peer.respond(|sent| {
+            assert_eq!(sent, "\u{1}");
+            after
+        });
+        assert_eq!(peer.receive(), None, "the client sent another request");
+    });
+    let error = Connection::open(&address, &bearer(Arc::clone(tokens))).unwrap_err();
+    thread.join().unwrap();
+    error
+}
+
+#[test]
+fn a_rejected_token_is_discarded_and_retriable() {
+    // { "exp": 1700000000 }
+    let token = "e30.eyJleHAiOjE3MDAwMDAwMDB9.c2ln";
+    // The last one is that of a broker that accepts the client's reply.
+    for after in [refused("{\"status\":\"invalid_token\"}"), message("")] {
+        let tokens = Tokens::new(&[token]);
+        let error = rejected_token(&tokens, after);
+        assert!(error.is_retriable(), "{error:?}");
+        let text = error.to_string();
+        assert!(!format!("{text} {error:?}").contains(token), "{error:?}");
+        let rejection =
+            "the broker rejects the token: 'invalid_token, required scope: read\\u{1b}'; the token expired ";
+        assert!(text.contains(rejection), "{text}");
+        assert_eq!(*tokens.discarded.lock().unwrap(), [Token::parse(token).unwrap()]);
+    }
+}
+
+#[test]
+fn without_a_token_no_request_is_sent() {
+    let (address, thread) = peer(|peer| {
+        peer.negotiate(&SUPPORTED);
+        assert_eq!(peer.receive(), None, "the client sent a request");
+    });
+    let error = Connection::open(&address, &bearer(Tokens::new(&[]))).unwrap_err();
+    thread.join().unwrap();
+    assert!(!error.is_retriable() && error.to_string().ends_with("there is no token: no such client"), "{error}");
 }

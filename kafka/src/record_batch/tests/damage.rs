@@ -85,7 +85,7 @@ fn decompression_stops_at_the_limit() {
         let (records, end) = drain(&mut reader, 10);
         assert!(records.is_empty());
         let Err(Error::BatchTooLarge { offset: 100, limit_bytes, .. }) = end else { panic!("codec {codec}: {end:?}") };
-        assert_eq!(limit_bytes, LIMIT.into());
+        assert_eq!(limit_bytes, u64::from(LIMIT));
     }
 }
 

@@ -2,6 +2,7 @@
 //! without a gap: so each test also shows that no record comes twice, none is left out and none is out of order.
 
 mod setup;
+pub mod token_server;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
