@@ -25,6 +25,7 @@ struct Shared {
     failing_attempts: AtomicU32,
     membership: AtomicU8,
     last_commit_at: Mutex<Option<SystemTime>>,
+    token_expires_at: Mutex<Option<SystemTime>>,
     partitions: Mutex<BTreeMap<TopicPartition, PartitionStatistics>>,
 }
 
@@ -80,6 +81,7 @@ impl Default for Shared {
             failing_attempts: AtomicU32::default(),
             membership: AtomicU8::default(),
             last_commit_at: Mutex::default(),
+            token_expires_at: Mutex::default(),
             partitions: Mutex::default(),
         }
     }
@@ -116,6 +118,11 @@ impl Statistics {
     /// When the coordinator accepted a commit last.
     pub fn last_commit_at(&self) -> Option<SystemTime> {
         *self.0.last_commit_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the token that a broker has accepted last expires; `None` if there was none, or its expiry is not known.
+    pub fn token_expires_at(&self) -> Option<SystemTime> {
+        *self.0.token_expires_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Assignments by the group.
@@ -167,6 +174,11 @@ impl Statistics {
         } else {
             self.0.commits_failed.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// A broker has accepted a token, which expires then.
+    pub(crate) fn note_token(&self, expires_at: Option<SystemTime>) {
+        *self.0.token_expires_at.lock().unwrap_or_else(PoisonError::into_inner) = expires_at;
     }
 
     pub(crate) fn note_rebalance(&self) {

@@ -208,14 +208,17 @@ fn add_operation(families: &mut Families, metrics: &Metrics) {
     families.add(
         ("enterprise_consumer_credential_expiry_timestamp_seconds", Kind::Gauge, &["credential"]),
         About(
-            "When a credential expires, in seconds since 1970; no series for one that does not",
-            "less than 14 days away",
+            "When a credential expires, in seconds since 1970: client_certificate, and token, which is that of the last authentication; no series if that is not known",
+            "`client_certificate` less than 14 days away",
         ),
         labelled(expiry.map(|(credential, at)| (credential, seconds_since_1970(at)))),
     );
     families.add(
         ("enterprise_consumer_reloads_total", Kind::Counter, &["result"]),
-        About("Reloads of certificates and passwords, by result", "any `failure`: the files are not valid"),
+        About(
+            "Reloads of credentials and log files, by result",
+            "any `failure`: a file is not valid, or a broker refuses the new credentials",
+        ),
         labelled(metrics.reloads.iter().map(|(result, count)| (result, count.into()))),
     );
     let requests = lock(&metrics.http_requests);

@@ -186,7 +186,8 @@ impl Metrics {
 
     /// The credentials that expire, and when.
     pub fn credentials(&self) -> BTreeMap<&'static str, SystemTime> {
-        lock(&self.credentials).clone()
+        let token = self.consumer.token_expires_at().map(|at| ("token", at));
+        lock(&self.credentials).clone().into_iter().chain(token).collect()
     }
 
     /// A warning or an error was logged.

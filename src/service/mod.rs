@@ -112,7 +112,7 @@ fn open_and_read(settings: &Settings, exit_at_end: bool, stop: &Stop, context: C
     );
     supervision.started();
     let display = ServiceDisplay::new(notifier.clone(), ProgressLine::new(settings.can_redraw));
-    reload::start(&settings.kafka, &security, &notifier, reload_requests)?;
+    reload::start(&settings.kafka, &security, &notifier, &metrics, reload_requests)?;
     Service::new(settings, CommitTimings::DEFAULT, (stop, metrics), reader, database, display)
         .run_until_stopped(exit_at_end)
 }

@@ -5,6 +5,7 @@
 //! The log of unidentified messages is opened for each of its steps, so it needs no reopening.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,6 +14,7 @@ use kafka::{Client, ConnectionSettings, Error, SharedSecurity};
 use log::{error, info, warn};
 
 use super::expiry::{self, Urgency};
+use crate::observability::Metrics;
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::logger;
 use crate::runtime::notify::Notifier;
@@ -25,15 +27,24 @@ const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 /// `TimeoutStartSec=` (90 s).
 const CHECK_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// The client certificate, as the metric of credentials names it.
+const CERTIFICATE: &str = "client_certificate";
+
 /// Starts the thread that serves reload requests, until nobody can send one.
 pub(super) fn start(
     kafka: &KafkaSettings,
     security: &SharedSecurity,
     notifier: &Notifier,
+    metrics: &Arc<Metrics>,
     requests: Receiver<()>,
 ) -> kafka::Result<()> {
-    let reloader =
-        Reloader { kafka: kafka.clone(), security: security.clone(), notifier: notifier.clone(), warned: None };
+    let reloader = Reloader {
+        kafka: kafka.clone(),
+        security: security.clone(),
+        notifier: notifier.clone(),
+        metrics: Arc::clone(metrics),
+        warned: None,
+    };
     let thread = thread::Builder::new().name("reload".to_owned());
     thread.spawn(move || reloader.run(&requests)).map(drop).map_err(Error::Thread)
 }
@@ -42,6 +53,7 @@ struct Reloader {
     kafka: KafkaSettings,
     security: SharedSecurity,
     notifier: Notifier,
+    metrics: Arc<Metrics>,
     /// The most urgent warning about the certificate that was logged.
     warned: Option<Urgency>,
 }
@@ -49,8 +61,12 @@ struct Reloader {
 impl Reloader {
     fn run(mut self, requests: &Receiver<()>) {
         loop {
-            self.warn_of_expiry(SystemTime::now());
-            let wait = expiry::next_check_in(self.expires_at(), SystemTime::now());
+            let expires_at = self.expires_at();
+            self.metrics.set_credential_expiry(CERTIFICATE, expires_at);
+            if let Some(expires_at) = expires_at {
+                self.warn_of_expiry(expires_at, SystemTime::now());
+            }
+            let wait = expiry::next_check_in(expires_at, SystemTime::now());
             match requests.recv_timeout(wait) {
                 Ok(()) => self.reload(),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -68,12 +84,14 @@ impl Reloader {
 
     fn reload_now(&mut self) {
         logger::reopen();
-        match self.replace_credentials() {
+        let replaced = self.replace_credentials();
+        self.metrics.reloads.add(if replaced.is_ok() { "success" } else { "failure" }, 1);
+        match replaced {
             Ok(Replaced::Unchanged) => info!("reloaded: the log file is reopened, the credentials are unchanged"),
             Ok(Replaced::Confirmed) => self.log_replaced(),
             Ok(Replaced::Unconfirmed(failure)) => {
                 self.log_replaced();
-                warn!("no broker could be reached to check the reloaded credentials: {}", ErrorChain(&failure));
+                warn!("not every broker has accepted the reloaded credentials yet: {}", ErrorChain(&failure));
             }
             Err(refused) => error!("not reloaded, the former credentials stay in use: {}", ErrorChain(&refused)),
         }
@@ -118,8 +136,7 @@ impl Reloader {
     }
 
     /// Logs each step towards the expiry once.
-    fn warn_of_expiry(&mut self, now: SystemTime) {
-        let Some(expires_at) = self.expires_at() else { return };
+    fn warn_of_expiry(&mut self, expires_at: SystemTime, now: SystemTime) {
         let urgency = expiry::urgency(expires_at, now);
         if urgency <= self.warned {
             return;
@@ -144,7 +161,7 @@ enum Replaced {
     Unchanged,
     /// The brokers accept the new credentials.
     Confirmed,
-    /// The new credentials are in use, and a broker could not be reached.
+    /// The new credentials are in use; a broker could not be reached, or has not accepted a token, which may be renewed.
     Unconfirmed(Error),
 }
 

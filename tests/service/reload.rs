@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use testkit::{Listener, PASSWORD, SECOND_USER};
 
+use crate::support::metrics::metric;
 use crate::support::process::{Installation, Service, is_warning};
 use crate::support::secure_fixture::{SecureFixture, WRONG, assert_no_secret, sasl, text};
 
@@ -130,6 +131,8 @@ fn a_certificate_and_an_authority_are_replaced_under_load() {
     installation.set("KAFKA_SSL_CA_LOCATION", &text(&authorities));
     installation.set("KAFKA_SSL_CERTIFICATE_LOCATION", &text(&certificate));
     installation.set("KAFKA_SSL_KEY_LOCATION", &text(&key));
+    let socket = file("http.sock");
+    installation.set("HTTP_LISTEN", &format!("unix:{}", text(&socket)));
     let mut reloaded = Reloaded::start(&fixture, &installation, Listener::MutualSsl);
 
     // Half of a replacement, a broken file, and a certificate that the broker does not accept.
@@ -158,6 +161,11 @@ fn a_certificate_and_an_authority_are_replaced_under_load() {
     // An authority that has not signed the broker's certificate.
     fs::copy(fixture.certificates.other_authority(), &authorities).unwrap();
     reloaded.refuses(&["not signed by a trusted certificate authority"]);
+    let reloads = |result: &str| metric(&socket, &format!("reloads_total{{result=\"{result}\"}}"));
+    assert_eq!((reloads("success"), reloads("failure")), (Some(1.0), Some(4.0)));
+    let expires_at = metric(&socket, "credential_expiry_timestamp_seconds{credential=\"client_certificate\"}").unwrap();
+    let days = (expires_at - SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()) / 86_400.0;
+    assert!((5.9..=6.0).contains(&days), "{days}");
     reloaded.end();
     assert_eq!(installation.log().iter().filter(|line| is_of_expiry(line)).count(), 1);
 }
@@ -199,7 +207,7 @@ fn credentials_that_no_broker_could_check_take_effect_with_a_warning() {
     installation.wait_for("the start", |installation| !lines(installation, "INFO", "service started").is_empty());
     fs::write(&file, WRONG).unwrap();
     service.signal("HUP");
-    installation.wait_warning(0, &["no broker could be reached to check the reloaded credentials"]);
+    installation.wait_warning(0, &["not every broker has accepted the reloaded credentials yet"]);
     assert_eq!(lines(&installation, "INFO", "reloaded: SASL_PLAINTEXT").len(), 1);
     // Nothing has changed since.
     service.signal("HUP");

@@ -2,20 +2,27 @@
 
 use std::fs;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use testkit::{Listener, Tokens};
 
-use crate::support::secure_fixture::{SecureFixture, assert_no_secret};
+use crate::support::metrics::metric;
+use crate::support::secure_fixture::{SecureFixture, assert_no_secret, text};
 
 #[test]
 fn a_service_waits_for_a_valid_token() {
     let fixture = SecureFixture::new(testkit::NEWEST, "tokens");
     fixture.produce(0..5);
     let (variable, ca) = fixture.trusting();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("http.sock");
+    let listen = format!("unix:{}", text(&socket));
     let variables = [
         ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
         ("KAFKA_SASL_MECHANISM", "OAUTHBEARER"),
         ("KAFKA_SASL_OAUTHBEARER_TOKEN_FILE", "token"),
         (variable, &*ca),
+        ("HTTP_LISTEN", &*listen),
     ];
     let installation = fixture.installation(Listener::SaslToken, &variables);
     let tokens = Tokens::get().unwrap();
@@ -33,6 +40,10 @@ fn a_service_waits_for_a_valid_token() {
     installation.wait_warning(0, &["the broker rejects the token", "the token expired ", "trying again"]);
     fs::write(&file, format!("{valid}\n")).unwrap();
     installation.wait_for("the events", |installation| installation.stored() == 5);
+    let claims = URL_SAFE_NO_PAD.decode(valid.split('.').nth(1).unwrap()).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    let expires_at = metric(&socket, "credential_expiry_timestamp_seconds{credential=\"token\"}");
+    assert!(expires_at.is_some() && expires_at == claims["exp"].as_f64(), "{expires_at:?} {claims}");
     let check = installation.ask(&["check", "--verbose"]);
     let line = format!("security  ok    SASL_SSL: OAUTHBEARER with the token in 'token', authorities from '{ca}'");
     assert!(check.code == Some(0) && check.stdout.lines().any(|shown| shown == line), "{check:?}");

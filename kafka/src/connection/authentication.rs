@@ -114,8 +114,10 @@ fn authenticate_by_token(channel: &mut Channel, bearer: &OauthBearer, deadline: 
             }
         }
     });
-    if let Err(Error::Sasl { fault: SaslFault::TokenRejected { .. }, .. }) = &sent {
-        bearer.tokens.discard(&token);
+    match &sent {
+        Ok(_) => channel.settings().statistics.note_token(token.expires_at()),
+        Err(Error::Sasl { fault: SaslFault::TokenRejected { .. }, .. }) => bearer.tokens.discard(&token),
+        Err(_) => {}
     }
     sent
 }

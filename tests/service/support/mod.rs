@@ -7,6 +7,7 @@ pub mod events;
 pub mod fake_broker;
 pub mod idle_proxy;
 pub mod load;
+pub mod metrics;
 pub mod payload_cases;
 pub mod process;
 pub mod raw_produce;

@@ -7,6 +7,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::Decodable;
 
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use super::*;
 use crate::link::Link;
@@ -308,11 +309,14 @@ fn bearer(tokens: Arc<Tokens>) -> ConnectionSettings {
     settings_with(Sasl::OauthBearer(OauthBearer { tokens, extensions }))
 }
 
+/// `{"alg":"none"}`, `{"exp":1700000000}` and a signature.
+const JWT: &str = "eyJhbGciOiJub25lIn0.eyJleHAiOjE3MDAwMDAwMDB9.c2ln";
+
 #[test]
 fn each_authentication_sends_a_new_token() {
     let (address, thread) = peer(|peer| {
         peer.negotiate(&SUPPORTED);
-        for token in ["one", "two", "three"] {
+        for token in ["one", "two", JWT] {
             assert_eq!(peer.accept_mechanism(), "OAUTHBEARER");
             peer.respond(|sent| {
                 assert_eq!(sent, format!("n,,\u{1}auth=Bearer {token}\u{1}pool=a\u{1}\u{1}"));
@@ -321,12 +325,16 @@ fn each_authentication_sends_a_new_token() {
             peer.serve();
         }
     });
-    let tokens = Tokens::new(&["one", "two", "three"]);
-    let mut connection = Connection::open(&address, &bearer(Arc::clone(&tokens))).unwrap();
+    let tokens = Tokens::new(&["one", "two", JWT]);
+    let settings = bearer(Arc::clone(&tokens));
+    let mut connection = Connection::open(&address, &settings).unwrap();
+    assert_eq!(settings.statistics.token_expires_at(), None, "an opaque token");
     for _ in 0..3 {
         connection.call(&metadata()).unwrap();
         connection.reauthenticate_at = Some(Instant::now());
     }
+    let expiry = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    assert_eq!(settings.statistics.token_expires_at(), Some(expiry));
     thread.join().unwrap();
     assert!(tokens.discarded.lock().unwrap().is_empty());
 }
