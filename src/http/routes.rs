@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use kafka::Secret;
 use serde_json::json;
 
 use super::host;
@@ -11,6 +10,7 @@ use super::request::{Method, Refusal, Request};
 use super::response::{JSON, Response};
 use crate::observability::{self, Metrics};
 use crate::runtime::json::printable;
+use crate::runtime::shared_secret::SharedSecret;
 use crate::runtime::shutdown::Stop;
 
 /// What answers are made of.
@@ -21,7 +21,7 @@ pub struct Context {
     /// Whether the service is stopping.
     pub stop: Stop,
     /// The token that requests must have.
-    pub token: Option<Secret>,
+    pub token: SharedSecret,
     /// Whether texts of errors are shown.
     pub shows_texts: bool,
     /// Whether the `Host` header is checked: of TCP without a token.
@@ -84,7 +84,7 @@ impl Context {
     }
 
     fn is_authorized(&self, request: &Request) -> bool {
-        let Some(expected) = &self.token else { return true };
+        let Some(expected) = self.token.current() else { return true };
         request.token.as_deref().is_some_and(|given| are_equal(given.as_bytes(), expected.expose().as_bytes()))
     }
 

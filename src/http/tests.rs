@@ -9,6 +9,7 @@ use kafka::Secret;
 
 use super::{Context, Server};
 use crate::observability::{Description, Metrics};
+use crate::runtime::shared_secret::SharedSecret;
 use crate::runtime::shutdown::Stop;
 use crate::settings::{HttpListen, HttpSettings, Settings};
 
@@ -35,7 +36,7 @@ fn start(token: Option<&str>) -> Running {
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
         checks_host: token.is_none(),
-        token,
+        token: SharedSecret::new(token),
         shows_texts: false,
     };
     server.start(context).unwrap();
@@ -191,7 +192,7 @@ fn a_unix_socket_replaces_that_of_a_killed_process_only() {
     let second = Server::bind(&listen, &http).unwrap();
     let metrics = Arc::new(Metrics::new(Description::of(&settings())));
     let stop = Stop::manual();
-    second.start(Context { metrics, stop, token: None, shows_texts: true, checks_host: false }).unwrap();
+    second.start(Context { metrics, stop, token: SharedSecret::default(), shows_texts: true, checks_host: false }).unwrap();
     let answer = super::get(&listen, "/status.json", WAIT_MAX).unwrap();
     assert_eq!((answer.code, answer.body.contains("last_problem")), (200, true));
     std::fs::write(directory.path().join("file"), "data").unwrap();

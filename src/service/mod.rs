@@ -11,6 +11,7 @@
 
 mod catch_up;
 mod committer;
+mod context;
 mod decode;
 mod display;
 mod error;
@@ -31,13 +32,13 @@ pub mod start_rules;
 mod supervision;
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use kafka::{Assignment, Event, Revocation, SharedSecurity, TopicPartition};
+use kafka::{Assignment, Event, Revocation, TopicPartition};
 use log::{debug, info, warn};
 
 use committer::{CommitTimings, Committer};
+pub use context::Context;
 use decode::Decoded;
 use display::ServiceDisplay;
 pub use error::ServiceError;
@@ -56,7 +57,6 @@ use crate::observability::Metrics;
 use crate::runtime::backoff::{self, RetryError};
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::millis::millis;
-use crate::runtime::notify::Notifier;
 use crate::runtime::progress_line::ProgressLine;
 use crate::runtime::shutdown::Stop;
 use crate::runtime::stages::WORK_TIME_MAX;
@@ -65,18 +65,6 @@ use crate::service::start_rules::CommitMetadata;
 use crate::settings::{GroupProtocol, Settings};
 use crate::storage::{self, Attempt, Outcome, PartitionBatch, Writer};
 use crate::unidentified::UnidentifiedLog;
-
-/// What the service shares with the process.
-pub struct Context {
-    /// The credentials of all connections.
-    pub security: SharedSecurity,
-    /// What the service publishes of itself.
-    pub metrics: Arc<Metrics>,
-    /// The service manager.
-    pub notifier: Notifier,
-    /// Each message requests a reload.
-    pub reload_requests: Receiver<()>,
-}
 
 /// Runs the service until it is stopped or fails for good. With `exit_at_end` also until every partition has been
 /// stored up to its end as first seen.
@@ -88,8 +76,8 @@ pub fn run(settings: &Settings, exit_at_end: bool, stop: &Stop, context: Context
 }
 
 fn open_and_read(settings: &Settings, exit_at_end: bool, stop: &Stop, context: Context) -> Result<(), ServiceError> {
-    let Context { security, metrics, notifier, reload_requests } = context;
-    let supervision = Supervision::begin(&notifier, settings.service_manager.watchdog, &metrics.stages)?;
+    let metrics = Arc::clone(&context.metrics);
+    let supervision = Supervision::begin(&context.notifier, settings.service_manager.watchdog, &metrics.stages)?;
     // No stage has a deadline yet: a migration takes as long as the database is large.
     let lock = || storage::acquire_lock(&settings.database);
     // Released after the database has been closed.
@@ -99,7 +87,7 @@ fn open_and_read(settings: &Settings, exit_at_end: bool, stop: &Stop, context: C
     let database = backoff::retry("opening the database", &settings.retry, stop, open)?;
     metrics.note_database(database.statistics());
     let database_id = database.id().to_owned();
-    let consumer = reader::create_consumer(settings, security.clone(), &database_id, &metrics)?;
+    let consumer = reader::create_consumer(settings, context.security.clone(), &database_id, &metrics)?;
     let records_max = decode::poll_records_max(settings, database.growth());
     let reader = reader::start_reader(consumer, records_max, settings.decoder(), metrics.stages.reader.clone())?;
     stop.on_stop(Box::new(reader.waker()));
@@ -111,8 +99,8 @@ fn open_and_read(settings: &Settings, exit_at_end: bool, stop: &Stop, context: C
         group = settings.kafka.group_id; "service started"
     );
     supervision.started();
-    let display = ServiceDisplay::new(notifier.clone(), ProgressLine::new(settings.can_redraw));
-    reload::start(&settings.kafka, &security, &notifier, &metrics, reload_requests)?;
+    let display = ServiceDisplay::new(context.notifier.clone(), ProgressLine::new(settings.can_redraw));
+    reload::start(settings, context)?;
     Service::new(settings, CommitTimings::DEFAULT, (stop, metrics), reader, database, display)
         .run_until_stopped(exit_at_end)
 }

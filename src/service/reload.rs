@@ -1,24 +1,22 @@
 //! Reloads on request: reads certificates, key and password again, has the brokers check them, and replaces those of all
-//! connections; reopens the log files. Either everything is valid, or the credentials in use stay in use. Also warns of a
+//! connections; also the token of HTTP requests; reopens the log files. Either everything is valid, or the credentials in use stay in use. Also warns of a
 //! client certificate that expires. Must not know the consumer, whose connections follow by themselves.
 //!
 //! The log of unidentified messages is opened for each of its steps, so it needs no reopening.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use kafka::{Client, ConnectionSettings, Error, SharedSecurity};
+use kafka::{Client, ConnectionSettings, Error};
 use log::{error, info, warn};
 
+use super::context::Context;
 use super::expiry::{self, Urgency};
-use crate::observability::Metrics;
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::logger;
-use crate::runtime::notify::Notifier;
-use crate::settings::{KafkaSettings, SettingsError, advice};
+use crate::settings::{HttpSettings, KafkaSettings, Settings, SettingsError, advice};
 
 /// How long a broker may take to accept new credentials, and to respond.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,43 +29,30 @@ const CHECK_TIME_MAX: Duration = Duration::from_secs(30);
 const CERTIFICATE: &str = "client_certificate";
 
 /// Starts the thread that serves reload requests, until nobody can send one.
-pub(super) fn start(
-    kafka: &KafkaSettings,
-    security: &SharedSecurity,
-    notifier: &Notifier,
-    metrics: &Arc<Metrics>,
-    requests: Receiver<()>,
-) -> kafka::Result<()> {
-    let reloader = Reloader {
-        kafka: kafka.clone(),
-        security: security.clone(),
-        notifier: notifier.clone(),
-        metrics: Arc::clone(metrics),
-        warned: None,
-    };
+pub(super) fn start(settings: &Settings, context: Context) -> kafka::Result<()> {
+    let reloader = Reloader { kafka: settings.kafka.clone(), http: settings.http.clone(), context, warned: None };
     let thread = thread::Builder::new().name("reload".to_owned());
-    thread.spawn(move || reloader.run(&requests)).map(drop).map_err(Error::Thread)
+    thread.spawn(move || reloader.run()).map(drop).map_err(Error::Thread)
 }
 
 struct Reloader {
     kafka: KafkaSettings,
-    security: SharedSecurity,
-    notifier: Notifier,
-    metrics: Arc<Metrics>,
+    http: HttpSettings,
+    context: Context,
     /// The most urgent warning about the certificate that was logged.
     warned: Option<Urgency>,
 }
 
 impl Reloader {
-    fn run(mut self, requests: &Receiver<()>) {
+    fn run(mut self) {
         loop {
             let expires_at = self.expires_at();
-            self.metrics.set_credential_expiry(CERTIFICATE, expires_at);
+            self.context.metrics.set_credential_expiry(CERTIFICATE, expires_at);
             if let Some(expires_at) = expires_at {
                 self.warn_of_expiry(expires_at, SystemTime::now());
             }
             let wait = expiry::next_check_in(expires_at, SystemTime::now());
-            match requests.recv_timeout(wait) {
+            match self.context.reload_requests.recv_timeout(wait) {
                 Ok(()) => self.reload(),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -76,18 +61,19 @@ impl Reloader {
     }
 
     fn reload(&mut self) {
-        self.notifier.reloading();
+        self.context.notifier.reloading();
         self.reload_now();
         // Whatever came of it: the service is as ready as before.
-        self.notifier.ready();
+        self.context.notifier.ready();
     }
 
     fn reload_now(&mut self) {
         logger::reopen();
         let replaced = self.replace_credentials();
-        self.metrics.reloads.add(if replaced.is_ok() { "success" } else { "failure" }, 1);
+        self.context.metrics.reloads.add(if replaced.is_ok() { "success" } else { "failure" }, 1);
         match replaced {
             Ok(Replaced::Unchanged) => info!("reloaded: the log file is reopened, the credentials are unchanged"),
+            Ok(Replaced::HttpToken) => info!("reloaded: the token of HTTP_TOKEN_FILE; the other credentials are unchanged"),
             Ok(Replaced::Confirmed) => self.log_replaced(),
             Ok(Replaced::Unconfirmed(failure)) => {
                 self.log_replaced();
@@ -102,16 +88,19 @@ impl Reloader {
     }
 
     fn replace_credentials(&mut self) -> Result<Replaced, ReloadError> {
+        let http_token = self.http.load_token().map_err(ReloadError::Settings)?;
         let security = self.kafka.security.load().map_err(ReloadError::Settings)?;
         let expires_at = security.tls.as_ref().and_then(kafka::Tls::client_certificate_expires_at);
         if let Some(expired_at) = expires_at.filter(|at| *at <= SystemTime::now()) {
             return Err(ReloadError::Expired { expired_at });
         }
-        if self.security.current().is_same(&security) {
-            return Ok(Replaced::Unchanged);
+        if self.context.security.current().is_same(&security) {
+            let is_new = self.context.http_token.replace(http_token);
+            return Ok(if is_new { Replaced::HttpToken } else { Replaced::Unchanged });
         }
         let checked = self.check(security.clone())?;
-        self.security.replace(security);
+        self.context.http_token.replace(http_token);
+        self.context.security.replace(security);
         self.warned = None;
         Ok(checked.map_or(Replaced::Confirmed, Replaced::Unconfirmed))
     }
@@ -132,7 +121,7 @@ impl Reloader {
     }
 
     fn expires_at(&self) -> Option<SystemTime> {
-        self.security.current().tls.as_ref()?.client_certificate_expires_at()
+        self.context.security.current().tls.as_ref()?.client_certificate_expires_at()
     }
 
     /// Logs each step towards the expiry once.
@@ -159,6 +148,8 @@ impl Reloader {
 enum Replaced {
     /// The files have what is in use.
     Unchanged,
+    /// The token of HTTP requests is another one, and nothing else.
+    HttpToken,
     /// The brokers accept the new credentials.
     Confirmed,
     /// The new credentials are in use; a broker could not be reached, or has not accepted a token, which may be renewed.

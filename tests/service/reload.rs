@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 use testkit::{Listener, PASSWORD, SECOND_USER};
 
-use crate::support::metrics::metric;
+use crate::support::http::{get, metric};
 use crate::support::process::{Installation, Service, is_warning};
 use crate::support::secure_fixture::{SecureFixture, WRONG, assert_no_secret, sasl, text};
 
@@ -237,4 +237,26 @@ fn a_reload_completes_a_rotated_log_file() {
     assert!(service.is_running());
     service.signal("TERM");
     assert_eq!(service.wait(Duration::from_secs(10)).code(), Some(0));
+}
+
+#[test]
+fn the_token_of_http_requests_is_replaced() {
+    let mut installation = Installation::new("127.0.0.1:1", "nowhere");
+    let (socket, file) = (installation.path().join("http.sock"), installation.path().join("token"));
+    installation.set("HTTP_LISTEN", &format!("unix:{}", text(&socket))).set("HTTP_TOKEN_FILE", "token");
+    fs::write(&file, "first\n").unwrap();
+    let mut service = installation.start(&["run"]);
+    let accepts = |token: &str| get(&socket, "/metrics", token).is_some_and(|(code, _)| code == 200);
+    installation.wait_for("the first token", |_| accepts("first"));
+    fs::write(&file, "two words").unwrap();
+    service.signal("HUP");
+    let refusal = "not reloaded, the former credentials stay in use: HTTP_TOKEN_FILE";
+    installation.wait_for("the ERROR", |installation| !lines(installation, "ERROR", refusal).is_empty());
+    assert!(accepts("first"));
+    fs::write(&file, "second").unwrap();
+    service.signal("HUP");
+    installation.wait_for("the second token", |_| accepts("second"));
+    assert!(!accepts("first"));
+    service.signal("TERM");
+    service.ends_with(0);
 }

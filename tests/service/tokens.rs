@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use testkit::{Listener, Tokens};
 
-use crate::support::metrics::metric;
+use crate::support::http::metric;
 use crate::support::secure_fixture::{SecureFixture, assert_no_secret, text};
 
 #[test]
