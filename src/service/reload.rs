@@ -1,6 +1,7 @@
 //! Reloads on request: reads certificates, key and password again, has the brokers check them, and replaces those of all
-//! connections; also the token of HTTP requests; reopens the log files. Either everything is valid, or the credentials in use stay in use. Also warns of a
-//! client certificate that expires. Must not know the consumer, whose connections follow by themselves.
+//! connections; also the token of HTTP requests; reopens the log files. Either everything is valid, or the credentials in
+//! use stay in use. Also warns of a client certificate that expires. Must not know the consumer, whose connections follow
+//! by themselves.
 //!
 //! The log of unidentified messages is opened for each of its steps, so it needs no reopening.
 
