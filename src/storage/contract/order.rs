@@ -116,13 +116,18 @@ pub(in crate::storage) fn events_of_several_partitions_meet_each_other<E: Engine
         PartitionBatch { topic: "b", ..batch(1, 0, 2, other_topic) },
         batch(1, 0, 140, third),
     ];
-    let applied = database.apply(&batches, &mut Attempt::default()).unwrap();
+    let mut attempt = Attempt::default();
+    let applied = database.apply(&batches, &mut attempt).unwrap();
     // Stale are of partition 1 all events of the first day and the one that the other topic is ahead of, and of topic b the first.
     let mut stale =
         |topic: &str, partition| database.position(topic, partition).unwrap().unwrap().counters.get(Outcome::Stale);
     let found = [stale(TOPIC, 2), stale(TOPIC, 0), stale("b", 1), stale(TOPIC, 1)];
     assert_eq!(found, [0, 0, 1, 71]);
     assert_eq!(applied, counts(282 - 72, 72, 0, 0));
+    assert_eq!(attempt.counts().iter().count(), 4);
+    for (topic, partition, counts) in attempt.counts().iter() {
+        assert_eq!(counts, database.position(topic, partition).unwrap().unwrap().counters, "{topic}-{partition}");
+    }
     let newest = "SELECT count(*) FROM opportunities WHERE kafka_partition = 1 AND kafka_topic = 'sales_events'";
     assert_eq!(place.number(newest), 69);
     place.assert_counted();
