@@ -192,7 +192,9 @@ fn a_unix_socket_replaces_that_of_a_killed_process_only() {
     let second = Server::bind(&listen, &http).unwrap();
     let metrics = Arc::new(Metrics::new(Description::of(&settings())));
     let stop = Stop::manual();
-    second.start(Context { metrics, stop, token: SharedSecret::default(), shows_texts: true, checks_host: false }).unwrap();
+    second
+        .start(Context { metrics, stop, token: SharedSecret::default(), shows_texts: true, checks_host: false })
+        .unwrap();
     let answer = super::get(&listen, "/status.json", WAIT_MAX).unwrap();
     assert_eq!((answer.code, answer.body.contains("last_problem")), (200, true));
     std::fs::write(directory.path().join("file"), "data").unwrap();

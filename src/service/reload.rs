@@ -74,7 +74,9 @@ impl Reloader {
         self.context.metrics.reloads.add(if replaced.is_ok() { "success" } else { "failure" }, 1);
         match replaced {
             Ok(Replaced::Unchanged) => info!("reloaded: the log file is reopened, the credentials are unchanged"),
-            Ok(Replaced::HttpToken) => info!("reloaded: the token of HTTP_TOKEN_FILE; the other credentials are unchanged"),
+            Ok(Replaced::HttpToken) => {
+                info!("reloaded: the token of HTTP_TOKEN_FILE; the other credentials are unchanged");
+            }
             Ok(Replaced::Confirmed) => self.log_replaced(),
             Ok(Replaced::Unconfirmed(failure)) => {
                 self.log_replaced();

@@ -163,7 +163,8 @@ fn a_broker_accepts_the_token_once_the_endpoint_responds() {
         tls: Some(Tls::load(&TlsFiles { authorities, client: None }).unwrap()),
         sasl: Some(Sasl::OauthBearer(bearer)),
     };
-    let settings = ConnectionSettings { security: security.into(), connect_timeout: LONG, ..ConnectionSettings::default() };
+    let settings =
+        ConnectionSettings { security: security.into(), connect_timeout: LONG, ..ConnectionSettings::default() };
     let mut client = Client::new(addresses(&cluster.bootstrap_servers_of(Listener::SaslToken)), settings);
     let mut failure = || {
         let error = client.metadata(vec![]).unwrap_err();
