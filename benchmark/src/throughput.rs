@@ -129,7 +129,8 @@ impl Turn<'_> {
         let arguments = vec![
             "limit".into(),
             self.set.name.into(),
-            self.set.events.to_string().into(),
+            // Of which a data set of large events has a part.
+            self.options.events.to_string().into(),
             size.transaction_rows.to_string().into(),
             size.statement_rows.to_string().into(),
             database.into(),

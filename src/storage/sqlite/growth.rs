@@ -85,8 +85,8 @@ mod tests {
     use super::*;
     use crate::storage::sqlite::fixtures::{batch, rejected};
 
-    const RECORDS: i64 = RECORDS_MIN as i64;
-    const ROWS_BYTES: u64 = RECORDS_MIN as u64 * ROW_OVERHEAD_BYTES;
+    const RECORDS: i64 = 2_500;
+    const ROWS_BYTES: u64 = RECORDS.cast_unsigned() * (ROW_OVERHEAD_BYTES + "value".len() as u64);
 
     /// The factors after transactions of so many records that have written so many bytes to the WAL, in parts per ten of their rows' bytes.
     fn factors(transactions: &[(i64, u64)]) -> Vec<u32> {

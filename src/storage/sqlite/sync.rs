@@ -42,7 +42,7 @@ impl Database {
         }
         self.connect()?;
         let Some(connection) = &self.connection else { return Ok(()) };
-        let result = self.wal.keep_bounded(connection).and_then(|frames_written| {
+        let result = self.wal.keep_bounded(connection, self.growth.factor()).and_then(|frames_written| {
             let has_changed = self.growth.note_frames(frames_written);
             if has_changed { self.growth.set_cache(connection) } else { Ok(()) }
         });
