@@ -21,7 +21,7 @@ const QUOTED: [&str; 11] = [
 ];
 
 /// WARN lines whose text is not in a call of `warn!`, and where it is.
-const OTHER_WARNINGS: [&str; 7] = [
+const OTHER_WARNINGS: [&str; 8] = [
     "cannot write the log file; new lines are on the console only", // src/runtime/logger
     "the log file can be written again",
     "is not a setting; did you mean", // src/settings, logged at the start
