@@ -17,6 +17,8 @@ pub const BATCH_BYTES: u32 = 64 << 10;
 pub const LINGER_MS: u32 = 20;
 /// A log in one piece, so that the stages can read it as a file.
 const SEGMENT_BYTES: &str = "2147483647";
+/// By default a segment has the records of seven days, by their timestamps.
+const SEGMENT_MS: &str = "9223372036854775807";
 
 /// A running broker.
 pub struct Broker {
@@ -44,7 +46,7 @@ impl Broker {
         println!("producing {} events: {}", set.events, set.title);
         let topic = testkit::unique(set.name);
         let client = self.client()?;
-        client.create_topic(&topic, set.partitions, &[("segment.bytes", SEGMENT_BYTES)])?;
+        client.create_topic(&topic, set.partitions, &[("segment.bytes", SEGMENT_BYTES), ("segment.ms", SEGMENT_MS)])?;
         let how = ProduceOptions::default().codec(set.codec).batch_bytes(BATCH_BYTES).linger_ms(LINGER_MS);
         self.produce(&topic, set.shape, &how, set.events)?;
         Ok(topic)

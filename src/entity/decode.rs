@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::fields::Fields;
+use super::json;
 use super::payload::Payload;
 use super::registry::{Event, Kind};
 use super::rejection::{Reason, Rejection};
@@ -39,7 +40,7 @@ pub fn decode(value: Option<&[u8]>) -> Result<Event<'_>, Rejection> {
     let payload = Payload::new(bytes);
     let text = payload.text()?;
     let fields = Fields::parse(text).map_err(|error| payload.not_json(&error))?.ok_or_else(|| {
-        let value = rules::quote(text.trim_matches(rules::BLANKS));
+        let value = rules::quote(text.trim_matches(json::BLANKS));
         Rejection::new(Reason::UnknownType, format!("{value} is not a JSON object"))
     })?;
     kind_of(&fields)?.read(fields)

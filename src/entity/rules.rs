@@ -5,14 +5,11 @@
 use std::borrow::Cow;
 
 use super::decimal::{Decimal, Number};
-use super::json::Json;
+use super::json::{BLANKS, Json};
 use super::moment::{self, UtcTime};
 
 /// How much of an invalid value an error quotes, in characters.
 const QUOTE_CHARS_MAX: usize = 64;
-
-/// The whitespace of JSON. It is ignored around a number, a day or a time in quotes.
-pub(super) const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// Makes a function of each block. It gets one JSON value and returns its meaning, or an error that is worded to follow the field's
 /// name.

@@ -3,7 +3,8 @@
 
 use std::borrow::Cow;
 
-use rusqlite::{Statement, params};
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Statement, ToSql, params};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -17,15 +18,21 @@ pub struct AsTheService;
 /// Borrows where nothing is escaped; serde borrows a `Cow` inside of an `Option` only so.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Both types of events; `stage` or `status` distinguishes them.
+impl ToSql for Text<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(&*self.0))
+    }
+}
+
+/// Both types of events; `stage` or `status` distinguishes them. `M` is what is read of `meta_data`.
 #[derive(Deserialize)]
-pub struct Event<'a> {
+pub struct Event<'a, M> {
     #[serde(borrow, rename = "event_id")]
-    id: Text<'a>,
+    pub id: Text<'a>,
     #[serde(borrow)]
-    name: Text<'a>,
+    pub name: Text<'a>,
     #[serde(borrow)]
     stage: Option<Text<'a>>,
     #[serde(borrow)]
@@ -40,11 +47,24 @@ pub struct Event<'a> {
     #[serde(borrow)]
     end_date: Option<Text<'a>>,
     #[serde(borrow)]
-    account_id: Option<Text<'a>>,
+    pub account_id: Option<Text<'a>>,
     #[serde(borrow)]
-    owner_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    meta_data: Option<&'a RawValue>,
+    pub owner_id: Option<Text<'a>>,
+    pub meta_data: Option<M>,
+}
+
+impl<M> Event<'_, M> {
+    pub fn table(&self) -> Table {
+        if self.stage.is_some() { Table::Opportunities } else { Table::Projects }
+    }
+
+    /// The values of the four columns after the name, which only its table has.
+    pub fn own(&self) -> [&dyn ToSql; 4] {
+        match self.table() {
+            Table::Opportunities => [&self.stage, &self.amount, &self.probability, &self.expected_close_date],
+            Table::Projects => [&self.status, &self.start_date, &self.end_date, &self.budget],
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -54,7 +74,7 @@ struct MetaData<'a> {
 }
 
 impl Tables for AsTheService {
-    type Event<'a> = Event<'a>;
+    type Event<'a> = Event<'a, &'a RawValue>;
 
     fn schema() -> &'static str {
         SCHEMA
@@ -64,60 +84,35 @@ impl Tables for AsTheService {
         table.upsert(1)
     }
 
-    fn table(event: &Event<'_>) -> Table {
-        if event.stage.is_some() { Table::Opportunities } else { Table::Projects }
+    fn table(event: &Self::Event<'_>) -> Table {
+        event.table()
     }
 
-    fn store(event: &Event<'_>, statement: &mut Statement<'_>, at: &Coordinates<'_>) -> crate::Result<()> {
+    fn store(event: &Self::Event<'_>, statement: &mut Statement<'_>, at: &Coordinates<'_>) -> crate::Result<()> {
         let meta_data = event.meta_data.map(RawValue::get);
         let last_modified = meta_data.map(last_modified).transpose()?.flatten();
-        let (account_id, owner_id) = (text(event.account_id.as_ref()), text(event.owner_id.as_ref()));
+        let [first, second, third, fourth] = event.own();
         let extra: Option<&str> = None;
-        match Self::table(event) {
-            Table::Opportunities => statement.execute(params![
-                event.id.0,
-                event.name.0,
-                text(event.stage.as_ref()),
-                event.amount,
-                event.probability,
-                text(event.expected_close_date.as_ref()),
-                account_id,
-                owner_id,
-                meta_data,
-                last_modified,
-                extra,
-                at.topic,
-                at.partition,
-                at.offset,
-                at.timestamp_ms,
-                at.now
-            ])?,
-            Table::Projects => statement.execute(params![
-                event.id.0,
-                event.name.0,
-                text(event.status.as_ref()),
-                text(event.start_date.as_ref()),
-                text(event.end_date.as_ref()),
-                event.budget,
-                account_id,
-                owner_id,
-                meta_data,
-                last_modified,
-                extra,
-                at.topic,
-                at.partition,
-                at.offset,
-                at.timestamp_ms,
-                at.now
-            ])?,
-        };
+        statement.execute(params![
+            event.id,
+            event.name,
+            first,
+            second,
+            third,
+            fourth,
+            event.account_id,
+            event.owner_id,
+            meta_data,
+            last_modified,
+            extra,
+            at.topic,
+            at.partition,
+            at.offset,
+            at.timestamp_ms,
+            at.now
+        ])?;
         Ok(())
     }
-}
-
-/// The text, if there is one.
-pub fn text<'t>(text: Option<&'t Text<'_>>) -> Option<&'t str> {
-    text.map(|text| &*text.0)
 }
 
 /// The time as the service spells it, so that rows are the same. The events here have whole seconds in UTC.

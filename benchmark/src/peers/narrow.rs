@@ -5,7 +5,7 @@ use rusqlite::{Statement, params};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::events::{Text, text};
+use super::events::{Event, Text};
 use super::tables::{Coordinates, Tables};
 use crate::sql::Table;
 
@@ -37,7 +37,7 @@ const UPSERT_PROJECT: &str = "
 pub struct Narrow;
 
 impl Tables for Narrow {
-    type Event<'a> = Event<'a>;
+    type Event<'a> = Event<'a, MetaData<'a>>;
 
     fn schema() -> &'static str {
         SCHEMA
@@ -51,82 +51,34 @@ impl Tables for Narrow {
         .to_owned()
     }
 
-    fn table(event: &Event<'_>) -> Table {
-        if event.stage.is_some() { Table::Opportunities } else { Table::Projects }
+    fn table(event: &Self::Event<'_>) -> Table {
+        event.table()
     }
 
-    fn store(event: &Event<'_>, statement: &mut Statement<'_>, _: &Coordinates<'_>) -> crate::Result<()> {
+    fn store(event: &Self::Event<'_>, statement: &mut Statement<'_>, _: &Coordinates<'_>) -> crate::Result<()> {
         let meta_data = event.meta_data.as_ref();
-        let (id, name) = (&event.id.0, &event.name.0);
-        let (account_id, owner_id) = (text(event.account_id.as_ref()), text(event.owner_id.as_ref()));
-        let source = text(meta_data.and_then(|meta_data| meta_data.source.as_ref()));
-        let last_modified = text(meta_data.and_then(|meta_data| meta_data.last_modified.as_ref()));
-        let tags = meta_data.and_then(|meta_data| meta_data.tags).map(RawValue::get);
-        let notes = text(meta_data.and_then(|meta_data| meta_data.notes.as_ref()));
-        match Self::table(event) {
-            Table::Opportunities => statement.execute(params![
-                id,
-                name,
-                text(event.stage.as_ref()),
-                event.amount,
-                event.probability,
-                text(event.expected_close_date.as_ref()),
-                account_id,
-                owner_id,
-                source,
-                last_modified,
-                tags,
-                notes
-            ])?,
-            Table::Projects => statement.execute(params![
-                id,
-                name,
-                text(event.status.as_ref()),
-                text(event.start_date.as_ref()),
-                text(event.end_date.as_ref()),
-                event.budget,
-                account_id,
-                owner_id,
-                source,
-                last_modified,
-                tags,
-                notes
-            ])?,
-        };
+        let [first, second, third, fourth] = event.own();
+        statement.execute(params![
+            event.id,
+            event.name,
+            first,
+            second,
+            third,
+            fourth,
+            event.account_id,
+            event.owner_id,
+            meta_data.and_then(|meta_data| meta_data.source.as_ref()),
+            meta_data.and_then(|meta_data| meta_data.last_modified.as_ref()),
+            meta_data.and_then(|meta_data| meta_data.tags).map(RawValue::get),
+            meta_data.and_then(|meta_data| meta_data.notes.as_ref())
+        ])?;
         Ok(())
     }
 }
 
-/// Both types of events, every field by its type.
+/// Each field of `meta_data`.
 #[derive(Deserialize)]
-pub struct Event<'a> {
-    #[serde(borrow, rename = "event_id")]
-    id: Text<'a>,
-    #[serde(borrow)]
-    name: Text<'a>,
-    #[serde(borrow)]
-    stage: Option<Text<'a>>,
-    #[serde(borrow)]
-    status: Option<Text<'a>>,
-    amount: Option<f64>,
-    budget: Option<f64>,
-    probability: Option<u8>,
-    #[serde(borrow)]
-    expected_close_date: Option<Text<'a>>,
-    #[serde(borrow)]
-    start_date: Option<Text<'a>>,
-    #[serde(borrow)]
-    end_date: Option<Text<'a>>,
-    #[serde(borrow)]
-    account_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    owner_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    meta_data: Option<MetaData<'a>>,
-}
-
-#[derive(Deserialize)]
-struct MetaData<'a> {
+pub struct MetaData<'a> {
     #[serde(borrow)]
     source: Option<Text<'a>>,
     #[serde(borrow)]

@@ -64,7 +64,7 @@ use crate::budget::Budget;
 use crate::error::Result;
 use crate::types::{Address, TopicPartition};
 
-/// The bytes of an ordinary record: a poll for many records returns as many bytes for each, even if that is more than a fetch has.
+/// The bytes of an ordinary record: a poll for many records returns as many bytes for each, up to twice those of a fetch.
 const RECORD_BYTES_ORDINARY: usize = 400;
 
 /// How long the group's thread may take to leave, before the control thread does it in its place.
@@ -277,9 +277,10 @@ impl Consumer {
         if self.membership.held_by(now).is_some() {
             return Vec::new();
         }
+        let fetch = to_usize(self.config.fetch_bytes_max);
         // The memory for fetched data holds two such reads and the responses that they come from.
-        let many = records_max.saturating_mul(RECORD_BYTES_ORDINARY).min(to_usize(self.config.buffer_bytes_max) / 4);
-        let limits = (records_max, many.max(to_usize(self.config.fetch_bytes_max)));
+        let most = fetch.saturating_mul(2).min(to_usize(self.config.buffer_bytes_max) / 4);
+        let limits = (records_max, records_max.saturating_mul(RECORD_BYTES_ORDINARY).min(most).max(fetch));
         self.fetcher.take_records(limits, &mut self.partitions, (&mut self.topology, &mut self.events), now)
     }
 

@@ -1,8 +1,11 @@
-//! What an object is made of, and how deep values may be nested.
+//! What an object is made of, what may be between its parts, and how deep values may be nested.
 
 /// How deep objects and arrays may be nested, the outermost one included: far deeper than in ordinary events, and about as deep as other
 /// readers accept (`serde_json` 127, SQLite's JSON functions 1000).
 pub(in crate::entity) const NESTING_MAX: usize = 128;
+
+/// The [whitespace](https://www.rfc-editor.org/rfc/rfc8259#section-2) of JSON.
+pub(in crate::entity) const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// One member of a JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ mod strings;
 #[cfg(test)]
 mod tests;
 
-pub(super) use member::{Json, Member};
+pub(super) use member::{BLANKS, Json, Member};
 
 /// Calls a function with each member of an object, in the order sent. Returns whether the text is an object or any other JSON value. The
 /// error says why it is not JSON; the function may have been called before.

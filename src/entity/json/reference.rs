@@ -5,10 +5,7 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::member::{Json, Member, NESTING_MAX};
-
-/// The whitespace of JSON.
-const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
+use super::member::{BLANKS, Json, Member, NESTING_MAX};
 
 /// Calls a function with each member of an object, in the order sent. Returns whether the text is an object or any other JSON value. The
 /// error says why it is not JSON; the function may have been called before.

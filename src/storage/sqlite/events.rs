@@ -50,7 +50,7 @@ pub(super) fn try_store(
     Ok(stored)
 }
 
-/// How many of a partition's events were stale since the last call for it.
+/// How many of a partition's events were stale when events were last [stored](Events::store).
 pub(super) fn take_stale(transaction: &Transaction<'_>, partition: i32) -> Result<u64, SqliteError> {
     tally::take_stale(transaction, partition).context("count stale events")
 }
@@ -74,6 +74,7 @@ impl<'e> Events<'e> {
     /// # Errors
     /// [`SqliteError::NotStored`] if a trigger keeps an event out of its table.
     pub(super) fn store(mut self, transaction: &Transaction<'_>, origin: &Origin<'_>) -> Result<(), SqliteError> {
+        tally::clear(transaction).context("count stale events")?;
         for kind in Kind::ALL {
             let events = self.0.get_mut(kind);
             events.sort_by(|one, other| one.event_id.cmp(other.event_id));

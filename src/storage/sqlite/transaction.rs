@@ -8,9 +8,9 @@ use rusqlite::Transaction;
 use super::conflict;
 use super::error::{Context, SqliteError, ensure_written};
 use super::events::{self, Events, Stored, take_stale};
+use super::tables::offset;
 use super::tables::unidentified::{self, Reading};
 use super::tables::upsert::Origin;
-use super::tables::{offset, tally};
 use crate::entity::{Event, Reason, Rejection};
 use crate::storage::batch::{Coordinates, Entry, PartitionBatch};
 use crate::storage::counts::{OffsetCounts, Outcome, PartitionCounts};
@@ -35,19 +35,16 @@ pub(super) fn apply(
     on_rejection: OnRejection<'_>,
     now: &str,
 ) -> Result<PartitionCounts, SqliteError> {
-    // The transaction before may have failed after it had counted events.
-    tally::clear(transaction).context("count stale events")?;
     let keeper = |batch| Keeper { transaction, group_id, batch, now, prepared: None, count: 0 };
+    let store = |event: &Event<'_>, at: &Coordinates<'_>| match on_rejection {
+        OnRejection::Keep(rejection) => Ok(Stored::Rejected(rejection.to_owned())),
+        OnRejection::Fail | OnRejection::Isolate => events::try_store(transaction, event, at, now),
+    };
     let mut total = PartitionCounts::default();
     for parts in by_topic(parts) {
         let counts: Vec<OffsetCounts> = match on_rejection {
             OnRejection::Fail => store_together(transaction, parts, keeper, now)?,
-            OnRejection::Isolate => {
-                let store = |event: &Event<'_>, at: &Coordinates<'_>| events::try_store(transaction, event, at, now);
-                parts.iter().map(|part| store_each(part, keeper(part.batch), store)).collect::<Result<_, _>>()?
-            }
-            OnRejection::Keep(rejection) => {
-                let store = |_: &Event<'_>, _: &Coordinates<'_>| Ok(Stored::Rejected(rejection.to_owned()));
+            OnRejection::Isolate | OnRejection::Keep(_) => {
                 parts.iter().map(|part| store_each(part, keeper(part.batch), store)).collect::<Result<_, _>>()?
             }
         };

@@ -122,12 +122,9 @@ impl Wal {
     ///
     /// Gives how many frames were written since the last call.
     pub(super) fn keep_bounded(&mut self, connection: &Connection, growth: u32) -> Result<u64, SqliteError> {
-        let Frames { all, checkpointed } = frames(connection)?;
-        // SQLite has restarted the WAL if there are fewer than before.
-        let written = if all < self.frames_before { all } else { all - self.frames_before };
-        self.frames_before = all;
-        let written = u64::try_from(written).unwrap_or_default();
-        self.request_checkpoint(all, checkpointed, wait_frames(growth))?;
+        let frames = frames(connection)?;
+        let written = self.count_written(frames);
+        self.request_checkpoint(frames, wait_frames(growth))?;
         let bytes = wal_bytes(&self.path)?;
         if bytes < WARN_FROM_BYTES {
             self.warn_at_bytes = WARN_FROM_BYTES;
@@ -149,8 +146,19 @@ impl Wal {
         Ok(written)
     }
 
+    /// How many frames were written since the last call. SQLite has restarted the WAL if there are fewer than then.
+    fn count_written(&mut self, Frames { all, .. }: Frames) -> u64 {
+        let before = std::mem::replace(&mut self.frames_before, all);
+        let written = if all < before { all } else { all - before };
+        u64::try_from(written).unwrap_or_default()
+    }
+
     /// Requests a checkpoint if the WAL has grown, and waits for it only if the WAL is long.
-    fn request_checkpoint(&mut self, all: i64, checkpointed: i64, wait_frames: i64) -> Result<(), SqliteError> {
+    fn request_checkpoint(
+        &mut self,
+        Frames { all, checkpointed }: Frames,
+        wait_frames: i64,
+    ) -> Result<(), SqliteError> {
         // A part of a WAL that may not be on the disk must not reach the database before the rest of it.
         if !self.is_trusted() {
             return Ok(());

@@ -68,12 +68,12 @@ pub(crate) fn take_unchanged(transaction: &Transaction<'_>) -> rusqlite::Result<
     transaction.prepare_cached("SELECT take_unchanged()")?.query_row([], |row| row.get(0))
 }
 
-/// How many of a partition's events were stale since the last call for it.
+/// How many of a partition's events were stale since the last call for it, or since all counts were cleared.
 pub(crate) fn take_stale(transaction: &Transaction<'_>, partition: i32) -> rusqlite::Result<u64> {
     transaction.prepare_cached("SELECT take_stale(?1)")?.query_row([partition], |row| row.get(0))
 }
 
-/// Forgets all counts: a statement or a transaction before has failed.
+/// Forgets all counts: those of statements before, which may have failed.
 pub(crate) fn clear(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.prepare_cached("SELECT clear_tally()")?.query_row([], |_| Ok(()))
 }

@@ -66,11 +66,8 @@ pub(crate) fn store(
         }
         let mut statement = transaction.prepare_cached(sql)?;
         while let Some((events, after)) = rest.split_at_checked(*rows) {
-            let stored = execute(transaction, &mut statement, &statements.exists, origin, events);
-            if !matches!(stored, Ok(Ok(()))) {
-                // The statement is rolled back, or the transaction will be.
-                tally::clear(transaction)?;
-                return stored;
+            if let Err(trigger) = execute(transaction, &mut statement, &statements.exists, origin, events)? {
+                return Ok(Err(trigger));
             }
             rest = after;
         }
