@@ -1,8 +1,11 @@
-//! JSON that a terminal can show safely. Must not know what the JSON means.
+//! JSON that a terminal can show safely, and bytes in it. Must not know what the JSON means.
 
 use std::fmt::Write;
 
+use base64::display::Base64Display;
+use base64::prelude::BASE64_STANDARD;
 use kafka::text::is_unprintable;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Escapes each [unprintable](is_unprintable) character of the strings as in `\u202e`, so that a terminal shows it instead of
 /// interpreting it. Line feeds between the values stay.
@@ -19,6 +22,26 @@ pub fn printable(json: Vec<u8>) -> Vec<u8> {
         Ok(text) => text.into_bytes(),
         // Not reached: serializers write UTF-8.
         Err(error) => error.into_bytes(),
+    }
+}
+
+/// Adds bytes to an object: as the text that they are, as null where there are none, or as base64 under the second name.
+pub fn serialize_bytes<M: SerializeMap>(
+    object: &mut M,
+    [name, name_base64]: [&'static str; 2],
+    bytes: Option<&[u8]>,
+) -> Result<(), M::Error> {
+    match bytes.map(|bytes| str::from_utf8(bytes).map_err(|_| bytes)).transpose() {
+        Ok(text) => object.serialize_entry(name, &text),
+        Err(bytes) => object.serialize_entry(name_base64, &Base64(bytes)),
+    }
+}
+
+struct Base64<'a>(&'a [u8]);
+
+impl Serialize for Base64<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Base64Display::new(self.0, &BASE64_STANDARD))
     }
 }
 

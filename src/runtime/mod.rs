@@ -18,3 +18,4 @@ pub mod shared_secret;
 pub mod shutdown;
 pub mod signals;
 pub mod stages;
+pub mod timestamp;

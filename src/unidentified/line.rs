@@ -2,11 +2,9 @@
 
 use std::io::{self, Write};
 
-use base64::display::Base64Display;
-use base64::prelude::BASE64_STANDARD;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::runtime::json;
+use crate::runtime::json::{self, serialize_bytes};
 use crate::storage::StoredMessage;
 
 /// How each line begins.
@@ -33,25 +31,5 @@ impl Serialize for Line<'_> {
         line.serialize_entry("error", &message.error)?;
         serialize_bytes(&mut line, ["payload", "payload_base64"], message.value.as_deref())?;
         line.end()
-    }
-}
-
-/// Bytes as the text that they are, null where there are none, or as base64 under the other name.
-fn serialize_bytes<M: SerializeMap>(
-    line: &mut M,
-    [name, name_base64]: [&'static str; 2],
-    bytes: Option<&[u8]>,
-) -> Result<(), M::Error> {
-    match bytes.map(|bytes| str::from_utf8(bytes).map_err(|_| bytes)).transpose() {
-        Ok(text) => line.serialize_entry(name, &text),
-        Err(bytes) => line.serialize_entry(name_base64, &Base64(bytes)),
-    }
-}
-
-struct Base64<'a>(&'a [u8]);
-
-impl Serialize for Base64<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&Base64Display::new(self.0, &BASE64_STANDARD))
     }
 }

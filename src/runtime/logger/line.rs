@@ -9,6 +9,7 @@ use serde::ser::{SerializeMap, Serializer};
 use time::UtcDateTime;
 
 use crate::runtime::json;
+use crate::runtime::timestamp::timestamp;
 
 /// The keys that every JSON line begins with.
 const OWN_KEYS: [&str; 4] = ["timestamp", "level", "target", "message"];
@@ -43,13 +44,6 @@ fn write_json(line: &mut Vec<u8>, record: &Record<'_>, now: UtcDateTime) -> Resu
 
 fn unprintable<E>(_: E) -> kv::Error {
     kv::Error::msg("cannot be printed")
-}
-
-/// RFC 3339 in UTC, to the millisecond.
-pub(super) fn timestamp(now: UtcDateTime) -> String {
-    let (year, month, day) = (now.year(), u8::from(now.month()), now.day());
-    let (hour, minute, second, millisecond) = now.as_hms_milli();
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
 }
 
 /// Writes fields into a JSON object.

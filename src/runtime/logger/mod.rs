@@ -21,6 +21,7 @@ use time::UtcDateTime;
 
 use crate::runtime::permissions::FileMode;
 use crate::runtime::progress_line;
+use crate::runtime::timestamp;
 use file::{FileStatus, LogFile};
 
 /// The crates that are logged at the level of [`LogSettings`].
@@ -103,12 +104,12 @@ pub fn on_problem(observer: impl Fn(Problem) + Send + Sync + 'static) {
 
 /// The current time in the format of the log: RFC 3339 in UTC, to the millisecond.
 pub fn now() -> String {
-    line::timestamp(UtcDateTime::now())
+    timestamp::timestamp(UtcDateTime::now())
 }
 
 /// A time in the format of the log.
 pub fn timestamp(time: SystemTime) -> String {
-    line::timestamp(time.into())
+    timestamp::timestamp(time.into())
 }
 
 /// The process already has a logger.
@@ -217,7 +218,7 @@ impl Log for Logger {
         if record.level() <= Level::Warn
             && let Some(observe) = OBSERVER.get()
         {
-            let (at, level) = (line::timestamp(now), record.level().to_string());
+            let (at, level) = (timestamp::timestamp(now), record.level().to_string());
             observe(Problem { at, level, message: record.args().to_string() });
         }
         // The lock ends with this statement: the report logs again.
