@@ -39,7 +39,7 @@ pub fn decode(value: Option<&[u8]>) -> Result<Event<'_>, Rejection> {
     };
     let payload = Payload::new(bytes);
     let text = payload.text()?;
-    let fields = Fields::parse(text).map_err(|error| payload.not_json(&error))?.ok_or_else(|| {
+    let fields = Fields::parse(text).map_err(|error| payload.not_json(&error.to_string()))?.ok_or_else(|| {
         let value = rules::quote(text.trim_matches(json::BLANKS));
         Rejection::new(Reason::UnknownType, format!("{value} is not a JSON object"))
     })?;

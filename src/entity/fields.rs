@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::json::{self, Json, Member};
+use super::json::{self, Json, Member, SyntaxError};
 use super::name::{self, Name, Wanted};
 use super::rejection::{Reason, Rejection};
 use super::rules;
@@ -14,6 +14,9 @@ const FIELDS_TYPICAL: usize = 16;
 /// The JSON values that count as absent.
 const NULL: &str = "null";
 const EMPTY: &str = "\"\"";
+
+/// The problem of a field of which there are two. Its error is about the second one.
+pub(super) const REPEATED: &str = "is given more than once";
 
 /// How many fields are listed: in memory, a field of five bytes takes ten times as much. Far more than in ordinary events.
 const FIELDS_LISTED_MAX: usize = 10_000;
@@ -47,7 +50,7 @@ impl<'a> Field<'a> {
 
 impl<'a> Fields<'a> {
     /// Parses one JSON object; `None` if the text is any other JSON value. The error says why the text is not JSON.
-    pub(super) fn parse(text: &'a str) -> Result<Option<Self>, String> {
+    pub(super) fn parse(text: &'a str) -> Result<Option<Self>, SyntaxError> {
         let mut list = Listing { fields: Vec::with_capacity(FIELDS_TYPICAL), is_too_long: false };
         let is_object = json::read_members(text, |member| list.add(member))?;
         Ok(is_object.then(|| Self { object: text, list: list.into_list() }))
@@ -232,7 +235,7 @@ fn invalid(name: &str, problem: &str) -> Rejection {
 }
 
 fn repeated(name: &str) -> Rejection {
-    invalid(name, "is given more than once")
+    invalid(name, REPEATED)
 }
 
 #[cfg(test)]

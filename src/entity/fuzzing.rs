@@ -138,6 +138,9 @@ fn is_json(sqlite: &Connection, text: &str) -> bool {
 
 fn check_rejection(sqlite: &Connection, rejection: &Rejection, input: &[u8], text: Option<&str>) {
     let Rejection { reason, error } = rejection;
+    if let Some(begin) = entity::locate(input, rejection).and_then(|location| location.begin) {
+        assert!(begin.byte <= input.len() && begin.line >= 1, "{begin:?}");
+    }
     assert!(error.chars().count() <= ERROR_CHARS_MAX && !error.contains(char::is_control), "{error:?}");
     assert_eq!(*reason == Reason::Empty, input.is_empty());
     if *reason == Reason::NotJson {

@@ -4,6 +4,9 @@ use super::clock::LastModified;
 use super::json::Json;
 use super::{fields, rules};
 
+/// The beginning of the problem of an object with a field that breaks its rule. The field's own error follows.
+pub(super) const INVALID_INSIDE: &str = "holds an invalid field: ";
+
 /// `meta_data` of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetaData<'a> {
@@ -21,7 +24,7 @@ impl<'a> MetaData<'a> {
             return Err(rules::unlike(json, "a JSON object"));
         }
         let last_modified = fields::optional_member(json, "last_modified", rules::instant)
-            .map_err(|rejection| format!("holds an invalid field: {}", rejection.error))?;
+            .map_err(|rejection| format!("{INVALID_INSIDE}{}", rejection.error))?;
         Ok(Self { json, last_modified: last_modified.map(LastModified::new) })
     }
 }

@@ -29,6 +29,7 @@ mod fields;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod json;
+mod location;
 mod metadata;
 mod moment;
 mod name;
@@ -45,6 +46,7 @@ pub use clock::LastModified;
 pub use decimal::Number;
 pub use decode::{Decoder, decode};
 pub use event_type::{Bind, Column, ColumnType, Value};
+pub use location::{Location, TextPosition, locate};
 pub use metadata::MetaData;
 pub use moment::UtcTime;
 pub use opportunity::Opportunity;

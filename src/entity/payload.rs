@@ -27,10 +27,20 @@ impl<'a> Payload<'a> {
         Self { sent, bytes: bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes) }
     }
 
+    /// How many bytes are before the JSON text.
+    pub(super) fn prefix_bytes(&self) -> usize {
+        self.sent.len() - self.bytes.len()
+    }
+
+    /// How many bytes of the JSON text are UTF-8, up to the first one that is not; all of them if there is none.
+    pub(super) fn valid_bytes(&self) -> usize {
+        std::str::from_utf8(self.bytes).map_or_else(|error| error.valid_up_to(), str::len)
+    }
+
     /// The JSON text.
     pub(super) fn text(&self) -> Result<&'a str, Rejection> {
         std::str::from_utf8(self.bytes).map_err(|error| {
-            let at = self.sent.len() - self.bytes.len() + error.valid_up_to();
+            let at = self.prefix_bytes() + error.valid_up_to();
             self.not_json(&format!("not UTF-8 from byte {at} on"))
         })
     }

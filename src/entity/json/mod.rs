@@ -11,10 +11,11 @@ mod strings;
 mod tests;
 
 pub(super) use member::{BLANKS, Json, Member};
+pub(super) use reference::{SyntaxError, SyntaxProblem};
 
 /// Calls a function with each member of an object, in the order sent. Returns whether the text is an object or any other JSON value. The
 /// error says why it is not JSON; the function may have been called before.
-pub(super) fn read_members<'a>(text: &'a str, mut each: impl FnMut(Member<'a>)) -> Result<bool, String> {
+pub(super) fn read_members<'a>(text: &'a str, mut each: impl FnMut(Member<'a>)) -> Result<bool, SyntaxError> {
     let mut read = 0_usize;
     let scanned = scanner::read_members(text, |member| {
         read += 1;
@@ -27,7 +28,7 @@ pub(super) fn read_members<'a>(text: &'a str, mut each: impl FnMut(Member<'a>)) 
 }
 
 /// Reads an object without the first members, or finds out what is wrong.
-fn read_rest<'a>(text: &'a str, first: usize, mut each: impl FnMut(Member<'a>)) -> Result<bool, String> {
+fn read_rest<'a>(text: &'a str, first: usize, mut each: impl FnMut(Member<'a>)) -> Result<bool, SyntaxError> {
     let mut index = 0_usize;
     reference::read_members(text, |member| {
         if index >= first {

@@ -7,15 +7,41 @@ use serde_json::value::RawValue;
 
 use super::member::{BLANKS, Json, Member, NESTING_MAX};
 
+/// Why a text is not JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::entity) enum SyntaxProblem {
+    /// Brackets are nested deeper than [`NESTING_MAX`].
+    Nesting,
+    /// Anything else, at this line and this byte of it, both from 1 on.
+    At { line: usize, column: usize },
+}
+
+/// The error of a text that is not JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::entity) struct SyntaxError {
+    pub(in crate::entity) problem: SyntaxProblem,
+    text: String,
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// Calls a function with each member of an object, in the order sent. Returns whether the text is an object or any other JSON value. The
 /// error says why it is not JSON; the function may have been called before.
-pub(in crate::entity) fn read_members<'a>(text: &'a str, each: impl FnMut(Member<'a>)) -> Result<bool, String> {
+pub(in crate::entity) fn read_members<'a>(text: &'a str, each: impl FnMut(Member<'a>)) -> Result<bool, SyntaxError> {
     if is_nested_too_deep(text) {
-        return Err(format!("nested deeper than {NESTING_MAX} levels"));
+        let text = format!("nested deeper than {NESTING_MAX} levels");
+        return Err(SyntaxError { problem: SyntaxProblem::Nesting, text });
     }
     let is_object = text.trim_start_matches(BLANKS).starts_with('{');
     let read = if is_object { read_object(text, each) } else { serde_json::from_str::<&RawValue>(text).map(drop) };
-    read.map(|()| is_object).map_err(|error| format!("not one JSON value: {error}"))
+    read.map(|()| is_object).map_err(|error| SyntaxError {
+        problem: SyntaxProblem::At { line: error.line(), column: error.column() },
+        text: format!("not one JSON value: {error}"),
+    })
 }
 
 fn read_object<'a>(object: &'a str, each: impl FnMut(Member<'a>)) -> Result<(), serde_json::Error> {

@@ -1,6 +1,7 @@
 //! Values that are events, and values that are not, with the reason: one row per case.
 
 mod clock;
+mod location;
 mod types;
 mod values;
 
