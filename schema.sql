@@ -88,6 +88,8 @@ CREATE TABLE unidentified_messages (
 );
 CREATE INDEX unidentified_messages_by_offset
     ON unidentified_messages (kafka_topic, topic_id, kafka_partition, kafka_offset);
+-- For retention: finds the oldest ones without reading any message.
+CREATE INDEX unidentified_messages_by_time ON unidentified_messages (received_at);
 
 -- How far unidentified_messages has been written out to its log file. One row.
 CREATE TABLE unidentified_log_cursor (
@@ -111,6 +113,8 @@ CREATE TABLE consumer_offsets (
     updated_at          TEXT    NOT NULL,
     reading             INTEGER NOT NULL DEFAULT 0, -- which reading the counters are of: each change of position begins a new
                                                     -- one, with a greater number than all others in this table
+    pruned              INTEGER NOT NULL DEFAULT 0 CHECK (pruned BETWEEN 0 AND unidentified), -- how many of unidentified were
+                                                    -- deleted since, by `prune` or UNIDENTIFIED_KEEP_DAYS
     PRIMARY KEY (group_id, topic, partition),
     CHECK (next_offset - first_offset = applied + stale + unidentified + absent),
     CHECK (high_offset >= next_offset),

@@ -58,7 +58,7 @@ fn meaning(invariant: Invariant) -> &'static str {
             "of every position: next_offset - first_offset = applied + stale + unidentified + absent"
         }
         Invariant::Rows => "no row lies at or beyond the highest position of its partition",
-        Invariant::Unidentified => "every unidentified message that was counted is kept",
+        Invariant::Unidentified => "every unidentified message that was counted is kept or was pruned",
     }
 }
 
@@ -74,7 +74,8 @@ fn describe(f: &mut fmt::Formatter<'_>, violation: &Violation) -> fmt::Result {
                 "{}: next_offset {next_offset}, first_offset {first_offset}, high_offset {high_offset}, but {}",
                 partition(position),
                 counters.join(", ")
-            )
+            )?;
+            if position.pruned == 0 { Ok(()) } else { write!(f, ", pruned {}", position.pruned) }
         }
         Violation::Beyond { table, topic, partition, high_offset, rows, first_offset: first, last_offset: last } => {
             write!(f, "{topic}-{partition}: {rows} of {table} from offset {first} to {last}, but ")?;
@@ -83,14 +84,17 @@ fn describe(f: &mut fmt::Formatter<'_>, violation: &Violation) -> fmt::Result {
                 None => f.write_str("it has no position"),
             }
         }
-        Violation::Missing { position, kept } => write!(
-            f,
-            "{}: {} counted from offset {} to before {}, but only {kept} kept",
-            partition(position),
-            position.count(Outcome::Unidentified),
-            position.first_offset,
-            position.next_offset
-        ),
+        Violation::Missing { position, kept } => {
+            write!(
+                f,
+                "{}: {} counted from offset {} to before {}, but only {kept} kept",
+                partition(position),
+                position.count(Outcome::Unidentified),
+                position.first_offset,
+                position.next_offset
+            )?;
+            if position.pruned == 0 { Ok(()) } else { write!(f, " and {} pruned", position.pruned) }
+        }
     }
 }
 

@@ -11,7 +11,7 @@ pub enum Invariant {
     Counters,
     /// No row is of a record at or after the highest position of its partition.
     Rows,
-    /// Every unidentified message that a position has counted is kept.
+    /// Every unidentified message that a position has counted is kept, or counted as pruned.
     Unidentified,
 }
 
@@ -44,7 +44,7 @@ pub enum Violation {
         /// The last of their offsets.
         last_offset: i64,
     },
-    /// Fewer messages are kept than were counted.
+    /// Fewer messages are kept or pruned than were counted.
     Missing {
         /// The position that has counted them.
         position: CountedPosition,
@@ -70,6 +70,8 @@ pub struct CountedPosition {
     pub high_offset: i64,
     /// The count of each outcome, in the order of [`Outcome::ALL`](super::Outcome::ALL).
     pub counters: [i64; Outcome::ALL.len()],
+    /// How many of the unidentified messages were pruned.
+    pub pruned: i64,
 }
 
 impl CountedPosition {

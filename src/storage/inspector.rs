@@ -1,7 +1,10 @@
 //! The inspector: what commands read. Changes nothing, and works while a service runs.
 
+use std::ops::ControlFlow;
+
 use super::error::StorageError;
 use super::findings::{Invariant, Violation};
+use super::kept::{KeptMessage, ListedMessage, MessageFilter, PruneCounts, PruneRequest};
 use super::message::UnidentifiedCount;
 use super::position::{StoredJump, StoredPosition};
 
@@ -19,6 +22,34 @@ pub trait Inspector {
     /// Checks every invariant, all as of one moment, and calls `report` with each one and what violates it. Takes longer the more rows there
     /// are.
     fn verify(&mut self, report: &mut dyn FnMut(Invariant, &[Violation])) -> Result<(), StorageError>;
+
+    /// Calls `each` with the newest unidentified messages that match, newest first, until it breaks; all as of one moment.
+    fn list_messages(
+        &mut self,
+        filter: &MessageFilter,
+        messages_max: u64,
+        each: &mut dyn FnMut(ListedMessage) -> ControlFlow<()>,
+    ) -> Result<(), StorageError>;
+
+    /// Calls `each` with the unidentified messages that match, in the order of storing, until it breaks; all as of one moment. One of them
+    /// is in memory at a time.
+    fn read_messages(
+        &mut self,
+        filter: &MessageFilter,
+        messages_max: u64,
+        each: &mut dyn FnMut(KeptMessage) -> ControlFlow<()>,
+    ) -> Result<(), StorageError>;
+
+    /// Calls `each` with the unidentified messages at an offset, in the order of storing, until it breaks: more than one if different
+    /// records were read there.
+    fn read_messages_at(
+        &mut self,
+        at: (&str, i32, i64),
+        each: &mut dyn FnMut(KeptMessage) -> ControlFlow<()>,
+    ) -> Result<(), StorageError>;
+
+    /// What a request would prune now.
+    fn count_prunable(&mut self, request: &PruneRequest) -> Result<PruneCounts, StorageError>;
 }
 
 /// What is in the database.

@@ -5,8 +5,9 @@
 //! |-|-|
 //! | [`Writer`] | the service loop; the only part that stores what comes from Kafka |
 //! | [`UnidentifiedMessages`] | the log of unidentified messages |
-//! | [`Inspector`] | `status`, `check`, `verify` |
+//! | [`Inspector`] | `status`, `check`, `verify`, `unidentified`, `prune --dry-run` |
 //! | [`Replayer`] | `replay`, `replay --dry-run` |
+//! | [`Pruner`] | `prune`, and the service with `UNIDENTIFIED_KEEP_DAYS` |
 //! | [`try_to_store`], [`check_access`], [`warnings`], [`files`] | `check` |
 //! | [`acquire_lock`], [`lock_path`] | the service, and `status` to find out whether one runs |
 //!
@@ -24,6 +25,8 @@
 //!   stored (`schema.sql`). Each offset is counted with exactly one [`Outcome`].
 //! - **Durable**: what was stored before [`Writer::sync`], or before [`Writer::begin_sync`], survives a power cut once that call, or
 //!   [`Writer::sync_result`], has succeeded. Nothing else promises that. An engine may make every commit durable.
+//! - **Pruned is counted**: an unidentified message is only deleted by [`Pruner::prune`], in the transaction that counts it as pruned for
+//!   each position that has counted it.
 //! - **One database**: every call checks, as far as it is cheap, that it works on the database that was opened, and
 //!   [`Writer::check_identity`] checks it all. A database that was replaced or has lost transactions is [`Fatal`](ErrorKind::Fatal).
 //! - **Errors**: [`ErrorKind`] says what the caller can do. An error text names what failed, on what, why, and what to do.
@@ -39,6 +42,7 @@ mod findings;
 mod fixtures;
 mod headers;
 mod inspector;
+mod kept;
 mod message;
 mod part;
 mod position;
@@ -61,6 +65,10 @@ pub use error::{ErrorKind, StorageError};
 pub use findings::{CountedPosition, Invariant, Violation};
 pub use headers::{Header, Headers};
 pub use inspector::{Inspector, RowCount, Summary};
+pub use kept::{
+    KeptMessage, ListedMessage, MessageFilter, PruneCount, PruneCounts, PruneCursor, PruneGroup, PruneRequest,
+    PruneStep, Pruner, UnloggedMessages,
+};
 pub use message::{MessagePlace, PendingMessage, StoredMessage, UnidentifiedCount, UnidentifiedMessages};
 pub use position::{JumpReason, OffsetJump, StoredJump, StoredPosition};
 pub use range::OffsetRange;
@@ -90,6 +98,11 @@ pub fn inspect(settings: &DatabaseSettings) -> Result<Box<dyn Inspector>, Storag
 
 /// Opens an existing database to replay messages, also while a service runs.
 pub fn open_replayer(settings: &DatabaseSettings, group_id: &str) -> Result<Box<dyn Replayer>, StorageError> {
+    Ok(Box::new(sqlite::Database::open_existing(settings, group_id)?))
+}
+
+/// Opens an existing database to prune messages, also while a service runs.
+pub fn open_pruner(settings: &DatabaseSettings, group_id: &str) -> Result<Box<dyn Pruner>, StorageError> {
     Ok(Box::new(sqlite::Database::open_existing(settings, group_id)?))
 }
 

@@ -32,6 +32,8 @@ pub struct StoredPosition {
     pub updated_at: String,
     /// Number of the reading that the counters belong to. Each jump begins a reading, with a greater number than all before.
     pub reading: i64,
+    /// How many of the unidentified messages that the counters count were pruned since.
+    pub pruned: u64,
 }
 
 /// A change of position other than by reading. The partition's counters begin again at the new position.

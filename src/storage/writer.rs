@@ -6,6 +6,7 @@ use super::attempt::Attempt;
 use super::batch::PartitionBatch;
 use super::counts::OffsetCounts;
 use super::error::StorageError;
+use super::kept::Pruner;
 use super::message::UnidentifiedMessages;
 use super::position::{OffsetJump, StoredPosition};
 use super::statistics::{DatabaseSizes, DatabaseStatistics};
@@ -65,4 +66,7 @@ pub trait Writer {
 
     /// The unidentified messages.
     fn unidentified(&mut self) -> &mut dyn UnidentifiedMessages;
+
+    /// The same, to prune them.
+    fn pruner(&mut self) -> &mut dyn Pruner;
 }

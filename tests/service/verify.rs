@@ -14,7 +14,7 @@ const SOUND: &str = "\
 integrity     ok    the database engine finds no damage
 counters      ok    of every position: next_offset - first_offset = applied + stale + unidentified + absent
 rows          ok    no row lies at or beyond the highest position of its partition
-unidentified  ok    every unidentified message that was counted is kept
+unidentified  ok    every unidentified message that was counted is kept or was pruned
 ";
 
 fn assert_sound(installation: &Installation) {

@@ -42,6 +42,7 @@ fn stored_position(next_offset: i64) -> StoredPosition {
         leader_epoch: Some(2),
         counters: OffsetCounts::default(),
         updated_at: String::new(),
+        pruned: 0,
         reading: 0,
     }
 }

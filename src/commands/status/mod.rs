@@ -101,6 +101,7 @@ fn row(at: &TopicPartition, stored: Option<StoredPosition>, found: PartitionInsp
         next_start: next_start(&found, next_offset),
         error: found.error,
         counts,
+        pruned: stored.as_ref().map_or(0, |stored| stored.pruned),
         updated_at: stored.map(|stored| stored.updated_at),
     }
 }

@@ -83,6 +83,8 @@ pub(super) struct PartitionRow {
     pub(super) error: Option<String>,
     #[serde(flatten, serialize_with = "serialize_counts")]
     pub(super) counts: OffsetCounts,
+    /// How many of the unidentified messages that were counted have been pruned.
+    pub(super) pruned: u64,
     pub(super) updated_at: Option<String>,
 }
 
@@ -142,6 +144,10 @@ impl fmt::Display for Report {
         let reasons: Vec<String> =
             self.unidentified.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         writeln!(f, "unidentified  {}", if reasons.is_empty() { "none".to_owned() } else { reasons.join(", ") })?;
+        let pruned: u64 = self.partitions.iter().map(|row| row.pruned).sum();
+        if pruned > 0 {
+            writeln!(f, "pruned        {pruned} unidentified messages since the positions were set")?;
+        }
         if let Some(error) = &self.kafka.error {
             writeln!(f, "kafka         incomplete, end offsets are missing: {error}")?;
         }

@@ -11,7 +11,7 @@ use kafka::TopicPartition;
 use rusqlite::Connection;
 
 use super::cluster::text;
-use super::log::{GHOST, POISON, Produced, VENOM};
+use super::log::{GHOST, Message, POISON, Produced, VENOM};
 use crate::settings::{DatabaseSettings, Settings};
 use crate::storage::Writer;
 
@@ -24,6 +24,20 @@ pub(super) struct Seen {
     pub(super) counted: BTreeMap<i32, Vec<u64>>,
     /// The next offset, and the topic id that it belongs to.
     pub(super) positions: BTreeMap<i32, (String, i64)>,
+    /// Messages that were pruned, and have not been read again since.
+    pub(super) pruned: BTreeSet<Message>,
+    /// How many pruned messages were read again, and so kept again.
+    pub(super) kept_again: usize,
+}
+
+impl Seen {
+    /// Records took effect: those of them that were pruned are kept again.
+    pub(super) fn note_stored(&mut self, records: &[Arc<Produced>]) {
+        self.stored.extend(records.iter().map(|record| record.serial));
+        for message in records.iter().filter_map(|record| record.message()) {
+            self.kept_again += usize::from(self.pruned.remove(&message));
+        }
+    }
 }
 
 /// The files of a database at one moment.
@@ -174,9 +188,9 @@ impl Disk {
     }
 
     /// The records that were fetched of a range of offsets.
-    pub(super) fn fetched(&self, topic_id: &str, partition: i32, offsets: Range<i64>) -> Vec<u64> {
+    pub(super) fn fetched(&self, topic_id: &str, partition: i32, offsets: Range<i64>) -> Vec<Arc<Produced>> {
         let key = |offset: i64| (topic_id.to_owned(), partition, offset);
-        self.fetched.range(key(offsets.start)..key(offsets.end)).map(|(_, record)| record.serial).collect()
+        self.fetched.range(key(offsets.start)..key(offsets.end)).map(|(_, record)| Arc::clone(record)).collect()
     }
 
     /// Whether a position survives a power cut.
@@ -192,6 +206,27 @@ impl Disk {
             .collect();
         assert_eq!(stored, self.seen.positions, "stored positions");
     }
+}
+
+/// The unidentified messages of a database, with their ids.
+pub(super) fn messages(connection: &Connection) -> BTreeMap<Message, i64> {
+    let query =
+        "SELECT topic_id, kafka_partition, kafka_offset, kafka_timestamp, reason, value, id FROM unidentified_messages";
+    let mut statement = connection.prepare(query).unwrap();
+    let mut rows = statement.query([]).unwrap();
+    let mut messages = BTreeMap::new();
+    while let Some(row) = rows.next().unwrap() {
+        let message = (
+            row.get(0).unwrap(),
+            row.get(1).unwrap(),
+            row.get(2).unwrap(),
+            row.get(3).unwrap(),
+            row.get(4).unwrap(),
+            row.get(5).unwrap(),
+        );
+        assert!(messages.insert(message, row.get(6).unwrap()).is_none(), "a message is kept twice");
+    }
+    messages
 }
 
 /// An empty database with triggers of an operator, created once.

@@ -2,6 +2,7 @@
 //! what is right: the models and `truth.rs` check that.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,9 +12,10 @@ use rusqlite::Connection;
 
 use super::cluster::Cluster;
 use super::consumer::ConsumerModel;
-use super::disk::Disk;
+use super::disk::{self, Disk};
 use super::runner::{SteppedReader, stepped_reader};
 use super::writer::ObservedWriter;
+use crate::entity::Reason;
 use crate::observability::{Description, Metrics};
 use crate::runtime::backoff::RetryError;
 use crate::runtime::notify::Notifier;
@@ -25,7 +27,7 @@ use crate::service::reader::PollConsumer;
 use crate::service::start_rules::StartError;
 use crate::service::{Service, ServiceError};
 use crate::settings::Settings;
-use crate::storage::{self, ErrorKind};
+use crate::storage::{self, ErrorKind, MessageFilter, PruneCursor, PruneRequest, UnloggedMessages};
 
 pub(super) const NEVER: Duration = Duration::from_hours(1);
 
@@ -128,6 +130,31 @@ impl<'a> Instance<'a> {
             let connection = Connection::open(&self.settings.database.path).unwrap();
             connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
         }
+    }
+
+    /// Another process prunes the messages of one reason, or all of them.
+    pub(super) fn prune(&self) {
+        if self.running.is_none() || self.disk.borrow().is_dead() {
+            return;
+        }
+        let reasons = [None, Some(Reason::NotJson), Some(Reason::Empty), Some(Reason::Rejected)];
+        let reason = *self.cluster.borrow_mut().random.pick(&reasons).unwrap();
+        let connection = Connection::open(&self.settings.database.path).unwrap();
+        let logged: i64 =
+            connection.query_row("SELECT last_id FROM unidentified_log_cursor", [], |row| row.get(0)).unwrap();
+        let id_max = if self.unidentified_log().is_some() { logged } else { i64::MAX };
+        let (pruned, left): (BTreeMap<_, _>, BTreeMap<_, _>) = disk::messages(&connection)
+            .into_iter()
+            .partition(|(message, id)| *id <= id_max && reason.is_none_or(|reason| reason.as_str() == message.4));
+        let unlogged = UnloggedMessages::of(self.unidentified_log().map(PathBuf::as_path));
+        let request = PruneRequest { filter: MessageFilter { reason, ..MessageFilter::default() }, unlogged };
+        let mut process = storage::open_pruner(&self.settings.database, "the group of another process").unwrap();
+        let step = process.prune(&request, &PruneCursor::default()).unwrap();
+        assert_eq!((step.next, step.pruned.total().messages), (None, u64::try_from(pruned.len()).unwrap()));
+        assert_eq!(disk::messages(&connection), left, "what a prune leaves");
+        let mut disk = self.disk.borrow_mut();
+        disk.seen.pruned.extend(pruned.into_keys());
+        disk.note_transaction();
     }
 
     /// The member's session times out.

@@ -45,7 +45,17 @@ pub(super) struct Coordinates {
     pub(super) offset: i64,
 }
 
+/// An unidentified message as its table has it: topic id, partition, offset, timestamp, reason and value.
+pub(super) type Message = (String, i32, i64, i64, String, Option<Vec<u8>>);
+
 impl Produced {
+    /// The unidentified message that the record becomes; `None` of an event.
+    pub(super) fn message(&self) -> Option<Message> {
+        let Meaning::Unidentified(reason) = self.meaning else { return None };
+        let Coordinates { topic_id, partition, offset } = self.at;
+        Some((topic_id.to_string(), partition, offset, self.timestamp_ms, reason.to_owned(), self.value.clone()))
+    }
+
     pub(super) fn record(&self) -> Record {
         Record {
             offset: self.at.offset,

@@ -130,6 +130,7 @@ fn something_happens(cluster: &RefCell<Cluster>, instances: &mut [Instance<'_>],
         39 if cluster.borrow_mut().random.one_in(3) => cluster.borrow_mut().recreate_topic(),
         43 | 44 => cluster.borrow_mut().truncate(),
         45..48 => instance.checkpoint(),
+        48..51 => instance.prune(),
         // The offsets of a group with members can only be committed by its members.
         40..43 if exclusive || cluster.borrow().members.is_empty() => {
             let mut cluster = cluster.borrow_mut();

@@ -6,9 +6,9 @@ use std::fs;
 use rusqlite::{Connection, Row};
 
 use super::cluster::Cluster;
-use super::disk::Seen;
+use super::disk::{self, Seen};
 use super::instance::Instance;
-use super::log::{Meaning, Produced};
+use super::log::{Meaning, Message, Produced};
 use crate::storage::{self, Outcome, StoredPosition};
 
 /// Checks all databases, after everything has been read.
@@ -38,12 +38,12 @@ fn check_database(cluster: &Cluster, instance: &Instance<'_>, seen: &Seen) {
         all.into_iter().map(|record| &**record).filter(|record| seen.stored.contains(&record.serial)).collect();
     let connection = Connection::open(path).unwrap();
     check_events(&connection, &records);
-    check_messages(&connection, &records, instance);
+    check_messages(&connection, &records, instance, seen);
     let mut database = storage::open(&instance.settings.database, &instance.settings.kafka.group_id).unwrap();
     instance.disk.borrow().check_positions(&mut *database);
     for position in database.positions().unwrap() {
         let counted = seen.counted.get(&position.partition).map_or(&[][..], Vec::as_slice);
-        check_counters(&records, counted, &position);
+        check_counters(&records, counted, &position, &seen.pruned);
     }
 }
 
@@ -68,35 +68,18 @@ fn check_events(connection: &Connection, records: &[&Produced]) {
     assert_eq!(found, expected, "events");
 }
 
-fn check_messages(connection: &Connection, records: &[&Produced], instance: &Instance<'_>) {
-    let mut expected = BTreeSet::new();
-    for record in records {
-        if let Meaning::Unidentified(reason) = record.meaning {
-            let at = record.at;
-            expected.insert((
-                at.topic_id.to_string(),
-                at.partition,
-                at.offset,
-                record.timestamp_ms,
-                reason.to_owned(),
-                record.value.clone(),
-            ));
-        }
-    }
-    let query =
-        "SELECT topic_id, kafka_partition, kafka_offset, kafka_timestamp, reason, value FROM unidentified_messages";
-    let found = rows(connection, query, |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-    });
-    assert_eq!(found, expected, "unidentified messages");
+fn check_messages(connection: &Connection, records: &[&Produced], instance: &Instance<'_>, seen: &Seen) {
+    let kept: BTreeSet<Message> = records.iter().filter_map(|record| record.message()).collect();
+    let expected: BTreeSet<Message> = kept.difference(&seen.pruned).cloned().collect();
+    assert_eq!(disk::messages(connection).into_keys().collect::<BTreeSet<_>>(), expected, "unidentified messages");
     if let Some(path) = instance.unidentified_log() {
         let lines = fs::read_to_string(path).unwrap_or_default().lines().count();
-        assert_eq!(lines, expected.len(), "lines in the log of unidentified messages");
+        assert_eq!(lines, kept.len() + seen.kept_again, "lines in the log of unidentified messages");
     }
 }
 
 /// What became of the offsets since the counters began.
-fn check_counters(stored: &[&Produced], counted: &[u64], position: &StoredPosition) {
+fn check_counters(stored: &[&Produced], counted: &[u64], position: &StoredPosition, pruned: &BTreeSet<Message>) {
     let (first, next) = (position.first_offset, position.next_offset);
     let find = |serial: &u64| stored.binary_search_by_key(serial, |record| record.serial).map(|index| stored[index]);
     let records: Vec<&Produced> = counted.iter().map(|serial| find(serial).unwrap()).collect();
@@ -114,6 +97,9 @@ fn check_counters(stored: &[&Produced], counted: &[u64], position: &StoredPositi
         (events, all - events, offsets - all),
         "counters of {position:?}"
     );
+    let is_pruned = |record: &&&Produced| record.message().is_some_and(|message| pruned.contains(&message));
+    let expected = u64::try_from(records.iter().filter(is_pruned).count()).unwrap();
+    assert_eq!(position.pruned, expected, "pruned of {position:?}");
 }
 
 fn rows<T: Ord>(connection: &Connection, query: &str, row: impl Fn(&Row<'_>) -> rusqlite::Result<T>) -> BTreeSet<T> {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::cluster::{Cluster, text};
 use super::disk::{Disk, RunningSync};
 use crate::storage::{
-    Attempt, DatabaseSizes, DatabaseStatistics, ErrorKind, OffsetCounts, OffsetJump, PartitionBatch, StorageError,
-    StoredPosition, UnidentifiedMessages, Writer,
+    Attempt, DatabaseSizes, DatabaseStatistics, ErrorKind, OffsetCounts, OffsetJump, PartitionBatch, Pruner,
+    StorageError, StoredPosition, UnidentifiedMessages, Writer,
 };
 
 /// The database of a running instance.
@@ -95,8 +95,9 @@ impl Writer for ObservedWriter {
             let topic_id = text(batch.topic_id);
             disk.seen.positions.insert(batch.partition, (topic_id.clone(), reached));
             let records = disk.fetched(&topic_id, batch.partition, before..reached);
-            disk.seen.stored.extend(&records);
-            disk.seen.counted.entry(batch.partition).or_default().extend(records);
+            disk.seen.note_stored(&records);
+            let serials = records.iter().map(|record| record.serial);
+            disk.seen.counted.entry(batch.partition).or_default().extend(serials);
         }
         disk.note_transaction();
         result
@@ -128,6 +129,10 @@ impl Writer for ObservedWriter {
 
     fn unidentified(&mut self) -> &mut dyn UnidentifiedMessages {
         self.database.unidentified()
+    }
+
+    fn pruner(&mut self) -> &mut dyn Pruner {
+        self.database.pruner()
     }
 
     /// The sync ends some rounds of the loop later.

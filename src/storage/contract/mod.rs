@@ -3,8 +3,10 @@
 pub(super) mod apply;
 pub(super) mod durability;
 mod engine;
+pub(super) mod kept;
 pub(super) mod order;
 pub(super) mod positions;
+pub(super) mod prune;
 pub(super) mod rejections;
 pub(super) mod replay;
 pub(super) mod rewritten;
@@ -36,6 +38,11 @@ macro_rules! suite {
                 an_existing_database_keeps_its_id,
                 a_database_that_was_not_created_is_missing,
                 access_is_checked_without_a_database;
+            kept:
+                the_newest_messages_are_listed_first,
+                each_part_of_a_filter_narrows,
+                a_message_is_read_byte_for_byte,
+                every_message_at_an_offset_is_found;
             order:
                 the_order_of_arrival_does_not_matter,
                 each_event_is_greater_than_the_one_before,
@@ -48,6 +55,14 @@ macro_rules! suite {
                 a_jump_resets_the_counters_and_is_kept,
                 a_jump_from_another_position_is_a_conflict,
                 the_newest_jumps_are_listed_first;
+            prune:
+                what_matches_is_deleted_and_counted,
+                a_message_that_is_not_in_the_log_file_stays,
+                a_prune_is_bounded_and_resumes_anywhere,
+                a_position_counts_an_offset_once,
+                what_was_pruned_is_kept_again_when_it_is_read_again,
+                a_message_without_a_topic_id_counts_for_the_topic,
+                a_message_that_is_missing_is_found_after_a_prune;
             rejections:
                 one_rejected_record_is_kept_and_all_others_are_stored,
                 many_rejected_records_and_nothing_but_rejected_ones_are_kept,

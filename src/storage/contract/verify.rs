@@ -28,6 +28,7 @@ fn position(change: impl FnOnce(&mut CountedPosition)) -> CountedPosition {
         next_offset: 10,
         high_offset: 10,
         counters: [2, 0, 2, 6],
+        pruned: 0,
     };
     change(&mut position);
     position

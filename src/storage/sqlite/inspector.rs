@@ -1,18 +1,20 @@
 //! The inspector: reads the database for commands, also while a service runs, and without permission to write.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, Transaction};
 
 use super::error::{Context, SqliteError};
 use super::open;
 use super::paths;
 use super::schema::SCHEMA_VERSION;
-use super::tables::{event, identity, invariants, jump, offset, unidentified};
+use super::tables::{browse, event, identity, invariants, jump, offset, prune, unidentified};
 use crate::entity::Kind;
 use crate::storage::error::StorageError;
 use crate::storage::findings::{Invariant, Violation};
 use crate::storage::inspector::{Inspector, RowCount, Summary};
+use crate::storage::kept::{KeptMessage, ListedMessage, MessageFilter, PruneCounts, PruneRequest};
 use crate::storage::position::StoredPosition;
 
 /// How many offset jumps a [`Summary`] has.
@@ -67,6 +69,15 @@ impl DatabaseReader {
         Ok(())
     }
 
+    /// Runs a read transaction, which sees the database as of one moment.
+    fn in_snapshot<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StorageError> {
+        let result = self.connection.transaction().and_then(|transaction| work(&transaction));
+        Ok(result.context("read the unidentified messages")?)
+    }
+
     fn read(&mut self, group_id: &str) -> rusqlite::Result<Summary> {
         let transaction = self.connection.transaction()?;
         let (mut rows, mut ahead) = (Vec::new(), 0);
@@ -101,6 +112,36 @@ impl Inspector for DatabaseReader {
 
     fn verify(&mut self, report: &mut dyn FnMut(Invariant, &[Violation])) -> Result<(), StorageError> {
         Ok(self.verify(report)?)
+    }
+
+    fn list_messages(
+        &mut self,
+        filter: &MessageFilter,
+        messages_max: u64,
+        each: &mut dyn FnMut(ListedMessage) -> ControlFlow<()>,
+    ) -> Result<(), StorageError> {
+        self.in_snapshot(|transaction| browse::list(transaction, filter, messages_max, each))
+    }
+
+    fn read_messages(
+        &mut self,
+        filter: &MessageFilter,
+        messages_max: u64,
+        each: &mut dyn FnMut(KeptMessage) -> ControlFlow<()>,
+    ) -> Result<(), StorageError> {
+        self.in_snapshot(|transaction| browse::read(transaction, filter, messages_max, each))
+    }
+
+    fn read_messages_at(
+        &mut self,
+        at: (&str, i32, i64),
+        each: &mut dyn FnMut(KeptMessage) -> ControlFlow<()>,
+    ) -> Result<(), StorageError> {
+        self.in_snapshot(|transaction| browse::at(transaction, at, each))
+    }
+
+    fn count_prunable(&mut self, request: &PruneRequest) -> Result<PruneCounts, StorageError> {
+        self.in_snapshot(|transaction| prune::count(transaction, request))
     }
 }
 

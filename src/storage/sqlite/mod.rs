@@ -18,6 +18,7 @@ mod jumps;
 mod lock;
 mod open;
 mod paths;
+mod prune;
 mod replay;
 mod schema;
 mod sync;

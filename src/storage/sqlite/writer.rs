@@ -9,6 +9,7 @@ use crate::storage::attempt::Attempt;
 use crate::storage::batch::PartitionBatch;
 use crate::storage::counts::OffsetCounts;
 use crate::storage::error::StorageError;
+use crate::storage::kept::Pruner;
 use crate::storage::message::{MessagePlace, StoredMessage, UnidentifiedMessages};
 use crate::storage::position::{OffsetJump, StoredPosition};
 use crate::storage::statistics::{DatabaseSizes, DatabaseStatistics};
@@ -68,6 +69,10 @@ impl Writer for Database {
     }
 
     fn unidentified(&mut self) -> &mut dyn UnidentifiedMessages {
+        self
+    }
+
+    fn pruner(&mut self) -> &mut dyn Pruner {
         self
     }
 }

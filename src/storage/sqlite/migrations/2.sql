@@ -32,6 +32,10 @@ DROP TABLE unidentified_messages;
 ALTER TABLE unidentified_messages_2 RENAME TO unidentified_messages;
 CREATE INDEX unidentified_messages_by_offset
     ON unidentified_messages (kafka_topic, topic_id, kafka_partition, kafka_offset);
+CREATE INDEX unidentified_messages_by_time ON unidentified_messages (received_at);
+
+-- Deleted messages are counted.
+ALTER TABLE consumer_offsets ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0 CHECK (pruned BETWEEN 0 AND unidentified);
 
 -- What a double cannot hold of a number, and times of producers whose clock is ahead.
 ALTER TABLE opportunities ADD COLUMN amount_text TEXT;

@@ -16,10 +16,10 @@ fn tables() -> impl Iterator<Item = &'static str> {
 }
 
 /// How many columns of a [`CountedPosition`] are before its counters.
-const BEFORE_COUNTERS: usize = 6;
+const BEFORE_COUNTERS: usize = 7;
 
 fn columns() -> String {
-    format!("group_id, topic, partition, first_offset, next_offset, high_offset, {}", offset::counters(", "))
+    format!("group_id, topic, partition, first_offset, next_offset, high_offset, pruned, {}", offset::counters(", "))
 }
 
 fn position(row: &Row<'_>) -> rusqlite::Result<CountedPosition> {
@@ -34,6 +34,7 @@ fn position(row: &Row<'_>) -> rusqlite::Result<CountedPosition> {
         first_offset: row.get(3)?,
         next_offset: row.get(4)?,
         high_offset: row.get(5)?,
+        pruned: row.get(6)?,
         counters,
     })
 }
@@ -60,6 +61,7 @@ fn counters(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> {
         .prepare(&format!(
             "SELECT {} FROM consumer_offsets
              WHERE next_offset - first_offset <> {} OR high_offset < next_offset OR min(first_offset, {}) < 0
+                 OR pruned NOT BETWEEN 0 AND unidentified
              ORDER BY group_id, topic, partition LIMIT {VIOLATIONS_MAX}",
             columns(),
             offset::counters(" + "),
@@ -103,7 +105,8 @@ fn rows(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> {
 /// A message that was counted has the topic id that the position has now, or none if the id was not known yet: the counters of a position
 /// that gets another id begin at 0. It was kept or found in the reading that the counters belong to, or found in a later one of another
 /// group. A message that only an earlier reading found may be another record, of a log that was truncated since. There may be more
-/// messages than were counted, of a later reading. A message that has been replayed is still there.
+/// messages than were counted, of a later reading. A message that has been replayed is still there. One that was pruned is counted as that
+/// for each position that it is counted for here; if another group reads it again later, it is kept again.
 fn unidentified(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation>> {
     transaction
         .prepare(&format!(
@@ -114,7 +117,7 @@ fn unidentified(transaction: &Transaction<'_>) -> rusqlite::Result<Vec<Violation
                           AND kafka_partition = partition AND kafka_offset >= first_offset AND kafka_offset < next_offset
                           AND message.reading >= position.reading) AS kept
                  FROM consumer_offsets AS position WHERE unidentified > 0)
-             WHERE kept < unidentified ORDER BY group_id, topic, partition LIMIT {VIOLATIONS_MAX}",
+             WHERE kept + pruned < unidentified ORDER BY group_id, topic, partition LIMIT {VIOLATIONS_MAX}",
             columns(),
         ))?
         .query_map([], |row| Ok(Violation::Missing { position: position(row)?, kept: row.get("kept")? }))?

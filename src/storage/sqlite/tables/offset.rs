@@ -20,12 +20,12 @@ pub(crate) fn counters(separator: &str) -> String {
 static COLUMNS: LazyLock<String> = LazyLock::new(|| {
     let counters = counters(", ");
     format!(
-        "group_id, topic, partition, next_offset, first_offset, high_offset, topic_id, leader_epoch, updated_at, reading, {counters}"
+        "group_id, topic, partition, next_offset, first_offset, high_offset, topic_id, leader_epoch, updated_at, reading, pruned, {counters}"
     )
 });
 
 /// How many of [`COLUMNS`] are before the counters.
-const BEFORE_COUNTERS: usize = 10;
+const BEFORE_COUNTERS: usize = 11;
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<StoredPosition> {
     let mut column = BEFORE_COUNTERS..;
@@ -40,6 +40,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<StoredPosition> {
         leader_epoch: row.get(7)?,
         updated_at: row.get(8)?,
         reading: row.get(9)?,
+        pruned: row.get(10)?,
         counters: OffsetCounts::try_from_fn(|_| row.get(column.next().unwrap_or_default()))?,
     })
 }
@@ -142,7 +143,7 @@ static MOVE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "UPDATE consumer_offsets
          SET next_offset = ?4, first_offset = ?4, high_offset = max(high_offset, ?4), topic_id = ?5, leader_epoch = ?6,
-             updated_at = ?7, reading = ?8, {counters}
+             updated_at = ?7, reading = ?8, pruned = 0, {counters}
          WHERE group_id = ?1 AND topic = ?2 AND partition = ?3 AND next_offset = ?9"
     )
 });

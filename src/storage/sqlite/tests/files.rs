@@ -53,7 +53,7 @@ fn the_tables_are_those_of_the_contract() {
     check(
         "consumer_offsets",
         "group_id topic partition next_offset first_offset high_offset topic_id leader_epoch applied stale unidentified \
-         absent updated_at reading",
+         absent updated_at reading pruned",
     );
     check("database_identity", "id");
     check("position_changes", "at group_id topic partition from_offset to_offset topic_id reason detail");
