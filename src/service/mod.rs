@@ -24,6 +24,7 @@ mod publisher;
 mod reader;
 pub mod record;
 mod reload;
+mod retention;
 mod retrying_writer;
 #[cfg(test)]
 mod simulation;
@@ -49,6 +50,7 @@ use producer_clocks::ProducerClocks;
 use progress::Progress;
 use publisher::Publisher;
 use reader::{Reader, ReaderEvent, ReaderRunner};
+use retention::Retention;
 use retrying_writer::RetryingWriter;
 use start_positions::StartPositions;
 use supervision::Supervision;
@@ -115,6 +117,7 @@ struct Service<'a, R> {
     start_positions: StartPositions,
     committer: Committer,
     unidentified: UnidentifiedLog,
+    retention: Retention,
     progress: Progress,
     display: ServiceDisplay,
     clocks: ProducerClocks,
@@ -138,6 +141,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
             start_positions: StartPositions::new(settings),
             committer: Committer::new(settings, timings, Arc::clone(&metrics)),
             unidentified: UnidentifiedLog::new(settings.unidentified_log_file.clone(), settings.log.file_mode),
+            retention: Retention::new(settings),
             progress: Progress::new(),
             display,
             clocks: ProducerClocks::default(),
@@ -184,6 +188,7 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
         self.handle(event)?;
         self.unidentified.write_when_due(self.writer.writer.unidentified());
         self.committer.commit_when_due(self.writer.writer.as_mut(), &self.reader)?;
+        self.retention.prune_when_due(self.writer.writer.pruner());
         self.progress.log_when_due();
         self.publisher.publish_when_due(&self.metrics, self.writer.writer.as_ref());
         self.display.update(self.committer.offsets());
@@ -195,7 +200,12 @@ impl<'a, R: ReaderRunner> Service<'a, R> {
     }
 
     fn poll_timeout(&self) -> Duration {
-        let due = [Some(self.committer.due_in()), self.progress.due_in(), self.unidentified.due_in()];
+        let due = [
+            Some(self.committer.due_in()),
+            self.progress.due_in(),
+            self.unidentified.due_in(),
+            self.retention.due_in(),
+        ];
         due.into_iter().flatten().min().unwrap_or_default()
     }
 

@@ -55,6 +55,9 @@ const BATCH_MAX_RECORDS_GREATEST: u64 = 1_000_000;
 const LAST_MODIFIED_MAX_AHEAD_MS_DEFAULT: u64 = 24 * 60 * 60 * 1000;
 /// Greatest `LAST_MODIFIED_MAX_AHEAD_MS`: a hundred years.
 const LAST_MODIFIED_MAX_AHEAD_MS_GREATEST: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
+/// Greatest `UNIDENTIFIED_KEEP_DAYS`: a hundred years.
+const UNIDENTIFIED_KEEP_DAYS_GREATEST: u64 = 36_500;
+const DAY_SECONDS: u64 = 24 * 60 * 60;
 /// `SHUTDOWN_TIMEOUT_MS`: the time from SIGTERM to SIGKILL of `docker stop`.
 const SHUTDOWN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Greatest number of milliseconds of a wait: one hour.
@@ -85,6 +88,8 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// The log file of unidentified messages, if any.
     pub unidentified_log_file: Option<PathBuf>,
+    /// How long unidentified messages are kept; `None`: forever.
+    pub unidentified_keep: Option<Duration>,
     /// The HTTP server.
     pub http: HttpSettings,
     /// The service manager that has started the process.
@@ -150,6 +155,7 @@ impl Settings {
             )?,
             shutdown_timeout: variables.or("SHUTDOWN_TIMEOUT_MS", SHUTDOWN_TIMEOUT_DEFAULT, wait_ms())?,
             unidentified_log_file: variables.path_or("UNIDENTIFIED_LOG_FILE", UNIDENTIFIED_LOG_FILE_DEFAULT)?,
+            unidentified_keep: read_unidentified_keep(variables)?,
             http: http::read(variables, file_mode)?,
             service_manager: ServiceManager::default(),
             can_redraw: false,
@@ -164,6 +170,13 @@ fn read_last_modified_max_ahead(variables: &mut Variables) -> Result<Option<Dura
     let rule = rules::number(0..=LAST_MODIFIED_MAX_AHEAD_MS_GREATEST, " milliseconds (0: no limit)");
     let max_ms: u64 = variables.or("LAST_MODIFIED_MAX_AHEAD_MS", default, rule)?;
     Ok((max_ms > 0).then(|| Duration::from_millis(max_ms)))
+}
+
+/// `UNIDENTIFIED_KEEP_DAYS`; `None` if it is 0.
+fn read_unidentified_keep(variables: &mut Variables) -> Result<Option<Duration>, SettingsError> {
+    let rule = rules::number(0..=UNIDENTIFIED_KEEP_DAYS_GREATEST, " days (0: forever)");
+    let days: u64 = variables.or("UNIDENTIFIED_KEEP_DAYS", 0, rule)?;
+    Ok((days > 0).then(|| Duration::from_secs(days * DAY_SECONDS)))
 }
 
 fn read_retry(variables: &mut Variables) -> Result<RetryPolicy, SettingsError> {

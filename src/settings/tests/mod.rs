@@ -64,6 +64,7 @@ fn defaults() {
         fail_on_data_loss: true,
         shutdown_timeout: Duration::from_secs(10),
         unidentified_log_file: Some(PathBuf::from("logs/unidentified_messages.log")),
+        unidentified_keep: None,
         http: HttpSettings { listen: None, token_file: None, samples: false, file_mode: FileMode::Owner },
         service_manager: ServiceManager::default(),
         can_redraw: false,

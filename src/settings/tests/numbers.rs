@@ -71,6 +71,13 @@ pub(super) const VARIABLES: &[Variable] = &[
         refuses: &["", "1d", "3153600000001"],
     },
     Variable {
+        name: "UNIDENTIFIED_KEEP_DAYS",
+        get: |settings| debug(settings.unidentified_keep),
+        accepts: &[("0", "None"), ("1", "Some(86400s)"), ("36500", "Some(3153600000s)")],
+        allowed: "a whole number from 0 to 36500 days (0: forever)",
+        refuses: &["", "1d", "36501"],
+    },
+    Variable {
         name: "RETRY_INITIAL_MS",
         get: |settings| debug(settings.retry.initial),
         accepts: &[("1", "1ms"), ("30000", "30s")],
