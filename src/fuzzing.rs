@@ -3,9 +3,10 @@
 use fuzzkit::Target;
 
 use crate::service::start_rules;
-use crate::{entity, http, settings, unidentified};
+use crate::{commands, entity, http, settings, unidentified};
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 6] = [
+    commands::decode::fuzzing::TARGET,
     entity::fuzzing::TARGET,
     http::fuzzing::TARGET,
     settings::fuzzing::TARGET,
@@ -21,6 +22,11 @@ pub fn targets() -> impl Iterator<Item = &'static Target> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn input_of_decode() {
+        commands::decode::fuzzing::TARGET.check();
+    }
 
     #[test]
     fn events() {

@@ -3,8 +3,8 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | success |
-//! | 1 | failure; of `check`, `health`, `status` and `verify` also: a problem was found |
-//! | 2 | wrong usage or settings: a restart does not help |
+//! | 1 | failure; of `check`, `health`, `status` and `verify` also: a problem was found; of `decode`: a message is not an event |
+//! | 2 | wrong usage or settings, or input that cannot be read: a restart does not help |
 //! | 130 | ended by a second signal ([`EXIT_SECOND_SIGNAL`](enterprise_consumer::runtime::shutdown::EXIT_SECOND_SIGNAL)) |
 
 use std::error::Error;
@@ -12,7 +12,8 @@ use std::process::ExitCode;
 
 use enterprise_consumer::cli::{self, Command, CommandLine, Invocation};
 use enterprise_consumer::commands::{
-    COMMAND_TIME_MAX, CommandError, check, exit_after, health, replay, reset, run, status, verify, views,
+    COMMAND_TIME_MAX, CommandError, check, decode, exit_after, health, prune, replay, reset, run, status, unidentified,
+    verify, views,
 };
 use enterprise_consumer::runtime::progress_line::Stopwatch;
 use enterprise_consumer::runtime::shutdown::StopError;
@@ -46,7 +47,9 @@ fn main() -> ExitCode {
     match result {
         Ok(true) => output,
         Ok(false) => ExitCode::FAILURE,
-        Err(error @ (CommandError::Settings(_) | CommandError::Listen(_))) => fail(&error, ExitCode::from(USAGE)),
+        Err(error @ (CommandError::Settings(_) | CommandError::Listen(_) | CommandError::Decode(_))) => {
+            fail(&error, ExitCode::from(USAGE))
+        }
         Err(error) => fail(&error, ExitCode::FAILURE),
     }
 }
@@ -58,6 +61,7 @@ fn execute(command_line: CommandLine) -> Result<bool, CommandError> {
             output::print(text);
             Ok(true)
         }
+        CommandLine::Decode(options) => decode::decode(&options),
         CommandLine::Views(databases) => Ok(views::print(&databases).map(|()| true)?),
         CommandLine::Command(Invocation { env_file, command }) => {
             let settings = Settings::load(std::env::vars_os(), env_file.as_deref())?;
@@ -80,6 +84,8 @@ fn dispatch(command: Command, settings: &Settings) -> Result<bool, CommandError>
         Command::Status(options) => Ok(status::print(settings, options)?),
         Command::Replay { dry_run } => replay::replay(settings, dry_run).map(|()| true),
         Command::Reset(options) => reset::reset(settings, &options),
+        Command::Unidentified(command) => unidentified::unidentified(settings, &command),
+        Command::Prune(options) => prune::prune(settings, &options).map(|()| true),
         Command::Verify => Ok(verify::verify(settings)?),
     }
 }

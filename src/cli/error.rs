@@ -23,7 +23,9 @@ pub enum UsageError {
     },
     /// `reset` does not have exactly one target.
     Target,
-    /// The value of an option is refused.
+    /// A command lacks something; the text says what.
+    Incomplete(&'static str),
+    /// The value of an option or argument is refused.
     Value {
         /// The option.
         option: &'static str,
@@ -41,7 +43,7 @@ impl fmt::Display for UsageError {
             Self::Command(name) => {
                 write!(
                     f,
-                    "unknown command '{name}': run, check, health, status, replay, reset, verify or views; see --help"
+                    "unknown command '{name}': run, check, health, status, decode, unidentified, prune, replay, reset, verify or views; see --help"
                 )
             }
             Self::Databases(count) => {
@@ -53,6 +55,7 @@ impl fmt::Display for UsageError {
             Self::Target => f.write_str(
                 "reset takes exactly one of --to-earliest, --to-latest, --to-offset N and --to-datetime T; see --help",
             ),
+            Self::Incomplete(what) => write!(f, "{what}; see --help"),
             Self::Value { option, value, allowed } => {
                 write!(f, "{option} is '{value}'; allowed: {allowed}; see --help")
             }

@@ -1,7 +1,9 @@
 //! Parses the command line. Must not run commands or print.
 
+mod decode;
 mod error;
 mod help;
+mod messages;
 #[cfg(test)]
 mod tests;
 
@@ -11,18 +13,23 @@ use std::time::Duration;
 
 use lexopt::prelude::{Long, Short, Value};
 
+use crate::commands::decode::DecodeOptions;
+use crate::commands::prune::PruneOptions;
 use crate::commands::reset::{ResetOptions, Target, TopicScope};
 use crate::commands::status::StatusOptions;
+use crate::commands::unidentified::UnidentifiedCommand;
 use crate::settings::shorten;
 use crate::storage::VIEWS_DATABASES_MAX;
 pub use error::UsageError;
-pub use help::{HELP, VERSION};
+pub use help::{DECODE_HELP, HELP, PRUNE_HELP, UNIDENTIFIED_HELP, VERSION};
 
 /// A parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandLine {
     /// `--help` or `--version`: print this text.
     Text(&'static str),
+    /// `decode`, which needs no settings.
+    Decode(DecodeOptions),
     /// `views` of these database files, which needs no settings.
     Views(Vec<PathBuf>),
     /// A command that needs settings.
@@ -63,6 +70,10 @@ pub enum Command {
         /// Store nothing.
         dry_run: bool,
     },
+    /// List, show or export unidentified messages.
+    Unidentified(UnidentifiedCommand),
+    /// Delete unidentified messages.
+    Prune(PruneOptions),
     /// Set the group's offsets.
     Reset(ResetOptions),
     /// Check the invariants of the database.
@@ -104,12 +115,32 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<CommandLin
                 let topic = options.value(TOPIC, &parser.value()?, allowed, TopicScope::parse)?;
                 options.scope.push(topic);
             }
+            Value(name) if command.is_none() && name == "decode" => {
+                options.refuse_misplaced("decode")?;
+                let options = decode::parse(&mut parser)?;
+                return Ok(options.map_or(CommandLine::Text(DECODE_HELP), CommandLine::Decode));
+            }
+            Value(name) if command.is_none() && name == "unidentified" => {
+                options.refuse_misplaced("unidentified")?;
+                let parsed = messages::parse_unidentified(&mut parser, &mut env_file)?.map(Command::Unidentified);
+                return Ok(command_or_help(parsed, env_file, UNIDENTIFIED_HELP));
+            }
+            Value(name) if command.is_none() && name == "prune" => {
+                options.refuse_misplaced("prune")?;
+                let parsed = messages::parse_prune(&mut parser, &mut env_file)?.map(Command::Prune);
+                return Ok(command_or_help(parsed, env_file, PRUNE_HELP));
+            }
             Value(path) if command.as_deref() == Some("views") => options.databases.push(PathBuf::from(path)),
             Value(name) if command.is_none() => command = Some(name.to_string_lossy().into_owned()),
             other => return Err(other.unexpected().into()),
         }
     }
     options.into_command_line(command.as_deref().unwrap_or("run"), env_file)
+}
+
+/// A command that has a help of its own; `None` if the help was requested.
+fn command_or_help(command: Option<Command>, env_file: Option<PathBuf>, help: &'static str) -> CommandLine {
+    command.map_or(CommandLine::Text(help), |command| CommandLine::Command(Invocation { env_file, command }))
 }
 
 const EXIT_AT_END: &str = "--exit-at-end";

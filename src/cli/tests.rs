@@ -1,6 +1,10 @@
 //! Command lines, with the command that each gives or the line that refuses it.
 
 use super::*;
+use crate::commands::decode::{Framing, Source};
+use crate::commands::unidentified::{ExportFormat, FilterOptions, ProduceOptions, ShowForm, ShowOptions};
+use crate::commands::when::When;
+use crate::entity::Reason;
 
 fn parse_line(line: &str) -> Result<CommandLine, String> {
     parse(line.split_whitespace().map(OsString::from)).map_err(|error| error.to_string())
@@ -47,6 +51,93 @@ fn commands_with_their_options() {
 }
 
 #[test]
+fn messages_to_decode() {
+    let decode = |sources: &[Source], framing, json| {
+        CommandLine::Decode(DecodeOptions { sources: sources.to_vec(), framing, json })
+    };
+    let file = |path: &str| Source::File(path.into());
+    for (line, expected) in [
+        ("decode", decode(&[Source::StandardInput], Framing::Lines, false)),
+        ("decode - --json", decode(&[Source::StandardInput], Framing::Lines, true)),
+        ("decode --whole a.json b.json", decode(&[file("a.json"), file("b.json")], Framing::Whole, false)),
+        ("decode --env-file x run", decode(&[file("run")], Framing::Lines, false)),
+        ("decode x --help", CommandLine::Text(DECODE_HELP)),
+    ] {
+        assert_eq!(parse_line(line), Ok(expected), "{line}");
+    }
+    assert_eq!(parse_line("decode --dry-run"), Err("invalid option '--dry-run'; see --help".to_owned()));
+    assert_eq!(parse_line("--ready decode"), Err("'--ready' belongs to the command 'health'; see --help".to_owned()));
+}
+
+#[test]
+fn unidentified_messages() {
+    let unidentified =
+        |line: &str, expected| assert_eq!(parse_line(line), Ok(command(Command::Unidentified(expected))), "{line}");
+    let list = |filter, messages_max, json| UnidentifiedCommand::List { filter, messages_max, json };
+    let export = |filter, messages_max, format| UnidentifiedCommand::Export { filter, messages_max, format };
+    let show = |form| UnidentifiedCommand::Show(ShowOptions { topic: "a".to_owned(), partition: 1, offset: 23, form });
+    let none = FilterOptions::default;
+    let all = FilterOptions {
+        topic: Some("a".to_owned()),
+        partition: Some(2),
+        reason: Some(Reason::NotJson),
+        since: When::parse("2026-01-15"),
+        before: When::parse("7d"),
+        replayed: Some(false),
+    };
+    unidentified("unidentified", list(none(), 50, false));
+    unidentified("unidentified list --json --limit 0", list(none(), u64::MAX, true));
+    let filter = "--topic a --partition 2 --reason not_json --since 2026-01-15 --before 7d --unreplayed";
+    unidentified(&format!("unidentified {filter} --limit 7"), list(all.clone(), 7, false));
+    unidentified(&format!("unidentified export {filter}"), export(all, u64::MAX, ExportFormat::JsonLines));
+    let format = ExportFormat::Produce(ProduceOptions { without_keys: true, without_headers: false });
+    unidentified("unidentified export --produce --without-keys --limit=1", export(none(), 1, format));
+    unidentified("unidentified show a 1 23", show(ShowForm::Text));
+    unidentified("unidentified show --raw a 1 23", show(ShowForm::Raw));
+    unidentified("unidentified show a 1 23 --json", show(ShowForm::Json));
+    assert_eq!(parse_line("unidentified -h"), Ok(CommandLine::Text(UNIDENTIFIED_HELP)));
+
+    let prune = |line: &str, filter, dry_run| {
+        assert_eq!(parse_line(line), Ok(command(Command::Prune(PruneOptions { filter, dry_run }))), "{line}");
+    };
+    prune("prune --all", none(), false);
+    prune("prune --replayed --dry-run", FilterOptions { replayed: Some(true), ..none() }, true);
+    prune("prune --before 90d", FilterOptions { before: When::parse("90d"), ..none() }, false);
+    assert_eq!(parse_line("prune --help"), Ok(CommandLine::Text(PRUNE_HELP)));
+}
+
+#[test]
+fn wrong_usage_of_unidentified_messages() {
+    for (line, expected) in [
+        ("unidentified all", "unidentified takes list, show TOPIC PARTITION OFFSET, or export"),
+        ("unidentified list x", "unidentified takes list, show TOPIC PARTITION OFFSET, or export"),
+        ("unidentified show a 1", "unidentified show takes TOPIC PARTITION OFFSET"),
+        ("unidentified show a -1 2", "invalid option '-1'"),
+        ("unidentified show a x 2", "PARTITION is 'x'; allowed: a whole number from 0"),
+        ("unidentified show a 1 2 --limit 1", "unidentified show takes no filter and no --limit"),
+        ("unidentified show a 1 2 --raw --json", "--json and --raw are two formats: give one of them"),
+        ("unidentified --raw", "--raw belongs to 'unidentified show'"),
+        ("unidentified --produce", "--produce, --without-keys and --without-headers belong to 'unidentified export'"),
+        ("unidentified export --without-keys", "--without-keys and --without-headers need --produce"),
+        ("unidentified export --produce --json", "--produce and --json are two formats: give one of them"),
+        ("unidentified --reason x", "--reason is 'x'; allowed: empty, not_json, unknown_type, invalid_field, rejected"),
+        ("unidentified --replayed --unreplayed", "--replayed and --unreplayed exclude each other"),
+        ("unidentified --verbose", "invalid option '--verbose'"),
+        (
+            "prune",
+            "prune takes at least one of --replayed, --before TIME, --reason R, --topic TOPIC and the other filters, or --all",
+        ),
+        ("prune --all --replayed", "prune takes --all or filters, not both"),
+        ("prune x --all", "unexpected argument \"x\""),
+        ("--json prune --all", "'--json' belongs to the command 'status'"),
+    ] {
+        assert_eq!(parse_line(line), Err(format!("{expected}; see --help")), "{line}");
+    }
+    let error = parse_line("prune --before yesterday").unwrap_err();
+    assert_eq!(error, format!("--before is 'yesterday'; allowed: {}; see --help", When::ALLOWED));
+}
+
+#[test]
 fn the_settings_file_may_be_named_anywhere() {
     for (line, path, command) in [
         ("run --exit-at-end --env-file a/b", "a/b", Command::Run { exit_at_end: true }),
@@ -62,7 +153,10 @@ fn wrong_usage() {
     let one_target =
         "reset takes exactly one of --to-earliest, --to-latest, --to-offset N and --to-datetime T; see --help";
     for (line, expected) in [
-        ("start", "unknown command 'start': run, check, health, status, replay, reset, verify or views; see --help"),
+        (
+            "start",
+            "unknown command 'start': run, check, health, status, decode, unidentified, prune, replay, reset, verify or views; see --help",
+        ),
         ("run now", "unexpected argument \"now\"; see --help"),
         ("--fast", "invalid option '--fast'; see --help"),
         ("--env-file", "missing argument for option '--env-file'; see --help"),

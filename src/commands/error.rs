@@ -4,7 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::commands::decode::DecodeError;
 use crate::commands::reset::error::ResetError;
+use crate::commands::unidentified::UnidentifiedError;
 use crate::http::HttpError;
 use crate::runtime::backoff::RetryError;
 use crate::runtime::logger::LoggerError;
@@ -32,6 +34,10 @@ pub enum CommandError {
     Service(ServiceError),
     /// `reset` failed.
     Reset(ResetError),
+    /// `decode` cannot read its messages.
+    Decode(DecodeError),
+    /// `unidentified` cannot show a message.
+    Unidentified(UnidentifiedError),
     /// The HTTP server cannot listen where the settings say.
     Listen(HttpError),
     /// The HTTP server cannot start, or `health` received no answer.
@@ -49,6 +55,8 @@ impl CommandError {
             Self::Retry(error) => error,
             Self::Service(error) => error,
             Self::Reset(error) => error,
+            Self::Decode(error) => error,
+            Self::Unidentified(error) => error,
             Self::Listen(error) | Self::Http(error) => error,
         }
     }

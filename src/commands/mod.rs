@@ -2,16 +2,20 @@
 //! returns whether it found no problem. Must not read the command line or exit.
 
 pub mod check;
+pub mod decode;
 mod error;
 pub mod health;
 mod inspection;
+pub mod prune;
 pub mod replay;
 pub mod reset;
 pub mod run;
 pub mod status;
 mod time_limit;
+pub mod unidentified;
 pub mod verify;
 pub mod views;
+pub mod when;
 
 pub use error::CommandError;
 pub use time_limit::{COMMAND_TIME_MAX, exit_after};

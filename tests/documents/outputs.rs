@@ -31,6 +31,7 @@ pub fn compare(stage: &Stage, blocks: &[Block]) {
     };
     compare_texts(stage, &find);
     compare_json(stage, &find);
+    compare_messages(stage, &find);
     compare_groups(stage, &find);
     for block in blocks.iter().filter(|block| block.is_output() && !compared.borrow().contains(&block.place())) {
         let is_listed = NOT_COMPARED.iter().any(|(part, ..)| block.text.contains(part));
@@ -105,6 +106,43 @@ fn compare_json<'a>(stage: &Stage, find: &impl Fn(&[&str]) -> &'a Block) {
     );
     let status: Value = serde_json::from_str(&stage.succeeds("enterprise-consumer status --json", &[])).unwrap();
     assert_same_keys(find(&["\"lag_records\""]), &status["partitions"][0].to_string());
+}
+
+fn compare_messages<'a>(stage: &Stage, find: &impl Fn(&[&str]) -> &'a Block) {
+    let all = stage.succeeds("enterprise-consumer unidentified --limit 0", &[]);
+    let shown = find(&["topic partition offset: error"]);
+    assert_eq!(shown.text.lines().next(), all.lines().next(), "{} has other titles", shown.place());
+    let error = |line: &'a str| line.split_once(": ").unwrap().1;
+    for error in shown.text.lines().skip(1).map(error) {
+        assert!(all.contains(&format!(": {error}\n")), "{} shows '{error}', which no message has", shown.place());
+    }
+
+    let shown = find(&["position   line"]);
+    let line = all.lines().find(|line| line.ends_with(": probability is 140, not an integer from 0 to 100")).unwrap();
+    let coordinates = line.split(": ").next().unwrap().split_whitespace().skip(3).collect::<Vec<_>>().join(" ");
+    let now = stage.succeeds(&format!("enterprise-consumer unidentified show {coordinates}"), &[]);
+    let differs = ["topic id", "partition", "offset", "timestamp", "received", "key"];
+    let same = |text: &str| -> Vec<String> {
+        let is_same = |line: &&str| !differs.iter().any(|label| line.starts_with(label));
+        text.lines().filter(is_same).map(str::to_owned).collect()
+    };
+    assert_eq!(same(&shown.text), same(&now), "{} shows another message", shown.place());
+
+    let shown = find(&["nothing was deleted"]);
+    let now = stage.succeeds("enterprise-consumer prune --reason not_json --dry-run", &[]);
+    let kinds = |text: &str| -> Vec<String> {
+        let without_numbers = |line: &str| line.chars().filter(|char| !char.is_ascii_digit()).collect();
+        let mut kinds: Vec<String> = text.lines().map(without_numbers).collect();
+        kinds.dedup();
+        kinds
+    };
+    assert_eq!(kinds(&shown.text), kinds(&now), "{} shows other lines", shown.place());
+
+    let shown = find(&["\"verdict\":\"event\""]);
+    let script = r#"printf '%s\n' '{"event_id":"opp_1","name":"Renewal","stage":"won","amout":5}' \
+        '{"event_id":"opp_2","name":"Renewal","stage":"won","probability":140}' > messages.jsonl
+        enterprise-consumer decode messages.jsonl || true"#;
+    assert_same(shown, &shown.text, &stage.succeeds(script, &[]));
 }
 
 fn compare_groups<'a>(stage: &Stage, find: &impl Fn(&[&str]) -> &'a Block) {

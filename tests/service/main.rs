@@ -5,6 +5,7 @@
 
 mod connections;
 mod crash;
+mod decode;
 mod exactly_once;
 mod failures;
 mod files;
@@ -35,4 +36,5 @@ mod support;
 mod terminal;
 mod tokens;
 mod truncation;
+mod unidentified;
 mod verify;

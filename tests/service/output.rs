@@ -10,7 +10,7 @@ use crate::support::process::Installation;
 use crate::support::topic_fixture::TopicFixture;
 
 /// An installation with a database and without a broker.
-fn installation_with_database() -> Installation {
+pub fn installation_with_database() -> Installation {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let installation = Installation::new(&nobody, "nowhere");
     let mut service = installation.start(&["run"]);
@@ -24,7 +24,7 @@ fn installation_with_database() -> Installation {
 }
 
 /// The commands that print to standard output without a broker.
-const PRINTING: [&[&str]; 7] = [
+const PRINTING: [&[&str]; 9] = [
     &["--help"],
     &["--version"],
     &["check"],
@@ -32,6 +32,8 @@ const PRINTING: [&[&str]; 7] = [
     &["status", "--json"],
     &["verify"],
     &["replay", "--dry-run"],
+    &["unidentified"],
+    &["prune", "--all", "--dry-run"],
 ];
 
 fn run(installation: &Installation, arguments: &[&str], stdout: Stdio, stderr: Stdio) -> Output {

@@ -1,7 +1,6 @@
 //! The options of `reset`, and how they are spelled on the command line.
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use crate::commands::when::parse_time;
 
 /// The options of `reset`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +35,7 @@ impl Target {
 
     /// Parses the value of `--to-datetime`: RFC 3339; the zone (default UTC), the seconds and the time of day are optional.
     pub fn datetime(text: &str) -> Option<Self> {
-        let variants = ["", "Z", ":00Z", "T00:00:00Z"];
-        let time = variants.iter().find_map(|rest| OffsetDateTime::parse(&format!("{text}{rest}"), &Rfc3339).ok())?;
+        let time = parse_time(text)?;
         let timestamp_ms = i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()?;
         // Negative timestamps have other meanings in ListOffsets.
         (timestamp_ms >= 0).then_some(Self::Timestamp(timestamp_ms))

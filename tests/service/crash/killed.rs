@@ -7,9 +7,9 @@ use rusqlite::Connection;
 
 use super::crash_fixture::{CrashFixture, PARTITIONS, assert_sound, calls_of, copy_directory, dies, sample};
 use super::shim::{Call, DISK, Plan};
-use crate::replay;
 use crate::support::process::Installation;
 use crate::support::sized;
+use crate::{replay, unidentified};
 
 const RUN: &[&str] = &["run", "--exit-at-end"];
 
@@ -158,34 +158,54 @@ fn killed_while_following_a_reset() {
 
 #[test]
 fn killed_during_a_replay() {
-    let fixture = CrashFixture::new("replay", 0);
+    killed_during(&["replay"], replay::assert_marked_where_stored, |installation| {
+        installation.number(replay::REPLAYED)
+    });
+}
+
+#[test]
+fn killed_during_a_prune() {
+    let counted = |installation: &Installation| {
+        let pruned = "SELECT unidentified - pruned FROM consumer_offsets WHERE topic = 'earlier'";
+        assert_eq!(installation.number(pruned), installation.number(unidentified::KEPT));
+    };
+    killed_during(&["prune", "--all"], counted, |installation| installation.number(unidentified::KEPT));
+}
+
+/// A command that works on kept messages is killed at its calls: what it leaves is sound, and another run ends as one without a kill.
+fn killed_during(command: &[&str], assert_left: fn(&Installation), end: fn(&Installation) -> Option<i64>) {
+    let fixture = CrashFixture::new(command[0], 0);
     let kept = fixture.installation("none");
     kept.run_to_end();
     let messages = 1100;
     replay::keep_many(&kept, messages);
     let copy = || {
-        let installation = fixture.installation("none");
+        let mut installation = fixture.installation("none");
+        // No service has written these messages to a log file.
+        installation.set("UNIDENTIFIED_LOG_FILE", "");
         copy_directory(&kept.path().join(DISK), &installation.path().join(DISK));
         installation
+    };
+    let log = |installation: &Installation| {
+        fs::read(installation.path().join(DISK).join("logs/unidentified_messages.log")).unwrap()
     };
     let mut whole = copy();
     let trace = whole.path().join("trace");
     super::shim::install(&mut whole, &Plan::Watch, Some(&trace));
-    assert_eq!(whole.ask(&["replay"]).code, Some(0));
+    assert_eq!(whole.ask(command).code, Some(0));
     let calls: Vec<Call> = super::shim::read_trace(&trace);
     for call in sample(&calls, |call| matches!(call, Call::Synced(_))) {
         for plan in plans(call) {
             eprintln!("{plan} of {}", calls.len());
             let mut installation = copy();
-            dies(&mut installation, &["replay"], &plan);
+            dies(&mut installation, command, &plan);
             assert_sound(&installation);
-            replay::assert_marked_where_stored(&installation);
-            assert_eq!(installation.ask(&["replay"]).code, Some(0));
+            assert_left(&installation);
+            assert_eq!(installation.ask(command).code, Some(0));
             assert_sound(&installation);
-            replay::assert_marked_where_stored(&installation);
-            assert_eq!(installation.number(replay::REPLAYED), whole.number(replay::REPLAYED));
-            let log = |installation: &Installation| fs::read(installation.unidentified_path()).unwrap();
-            assert_eq!(log(&installation), log(&kept), "a replay writes no log");
+            assert_left(&installation);
+            assert_eq!(end(&installation), end(&whole));
+            assert_eq!(log(&installation), log(&kept), "the command writes no log");
         }
     }
 }
