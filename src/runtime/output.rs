@@ -52,7 +52,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Prints text as [`print`] does.
+    /// Prints text as [`print()`] does.
     pub fn print(&mut self, text: impl fmt::Display) -> ControlFlow<()> {
         self.write(EscapedLines(text).to_string().as_bytes())
     }
