@@ -12,8 +12,8 @@ use std::process::ExitCode;
 
 use enterprise_consumer::cli::{self, Command, CommandLine, Invocation};
 use enterprise_consumer::commands::{
-    COMMAND_TIME_MAX, CommandError, check, decode, exit_after, health, prune, replay, reset, run, status, unidentified,
-    verify, views,
+    COMMAND_TIME_MAX, CommandError, check, decode, exit_after, health, prune, replay, reset, run, status, tail,
+    unidentified, verify, views,
 };
 use enterprise_consumer::runtime::progress_line::Stopwatch;
 use enterprise_consumer::runtime::shutdown::StopError;
@@ -86,6 +86,7 @@ fn dispatch(command: Command, settings: &Settings) -> Result<bool, CommandError>
         Command::Reset(options) => reset::reset(settings, &options),
         Command::Unidentified(command) => unidentified::unidentified(settings, &command),
         Command::Prune(options) => prune::prune(settings, &options).map(|()| true),
+        Command::Tail { json } => tail::tail(settings, json).map(|()| true),
         Command::Verify => Ok(verify::verify(settings)?),
     }
 }

@@ -43,7 +43,7 @@ impl fmt::Display for UsageError {
             Self::Command(name) => {
                 write!(
                     f,
-                    "unknown command '{name}': run, check, health, status, decode, unidentified, prune, replay, reset, verify or views; see --help"
+                    "unknown command '{name}': run, check, health, status, decode, unidentified, prune, tail, replay, reset, verify or views; see --help"
                 )
             }
             Self::Databases(count) => {

@@ -23,6 +23,8 @@ Commands:
                         list unidentified messages, show one with its fault and its bytes, export
                         them as JSON lines or as lines to produce again
   prune                 delete unidentified messages: --replayed, --before 90d, --reason R, --all
+  tail [--json]         print events and unidentified messages as they are stored, from now on until
+                        Ctrl-C; of tables with more than 100,000 rows only events that add a row
   replay [--dry-run]    decode the unidentified messages again, for example after an upgrade; with
                         --dry-run only print the result
   reset TO [--topic T[:P[,P]]]... [--dry-run]

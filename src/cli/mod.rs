@@ -74,6 +74,11 @@ pub enum Command {
     Unidentified(UnidentifiedCommand),
     /// Delete unidentified messages.
     Prune(PruneOptions),
+    /// Print what is stored from now on.
+    Tail {
+        /// As JSON lines.
+        json: bool,
+    },
     /// Set the group's offsets.
     Reset(ResetOptions),
     /// Check the invariants of the database.
@@ -160,7 +165,7 @@ const COMMANDS_OF_OPTIONS: [(&str, &[&str]); 11] = [
     (EXIT_AT_END, &["run"]),
     (VERBOSE, &["check"]),
     (READY, &["health"]),
-    (JSON, &["status"]),
+    (JSON, &["status", "tail"]),
     (MAX_LAG_SECONDS, &["status"]),
     (DRY_RUN, &["replay", "reset"]),
     (TO_EARLIEST, &["reset"]),
@@ -217,6 +222,7 @@ impl Options {
                 }
                 _ => return Err(UsageError::Target),
             },
+            "tail" => Command::Tail { json: self.has(JSON) },
             "verify" => Command::Verify,
             "views" => {
                 self.refuse_misplaced(name)?;

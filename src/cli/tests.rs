@@ -41,6 +41,8 @@ fn commands_with_their_options() {
         ("reset --to-latest --topic a", reset(Target::Latest, &["a"], false)),
         ("--to-offset=7 reset --topic a:1,2 --topic b --dry-run", reset(Target::Offset(7), &["a:1,2", "b"], true)),
         ("reset --to-datetime 1970-01-02", reset(Target::Timestamp(86_400_000), &[], false)),
+        ("tail", command(Command::Tail { json: false })),
+        ("tail --json", command(Command::Tail { json: true })),
         ("verify", command(Command::Verify)),
         ("views a.db b/c.db", CommandLine::Views(vec!["a.db".into(), "b/c.db".into()])),
         ("--help", CommandLine::Text(HELP)),
@@ -155,7 +157,7 @@ fn wrong_usage() {
     for (line, expected) in [
         (
             "start",
-            "unknown command 'start': run, check, health, status, decode, unidentified, prune, replay, reset, verify or views; see --help",
+            "unknown command 'start': run, check, health, status, decode, unidentified, prune, tail, replay, reset, verify or views; see --help",
         ),
         ("run now", "unexpected argument \"now\"; see --help"),
         ("--fast", "invalid option '--fast'; see --help"),

@@ -11,6 +11,7 @@ pub mod replay;
 pub mod reset;
 pub mod run;
 pub mod status;
+pub mod tail;
 mod time_limit;
 pub mod unidentified;
 pub mod verify;

@@ -12,6 +12,7 @@ use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
 use kafka::text::EscapedLines;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::runtime::error_chain::ErrorChain;
 use crate::runtime::json;
@@ -90,6 +91,16 @@ impl Stream {
         self.collected.clear();
         written
     }
+}
+
+/// Whether somebody may still read standard output: a pipe whose reader has closed it has an error condition
+/// ([poll](https://pubs.opengroup.org/onlinepubs/9799919799/functions/poll.html)).
+pub fn is_read() -> bool {
+    let stdout = io::stdout();
+    let mut polled = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    let Ok(ready) = poll(&mut polled, PollTimeout::ZERO) else { return true };
+    let [polled] = polled;
+    ready == 0 || !polled.revents().is_some_and(|found| found.contains(PollFlags::POLLERR))
 }
 
 /// Prints an error with its causes to standard error, in one line. If that fails, only the exit code reports the error.

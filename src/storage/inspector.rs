@@ -7,6 +7,7 @@ use super::findings::{Invariant, Violation};
 use super::kept::{KeptMessage, ListedMessage, MessageFilter, PruneCounts, PruneRequest};
 use super::message::UnidentifiedCount;
 use super::position::{StoredJump, StoredPosition};
+use super::tail::{TailCursor, TailStep};
 
 /// A database that is only read.
 pub trait Inspector {
@@ -47,6 +48,13 @@ pub trait Inspector {
         at: (&str, i32, i64),
         each: &mut dyn FnMut(KeptMessage) -> ControlFlow<()>,
     ) -> Result<(), StorageError>;
+
+    /// A cursor after everything that is stored now.
+    fn tail_cursor(&mut self) -> Result<TailCursor, StorageError>;
+
+    /// What was stored after a cursor, which is advanced: of each table no more than `rows_max` rows. Costs next to nothing if nothing was
+    /// committed since.
+    fn tail(&mut self, cursor: &mut TailCursor, rows_max: u32) -> Result<TailStep, StorageError>;
 
     /// What a request would prune now.
     fn count_prunable(&mut self, request: &PruneRequest) -> Result<PruneCounts, StorageError>;

@@ -5,7 +5,7 @@
 //! |-|-|
 //! | [`Writer`] | the service loop; the only part that stores what comes from Kafka |
 //! | [`UnidentifiedMessages`] | the log of unidentified messages |
-//! | [`Inspector`] | `status`, `check`, `verify`, `unidentified`, `prune --dry-run` |
+//! | [`Inspector`] | `status`, `check`, `verify`, `unidentified`, `prune --dry-run`, `tail` |
 //! | [`Replayer`] | `replay`, `replay --dry-run` |
 //! | [`Pruner`] | `prune`, and the service with `UNIDENTIFIED_KEEP_DAYS` |
 //! | [`try_to_store`], [`check_access`], [`warnings`], [`files`] | `check` |
@@ -53,6 +53,7 @@ pub(crate) mod sqlite;
 #[cfg(not(any(test, feature = "fuzzing")))]
 mod sqlite;
 mod statistics;
+mod tail;
 mod topic_id;
 mod writer;
 
@@ -77,6 +78,7 @@ pub use sqlite::DatabaseLock;
 /// The most databases that [`views`] takes.
 pub use sqlite::VIEWS_DATABASES_MAX;
 pub use statistics::{DatabaseSizes, DatabaseStatistics};
+pub use tail::{StoredEvent, TailCursor, TailItem, TailStep};
 pub use topic_id::TopicId;
 pub use writer::Writer;
 

@@ -1,16 +1,21 @@
 //! `unidentified` and `prune`: what an operator sees of messages that are not events, how they are produced again, and how they are
-//! deleted while the service runs.
+//! deleted while the service runs; `tail`.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 use testkit::{ProduceOptions, Record, unique};
 
 use crate::output::installation_with_database;
 use crate::replay;
-use crate::support::process::{Answer, Installation};
+use crate::support::process::{Answer, Installation, WAIT_MAX, signal, wait_until};
 use crate::support::topic_fixture::TopicFixture;
 
 /// The messages of [`replay::keep_many`] that are kept.
@@ -162,9 +167,69 @@ fn messages_are_pruned_while_the_service_runs_and_after_a_kill() {
     succeeds(&installation, &["verify"]);
 }
 
+fn tail(installation: &Installation) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_enterprise-consumer"))
+        .args(["tail", "--json"])
+        .current_dir(installation.path())
+        .env_clear()
+        .envs(installation.variables())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn ends_well(child: &mut Child) {
+    wait_until("the end of the tail", WAIT_MAX, || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_tail_prints_what_is_stored_until_it_is_stopped_or_nobody_reads_it() {
+    let installation = installation_with_database();
+    let now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
+    let execute = |sql: &str| {
+        Connection::open(installation.database_path()).unwrap().execute_batch(sql).unwrap();
+    };
+    let mut child = tail(&installation);
+    let (lines_to, lines) = channel();
+    let stdout = child.stdout.take().unwrap();
+    let reader = thread::spawn(move || {
+        for line in BufReader::new(stdout).lines() {
+            lines_to.send(serde_json::from_str::<Value>(&line.unwrap()).unwrap()).unwrap();
+        }
+    });
+    // It prints what is stored after it has begun.
+    let first = (0..300).find_map(|offset| {
+        execute(&format!(
+            "INSERT INTO unidentified_messages
+                 (kafka_topic, topic_id, kafka_partition, kafka_offset, headers, reason, error, received_at)
+             VALUES ('t', '', 3, {offset}, '[]', 'empty', 'of a test', {now})"
+        ));
+        lines.recv_timeout(Duration::from_millis(200)).ok()
+    });
+    let first = first.unwrap();
+    assert_eq!(
+        (&first["verdict"], &first["partition"], &first["reason"]),
+        (&json!("unidentified"), &json!(3), &json!("empty"))
+    );
+    execute(&format!(
+        "INSERT INTO opportunities (event_id, name, stage, kafka_topic, kafka_partition, kafka_offset, created_at, updated_at)
+         VALUES ('opp_1', 'n', 's', 't', 0, 7, {now}, {now})"
+    ));
+    let event = lines.iter().find(|line| line["verdict"] == "event").unwrap();
+    assert_eq!((&event["event_id"], &event["offset"], &event["is_first"]), (&json!("opp_1"), &json!(7), &json!(true)));
+    signal(child.id(), "INT");
+    ends_well(&mut child);
+    reader.join().unwrap();
+
+    let mut child = tail(&installation);
+    drop(child.stdout.take());
+    ends_well(&mut child);
+}
+
 /// Keeps some old messages, after all were pruned.
 fn keep_ten(installation: &Installation) {
-    rusqlite::Connection::open(installation.database_path())
+    Connection::open(installation.database_path())
         .unwrap()
         .execute_batch("DELETE FROM consumer_offsets WHERE topic = 'earlier'")
         .unwrap();

@@ -10,6 +10,7 @@ pub(super) mod prune;
 pub(super) mod rejections;
 pub(super) mod replay;
 pub(super) mod rewritten;
+pub(super) mod tail;
 pub(super) mod verify;
 
 pub(super) use engine::{Engine, Value};
@@ -83,6 +84,8 @@ macro_rules! suite {
                 the_summary_counts_every_row,
                 an_event_that_is_read_again_changes_nothing,
                 another_record_at_the_offset_of_the_stored_event_replaces_it;
+            tail:
+                what_is_stored_is_found_once;
             verify:
                 a_sound_database_violates_nothing,
                 each_violation_is_found_alone,

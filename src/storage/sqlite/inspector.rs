@@ -9,13 +9,14 @@ use super::error::{Context, SqliteError};
 use super::open;
 use super::paths;
 use super::schema::SCHEMA_VERSION;
-use super::tables::{browse, event, identity, invariants, jump, offset, prune, unidentified};
+use super::tables::{browse, event, identity, invariants, jump, offset, prune, tail, unidentified};
 use crate::entity::Kind;
 use crate::storage::error::StorageError;
 use crate::storage::findings::{Invariant, Violation};
 use crate::storage::inspector::{Inspector, RowCount, Summary};
 use crate::storage::kept::{KeptMessage, ListedMessage, MessageFilter, PruneCounts, PruneRequest};
 use crate::storage::position::StoredPosition;
+use crate::storage::tail::{TailCursor, TailStep};
 
 /// How many offset jumps a [`Summary`] has.
 const JUMPS_MAX: u32 = 10;
@@ -138,6 +139,22 @@ impl Inspector for DatabaseReader {
         each: &mut dyn FnMut(KeptMessage) -> ControlFlow<()>,
     ) -> Result<(), StorageError> {
         self.in_snapshot(|transaction| browse::at(transaction, at, each))
+    }
+
+    fn tail_cursor(&mut self) -> Result<TailCursor, StorageError> {
+        self.in_snapshot(tail::begin)
+    }
+
+    fn tail(&mut self, cursor: &mut TailCursor, rows_max: u32) -> Result<TailStep, StorageError> {
+        let version = self.connection.pragma_query_value(None, "data_version", |row| row.get(0));
+        let version = Some(version.context("read the database")?);
+        if cursor.data_version == version {
+            return Ok(TailStep::default());
+        }
+        let (step, is_complete) = self.in_snapshot(|transaction| tail::after(transaction, cursor, rows_max))?;
+        // A commit between the two is read now, and found to be read the next time.
+        cursor.data_version = version.filter(|_| is_complete);
+        Ok(step)
     }
 
     fn count_prunable(&mut self, request: &PruneRequest) -> Result<PruneCounts, StorageError> {

@@ -121,6 +121,14 @@ pub(crate) fn read(
     for_each(transaction, &READ, filter, messages_max, |row| Ok(each(kept(row)?)))
 }
 
+/// The messages after `id`, in the order of ids, no more than `messages_max`.
+pub(super) fn after(transaction: &Transaction<'_>, id: i64, messages_max: u32) -> rusqlite::Result<Vec<ListedMessage>> {
+    transaction
+        .prepare_cached(&format!("SELECT {LISTED} FROM unidentified_messages WHERE id > ?1 ORDER BY id LIMIT ?2"))?
+        .query_map((id, messages_max), listed)?
+        .collect()
+}
+
 fn for_each(
     transaction: &Transaction<'_>,
     sql: &str,

@@ -9,6 +9,12 @@ pub(crate) fn count(transaction: &Transaction<'_>, kind: Kind) -> rusqlite::Resu
     transaction.query_row(&format!("SELECT count(*) FROM {}", kind.table()), [], |row| row.get(0))
 }
 
+/// The greatest row id; 0 if there is no row.
+pub(crate) fn last_row(transaction: &Transaction<'_>, kind: Kind) -> rusqlite::Result<i64> {
+    let sql = format!("SELECT ifnull(max(rowid), 0) FROM {}", kind.table());
+    transaction.prepare_cached(&sql)?.query_row([], |row| row.get(0))
+}
+
 /// How many rows have a `last_modified` that was sent too far after the record's timestamp.
 pub(crate) fn count_ahead(transaction: &Transaction<'_>, kind: Kind) -> rusqlite::Result<u64> {
     let sql = format!("SELECT count(*) FROM {} WHERE last_modified_sent IS NOT NULL", kind.table());

@@ -10,6 +10,7 @@ pub(crate) mod now;
 pub(crate) mod offset;
 pub(crate) mod order;
 pub(crate) mod prune;
+pub(crate) mod tail;
 pub(crate) mod tally;
 pub(crate) mod topic_id;
 pub(crate) mod unidentified;
