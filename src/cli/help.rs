@@ -18,7 +18,8 @@ Commands:
                         lag of each partition, and what the next start would do; fails if a value is
                         not available, or if a lag is greater than N seconds or not known
   decode [--whole] [--json] [FILE]...
-                        print what would become of messages, one a line, without brokers and database
+                        print what would become of messages, one a line; needs no broker and no
+                        database
   unidentified [list | show TOPIC PARTITION OFFSET | export]
                         list unidentified messages, show one with its fault and its bytes, export
                         them as JSON lines or as lines to produce again
@@ -38,12 +39,12 @@ Commands:
 
 Options:
   --env-file PATH       read settings from this file instead of ./.env; the environment wins
-  -h, --help            print this help; after decode, unidentified and prune the help of that command
+  -h, --help            print this help; after decode, unidentified and prune that of the command
   -V, --version         print the version
 
 Settings come from the environment; docs/configuration.md and .env.example list them all.
-health gives up after 2 s, check, status and reset after 60 s, replay and prune after 30 s of failures in
-a row.
+health gives up after 2 s, check, status and reset after 60 s, replay and prune after 30 s of
+failures in a row.
 
 Exit codes:
   0    success
@@ -69,15 +70,15 @@ Options:
   --json      JSON lines, which is the default unless standard output is a terminal
   -h, --help  print this help
 
-A JSON line of an event:     line, verdict 'event', table, event_id, last_modified (the time that orders
-                             the events of an id), extra (fields that have no column)
-A JSON line of another one:  line, verdict 'unidentified', reason, error, field, position (byte of the
-                             message from 0; line and column of the JSON text, in bytes from 1)
+JSON line of an event:      line, verdict 'event', table, event_id, last_modified (the time that
+                            orders the events of an id), extra (fields that have no column)
+JSON line of another one:   line, verdict 'unidentified', reason, error, field, position (byte of
+                            the message from 0; line and column of the JSON text, in bytes from 1)
 With FILE both also have its name as file.
 
-The record's key, headers and timestamp are not known here: a last_modified that would be too far ahead
-of the record's timestamp counts as sent. What your own constraints and triggers reject is not known
-either.
+The record's key, headers and timestamp are not known here: a last_modified that would be too far
+ahead of the record's timestamp counts as sent. What your own constraints and triggers reject is not
+known either.
 
 Exit codes:
   0    every message is an event
@@ -94,24 +95,25 @@ Usage: enterprise-consumer unidentified [list] [FILTER]... [--limit N] [--json]
        enterprise-consumer unidentified export [FILTER]... [--limit N] [--produce [--without-keys]
                                                [--without-headers]]
 
-list    prints the newest messages first, 50 unless --limit says how many (0: all), without their bytes
-show    prints every message at an offset with key, headers, fault and payload; --raw writes the bytes
-        of the payload alone, of the newest one
-export  prints all messages, or the first N, in the order of storing, as JSON lines; bytes that are not
-        UTF-8 are base64 as key_base64 and payload_base64
+list    prints the newest messages first, without their bytes: 50, or --limit N (0: all)
+show    prints every message at an offset with key, headers, fault and payload; --raw writes the
+        bytes of the payload alone, of the newest one
+export  prints all messages, or the first N, in the order of storing, as JSON lines; bytes that are
+        not UTF-8 are base64 as key_base64 and payload_base64
 
 FILTER, each narrows the others:
   --topic TOPIC  --partition N
   --reason R     empty, not_json, unknown_type, invalid_field or rejected
-  --since TIME   stored at TIME or later; TIME is such as 2026-01-15T09:30:00Z, 2026-01-15 (UTC), or how
-  --before TIME  long ago: 90m, 12h, 30d; stored before TIME
+  --since TIME   stored at TIME or later: 2026-01-15T09:30:00Z, 2026-01-15 (UTC), or how long ago,
+                 such as 90m, 12h or 30d
+  --before TIME  stored before TIME
   --replayed     replay has stored an event of it;  --unreplayed: it has not
 
 --produce prints KEY<TAB>VALUE, which these send to a topic again:
   kcat -P -b HOST:PORT -t TOPIC -K '\\t'
   kafka-console-producer.sh --bootstrap-server HOST:PORT --topic TOPIC --property parse.key=true
-A message that such a line cannot hold is left out and named on standard error, with exit code 1: without
-key or value, with a tab in its key, a line end, bytes that are not UTF-8, or headers.
+A message that such a line cannot hold is left out and named on standard error, with exit code 1:
+without key or value, with a tab in its key, a line end, bytes that are not UTF-8, or headers.
   --without-keys     print values alone; then leave out -K and parse.key
   --without-headers  print messages without their headers
 
@@ -121,14 +123,14 @@ Options:
 
 /// Printed by `prune --help`.
 pub const PRUNE_HELP: &str = "\
-Deletes unidentified messages, in transactions of at most 1,000, also while the service runs. Positions
-count what was pruned, so that verify knows that nothing else is missing.
+Deletes unidentified messages, in transactions of at most 1,000, also while the service runs.
+Positions count what was pruned, so that verify knows that nothing else is missing.
 
 Usage: enterprise-consumer prune [FILTER]... [--all] [--dry-run]
 
 FILTER, each narrows the others; at least one, or --all:
   --replayed     only messages that replay has stored as events;  --unreplayed: only others
-  --before TIME  stored before TIME: such as 2026-01-15T09:30:00Z, 2026-01-15 (UTC), or how long ago: 90d
+  --before TIME  stored before TIME: 2026-01-15T09:30:00Z, 2026-01-15 (UTC), or how long ago: 90d
   --since TIME   stored at TIME or later
   --reason R     empty, not_json, unknown_type, invalid_field or rejected
   --topic TOPIC  --partition N
@@ -137,9 +139,10 @@ FILTER, each narrows the others; at least one, or --all:
   --dry-run      print the same, and delete nothing; needs no permission to write
   --env-file PATH, -h, --help
 
-With UNIDENTIFIED_LOG_FILE, a message that the service has not written to that file yet stays. A prune
-that was stopped or killed has deleted what it could; another one continues. A record that is read again
-after a reset is kept again. The file of the database does not shrink: SQLite uses the pages again.
+With UNIDENTIFIED_LOG_FILE, a message that the service has not written to that file yet stays. A
+prune that was stopped or killed has deleted what it could; another one continues. A record that is
+read again after a reset is kept again. The file of the database does not shrink: SQLite uses the
+pages again.
 UNIDENTIFIED_KEEP_DAYS makes the service prune by age.
 ";
 

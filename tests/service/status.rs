@@ -332,6 +332,12 @@ fn help_and_version_need_nothing() {
         }
         assert!(answer.stdout.lines().all(|line| line.len() <= 100), "too wide for a terminal");
     }
+    for command in ["decode", "unidentified", "prune"] {
+        let answer = installation.ask(&[command, "--help"]);
+        assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""), "{answer:?}");
+        assert!(answer.stdout.contains(&format!("Usage: enterprise-consumer {command} ")), "{answer:?}");
+        assert!(answer.stdout.lines().all(|line| line.len() <= 100), "too wide for a terminal: {answer:?}");
+    }
     for option in ["--version", "-V"] {
         let answer = installation.ask(&[option]);
         let expected = format!("enterprise-consumer {}\n", env!("CARGO_PKG_VERSION"));
