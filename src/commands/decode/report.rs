@@ -228,3 +228,30 @@ impl fmt::Display for TextLine<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_on_a_terminal_says_what_and_where_and_controls_nothing() {
+        let check = |source: &Source, line: Option<u64>, message: &str, expected: &str| {
+            let decoded = decode(Some(message.as_bytes()));
+            let location = decoded.as_ref().err().and_then(|rejection| locate(message.as_bytes(), rejection));
+            let shown = TextLine { place: &Place { source, line }, decoded: &decoded, location }.to_string();
+            assert_eq!(shown, format!("{expected}\n"));
+        };
+        let (stdin, file) = (Source::StandardInput, Source::File("a\u{1b}.json".into()));
+        let event = |more: &str| format!(r#"{{"event_id":"opp_\u001b","name":"n","stage":"s"{more}}}"#);
+        check(&stdin, Some(7), &event(""), "     7  opportunities  opp_\\u{1b}");
+        check(
+            &file,
+            Some(7),
+            &event(r#","x\u001b":1"#),
+            "a\\u{1b}.json:7  opportunities  opp_\\u{1b}  (no column: x\\u{1b})",
+        );
+        let bad = "unidentified   invalid_field: probability is 140, not an integer from 0 to 100 (line 2, column 15)";
+        check(&file, None, &event(",\n\"probability\":140"), &format!("a\\u{{1b}}.json  {bad}"));
+        check(&stdin, Some(12), "", "    12  unidentified   empty: a value of zero bytes");
+    }
+}
