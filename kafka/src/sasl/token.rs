@@ -49,7 +49,15 @@ impl Token {
         self.text.expose()
     }
 
-    /// When the token expires, if it is a JWT with the claim `exp`. The signature is not checked.
+    /// The same token with the lifetime that its issuer has told; the claim `exp` of a JWT is more exact.
+    #[cfg(feature = "token-http")]
+    pub(crate) fn with_lifetime(mut self, lifetime: Option<Duration>) -> Self {
+        let end = || SystemTime::now().checked_add(lifetime?);
+        self.expires_at = self.expires_at.or_else(end);
+        self
+    }
+
+    /// When the token expires: the claim `exp` of a JWT, whose signature is not checked, or what its issuer has told.
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
     }
@@ -136,6 +144,16 @@ mod tests {
             assert_eq!(expiry(without), None, "{without}");
         }
         assert_eq!(Token::parse("opaque").unwrap().expires_at(), None);
+        #[cfg(feature = "token-http")]
+        {
+            let hour = Duration::from_hours(1);
+            let left = |token: Token| token.expires_at().unwrap().duration_since(SystemTime::now()).unwrap();
+            let opaque = Token::parse("opaque").unwrap();
+            assert_eq!(opaque.clone().with_lifetime(None).expires_at(), None);
+            assert!((hour / 2..=hour).contains(&left(opaque.with_lifetime(Some(hour)))));
+            let jwt = Token::parse("a.eyJleHAiOjE3MDAwMDAwMDB9.c").unwrap().with_lifetime(Some(hour));
+            assert_eq!(jwt.expires_at(), Some(at), "its claim is more exact");
+        }
         assert!(Token::parse("a.eyJleHAiOjE3MDAwMDAwMDB9.c").unwrap().expired_for().is_some());
     }
 
