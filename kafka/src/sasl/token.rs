@@ -49,7 +49,7 @@ impl Token {
         self.text.expose()
     }
 
-    /// The same token with the lifetime that its issuer has told; the claim `exp` of a JWT is more exact.
+    /// The same token with the lifetime that its issuer grants; the claim `exp` of a JWT is more exact.
     #[cfg(feature = "token-http")]
     pub(crate) fn with_lifetime(mut self, lifetime: Option<Duration>) -> Self {
         let end = || SystemTime::now().checked_add(lifetime?);
@@ -57,7 +57,8 @@ impl Token {
         self
     }
 
-    /// When the token expires: the claim `exp` of a JWT, whose signature is not checked, or what its issuer has told.
+    /// When the token expires: the claim `exp` of a JWT, whose signature is not checked, or the end of the
+    /// lifetime that its issuer grants.
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
     }
