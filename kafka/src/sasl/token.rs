@@ -18,8 +18,8 @@ pub(crate) const TOKEN_BYTES_MAX: usize = 64 * 1024;
 /// The most characters of an error: a URL or a path, a server's error and its description.
 const SHOWN_CHARS_MAX: usize = 700;
 
-/// An access token.
-#[derive(Clone, PartialEq, Eq)]
+/// An access token. Two are equal if their texts are, whatever is known of their expiry.
+#[derive(Clone)]
 pub struct Token {
     text: Secret,
     expires_at: Option<SystemTime>,
@@ -68,6 +68,14 @@ impl Token {
         self.expires_at.and_then(|at| SystemTime::now().duration_since(at).ok())
     }
 }
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Token {}
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -104,7 +104,7 @@ impl Cache {
     /// Drops a token that the broker has rejected.
     pub(crate) fn discard(&self, rejected: &Token) {
         let mut state = self.lock();
-        if state.kept.as_ref().is_some_and(|kept| kept.token.expose() == rejected.expose()) {
+        if state.kept.as_ref().is_some_and(|kept| kept.token == *rejected) {
             state.kept = None;
         }
     }
