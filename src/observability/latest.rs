@@ -117,7 +117,9 @@ mod tests {
     #[test]
     fn the_latest_replaces_the_one_before() {
         let latest = Latest::default();
-        [("a", 1), ("b", 2), ("a", 3)].into_iter().for_each(|(label, what)| latest.note(label, what));
+        for (label, what) in [("a", 1), ("b", 2), ("a", 3)] {
+            latest.note(label, what);
+        }
         let found: Vec<_> = latest.all().into_iter().map(|(label, dated)| (label, dated.what)).collect();
         assert_eq!(found, [("a", 3), ("b", 2)]);
     }

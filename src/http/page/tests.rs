@@ -74,7 +74,7 @@ fn the_state_is_one_sentence() {
 fn every_reason_and_every_late_stage_is_in_the_sentence() {
     let health = Health { reasons: vec!["one reason".to_owned(), "another".to_owned()] };
     let late_stages = vec!["reader", "writer"];
-    let (level, sentence) = state(&Status { health, late_stages, ..ready() });
+    let (level, sentence) = state(&Status { late_stages, health, ..ready() });
     let expected = "Not live, past the deadline: reader, writer; not ready: one reason, another; ";
     assert!(level == Level::Bad && sentence.starts_with(expected), "{sentence}");
     let late = Status { late_stages: vec!["group"], ..ready() };

@@ -12,9 +12,9 @@ use tempfile::TempDir;
 use super::process::WAIT_MAX;
 
 /// Starts chromedriver, and a shell that kills its process group once the test's end of the pipe is closed.
-const GUARDED: &str = r#"exec 3<&0
+const GUARDED: &str = r"exec 3<&0
 (trap '' HUP INT TERM; while read -r _; do :; done; kill -s KILL 0) <&3 3<&- >/dev/null 2>&1 &
-exec chromedriver --port=0 </dev/null 3<&-"#;
+exec chromedriver --port=0 </dev/null 3<&-";
 
 const MISSING: &str = "cannot start a browser; the tests need it: apt install chromium chromium-driver";
 
@@ -70,7 +70,7 @@ impl Browser {
         self.post("execute/sync", &json!({ "script": script, "args": [] }))
     }
 
-    /// Executes a command of the DevTools protocol.
+    /// Executes a command of the `DevTools` protocol.
     pub fn command(&self, command: &str, parameters: &Value) -> Value {
         self.post("goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
     }
