@@ -5,9 +5,10 @@ use fuzzkit::Target;
 use crate::service::start_rules;
 use crate::{entity, http, settings, unidentified};
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 6] = [
     entity::fuzzing::TARGET,
     http::fuzzing::TARGET,
+    http::page::fuzzing::TARGET,
     settings::fuzzing::TARGET,
     start_rules::fuzzing::TARGET,
     unidentified::fuzzing::TARGET,
@@ -30,6 +31,11 @@ mod tests {
     #[test]
     fn http_requests() {
         http::fuzzing::TARGET.check();
+    }
+
+    #[test]
+    fn texts_on_the_status_page() {
+        http::page::fuzzing::TARGET.check();
     }
 
     #[test]

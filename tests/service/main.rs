@@ -14,6 +14,7 @@ mod inspection;
 mod memory;
 mod observability;
 mod output;
+mod page;
 mod payloads;
 mod poison;
 mod producers;
