@@ -124,8 +124,12 @@ fn what_is_published_is_the_truth() {
     second_listener_is_refused(&observed);
     locked_database_is_live(&observed, kafka, &topic);
     revoked_partition_has_no_series(&observed, &cluster, &topic);
-    killed_broker_is_not_ready(&observed, &cluster, &topic);
+    let page = Page::open(&observed.address);
+    killed_broker_is_not_ready(&observed, &cluster, &topic, &page);
+    assert_eq!(page.notice(), "");
     drop(service);
+    let notice = "The service has not answered for ";
+    observed.installation.wait_for("the notice of the page", |_| page.notice().starts_with(notice));
 }
 
 fn matches_the_database(observed: &Observed, topic: &str) {
@@ -247,8 +251,7 @@ fn revoked_partition_has_no_series(observed: &Observed, cluster: &Cluster, topic
 
 /// Without its broker the service stays live, is not ready, and does not know its lag; afterwards everything is as before. The page shows
 /// it without a reload.
-fn killed_broker_is_not_ready(observed: &Observed, cluster: &Cluster, topic: &str) {
-    let page = Page::open(&observed.address);
+fn killed_broker_is_not_ready(observed: &Observed, cluster: &Cluster, topic: &str, page: &Page) {
     assert_eq!(page.state(), "Ready; 2 partitions, caught up.");
     page.shows(&observed.status());
     page.executes_no_payload();

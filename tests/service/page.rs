@@ -116,6 +116,14 @@ impl Page {
         assert_eq!(self.browser.evaluate("return typeof run"), "undefined", "the script was not executed");
         self.shows(status);
         self.executes_no_payload();
+        self.browser.command("Emulation.setScriptExecutionDisabled", &json!({ "value": false }));
+        self.browser.open(&self.url);
+    }
+
+    /// What it says while the service does not answer.
+    pub fn notice(&self) -> String {
+        let notice = "const notice = document.getElementById('notice'); return notice.hidden ? '' : notice.textContent";
+        self.browser.evaluate(notice).as_str().unwrap().to_owned()
     }
 
     fn text(&self, id: &str) -> String {
