@@ -5,10 +5,11 @@ use fuzzkit::Target;
 use crate::service::start_rules;
 use crate::{commands, entity, http, settings, unidentified};
 
-const TARGETS: [Target; 6] = [
+const TARGETS: [Target; 7] = [
     commands::decode::fuzzing::TARGET,
     entity::fuzzing::TARGET,
     http::fuzzing::TARGET,
+    http::page::fuzzing::TARGET,
     settings::fuzzing::TARGET,
     start_rules::fuzzing::TARGET,
     unidentified::fuzzing::TARGET,
@@ -36,6 +37,11 @@ mod tests {
     #[test]
     fn http_requests() {
         http::fuzzing::TARGET.check();
+    }
+
+    #[test]
+    fn texts_on_the_status_page() {
+        http::page::fuzzing::TARGET.check();
     }
 
     #[test]

@@ -11,18 +11,12 @@ docker() {
     "$docker_cli" "$@"
 }
 
-# start_docker: all its files are below $work, and it ends with the process namespace, or by stop_docker.
+# start_docker: all its files are below $work, and it ends with the process namespace.
 start_docker() {
     export DOCKER_HOST=unix://$work/docker.sock DOCKER_BUILDKIT=1
     dockerd --host "$DOCKER_HOST" --data-root "$work/docker" --exec-root "$work/docker-run" --pidfile "$work/docker.pid" \
         > "$work/dockerd.log" 2>&1 &
     wait_until 60 "a Docker engine of our own" docker info
-}
-
-# stop_docker: the images stay below $work for the next start.
-stop_docker() {
-    kill -TERM "$(cat "$work/docker.pid")"
-    wait
 }
 
 # image_of SERVICE: its name in docker-compose.yml.

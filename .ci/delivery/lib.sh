@@ -22,9 +22,9 @@ check_static() {
     printf 'static, %d bytes: %s\n' "$(stat -c %s "$binary")" "$("$binary" --version)"
 }
 
-# find_kafka_libs: the newest Kafka of the tests, which download it once.
+# find_kafka_libs: the newest Kafka of the tests, which download it once. Not by `cargo run`, which would wait for other builds.
 find_kafka_libs() {
-    cargo run --quiet --locked --package testkit -- fetch
+    "$target_dir/debug/testkit" fetch
     KAFKA_LIBS=$(find "$target_dir/testkit" -maxdepth 1 -name 'kafka-*' | sort -V | tail -1)
     [ -n "$KAFKA_LIBS" ] || fail "no Kafka in $target_dir/testkit"
     export KAFKA_LIBS

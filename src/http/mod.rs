@@ -19,6 +19,7 @@
 //! | `host.rs` | which `Host` headers are trusted |
 //! | `routes.rs` | what is answered |
 //! | `response.rs` | the answer as bytes |
+//! | `page/` | the status page at `/` |
 //! | `socket.rs` | TCP and Unix sockets |
 //! | `client.rs` | one request, for `enterprise-consumer health` |
 
@@ -28,6 +29,7 @@ mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod host;
+pub(crate) mod page;
 mod request;
 mod response;
 mod routes;

@@ -1,5 +1,7 @@
 //! The head of a request, [RFC 9112](https://www.rfc-editor.org/rfc/rfc9112). Must not know what is answered.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use httparse::{EMPTY_HEADER, Status};
 
 /// Greatest size of a head, in bytes, as in other servers; those of browsers and of Prometheus have less than 2 KiB.
@@ -16,7 +18,7 @@ pub(super) struct Request {
     pub(super) path: String,
     /// `Host`; absent from HTTP/1.0 only.
     pub(super) host: Option<String>,
-    /// The token of `Authorization: Bearer`.
+    /// The token of `Authorization: Bearer`, or the password of `Authorization: Basic`.
     pub(super) token: Option<String>,
 }
 
@@ -83,14 +85,27 @@ fn check(parsed: &httparse::Request<'_, '_>) -> Result<Request, Refusal> {
         return Err(Refusal::Malformed);
     }
     let authorization = all("Authorization").next().and_then(|header| text(header.value).ok());
-    let token = authorization.as_deref().and_then(|value| value.split_once(' '));
-    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"));
     Ok(Request {
         method,
         path: target.split('?').next().unwrap_or_default().to_owned(),
         host,
-        token: token.map(|(_, token)| token.trim().to_owned()),
+        token: authorization.as_deref().and_then(token),
     })
+}
+
+/// The token in the value of `Authorization`.
+fn token(authorization: &str) -> Option<String> {
+    let (scheme, credentials) = authorization.split_once(' ')?;
+    let credentials = credentials.trim();
+    if scheme.eq_ignore_ascii_case("Bearer") {
+        return Some(credentials.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("Basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(BASE64_STANDARD.decode(credentials).ok()?).ok()?;
+    // A browser sends a user too, who does not matter; the password may hold colons.
+    decoded.split_once(':').map(|(_, password)| password.to_owned())
 }
 
 #[cfg(test)]
@@ -117,6 +132,15 @@ mod tests {
             token: Some("T0ken".to_owned()),
         };
         assert_eq!(parse(text.as_bytes()), Head::Complete(expected));
+        let basic = text.replace("bearer  T0ken", "Basic YW55OlQwOmtlbg==");
+        let Head::Complete(request) = parse(basic.as_bytes()) else { panic!("{basic}") };
+        assert_eq!(request.token.as_deref(), Some("T0:ken"));
+        for none in ["Basic", "Basic YW55", "Basic !", "Basic /w==", "Digest YW55OlQwOmtlbg=="] {
+            let Head::Complete(request) = parse(text.replace("bearer  T0ken", none).as_bytes()) else {
+                panic!("{none}")
+            };
+            assert_eq!(request.token, None, "{none}");
+        }
         let old = Request { method: Method::Head, path: "/".to_owned(), host: None, token: None };
         assert_eq!(parse(b"HEAD / HTTP/1.0\r\n\r\n"), Head::Complete(old));
     }

@@ -6,9 +6,10 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::host;
+use super::page;
 use super::request::{Method, Refusal, Request};
-use super::response::{JSON, Response};
-use crate::observability::{self, Metrics};
+use super::response::{HTML, JSON, Response};
+use crate::observability::{self, Metrics, Status};
 use crate::runtime::json::printable;
 use crate::runtime::shared_secret::SharedSecret;
 use crate::runtime::shutdown::Stop;
@@ -22,7 +23,7 @@ pub struct Context {
     pub stop: Stop,
     /// The token that requests must have.
     pub token: SharedSecret,
-    /// Whether texts of errors are shown.
+    /// Whether payloads and texts of errors are shown.
     pub shows_texts: bool,
     /// Whether the `Host` header is checked: of TCP without a token.
     pub checks_host: bool,
@@ -30,13 +31,6 @@ pub struct Context {
 
 /// The paths, as the metric of requests names them.
 const PATHS: [&str; 5] = ["/", "/healthz", "/readyz", "/metrics", "/status.json"];
-
-const INDEX: &str = "enterprise-consumer
-
-/healthz      200 while each thread makes progress
-/readyz       200 while the service can make progress, with every reason why not
-/metrics      metrics for Prometheus
-/status.json  the status as JSON";
 
 impl Context {
     /// The answer on the wire.
@@ -76,10 +70,10 @@ impl Context {
             _ if !self.is_authorized(request) => {
                 Response::text(401, "the token of HTTP_TOKEN_FILE is missing or wrong")
             }
-            "/" => Response::text(200, INDEX),
+            "/" => self.page(),
             "/metrics" => self.metrics(),
             "/status.json" => self.status(),
-            _ => Response::text(404, "no such path; / lists them"),
+            _ => Response::text(404, "no such path; / links to all of them"),
         }
     }
 
@@ -102,20 +96,29 @@ impl Context {
 
     fn metrics(&self) -> Response {
         let families = observability::collect(&self.metrics, self.stop.is_requested(), Instant::now());
-        let body = observability::encode(&families);
-        Response { code: 200, content_type: observability::CONTENT_TYPE, body }
+        Response::new(200, observability::CONTENT_TYPE, observability::encode(&families))
     }
 
     fn status(&self) -> Response {
-        let is_stopping = self.stop.is_requested();
-        json_response(200, &observability::report(&self.metrics, is_stopping, self.shows_texts, Instant::now()))
+        json_response(200, &observability::report(&self.status_at(Instant::now())))
+    }
+
+    fn page(&self) -> Response {
+        let now = Instant::now();
+        let body = page::render(&self.status_at(now), &self.metrics.lag_history, now);
+        let content_security_policy = page::CONTENT_SECURITY_POLICY.as_str();
+        Response { code: 200, content_type: HTML, content_security_policy, body }
+    }
+
+    fn status_at(&self, now: Instant) -> Status {
+        Status::of(&self.metrics, self.stop.is_requested(), self.shows_texts, now)
     }
 }
 
 fn json_response(code: u16, json: &serde_json::Value) -> Response {
     let text = printable(format!("{json:#}\n").into_bytes());
     // Escaped text is UTF-8.
-    Response { code, content_type: JSON, body: String::from_utf8(text).unwrap_or_default() }
+    Response::new(code, JSON, String::from_utf8(text).unwrap_or_default())
 }
 
 /// Compares in a time that depends on the lengths only, so that a token cannot be guessed byte by byte.

@@ -99,7 +99,9 @@ fn each_path_is_answered_from_what_was_published() {
     let status: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!((code, &status["ready"], &status["live"]), (200, &false.into(), &true.into()));
     assert_eq!(status.get("last_problem"), None, "only with HTTP_SAMPLES");
-    assert_eq!((running.get("/", "").0, running.get("/metrics/", "").0), (200, 404));
+    let (code, body) = running.get("/", "");
+    assert_eq!((code, body.contains("the database is not open")), (200, true), "{body}");
+    assert_eq!(running.get("/metrics/", "").0, 404);
 }
 
 #[test]
@@ -110,6 +112,10 @@ fn head_has_the_headers_of_get_and_no_body() {
     assert_eq!((code(&answer), body), (200, ""));
     assert!(head.contains("\r\nContent-Length: ") && !head.contains("Content-Length: 0"), "{head}");
     assert!(head.contains("\r\nConnection: close"), "{head}");
+    let answer = running.send(b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert_eq!((code(&answer), body), (200, ""));
+    assert!(head.contains("\r\nContent-Security-Policy: default-src 'none'; style-src 'sha256-"), "{head}");
 }
 
 #[test]
@@ -137,13 +143,16 @@ fn a_token_is_required_but_for_probes() {
     let running = start(Some("s3cret"));
     let with = |token: &str| running.get("/metrics", &format!("Authorization: {token}\r\n")).0;
     assert_eq!((with("Bearer s3cret"), with("bearer s3cret")), (200, 200));
-    for wrong in ["Bearer s3cre", "Bearer s3cret1", "Bearer", "Basic s3cret", "Bearer S3cret", "s3cret"] {
+    assert_eq!((with("Basic OnMzY3JldA=="), with("basic dXNlcjpzM2NyZXQ=")), (200, 200), ":s3cret, user:s3cret");
+    for wrong in
+        ["Bearer s3cre", "Bearer s3cret1", "Bearer", "Basic s3cret", "Bearer S3cret", "s3cret", "Basic czNjcmV0Og=="]
+    {
         assert_eq!(with(wrong), 401, "{wrong}");
     }
     for path in ["/metrics", "/status.json", "/", "/unknown"] {
         let answer = running.send(format!("GET {path} HTTP/1.1\r\nHost: consumer.example\r\n\r\n").as_bytes());
         assert_eq!(code(&answer), 401, "{path}");
-        assert!(answer.contains("WWW-Authenticate: Bearer"), "{answer}");
+        assert!(answer.contains("WWW-Authenticate: Bearer\r\nWWW-Authenticate: Basic realm="), "{answer}");
     }
     assert_eq!((running.get("/healthz", "").0, running.get("/readyz", "").0), (200, 503));
 }

@@ -8,12 +8,8 @@ use std::time::{Duration, Instant};
 use super::collect_service::add_service;
 use super::family::{About, Families, Family, Kind, Sample, Value};
 use super::metrics::Metrics;
-use super::partitions::PartitionSnapshot;
+use super::partitions::{PARTITIONS_MAX, PartitionSnapshot};
 use crate::storage::OffsetCounts;
-
-/// With more partitions than this, the metrics of partitions are sums over each topic, so that the number of series
-/// stays bounded.
-pub(super) const PARTITIONS_MAX: usize = 1_000;
 
 const PARTITION: &[&str] = &["topic", "partition"];
 

@@ -5,7 +5,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::family::{About, Families, Kind, Sample, Value};
 use super::health::readiness;
-use super::metrics::{Metrics, RESULTS, lock};
+use super::lock::lock;
+use super::metrics::{Metrics, RESULTS};
 use crate::runtime::process::Process;
 use crate::storage::DatabaseStatistics;
 

@@ -1,19 +1,23 @@
 //! The numbers that the service publishes. Must not know how they are shown.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use kafka::{IsolationLevel, Statistics};
 
 use super::attempts::Attempts;
+use super::history::{LagHistory, total_lag};
+use super::latest::{Jump, Latest, UnidentifiedMessage};
+use super::lock::lock;
 use super::partitions::{PartitionSnapshot, Partitions};
+use super::throughput::Throughput;
 use crate::entity::Reason;
 use crate::runtime::logger::Problem;
 use crate::runtime::measures::{Counter, Counters, Histogram};
 use crate::runtime::stages::Stages;
 use crate::settings::{GroupProtocol, Settings, Synchronous};
-use crate::storage::{DatabaseSizes, DatabaseStatistics, JumpReason};
+use crate::storage::{self, DatabaseSizes, DatabaseStatistics, JumpReason};
 
 /// Bounds of the histogram of transactions, in microseconds.
 const TRANSACTION_BOUNDS_US: &[u64] =
@@ -36,6 +40,8 @@ pub struct Description {
     pub synchronous: &'static str,
     /// `WAL_MAX_BYTES`.
     pub wal_limit_bytes: u64,
+    /// The version of SQLite.
+    pub sqlite_version: &'static str,
 }
 
 impl Description {
@@ -56,6 +62,7 @@ impl Description {
                 Synchronous::Full => "FULL",
             },
             wal_limit_bytes: settings.database.wal_bytes_max,
+            sqlite_version: storage::engine_version(),
         }
     }
 }
@@ -73,12 +80,20 @@ pub struct Metrics {
     pub consumer: Statistics,
     /// The assigned partitions.
     pub partitions: Partitions,
+    /// Their lag in the last hour.
+    pub lag_history: LagHistory,
+    /// What became of all offsets.
+    pub throughput: Throughput,
     /// Transactions that store records.
     pub transactions: Transactions,
     /// Records that are not events, by reason.
     pub unidentified: Counters,
+    /// The latest of each reason.
+    pub latest_unidentified: Latest<UnidentifiedMessage>,
     /// Offset jumps, by reason.
     pub position_changes: Counters,
+    /// The latest of each reason.
+    pub latest_position_changes: Latest<Jump>,
     /// Calls of the database that are retried.
     pub database_attempts: Attempts,
     /// Syncs of the database.
@@ -134,6 +149,8 @@ impl Metrics {
             stages: Stages::default(),
             consumer: Statistics::default(),
             partitions: Partitions::default(),
+            lag_history: LagHistory::default(),
+            throughput: Throughput::default(),
             transactions: Transactions {
                 duration: Histogram::of_microseconds(TRANSACTION_BOUNDS_US),
                 records: Histogram::of_numbers(RECORD_BOUNDS),
@@ -141,7 +158,9 @@ impl Metrics {
                 last_at: Mutex::default(),
             },
             unidentified: Counters::new(Reason::ALL.map(Reason::as_str)),
+            latest_unidentified: Latest::default(),
             position_changes: Counters::new(JumpReason::ALL.map(JumpReason::as_str)),
+            latest_position_changes: Latest::default(),
             database_attempts: Attempts::default(),
             sync_attempts: Attempts::default(),
             kafka_retries: Counter::default(),
@@ -205,13 +224,17 @@ impl Metrics {
         *lock(&self.http_requests).entry((path, code)).or_default() += 1;
     }
 
+    /// Takes samples of the throughput, and once a minute of the lag.
+    pub fn sample(&self, now: Instant) {
+        let snapshots = self.partition_snapshots(now);
+        self.throughput.sample(total_lag(&snapshots), now);
+        if self.lag_history.is_due(now) {
+            self.lag_history.sample(&snapshots, now);
+        }
+    }
+
     /// The assigned partitions, as of now.
     pub fn partition_snapshots(&self, now: Instant) -> Vec<PartitionSnapshot> {
         self.partitions.snapshots(&self.consumer.partitions(), now)
     }
-}
-
-/// Each change under these locks is one assignment: a panic leaves none of them incomplete.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,6 +9,10 @@ use kafka::{LogEnd, PartitionStatistics, TopicPartition};
 
 use crate::storage::{OffsetCounts, PartitionCounts};
 
+/// With more partitions than this, what is kept of each and has a series of its own is bounded: the metrics of partitions
+/// are sums over each topic, and the history of the lag is that of all.
+pub(super) const PARTITIONS_MAX: usize = 1_000;
+
 /// The partitions, by topic and number.
 #[derive(Debug, Default)]
 pub struct Partitions(Mutex<BTreeMap<TopicPartition, Progress>>);

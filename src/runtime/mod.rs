@@ -14,6 +14,7 @@ pub mod permissions;
 pub mod probe;
 pub mod process;
 pub mod progress_line;
+pub mod readable;
 pub mod shared_secret;
 pub mod shutdown;
 pub mod signals;

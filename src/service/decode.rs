@@ -3,7 +3,7 @@
 use kafka::{PartitionRecords, Record};
 use self_cell::self_cell;
 
-use crate::entity::{Decoder, Reason, UtcTime};
+use crate::entity::{Decoder, Rejection, UtcTime};
 use crate::settings::Settings;
 use crate::storage::{Entry, Header, Headers, ORDINARY_RECORDS, OffsetRange, PartitionBatch, TopicId};
 
@@ -55,9 +55,14 @@ impl Decoded {
         self.borrow_owner()
     }
 
-    /// Why records are not events, one reason for each.
-    pub(super) fn rejections(&self) -> impl Iterator<Item = Reason> {
-        self.borrow_dependent().iter().filter_map(|entry| Some(entry.decoded.as_ref().err()?.reason))
+    /// The records that are not events, and why.
+    pub(super) fn rejections(&self) -> impl Iterator<Item = (&Entry<'_>, &Rejection)> {
+        self.borrow_dependent().iter().filter_map(|entry| Some((entry, entry.decoded.as_ref().err()?)))
+    }
+
+    /// The value of the record at an offset; `None` if there is no such record, or it has no value.
+    pub(super) fn value_at(&self, offset: i64) -> Option<&[u8]> {
+        self.borrow_dependent().iter().find(|entry| entry.offset == offset)?.value
     }
 
     /// The events whose `last_modified` is too far ahead to be used, with that time.

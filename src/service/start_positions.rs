@@ -6,6 +6,7 @@ use log::Level;
 
 use super::error::ServiceError;
 use super::offsets::PartitionStart;
+use super::publisher::publish_jump;
 use super::retrying_writer::RetryingWriter;
 use crate::service::start_rules::{self, CommitMetadata, Policy, StartDecision, StoredOffset};
 use crate::settings::Settings;
@@ -141,7 +142,7 @@ fn store(jumps: &[OffsetJump], writer: &mut RetryingWriter<'_>) -> Result<(), Se
     let mut attempt = Attempt::default();
     writer.retry("storing a position", |writer| writer.store_jumps(jumps, &mut attempt))?;
     for jump in jumps {
-        writer.metrics.position_changes.add(jump.reason.as_str(), 1);
+        publish_jump(&writer.metrics, jump);
         let level = if start_rules::is_warning(jump.reason) { Level::Warn } else { Level::Info };
         log::log!(
             level, topic = jump.topic, partition = jump.partition, from_offset = jump.from, to_offset = jump.to,

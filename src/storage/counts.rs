@@ -60,6 +60,16 @@ impl OffsetCounts {
         self.total().saturating_sub(self.get(Outcome::Absent))
     }
 
+    /// What was counted after `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut counts = Self::default();
+        for ((outcome, now), (_, before)) in self.iter().zip(earlier.iter()) {
+            counts.add(outcome, now.saturating_sub(before));
+        }
+        counts
+    }
+
     /// Each outcome and its count, in the order of [`Outcome::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = (Outcome, u64)> {
         Outcome::ALL.into_iter().zip(self.0)
@@ -85,30 +95,59 @@ impl AddAssign for OffsetCounts {
 
 /// The counts of several partitions, by topic and number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PartitionCounts(BTreeMap<(String, i32), OffsetCounts>);
+pub struct PartitionCounts {
+    counts: BTreeMap<(String, i32), OffsetCounts>,
+    last_rejected: Option<RejectedRecord>,
+}
+
+/// A record that decodes to an event whose row the database has rejected. It counts as unidentified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedRecord {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+    /// The record's offset.
+    pub offset: i64,
+    /// Why, in the words of the database.
+    pub error: String,
+}
 
 impl PartitionCounts {
     /// Counts offsets of one partition.
     pub fn add(&mut self, topic: &str, partition: i32, counts: OffsetCounts) {
-        *self.0.entry((topic.to_owned(), partition)).or_default() += counts;
+        *self.counts.entry((topic.to_owned(), partition)).or_default() += counts;
     }
 
     /// Counts those of others, too.
     pub fn extend(&mut self, more: &Self) {
-        for ((topic, partition), counts) in &more.0 {
+        for ((topic, partition), counts) in &more.counts {
             self.add(topic, *partition, *counts);
         }
+        if let Some(rejected) = &more.last_rejected {
+            self.last_rejected = Some(rejected.clone());
+        }
+    }
+
+    /// The database has rejected the row of a record.
+    pub fn note_rejected(&mut self, rejected: RejectedRecord) {
+        self.last_rejected = Some(rejected);
+    }
+
+    /// The last record whose row the database has rejected.
+    pub fn last_rejected(&self) -> Option<&RejectedRecord> {
+        self.last_rejected.as_ref()
     }
 
     /// Each partition and its counts.
     pub fn iter(&self) -> impl Iterator<Item = (&str, i32, OffsetCounts)> {
-        self.0.iter().map(|((topic, partition), counts)| (topic.as_str(), *partition, *counts))
+        self.counts.iter().map(|((topic, partition), counts)| (topic.as_str(), *partition, *counts))
     }
 
     /// The sum over all partitions.
     pub fn total(&self) -> OffsetCounts {
         let mut total = OffsetCounts::default();
-        for counts in self.0.values() {
+        for counts in self.counts.values() {
             total += *counts;
         }
         total
@@ -136,5 +175,7 @@ mod tests {
         let found: Vec<_> = counts.iter().map(|(outcome, count)| (outcome.name(), count)).collect();
         assert_eq!(found, [("applied", 3), ("stale", 0), ("unidentified", 4), ("absent", 5)]);
         assert_eq!((counts.total(), counts.records()), (12, 7));
+        let since = counts.since(&[(Outcome::Applied, 1), (Outcome::Stale, 2)].into());
+        assert_eq!(since, [(Outcome::Applied, 2), (Outcome::Unidentified, 4), (Outcome::Absent, 5)].into());
     }
 }

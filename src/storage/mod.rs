@@ -61,7 +61,7 @@ use std::path::PathBuf;
 
 pub use attempt::Attempt;
 pub use batch::{Entry, ORDINARY_RECORDS, PartitionBatch};
-pub use counts::{OffsetCounts, Outcome, PartitionCounts};
+pub use counts::{OffsetCounts, Outcome, PartitionCounts, RejectedRecord};
 pub use error::{ErrorKind, StorageError};
 pub use findings::{CountedPosition, Invariant, Violation};
 pub use headers::{Header, Headers};
@@ -124,6 +124,11 @@ pub fn try_to_store(settings: &DatabaseSettings, group_id: &str) -> Result<(), S
 /// Checks that the machine lets a service write the database, or create it. Opens no database, and leaves no change.
 pub fn check_access(settings: &DatabaseSettings) -> Result<(), StorageError> {
     Ok(sqlite::environment::check_access(settings)?)
+}
+
+/// The version of the database engine.
+pub fn engine_version() -> &'static str {
+    sqlite::version()
 }
 
 /// Warnings about the machine: what may damage a database there, one line each.

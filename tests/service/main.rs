@@ -15,6 +15,7 @@ mod inspection;
 mod memory;
 mod observability;
 mod output;
+mod page;
 mod payloads;
 mod poison;
 mod producers;

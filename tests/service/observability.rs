@@ -1,5 +1,5 @@
-//! What the HTTP server and `health` say, against the truth: the database, the group, and a broker that is killed. One broker and few
-//! services for all of it.
+//! What the HTTP server, its status page and `health` say, against the truth: the database, the group, and a broker that is killed. One
+//! broker and few services for all of it.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -8,8 +8,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use serde_json::Value;
 use testkit::{Client, Cluster, ProduceOptions, Record, unique};
 
+use crate::page::{HOSTILE, Page};
 use crate::support::process::{Answer, Installation};
 
 /// An answer must not take longer, whatever the service does meanwhile.
@@ -39,6 +41,10 @@ impl Observed {
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         Some((head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned()))
+    }
+
+    fn status(&self) -> Value {
+        serde_json::from_str(&self.get("/status.json").unwrap().1).unwrap()
     }
 
     /// The values of the metrics, by name and labels.
@@ -97,16 +103,17 @@ fn what_is_published_is_the_truth() {
     kafka.create_topic(&topic, 2, &[]).unwrap();
     produce(kafka, &topic, 0, 0..40);
     produce(kafka, &topic, 1, 0..20);
-    let broken = ["{", "", "[]"].map(|value| Record::value(value).partition(1));
+    let broken = ["{", "", "[]", HOSTILE].map(|value| Record::value(value).partition(1));
     kafka.produce(&topic, &ProduceOptions::default(), broken).unwrap();
     let mut observed = Observed::new(&cluster, &topic);
+    observed.installation.set("HTTP_SAMPLES", "true");
     observed.installation.wrap(&["sh", "-c", "ulimit -n 128; exec \"$@\"", "sh"]);
 
     assert_eq!(observed.health(&[]).code, Some(1), "nothing runs");
     let service = observed.installation.start(&[]);
     observed.wait_ready(200, &["\"ready\": true", "[]"]);
     let slow = observed.connect_slowly();
-    observed.installation.wait_for("the records", |installation| installation.stored() == 63);
+    observed.installation.wait_for("the records", |installation| installation.stored() == 64);
     observed.installation.wait_for("the commit", |_| {
         observed.metric(&format!("committed_offset{{topic=\"{topic}\",partition=\"0\"}}")) == Some(40.0)
     });
@@ -117,8 +124,12 @@ fn what_is_published_is_the_truth() {
     second_listener_is_refused(&observed);
     locked_database_is_live(&observed, kafka, &topic);
     revoked_partition_has_no_series(&observed, &cluster, &topic);
-    killed_broker_is_not_ready(&observed, &cluster, &topic);
+    let page = Page::open(&observed.address);
+    killed_broker_is_not_ready(&observed, &cluster, &topic, &page);
+    assert_eq!(page.notice(), "");
     drop(service);
+    let notice = "The service has not answered for ";
+    observed.installation.wait_for("the notice of the page", |_| page.notice().starts_with(notice));
 }
 
 fn matches_the_database(observed: &Observed, topic: &str) {
@@ -147,7 +158,7 @@ fn matches_the_database(observed: &Observed, topic: &str) {
     let jumps = number("SELECT count(*) FROM position_changes WHERE reason = 'first_start'");
     assert_eq!((value("position_changes_total{reason=\"first_start\"}"), jumps), (Some(2.0), Some(2.0)));
     assert_eq!((value("partitions_assigned"), value("live"), value("ready")), (Some(2.0), Some(1.0), Some(1.0)));
-    assert_eq!(value("transaction_records_sum"), Some(63.0));
+    assert_eq!(value("transaction_records_sum"), Some(64.0));
     assert_eq!(value("transactions_total{result=\"failure\"}"), Some(0.0));
     assert_eq!(value("group_info{protocol=\"classic\",isolation_level=\"read_committed\"}"), Some(1.0));
     for (name, least) in [
@@ -210,7 +221,7 @@ fn locked_database_is_live(observed: &Observed, kafka: &Client, topic: &str) {
     assert_eq!(observed.get("/healthz").unwrap().0, 200);
     assert!(observed.metric("transactions_total{result=\"failure\"}").unwrap() >= 2.0);
     other.execute_batch("ROLLBACK").unwrap();
-    observed.installation.wait_for("the records", |installation| installation.stored() == 68);
+    observed.installation.wait_for("the records", |installation| installation.stored() == 69);
     observed.installation.wait_for("success", |_| observed.metric("failing_attempts{what=\"database\"}") == Some(0.0));
 }
 
@@ -238,8 +249,13 @@ fn revoked_partition_has_no_series(observed: &Observed, cluster: &Cluster, topic
     observed.wait_ready(200, &[]);
 }
 
-/// Without its broker the service stays live, is not ready, and does not know its lag; afterwards everything is as before.
-fn killed_broker_is_not_ready(observed: &Observed, cluster: &Cluster, topic: &str) {
+/// Without its broker the service stays live, is not ready, and does not know its lag; afterwards everything is as before. The page shows
+/// it without a reload.
+fn killed_broker_is_not_ready(observed: &Observed, cluster: &Cluster, topic: &str, page: &Page) {
+    assert_eq!(page.state(), "Ready; 2 partitions, caught up.");
+    page.shows(&observed.status());
+    page.executes_no_payload();
+    page.fits_a_phone();
     let node = cluster.node(1).unwrap();
     node.kill().unwrap();
     observed.wait_ready(503, &["assigned partitions cannot be read"]);
@@ -250,8 +266,14 @@ fn killed_broker_is_not_ready(observed: &Observed, cluster: &Cluster, topic: &st
     observed.installation.wait_for("failed attempts", |_| {
         observed.metric("failing_attempts{what=\"kafka\"}").is_some_and(|attempts| attempts >= 2.0)
     });
+    observed.installation.wait_for("the page without a broker", |_| {
+        page.state().contains("of 2 assigned partitions cannot be read") && page.state().ends_with("lag not known.")
+    });
+    assert!(page.is_same_document());
     node.start().unwrap();
     observed.wait_ready(200, &[]);
     assert_eq!(observed.metric(&lag), Some(0.0));
+    page.is_clean();
+    page.needs_no_script(&observed.status());
     assert_eq!(observed.metric("failing_attempts{what=\"kafka\"}"), Some(0.0));
 }

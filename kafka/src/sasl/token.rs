@@ -18,8 +18,8 @@ pub(crate) const TOKEN_BYTES_MAX: usize = 64 * 1024;
 /// The most characters of an error: a URL or a path, a server's error and its description.
 const SHOWN_CHARS_MAX: usize = 700;
 
-/// An access token.
-#[derive(Clone, PartialEq, Eq)]
+/// An access token. Two are equal if their texts are, whatever is known of their expiry.
+#[derive(Clone)]
 pub struct Token {
     text: Secret,
     expires_at: Option<SystemTime>,
@@ -49,7 +49,16 @@ impl Token {
         self.text.expose()
     }
 
-    /// When the token expires, if it is a JWT with the claim `exp`. The signature is not checked.
+    /// The same token with the lifetime that its issuer grants; the claim `exp` of a JWT is more exact.
+    #[cfg(feature = "token-http")]
+    pub(crate) fn with_lifetime(mut self, lifetime: Option<Duration>) -> Self {
+        let end = || SystemTime::now().checked_add(lifetime?);
+        self.expires_at = self.expires_at.or_else(end);
+        self
+    }
+
+    /// When the token expires: the claim `exp` of a JWT, whose signature is not checked, or the end of the
+    /// lifetime that its issuer grants.
     pub fn expires_at(&self) -> Option<SystemTime> {
         self.expires_at
     }
@@ -59,6 +68,14 @@ impl Token {
         self.expires_at.and_then(|at| SystemTime::now().duration_since(at).ok())
     }
 }
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Token {}
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,6 +153,16 @@ mod tests {
             assert_eq!(expiry(without), None, "{without}");
         }
         assert_eq!(Token::parse("opaque").unwrap().expires_at(), None);
+        #[cfg(feature = "token-http")]
+        {
+            let hour = Duration::from_hours(1);
+            let left = |token: Token| token.expires_at().unwrap().duration_since(SystemTime::now()).unwrap();
+            let opaque = Token::parse("opaque").unwrap();
+            assert_eq!(opaque.clone().with_lifetime(None).expires_at(), None);
+            assert!((hour / 2..=hour).contains(&left(opaque.with_lifetime(Some(hour)))));
+            let jwt = Token::parse("a.eyJleHAiOjE3MDAwMDAwMDB9.c").unwrap().with_lifetime(Some(hour));
+            assert_eq!(jwt.expires_at(), Some(at), "its claim is more exact");
+        }
         assert!(Token::parse("a.eyJleHAiOjE3MDAwMDAwMDB9.c").unwrap().expired_for().is_some());
     }
 

@@ -4,6 +4,7 @@ use super::{Engine, Value};
 use crate::entity::{Event, Opportunity};
 use crate::storage::attempt::Attempt;
 use crate::storage::batch::Entry;
+use crate::storage::counts::RejectedRecord;
 use crate::storage::fixtures::{TOPIC, batch, counts, entry, opportunity, rejected};
 
 /// Ids whose order as text is that of their numbers: rows are stored in the order of ids.
@@ -55,8 +56,16 @@ pub(in crate::storage) fn many_rejected_records_and_nothing_but_rejected_ones_ar
             let place = E::create();
             let mut database = place.open_at_0(1);
             place.execute(&sql);
-            let counted = database.apply(&[batch(0, 0, 24, events(&ids, bad))], &mut Attempt::default()).unwrap();
+            let mut attempt = Attempt::default();
+            let counted = database.apply(&[batch(0, 0, 24, events(&ids, bad))], &mut attempt).unwrap();
             let count = bad.len() as u64;
+            let last = RejectedRecord {
+                topic: TOPIC.to_owned(),
+                partition: 0,
+                offset: *bad.last().unwrap(),
+                error: error.to_owned(),
+            };
+            assert_eq!(attempt.counts().last_rejected(), Some(&last), "{sql}");
             assert_eq!(counted, counts(24 - count, 0, count, 0), "{sql}");
             assert_isolated(&place, bad, error);
         }

@@ -43,3 +43,8 @@ pub(super) use replay::DryRun;
 pub use tables::views::DATABASES_MAX as VIEWS_DATABASES_MAX;
 pub(super) use trial::try_to_store;
 pub(super) use views::views;
+
+/// The version of SQLite.
+pub(super) fn version() -> &'static str {
+    rusqlite::version()
+}

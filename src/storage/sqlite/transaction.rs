@@ -13,7 +13,7 @@ use super::tables::unidentified::{self, Reading};
 use super::tables::upsert::Origin;
 use crate::entity::{Event, Reason, Rejection};
 use crate::storage::batch::{Coordinates, Entry, PartitionBatch};
-use crate::storage::counts::{OffsetCounts, Outcome, PartitionCounts};
+use crate::storage::counts::{OffsetCounts, Outcome, PartitionCounts, RejectedRecord};
 use crate::storage::part::Part;
 
 /// What happens to a record that SQLite rejects.
@@ -45,7 +45,8 @@ pub(super) fn apply(
         let counts: Vec<OffsetCounts> = match on_rejection {
             OnRejection::Fail => store_together(transaction, parts, keeper, now)?,
             OnRejection::Isolate | OnRejection::Keep(_) => {
-                parts.iter().map(|part| store_each(part, keeper(part.batch), store)).collect::<Result<_, _>>()?
+                let each = parts.iter().map(|part| store_each(part, keeper(part.batch), store, &mut total));
+                each.collect::<Result<_, _>>()?
             }
         };
         for (part, mut counts) in parts.iter().zip(counts) {
@@ -140,11 +141,12 @@ fn store_together<'p>(
     counts.collect()
 }
 
-/// The same record by record, each event by `store`.
+/// The same record by record, each event by `store`. The last one that SQLite rejects is noted in `total`.
 fn store_each(
     part: &Part<'_>,
     mut keeper: Keeper<'_, '_>,
     store: impl Fn(&Event<'_>, &Coordinates<'_>) -> Result<Stored, SqliteError>,
+    total: &mut PartitionCounts,
 ) -> Result<OffsetCounts, SqliteError> {
     let mut counts = OffsetCounts::default();
     for entry in part.entries {
@@ -154,7 +156,13 @@ fn store_each(
             Ok(stored) => match stored? {
                 Stored::Applied => counts.add(Outcome::Applied, 1),
                 Stored::Stale => counts.add(Outcome::Stale, 1),
-                Stored::Rejected(error) => keeper.keep(entry, &Rejection { reason: Reason::Rejected, error })?,
+                Stored::Rejected(error) => {
+                    let rejection = Rejection { reason: Reason::Rejected, error };
+                    keeper.keep(entry, &rejection)?;
+                    let (topic, error) = (at.topic.to_owned(), rejection.error);
+                    let (partition, offset) = (at.partition, entry.offset);
+                    total.note_rejected(RejectedRecord { topic, partition, offset, error });
+                }
             },
         }
     }

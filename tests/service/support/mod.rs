@@ -1,6 +1,7 @@
 //! Helpers of the tests: the service as a process, records with their expected tables, and a fake broker.
 
 pub mod batches;
+pub mod browser;
 pub mod combined_databases;
 pub mod decompression_bombs;
 pub mod events;

@@ -84,7 +84,7 @@ impl Cache {
         self.changed.notify_all();
         let error = match issued {
             Ok(Issued { token, lifetime }) => {
-                let issued = Instant::now();
+                let (token, issued) = (token.with_lifetime(lifetime), Instant::now());
                 state.kept = lifetime.map(|lifetime| Kept { token: token.clone(), issued, lifetime });
                 return Ok(token);
             }
