@@ -34,7 +34,8 @@ Options:
   -V, --version         print the version
 
 Settings come from the environment; docs/configuration.md and .env.example list them all.
-health gives up after 2 s, check, status and reset after 60 s, replay after 30 s of failures in a row.
+health gives up after 2 s, check, status and reset after 60 s, replay after 30 s of failures in a
+row.
 
 Exit codes:
   0    success
