@@ -47,6 +47,8 @@ pub struct LogEnd {
     pub end_offset: i64,
     /// End for `read_uncommitted`: the offsets between both belong to, or come after, an open transaction.
     pub high_watermark: i64,
+    /// When the response came.
+    pub seen_at: Instant,
 }
 
 /// The state of the membership in the group.
@@ -204,13 +206,14 @@ impl Statistics {
         }
     }
 
-    /// Adds partitions and says which are read; removes all others.
+    /// Adds partitions and says which are read, whose ends may be known; removes all others.
     pub(crate) fn set_partitions<'a>(&self, present: impl Iterator<Item = (&'a TopicPartition, bool)>) {
         let mut partitions = self.lock();
         let mut known = std::mem::take(&mut *partitions);
         for (at, is_reading) in present {
             let (at, before) = known.remove_entry(at).unwrap_or_else(|| (at.clone(), PartitionStatistics::default()));
-            partitions.insert(at, PartitionStatistics { is_reading, ..before });
+            let log_end = before.log_end.filter(|_| is_reading);
+            partitions.insert(at, PartitionStatistics { is_reading, log_end, ..before });
         }
     }
 
@@ -232,13 +235,15 @@ mod tests {
     fn a_partition_that_is_no_longer_read_is_forgotten() {
         let statistics = Statistics::default();
         let (first, second) = (TopicPartition::new("t", 0), TopicPartition::new("t", 1));
-        let end = LogEnd { end_offset: 7, high_watermark: 9 };
+        let end = LogEnd { end_offset: 7, high_watermark: 9, seen_at: Instant::now() };
         statistics.set_partitions([(&first, true), (&second, false)].into_iter());
         statistics.update(&first, |partition| partition.log_end = Some(end));
         assert_eq!((statistics.end_offset(&first), statistics.end_offset(&second)), (Some(7), None));
         statistics.set_partitions([(&first, true)].into_iter());
         let known = PartitionStatistics { is_reading: true, log_end: Some(end), committed_offset: None };
         assert_eq!(statistics.partitions(), BTreeMap::from([(first.clone(), known)]));
+        statistics.set_partitions([(&first, false)].into_iter());
+        assert_eq!(statistics.end_offset(&first), None, "nobody says where its log ends");
         statistics.remove(&first);
         assert_eq!(statistics.end_offset(&first), None);
     }

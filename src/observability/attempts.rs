@@ -1,9 +1,10 @@
 //! Failed attempts in a row of one kind of operation, and since when it fails. Must not know the operation.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::lock::lock;
 use crate::runtime::measures::Counter;
 
 /// The attempts of one kind of operation.
@@ -19,7 +20,7 @@ impl Attempts {
     pub fn note_failure(&self) {
         self.retries.increment();
         if self.in_a_row.fetch_add(1, Ordering::Relaxed) == 0 {
-            *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            *lock(&self.since) = Some(Instant::now());
         }
     }
 
@@ -27,7 +28,7 @@ impl Attempts {
     pub fn note_success(&self) {
         // No lock while nothing fails.
         if self.in_a_row.swap(0, Ordering::Relaxed) > 0 {
-            *self.since.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *lock(&self.since) = None;
         }
     }
 
@@ -38,7 +39,7 @@ impl Attempts {
 
     /// Time since the first failure in a row.
     pub fn failing_for(&self, now: Instant) -> Option<Duration> {
-        let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = *lock(&self.since);
         since.map(|since| now.saturating_duration_since(since))
     }
 

@@ -17,13 +17,13 @@ const PARTITION: &[&str] = &["topic", "partition"];
 pub fn collect(metrics: &Metrics, is_stopping: bool, now: Instant) -> Vec<Family> {
     let mut families = Families::default();
     let snapshots = metrics.partition_snapshots(now);
-    add_partitions(&mut families, &snapshots, metrics.description.isolation_level == "read_committed");
+    add_partitions(&mut families, &rows(&snapshots, metrics), metrics.description.isolation_level == "read_committed");
     add_service(&mut families, metrics, is_stopping, now);
     families.into_vec()
 }
 
 /// What the metrics of a partition show; summed over a topic if there are too many partitions.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Row {
     labels: Vec<String>,
     counts: OffsetCounts,
@@ -34,25 +34,29 @@ struct Row {
     open_records: Option<u64>,
 }
 
-fn rows(snapshots: &[PartitionSnapshot]) -> Vec<Row> {
+fn rows(snapshots: &[PartitionSnapshot], metrics: &Metrics) -> Vec<Row> {
     if snapshots.len() <= PARTITIONS_MAX {
         return snapshots.iter().map(row).collect();
     }
-    let mut topics: BTreeMap<String, Row> = BTreeMap::new();
-    for Row { labels, counts, lag_records, lag, open_records, .. } in snapshots.iter().map(row) {
-        let topic = labels.into_iter().next().unwrap_or_default();
-        let sum =
-            topics.entry(topic.clone()).or_insert_with(|| Row { labels: vec![topic, String::new()], ..Row::default() });
-        sum.counts += counts;
-        sum.lag_records = add(sum.lag_records, lag_records);
-        sum.open_records = add(sum.open_records, open_records);
-        sum.lag = sum.lag.max(lag);
+    // Those of present partitions would fall when one is revoked, as a counter never does.
+    let counts = metrics.partitions.topics();
+    let mut topics: BTreeMap<&str, Row> = BTreeMap::new();
+    for snapshot in snapshots {
+        let (topic, more) = (&*snapshot.partition.topic, row(snapshot));
+        let sum = topics.entry(topic).or_insert_with(|| Row {
+            labels: vec![topic.to_owned(), String::new()],
+            counts: counts.get(topic).copied().unwrap_or_default(),
+            offsets: None,
+            lag_records: Some(0),
+            lag: Some(Duration::ZERO),
+            open_records: Some(0),
+        });
+        // What is not known of one partition is not known of the topic.
+        sum.lag_records = sum.lag_records.zip(more.lag_records).map(|(sum, more)| sum.saturating_add(more));
+        sum.open_records = sum.open_records.zip(more.open_records).map(|(sum, more)| sum.saturating_add(more));
+        sum.lag = sum.lag.zip(more.lag).map(|(greatest, more)| greatest.max(more));
     }
     topics.into_values().collect()
-}
-
-fn add(sum: Option<u64>, more: Option<u64>) -> Option<u64> {
-    sum.into_iter().chain(more).reduce(u64::saturating_add)
 }
 
 fn row(snapshot: &PartitionSnapshot) -> Row {
@@ -68,8 +72,7 @@ fn row(snapshot: &PartitionSnapshot) -> Row {
     }
 }
 
-fn add_partitions(families: &mut Families, snapshots: &[PartitionSnapshot], reads_committed: bool) {
-    let rows = rows(snapshots);
+fn add_partitions(families: &mut Families, rows: &[Row], reads_committed: bool) {
     let gauge = |name: &'static str| (name, Kind::Gauge, PARTITION);
     let counts = rows.iter().flat_map(|row| {
         row.counts.iter().map(|(outcome, count)| Sample {
@@ -88,17 +91,17 @@ fn add_partitions(families: &mut Families, snapshots: &[PartitionSnapshot], read
     families.add(
         gauge("enterprise_consumer_next_offset"),
         About("First offset that is not stored in the database", ""),
-        samples(&rows, |row| Some(row.offsets?.0.into())),
+        samples(rows, |row| Some(row.offsets?.0.into())),
     );
     families.add(
         gauge("enterprise_consumer_committed_offset"),
         About("Offset of the group that the coordinator has accepted last", ""),
-        samples(&rows, |row| Some(row.offsets?.1?.into())),
+        samples(rows, |row| Some(row.offsets?.1?.into())),
     );
     families.add(
         gauge("enterprise_consumer_end_offset"),
         About("End of the partition for the isolation level; no series while its leader does not respond", ""),
-        samples(&rows, |row| Some(row.offsets?.2?.into())),
+        samples(rows, |row| Some(row.offsets?.2?.into())),
     );
     families.add(
         gauge("enterprise_consumer_lag_records"),
@@ -106,7 +109,7 @@ fn add_partitions(families: &mut Families, snapshots: &[PartitionSnapshot], read
             "Offsets that are not stored; no series while the end of the partition is not known, or it is assigned to another member",
             "growing for 30 minutes",
         ),
-        samples(&rows, |row| Some(row.lag_records?.into())),
+        samples(rows, |row| Some(row.lag_records?.into())),
     );
     families.add(
         gauge("enterprise_consumer_lag_seconds"),
@@ -114,7 +117,7 @@ fn add_partitions(families: &mut Families, snapshots: &[PartitionSnapshot], read
             "Greatest possible age of the oldest record that is not stored, 0 if there is none; no series while it is not known",
             "above what the readers of the database accept, for 10 minutes",
         ),
-        samples(&rows, |row| Some(row.lag?.into())),
+        samples(rows, |row| Some(row.lag?.into())),
     );
     families.add(
         gauge("enterprise_consumer_open_transaction_records"),
@@ -122,7 +125,7 @@ fn add_partitions(families: &mut Families, snapshots: &[PartitionSnapshot], read
             "Offsets that an open transaction of a producer holds back; only under read_committed",
             "above 0 for longer than the producers' transaction.timeout.ms: a transaction hangs (kafka-transactions.sh find-hanging)",
         ),
-        samples(&rows, |row| Some(row.open_records.filter(|_| reads_committed)?.into())),
+        samples(rows, |row| Some(row.open_records.filter(|_| reads_committed)?.into())),
     );
 }
 

@@ -5,7 +5,6 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::family::{About, Families, Kind, Sample, Value};
 use super::health::readiness;
-use super::lock::lock;
 use super::metrics::{Metrics, RESULTS};
 use crate::runtime::process::Process;
 use crate::storage::DatabaseStatistics;
@@ -222,7 +221,7 @@ fn add_operation(families: &mut Families, metrics: &Metrics) {
         ),
         labelled(metrics.reloads.iter().map(|(result, count)| (result, count.into()))),
     );
-    let requests = lock(&metrics.http_requests);
+    let requests = metrics.http_requests();
     let sample = |((path, code), count): (&(&'static str, u16), &u64)| Sample {
         labels: vec![(*path).to_owned(), code.to_string()],
         value: (*count).into(),

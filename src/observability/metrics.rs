@@ -103,7 +103,7 @@ pub struct Metrics {
     /// Reloads of certificates and passwords, by result.
     pub reloads: Counters,
     /// Requests of the HTTP server, by path and status code.
-    pub http_requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
+    http_requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
     credentials: Mutex<BTreeMap<&'static str, SystemTime>>,
     database: OnceLock<Arc<DatabaseStatistics>>,
     sizes: Mutex<Option<DatabaseSizes>>,
@@ -222,6 +222,11 @@ impl Metrics {
     /// The HTTP server has answered a request. The path is one that the server knows, or `other`.
     pub fn note_http_request(&self, path: &'static str, code: u16) {
         *lock(&self.http_requests).entry((path, code)).or_default() += 1;
+    }
+
+    /// How many requests the HTTP server has answered, by path and status code.
+    pub(super) fn http_requests(&self) -> BTreeMap<(&'static str, u16), u64> {
+        lock(&self.http_requests).clone()
     }
 
     /// Takes samples of the throughput, and once a minute of the lag.

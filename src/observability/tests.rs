@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::*;
 use crate::settings::Settings;
-use crate::storage::DatabaseSizes;
+use crate::storage::{DatabaseSizes, Outcome, PartitionCounts};
 
 fn metrics() -> Metrics {
     let metrics = Metrics::new(Description::of(&Settings::load(Vec::new(), None).unwrap()));
@@ -77,6 +77,25 @@ fn the_number_of_series_is_bounded() {
         of_topic[0].starts_with("enterprise_consumer_offsets_total{topic=\"t\",outcome=\"applied\"} "),
         "{of_topic:?}"
     );
+}
+
+#[test]
+fn a_counter_of_a_topic_never_falls() {
+    let metrics = metrics();
+    let at = |partition| kafka::TopicPartition::new("t", partition);
+    let mut counts = PartitionCounts::default();
+    for partition in 0..1_002 {
+        metrics.partitions.start(&at(partition), 5);
+        counts.add("t", partition, [(Outcome::Applied, 1)].into());
+    }
+    metrics.partitions.count(&counts);
+    let applied = || {
+        let text = encode(&collect(&metrics, false, Instant::now()));
+        text.lines().find(|line| line.contains("outcome=\"applied\"")).map(str::to_owned)
+    };
+    assert!(applied().unwrap().ends_with(" 1002"));
+    metrics.partitions.remove(&[at(0)]);
+    assert!(applied().unwrap().ends_with(" 1002"));
 }
 
 const DOCUMENT: &str = "docs/metrics.md";

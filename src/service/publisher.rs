@@ -30,7 +30,7 @@ impl Publisher {
         let is_due = |at: Option<Instant>| at.is_none_or(|at| now >= at);
         if is_due(self.ends_at) {
             self.ends_at = Some(now + ENDS_INTERVAL);
-            metrics.partitions.note_ends(&metrics.consumer.partitions(), now);
+            metrics.partitions.note_ends(&metrics.consumer.partitions());
         }
         if is_due(self.samples_at) {
             self.samples_at = Some(now + SAMPLES_INTERVAL);
@@ -54,7 +54,7 @@ pub(super) fn publish_stored(metrics: &Metrics, stored: &[Decoded], counts: &Par
     }
     for batch in stored.iter().map(Decoded::records) {
         let last_record_ms = batch.records.last().and_then(|record| record.timestamp_ms);
-        metrics.partitions.advance(&batch.partition, batch.next_offset, batch.end_offset, last_record_ms);
+        metrics.partitions.advance(&batch.partition, batch.next_offset, last_record_ms);
     }
 }
 

@@ -18,7 +18,8 @@ impl Consumer {
         self.published_at = Some(now);
         let statistics = &self.config.connection.statistics;
         statistics.set_membership(self.membership.state());
-        statistics.set_partitions(self.partitions.iter().map(|(at, partition)| (at, partition.is_reading())));
+        let is_read = |partition: &Partition| partition.is_reading() && partition.leadership.leader().is_some();
+        statistics.set_partitions(self.partitions.iter().map(|(at, partition)| (at, is_read(partition))));
         statistics.set_failing_attempts(self.failing_attempts(now));
     }
 

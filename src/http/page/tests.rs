@@ -39,7 +39,7 @@ fn partition(number: i32, lag_records: Option<u64>) -> PartitionSnapshot {
         is_reading: lag_records.is_some(),
         log_end: lag_records.map(|lag| {
             let end_offset = 1000 + i64::try_from(lag).unwrap();
-            LogEnd { end_offset, high_watermark: end_offset }
+            LogEnd { end_offset, high_watermark: end_offset, seen_at: Instant::now() }
         }),
         lag_records,
         lag: lag_records.map(|lag| Duration::from_secs(lag / 10)),

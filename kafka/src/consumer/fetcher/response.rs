@@ -123,7 +123,7 @@ impl ResponseHandler<'_> {
             IsolationLevel::ReadUncommitted => fetched.high_watermark,
             IsolationLevel::ReadCommitted => fetched.last_stable_offset,
         };
-        let log_end = LogEnd { end_offset, high_watermark: fetched.high_watermark };
+        let log_end = LogEnd { end_offset, high_watermark: fetched.high_watermark, seen_at: self.now };
         statistics.update(&requested.partition, |known| known.log_end = Some(log_end));
         if partition.confirm_position() {
             // A user that waits until the consumer is settled checks again.
