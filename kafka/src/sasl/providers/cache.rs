@@ -69,6 +69,10 @@ impl Cache {
             if !state.is_requesting {
                 break;
             }
+            // Another connection renews it.
+            if let Some(kept) = state.kept.as_ref().filter(|kept| kept.is_younger_than(100)) {
+                return Ok(kept.token.clone());
+            }
             if left().is_zero() {
                 return Err(TokenError::Unavailable(
                     "another connection's request for a token takes too long".to_owned(),
@@ -76,9 +80,12 @@ impl Cache {
             }
             state = self.changed.wait_timeout(state, left()).unwrap_or_else(PoisonError::into_inner).0;
         }
+        // A source that does not respond must leave time to authenticate with the kept one.
+        let has_valid = state.kept.as_ref().is_some_and(|kept| kept.is_younger_than(100));
+        let time_max = if has_valid { left() / 2 } else { left() };
         state.is_requesting = true;
         drop(state);
-        let issued = request(left());
+        let issued = request(time_max);
         let mut state = self.lock();
         state.is_requesting = false;
         self.changed.notify_all();
@@ -164,7 +171,14 @@ mod tests {
         age(79);
         assert_eq!(text(cache.get(LONG, |_| panic!("a request"))), "one");
         age(81);
-        assert_eq!(text(cache.get(LONG, |_| unavailable())), "one");
+        let half = |time_max| {
+            assert!(time_max <= LONG / 2, "{time_max:?} leave none to authenticate with the kept token");
+            unavailable()
+        };
+        assert_eq!(text(cache.get(LONG, half)), "one");
+        cache.lock().is_requesting = true;
+        assert_eq!(text(cache.get(Duration::ZERO, |_| panic!("a second request"))), "one", "it need not wait");
+        cache.lock().is_requesting = false;
         let refused = || Err(TokenError::Refused("no".to_owned()));
         assert_eq!(text(cache.get(LONG, |_| refused())), "error: no");
         assert_eq!(text(cache.get(LONG, |_| issued("two", hour))), "two");
