@@ -70,9 +70,20 @@ impl Connection {
         self.deadline
     }
 
-    /// Since when it has not sent a whole request; `None` once it has.
-    pub(super) fn receiving_since(&self) -> Option<Instant> {
-        matches!(self.step, Step::Receiving(_)).then_some(self.since)
+    /// Which connection makes room for another one, the least first: one that has its answer, then the one that has taken longest
+    /// without sending a request. `None`: it is being answered.
+    pub(super) fn makes_room(&self) -> Option<(bool, Instant)> {
+        match self.step {
+            Step::Closing | Step::Closed => Some((false, self.since)),
+            Step::Receiving(_) => Some((true, self.since)),
+            Step::Sending(_) => None,
+        }
+    }
+
+    /// How much of its answer is not sent, and since when it is connected.
+    pub(super) fn unsent(&self) -> Option<(Instant, usize)> {
+        let Step::Sending(rest) = &self.step else { return None };
+        Some((self.since, rest.len()))
     }
 
     /// Ends the step if it is past its deadline.

@@ -9,7 +9,8 @@
 //! |-|-|
 //! | head of a request | 8 KiB, 32 headers, 5 s |
 //! | answer | 5 s |
-//! | connections | 128, or a quarter of the file descriptors; if more come, the slowest that has sent no request is closed, else the new one receives 503 |
+//! | connections | 128, or a quarter of the file descriptors; if more come, one that has its answer is closed, else the slowest that has sent no request, else the new one receives 503 |
+//! | unsent answers | 8 MiB; beyond that the slowest connections are closed |
 //!
 //! | file | holds |
 //! |-|-|

@@ -21,6 +21,10 @@ const CONNECTIONS_MAX: usize = 128;
 /// The part of the process's file descriptors that connections take at most: brokers and the database need theirs.
 const DESCRIPTORS_PART: usize = 4;
 
+/// The most bytes of answers that wait for their clients, in all connections: some hundred of the largest ones of an
+/// ordinary service.
+const UNSENT_BYTES_MAX: usize = 8 << 20;
+
 /// How many connections are accepted between two looks at the others.
 const ACCEPTED_MAX: usize = 32;
 
@@ -85,6 +89,7 @@ impl Loop {
                     let now = Instant::now();
                     let ready = self.connections.iter_mut().zip(ready).filter(|(_, is_ready)| *is_ready);
                     ready.for_each(|(connection, _)| connection.advance(&self.context, now));
+                    self.bound_unsent();
                     if may_accept {
                         self.accept(now);
                     }
@@ -147,14 +152,25 @@ impl Loop {
         }
     }
 
-    /// If there are too many connections, closes the one that has taken longest without sending a request.
+    /// If there are too many connections, closes one that nothing is being sent to.
     fn make_room(&mut self) {
         if self.connections.len() < self.connections_max {
             return;
         }
-        let slow = self.connections.iter().enumerate();
-        let slow = slow.filter_map(|(place, connection)| Some((connection.receiving_since()?, place)));
-        if let Some((_, place)) = slow.min() {
+        let places = self.connections.iter().enumerate();
+        let places = places.filter_map(|(place, connection)| Some((connection.makes_room()?, place)));
+        if let Some((_, place)) = places.min() {
+            self.connections.swap_remove(place);
+        }
+    }
+
+    /// If clients do not receive their answers, closes the connections that have taken longest.
+    fn bound_unsent(&mut self) {
+        loop {
+            let places = self.connections.iter().enumerate();
+            let unsent = places.filter_map(|(place, connection)| Some((connection.unsent()?, place)));
+            let bytes: usize = unsent.clone().map(|((_, bytes), _)| bytes).sum();
+            let Some((_, place)) = unsent.min().filter(|_| bytes > UNSENT_BYTES_MAX) else { return };
             self.connections.swap_remove(place);
         }
     }

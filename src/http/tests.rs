@@ -158,6 +158,25 @@ fn a_token_is_required_but_for_probes() {
 }
 
 #[test]
+fn clients_that_do_not_close_delay_nobody() {
+    let running = start(None);
+    // More than may be connected, within the time that they have to close.
+    let idle: Vec<TcpStream> = (0..200)
+        .map(|_| {
+            let mut stream = running.connect();
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(running.get("/healthz", "").0, 200);
+    for mut stream in &idle {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(code(&answer), 200);
+    }
+}
+
+#[test]
 fn slow_clients_delay_nobody_and_are_closed() {
     let running = start(None);
     let begun = Instant::now();
