@@ -12,8 +12,8 @@ use std::process::ExitCode;
 
 use enterprise_consumer::cli::{self, Command, CommandLine, Invocation};
 use enterprise_consumer::commands::{
-    COMMAND_TIME_MAX, CommandError, check, decode, exit_after, health, prune, replay, reset, run, status, tail,
-    unidentified, verify, views,
+    BROKERS_OR_DATABASE, COMMAND_TIME_MAX, CommandError, check, decode, exit_after, health, prune, replay, reset, run,
+    status, tail, unidentified, verify, views,
 };
 use enterprise_consumer::runtime::progress_line::Stopwatch;
 use enterprise_consumer::runtime::shutdown::StopError;
@@ -72,7 +72,7 @@ fn execute(command_line: CommandLine) -> Result<bool, CommandError> {
 
 fn dispatch(command: Command, settings: &Settings) -> Result<bool, CommandError> {
     let _stopwatch = if matches!(command, Command::Check { .. } | Command::Status(_) | Command::Reset(_)) {
-        exit_after(COMMAND_TIME_MAX)?;
+        exit_after(COMMAND_TIME_MAX, BROKERS_OR_DATABASE)?;
         Some(Stopwatch::start("waiting for responses", settings.can_redraw))
     } else {
         None

@@ -19,4 +19,4 @@ pub mod views;
 pub mod when;
 
 pub use error::CommandError;
-pub use time_limit::{COMMAND_TIME_MAX, exit_after};
+pub use time_limit::{BROKERS_OR_DATABASE, COMMAND_TIME_MAX, exit_after};

@@ -12,14 +12,17 @@ use crate::runtime::output;
 /// Greatest time of `check`, `status` and `reset`, however many brokers do not respond.
 pub const COMMAND_TIME_MAX: Duration = Duration::from_mins(1);
 
+/// Whom those wait for.
+pub const BROKERS_OR_DATABASE: &str = "brokers or the database";
+
 /// Exit code after the time limit: failed.
 const EXIT_TIME_LIMIT: i32 = 1;
 
-/// Ends the process with an error unless it has ended by itself within `time`.
-pub fn exit_after(time: Duration) -> Result<(), CommandError> {
+/// Ends the process with an error, which names whom it has waited for, unless it has ended by itself within `time`.
+pub fn exit_after(time: Duration, waits_for: &'static str) -> Result<(), CommandError> {
     let exit = move || {
         thread::sleep(time);
-        output::print_error(&TimeLimitExceeded(time));
+        output::print_error(&TimeLimitExceeded { time, waits_for });
         process::exit(EXIT_TIME_LIMIT);
     };
     thread::Builder::new().name("time-limit".to_owned()).spawn(exit).map(drop).map_err(CommandError::TimeLimit)
@@ -27,11 +30,15 @@ pub fn exit_after(time: Duration) -> Result<(), CommandError> {
 
 /// The command took too long.
 #[derive(Debug)]
-struct TimeLimitExceeded(Duration);
+struct TimeLimitExceeded {
+    time: Duration,
+    waits_for: &'static str,
+}
 
 impl fmt::Display for TimeLimitExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "gave up after {} s: brokers or the database did not respond in time", self.0.as_secs())
+        let Self { time, waits_for } = self;
+        write!(f, "gave up after {} s: {waits_for} did not respond in time", time.as_secs())
     }
 }
 
