@@ -121,6 +121,11 @@ impl Committer {
         for partition in partitions {
             self.offsets.remove(partition);
         }
+        if !self.offsets.need_sync() {
+            // Nothing waits for a sync that failed.
+            self.sync_backoff.reset();
+            self.metrics.sync_attempts.note_success();
+        }
     }
 
     /// How long the loop may wait for an event; the end of a sync wakes it.

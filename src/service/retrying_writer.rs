@@ -42,7 +42,13 @@ impl<'a> RetryingWriter<'a> {
             let result = call(self.writer.as_mut());
             match &result {
                 Ok(_) => self.metrics.database_attempts.note_success(),
-                Err(error) if error.is_retriable() => self.metrics.database_attempts.note_failure(),
+                Err(error) if error.is_retriable() => {
+                    self.metrics.database_attempts.note_failure();
+                    // The loop does not publish them meanwhile. The next write reports what is wrong with the files.
+                    if let Ok(sizes) = self.writer.sizes() {
+                        self.metrics.note_sizes(sizes);
+                    }
+                }
                 Err(_) => {}
             }
             result
