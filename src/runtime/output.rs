@@ -1,4 +1,5 @@
-//! The only place that prints to standard output and standard error, except for the log and the progress line. Must not know what is printed.
+//! The only place that prints to standard output and standard error, except for the log and the progress line. Must not know
+//! what is printed.
 //!
 //! A failed write is kept until [`take_error`] returns it at the end of the process, like the error flag of a C stream
 //! ([close_stdout](https://www.gnu.org/software/gnulib/manual/html_node/Closed-standard-fds.html)): no command can forget to check.

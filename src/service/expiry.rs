@@ -70,7 +70,7 @@ pub(super) fn remaining(expires_at: SystemTime, now: SystemTime) -> String {
     match hours {
         0..=1 => "1 hour".to_owned(),
         2..=48 => format!("{hours} hours"),
-        _ => format!("{} days", hours / 24),
+        _ => format!("{} days", hours.div_ceil(24)),
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
             (Duration::from_secs(3601), "2 hours"),
             (DAY, "24 hours"),
             (2 * DAY, "48 hours"),
-            (2 * DAY + SECOND, "2 days"),
+            (2 * DAY + SECOND, "3 days"),
             (30 * DAY, "30 days"),
         ] {
             let (expires_at, now) = before(left);

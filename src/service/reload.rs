@@ -102,9 +102,11 @@ impl Reloader {
             return Ok(if is_new { Replaced::HttpToken } else { Replaced::Unchanged });
         }
         let checked = self.check(security.clone())?;
+        if expires_at != self.expires_at() {
+            self.warned = None;
+        }
         self.context.http_token.replace(http_token);
         self.context.security.replace(security);
-        self.warned = None;
         Ok(checked.map_or(Replaced::Confirmed, Replaced::Unconfirmed))
     }
 

@@ -52,7 +52,6 @@ impl LogFile {
     /// Closes the file; the next line opens the one at the path.
     pub(super) fn close(&mut self) {
         self.file = None;
-        self.is_torn = false;
     }
 
     /// Appends a line, which ends in a line feed.
