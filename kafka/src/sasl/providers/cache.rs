@@ -45,9 +45,11 @@ struct Kept {
     lifetime: Duration,
 }
 
-impl Kept {
-    fn is_younger_than(&self, percent: u32) -> bool {
-        self.issued.elapsed() < self.lifetime.saturating_mul(percent) / 100
+impl State {
+    /// The kept token, unless more than this part of its lifetime has passed.
+    fn token_within(&self, percent: u32) -> Option<&Token> {
+        let kept = self.kept.as_ref()?;
+        (kept.issued.elapsed() < kept.lifetime.saturating_mul(percent) / 100).then_some(&kept.token)
     }
 }
 
@@ -63,15 +65,15 @@ impl Cache {
         let left = || timeout.saturating_sub(start.elapsed());
         let mut state = self.lock();
         loop {
-            if let Some(kept) = state.kept.as_ref().filter(|kept| kept.is_younger_than(RENEW_PERCENT)) {
-                return Ok(kept.token.clone());
+            if let Some(token) = state.token_within(RENEW_PERCENT) {
+                return Ok(token.clone());
             }
             if !state.is_requesting {
                 break;
             }
             // Another connection renews it.
-            if let Some(kept) = state.kept.as_ref().filter(|kept| kept.is_younger_than(100)) {
-                return Ok(kept.token.clone());
+            if let Some(token) = state.token_within(100) {
+                return Ok(token.clone());
             }
             if left().is_zero() {
                 return Err(TokenError::Unavailable(
@@ -81,8 +83,7 @@ impl Cache {
             state = self.changed.wait_timeout(state, left()).unwrap_or_else(PoisonError::into_inner).0;
         }
         // A source that does not respond must leave time to authenticate with the kept one.
-        let has_valid = state.kept.as_ref().is_some_and(|kept| kept.is_younger_than(100));
-        let time_max = if has_valid { left() / 2 } else { left() };
+        let time_max = if state.token_within(100).is_some() { left() / 2 } else { left() };
         state.is_requesting = true;
         drop(state);
         let issued = request(time_max);
@@ -97,10 +98,10 @@ impl Cache {
             }
             Err(error) => error,
         };
-        match (&error, &state.kept) {
-            (TokenError::Unavailable(_), Some(kept)) if kept.is_younger_than(100) => {
-                let token = kept.token.clone();
-                drop(state);
+        let kept = state.token_within(100).cloned();
+        drop(state);
+        match (&error, kept) {
+            (TokenError::Unavailable(_), Some(token)) => {
                 log::warn!("cannot renew the token, which has not expired yet: {error}");
                 Ok(token)
             }
