@@ -42,4 +42,4 @@ pub use metrics::{Description, Metrics, Transactions};
 pub use partitions::{PartitionSnapshot, Partitions};
 pub use report::report;
 pub use status::{Occurrences, Status};
-pub use throughput::{Rates, Throughput, Window};
+pub use throughput::{Rates, Throughput, Window, time_left};

@@ -86,7 +86,7 @@ impl Throughput {
 }
 
 /// The time until there is no lag, if it decreases as it did.
-fn time_left(before: u64, lag: u64, elapsed: Duration) -> Option<Duration> {
+pub fn time_left(before: u64, lag: u64, elapsed: Duration) -> Option<Duration> {
     let decrease = before.checked_sub(lag).filter(|decrease| *decrease > 0)?;
     let ms = u128::from(lag) * elapsed.as_millis() / u128::from(decrease);
     u64::try_from(ms).ok().map(Duration::from_millis)

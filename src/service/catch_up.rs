@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::observability::time_left;
 use crate::runtime::readable::{Grouped, Rounded};
 
 /// The samples that are kept: at four a second, those of the last 10 s.
@@ -57,13 +58,11 @@ impl CatchUp {
         let is_meaningful = elapsed >= RATE_TIME_MIN;
         let per_second =
             |count: u64| u64::try_from(u128::from(count) * 1000 / elapsed.as_millis().max(1)).unwrap_or(u64::MAX);
-        let caught_up = first.lag.saturating_sub(lag);
-        let left_ms = u64::try_from(u128::from(lag) * elapsed.as_millis() / u128::from(caught_up.max(1)));
         State {
             records: self.records,
             lag,
             per_second: is_meaningful.then(|| per_second(last.records.saturating_sub(first.records))),
-            left: left_ms.ok().map(Duration::from_millis).filter(|_| is_meaningful && caught_up > 0),
+            left: time_left(first.lag, lag, elapsed).filter(|_| is_meaningful),
         }
     }
 }
