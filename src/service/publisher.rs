@@ -34,12 +34,17 @@ impl Publisher {
         }
         if is_due(self.samples_at) {
             self.samples_at = Some(now + SAMPLES_INTERVAL);
-            // The next write reports what is wrong with the files.
-            if let Ok(sizes) = writer.sizes() {
-                metrics.note_sizes(sizes);
-            }
+            publish_sizes(metrics, writer);
             metrics.sample(now);
         }
+    }
+}
+
+/// Publishes the sizes of the database.
+pub(super) fn publish_sizes(metrics: &Metrics, writer: &dyn Writer) {
+    // The next write reports what is wrong with the files.
+    if let Ok(sizes) = writer.sizes() {
+        metrics.note_sizes(sizes);
     }
 }
 

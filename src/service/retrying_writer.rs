@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kafka::RetryPolicy;
 
+use super::publisher::publish_sizes;
 use crate::observability::Metrics;
 use crate::runtime::backoff::{self, Retriable, RetryError};
 use crate::runtime::shutdown::Stop;
@@ -44,10 +45,8 @@ impl<'a> RetryingWriter<'a> {
                 Ok(_) => self.metrics.database_attempts.note_success(),
                 Err(error) if error.is_retriable() => {
                     self.metrics.database_attempts.note_failure();
-                    // The loop does not publish them meanwhile. The next write reports what is wrong with the files.
-                    if let Ok(sizes) = self.writer.sizes() {
-                        self.metrics.note_sizes(sizes);
-                    }
+                    // The loop does not publish them meanwhile.
+                    publish_sizes(&self.metrics, self.writer.as_ref());
                 }
                 Err(_) => {}
             }
