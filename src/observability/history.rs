@@ -116,20 +116,6 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::OffsetCounts;
-
-    fn snapshot(partition: i32, lag_records: Option<u64>) -> PartitionSnapshot {
-        PartitionSnapshot {
-            partition: TopicPartition::new("t", partition),
-            counts: OffsetCounts::default(),
-            next_offset: 0,
-            committed_offset: None,
-            is_reading: true,
-            log_end: None,
-            lag_records,
-            lag: None,
-        }
-    }
 
     fn of(history: &LagHistory, partition: i32, now: Instant) -> [Option<u32>; MINUTES] {
         history.of(&TopicPartition::new("t", partition), now)
@@ -143,7 +129,10 @@ mod tests {
         assert_eq!(history.total(at(5)), [None; MINUTES]);
         for minute in 0..100 {
             assert!(history.is_due(at(minute)), "{minute}");
-            history.sample(&[snapshot(0, Some(minute.into())), snapshot(1, None)], at(minute));
+            history.sample(
+                &[PartitionSnapshot::with_lag(0, Some(minute.into())), PartitionSnapshot::with_lag(1, None)],
+                at(minute),
+            );
             assert!(!history.is_due(at(minute) + MINUTE / 2), "{minute}");
         }
         let minutes = of(&history, 0, at(99));
@@ -156,8 +145,8 @@ mod tests {
     fn a_minute_without_a_sample_is_not_known() {
         let history = LagHistory::default();
         let at = |minutes: u32| history.begun + MINUTE * minutes;
-        history.sample(&[snapshot(0, Some(7))], at(1));
-        history.sample(&[snapshot(0, Some(u64::MAX))], at(4));
+        history.sample(&[PartitionSnapshot::with_lag(0, Some(7))], at(1));
+        history.sample(&[PartitionSnapshot::with_lag(0, Some(u64::MAX))], at(4));
         let end = |now| of(&history, 0, now)[MINUTES - 5..].to_vec();
         assert_eq!(end(at(4)), [None, Some(7), None, None, Some(u32::MAX)]);
         assert_eq!(end(at(6)), [None, None, Some(u32::MAX), None, None], "none since");
@@ -167,7 +156,8 @@ mod tests {
     #[test]
     fn its_size_is_bounded() {
         let history = LagHistory::default();
-        let snapshots = |partitions| (0..partitions).map(|number| snapshot(number, Some(2))).collect::<Vec<_>>();
+        let snapshots =
+            |partitions| (0..partitions).map(|number| PartitionSnapshot::with_lag(number, Some(2))).collect::<Vec<_>>();
         let many = i32::try_from(PARTITIONS_MAX).unwrap();
         history.sample(&snapshots(many), history.begun);
         assert_eq!(of(&history, many - 1, history.begun)[MINUTES - 1], Some(2));

@@ -59,6 +59,23 @@ pub struct PartitionSnapshot {
     pub lag: Option<Duration>,
 }
 
+#[cfg(test)]
+impl PartitionSnapshot {
+    /// A partition of the topic `t` that has this lag.
+    pub(crate) fn with_lag(partition: i32, lag_records: Option<u64>) -> Self {
+        Self {
+            partition: TopicPartition::new("t", partition),
+            counts: OffsetCounts::default(),
+            next_offset: 0,
+            committed_offset: None,
+            is_reading: true,
+            log_end: None,
+            lag_records,
+            lag: None,
+        }
+    }
+}
+
 impl Partitions {
     /// A partition starts, or starts again, at a stored position.
     pub fn start(&self, at: &TopicPartition, next_offset: i64) {

@@ -69,31 +69,17 @@ fn row(html: &mut Html, snapshot: &PartitionSnapshot, history: &LagHistory, now:
 
 #[cfg(test)]
 mod tests {
-    use kafka::TopicPartition;
-
     use super::*;
-    use crate::storage::OffsetCounts;
-
-    fn snapshot(partition: i32, lag_records: Option<u64>) -> PartitionSnapshot {
-        PartitionSnapshot {
-            partition: TopicPartition::new("t", partition),
-            counts: OffsetCounts::default(),
-            next_offset: 0,
-            committed_offset: None,
-            is_reading: true,
-            log_end: None,
-            lag_records,
-            lag: None,
-        }
-    }
 
     #[test]
     fn the_greatest_lag_comes_first_and_rows_are_bounded() {
         let lags = [Some(3), Some(0), None, Some(7), Some(0), Some(7)];
-        let partitions: Vec<_> = (0..).zip(lags).map(|(number, lag)| snapshot(number, lag)).collect();
+        let partitions: Vec<_> =
+            (0..).zip(lags).map(|(number, lag)| PartitionSnapshot::with_lag(number, lag)).collect();
         let order: Vec<i32> = greatest_lag_first(&partitions).iter().map(|shown| shown.partition.partition).collect();
         assert_eq!(order, [2, 3, 5, 0, 1, 4]);
-        let many: Vec<_> = (0..1000).map(|number| snapshot(number, u64::try_from(number).ok())).collect();
+        let many: Vec<_> =
+            (0..1000).map(|number| PartitionSnapshot::with_lag(number, u64::try_from(number).ok())).collect();
         let shown = greatest_lag_first(&many);
         assert_eq!((shown.len(), shown[0].lag_records, shown[199].lag_records), (200, Some(999), Some(800)));
     }
