@@ -77,6 +77,17 @@ impl Place {
         self.connect().query_row(sql, [], |row| row.get(0)).expect("one number")
     }
 
+    /// How SQLite executes a statement, whatever its parameters are.
+    pub(crate) fn query_plan(&self, sql: &str) -> Vec<String> {
+        let connection = self.connect();
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("valid SQL");
+        let (mut rows, mut plan) = (statement.raw_query(), Vec::new());
+        while let Some(row) = rows.next().expect("a plan") {
+            plan.push(row.get(3).expect("a step of the plan"));
+        }
+        plan
+    }
+
     /// The counters of each position add up to its offsets.
     pub(crate) fn assert_counted(&self) {
         let off = self.query(

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
-use rusqlite::{Row, Transaction, named_params};
+use rusqlite::{Row, ToSql, Transaction, named_params};
 
 use super::topic_id;
 use crate::storage::kept::{KeptMessage, ListedMessage, MessageFilter};
@@ -108,7 +108,8 @@ pub(crate) fn list(
     messages_max: u64,
     each: &mut dyn FnMut(ListedMessage) -> ControlFlow<()>,
 ) -> rusqlite::Result<()> {
-    for_each(transaction, &LIST, filter, messages_max, |row| Ok(each(listed(row)?)))
+    let parameters = parameters!(filter, ":messages_max": sql_limit(messages_max));
+    for_each(transaction, &LIST, parameters, |row| Ok(each(listed(row)?)))
 }
 
 /// Calls a function with the messages that match, in the order of storing, until it breaks. One message is in memory at a time.
@@ -118,7 +119,8 @@ pub(crate) fn read(
     messages_max: u64,
     each: &mut dyn FnMut(KeptMessage) -> ControlFlow<()>,
 ) -> rusqlite::Result<()> {
-    for_each(transaction, &READ, filter, messages_max, |row| Ok(each(kept(row)?)))
+    let parameters = parameters!(filter, ":messages_max": sql_limit(messages_max));
+    for_each(transaction, &READ, parameters, |row| Ok(each(kept(row)?)))
 }
 
 /// The messages after `id`, in the order of ids, no more than `messages_max`.
@@ -129,16 +131,19 @@ pub(super) fn after(transaction: &Transaction<'_>, id: i64, messages_max: u32) -
         .collect()
 }
 
+/// The greatest limit of SQL is none.
+fn sql_limit(messages_max: u64) -> i64 {
+    i64::try_from(messages_max).unwrap_or(i64::MAX)
+}
+
 fn for_each(
     transaction: &Transaction<'_>,
     sql: &str,
-    filter: &MessageFilter,
-    messages_max: u64,
+    parameters: &[(&str, &dyn ToSql)],
     mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
 ) -> rusqlite::Result<()> {
     let mut statement = transaction.prepare_cached(sql)?;
-    let messages_max = i64::try_from(messages_max).unwrap_or(i64::MAX);
-    let mut rows = statement.query(parameters!(filter, ":messages_max": messages_max))?;
+    let mut rows = statement.query(parameters)?;
     while let Some(row) = rows.next()? {
         if each(row)?.is_break() {
             break;
@@ -153,14 +158,8 @@ pub(crate) fn at(
     (topic, partition, offset): (&str, i32, i64),
     each: &mut dyn FnMut(KeptMessage) -> ControlFlow<()>,
 ) -> rusqlite::Result<()> {
-    let mut statement = transaction.prepare_cached(&AT)?;
-    let mut rows = statement.query(named_params! { ":topic": topic, ":partition": partition, ":offset": offset })?;
-    while let Some(row) = rows.next()? {
-        if each(kept(row)?).is_break() {
-            break;
-        }
-    }
-    Ok(())
+    let parameters = named_params! { ":topic": topic, ":partition": partition, ":offset": offset };
+    for_each(transaction, &AT, parameters, |row| Ok(each(kept(row)?)))
 }
 
 #[cfg(test)]
@@ -173,15 +172,7 @@ mod tests {
     fn messages_are_found_without_reading_others() {
         let place = Place::new();
         drop(place.open());
-        let plan = |sql: &str| -> String {
-            let connection = place.connect();
-            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-            let (mut rows, mut lines) = (statement.raw_query(), Vec::new());
-            while let Some(row) = rows.next().unwrap() {
-                lines.push(row.get::<_, String>(3).unwrap());
-            }
-            lines.join("; ")
-        };
+        let plan = |sql: &str| place.query_plan(sql).join("; ");
         for sql in [&LIST, &READ] {
             let plan = plan(sql);
             assert!(

@@ -183,14 +183,8 @@ mod tests {
     fn old_messages_are_found_by_their_time_alone() {
         let place = Place::new();
         drop(place.open());
-        let connection = place.connect();
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {CANDIDATES}")).unwrap();
-        let (mut rows, mut plan) = (statement.raw_query(), Vec::new());
-        while let Some(row) = rows.next().unwrap() {
-            plan.push(row.get::<_, String>(3).unwrap());
-        }
         let expected = "SEARCH unidentified_messages USING COVERING INDEX unidentified_messages_by_time \
                         (received_at>? AND received_at<?)";
-        assert_eq!(plan, [expected]);
+        assert_eq!(place.query_plan(CANDIDATES), [expected]);
     }
 }
