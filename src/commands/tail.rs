@@ -9,6 +9,7 @@ use kafka::text::{Escaped, excerpt};
 use serde::Serialize;
 
 use crate::commands::error::CommandError;
+use crate::commands::unidentified::ERROR_CHARS_MAX;
 use crate::runtime::output::{self, Stream};
 use crate::runtime::shutdown::{OnHangup, Slept, Stop};
 use crate::settings::Settings;
@@ -19,9 +20,6 @@ const INTERVAL: Duration = Duration::from_millis(500);
 
 /// The most rows of a table that are read at once: so many lines are printed before others are read.
 const ROWS_MAX: u32 = 1_000;
-
-/// The most characters of an error.
-const ERROR_CHARS_MAX: usize = 120;
 
 /// Prints what is stored from now on, as JSON lines or as text.
 pub fn tail(settings: &Settings, json: bool) -> Result<(), CommandError> {

@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 use crate::runtime::json::serialize_bytes;
 use crate::storage::{KeptMessage, ListedMessage, TopicId};
 
-/// The most characters of an error in the table.
-const ERROR_CHARS_MAX: usize = 120;
+/// The most characters of an error on a line for people.
+pub const ERROR_CHARS_MAX: usize = 120;
 
 /// A message without its bytes, as a JSON line of `list`.
 #[derive(Serialize)]

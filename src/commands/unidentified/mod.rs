@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 use time::UtcDateTime;
 
 pub use error::UnidentifiedError;
+pub use message::ERROR_CHARS_MAX;
 use message::{ListLine, MessageLine, TextLine};
 pub use options::{
     ExportFormat, FilterOptions, LIST_MESSAGES_DEFAULT, ProduceOptions, ShowForm, ShowOptions, UnidentifiedCommand,
